@@ -1,0 +1,174 @@
+// What an application holds: the verbs of the client, over one Core.
+import { Core } from './core.js';
+import { browserEnvironment, type Environment } from './environment.js';
+import { AuthError, isRefreshLost, reasonOf, type SignedOutReason } from './errors.js';
+import type { ConnectionStatus } from './live.js';
+import { grantOf, type SignedOutDetail } from './session.js';
+import type { Device, ServiceConfig, SignInAnswer, User } from './types.js';
+
+export interface AuthClientOptions {
+  /** Where the service answers, such as `/api/auth` or `https://auth.example.com`. */
+  baseUrl: string;
+  /** Origins beside the page's and the service's that `fetch` may send the token to. */
+  tokenOrigins?: string[];
+  /** Seconds before an idle end at which `onExpiring` is due if the service did not say so itself. Default 60. */
+  warningSeconds?: number;
+  /** At most one activity report in so many seconds, or a quarter of the idle timeout if that is less. Default 15. */
+  activityIntervalSeconds?: number;
+  /** Between two looks where no live connection gets through. Default 10. */
+  pollSeconds?: number;
+  /** False for pages that need no live connection. Default true. */
+  live?: boolean;
+  /** Stand-ins for the browser's own. */
+  environment?: Partial<Environment>;
+}
+
+export interface Credentials {
+  email: string;
+  password: string;
+  /** What the person calls this device; by default the service names it from the browser. */
+  deviceName?: string;
+}
+
+export interface Registration extends Credentials {
+  name: string;
+}
+
+export interface SignIn {
+  user: User;
+  session: Device;
+  /** Devices that had to go, as there were too many. */
+  evictedSessionIds: string[];
+}
+
+export interface AuthClient {
+  /** Null when signed out. */
+  readonly user: User | null;
+  readonly session: Device | null;
+  readonly status: ConnectionStatus;
+  login(credentials: Credentials): Promise<SignIn>;
+  signup(registration: Registration): Promise<SignIn>;
+  logout(): Promise<void>;
+  /** On page load: goes on with the browser's session, if it has one. Rejects only when the service is out of reach. */
+  resume(): Promise<User | null>;
+  /** As the browser's, with the token attached. */
+  fetch: typeof fetch;
+  devices(): Promise<Device[]>;
+  /** Ends one session; one's own is a logout. */
+  terminate(id: string): Promise<void>;
+  /** Answers how many ended. */
+  terminateOthers(): Promise<number>;
+  /** Says that the person is there, throttled. Real input in the page does so by itself. */
+  reportActivity(): void;
+  /** Says so at once, and settles when the service has heard. */
+  keepAlive(): Promise<void>;
+  config(): Promise<ServiceConfig>;
+  /** The service's time in milliseconds, as far as known: for "3 minutes ago" on a machine whose clock is wrong. */
+  now(): number;
+  onSignedIn(listener: (user: User) => void): () => void;
+  onSignedOut(listener: (reason: SignedOutReason, detail: SignedOutDetail) => void): () => void;
+  onExpiring(listener: (seconds: number) => void): () => void;
+  onExtended(listener: () => void): () => void;
+  onDevices(listener: (devices: Device[]) => void): () => void;
+  onStatus(listener: (status: ConnectionStatus) => void): () => void;
+  /** Lets go of everything in this tab; the session lives on. */
+  close(): void;
+}
+
+export function createAuthClient(options: AuthClientOptions): AuthClient {
+  const environment = browserEnvironment(options.environment);
+  const base = new URL(options.baseUrl || '/', environment.href).href.replace(/\/+$/, '');
+  const core = new Core(environment, {
+    base,
+    origins: new Set([base, environment.href ?? base, ...(options.tokenOrigins ?? [])].map((url) => new URL(url).origin)),
+    warningSeconds: options.warningSeconds ?? 60,
+    activityIntervalSeconds: options.activityIntervalSeconds ?? 15,
+    pollSeconds: options.pollSeconds ?? 10,
+    live: options.live ?? true,
+  });
+  let resuming: Promise<User | null> | null = null;
+
+  return {
+    get user() {
+      return core.store.user;
+    },
+    get session() {
+      return core.store.grant?.session ?? null;
+    },
+    get status() {
+      return core.live.status;
+    },
+    login: (credentials) => signIn(core, '/login', credentials),
+    signup: (registration) => signIn(core, '/signup', registration),
+    logout: () => leave(core, '/logout', 'POST'),
+    resume: () => (resuming ??= resume(core).finally(() => (resuming = null))),
+    fetch: core.fetch,
+    devices: () => core.listDevices(),
+    terminate: (id) => terminate(core, id),
+    terminateOthers: () => terminateOthers(core),
+    reportActivity: () => core.activity.report(),
+    keepAlive: () => core.reportActivity(),
+    config: () => core.serviceConfig(),
+    now: () => Date.now() + core.inbox.clockOffset,
+    onSignedIn: core.signedIn.on,
+    onSignedOut: core.signedOut.on,
+    onExpiring: core.expiring.on,
+    onExtended: core.extended.on,
+    onDevices: core.devicesChanged.on,
+    onStatus: core.statusChanged.on,
+    close: () => core.close(),
+  };
+}
+
+async function signIn(core: Core, path: string, body: Credentials | Registration): Promise<SignIn> {
+  const answer = await core.plain<SignInAnswer>(path, { method: 'POST', body });
+  core.beginHere(grantOf(answer), answer.user);
+  return { user: answer.user, session: answer.session, evictedSessionIds: answer.evictedSessionIds ?? [] };
+}
+
+/** A session that is over already is what was wanted. Out of reach, the person is still signed in, and hears so. */
+async function leave(core: Core, path: string, method: 'POST' | 'DELETE'): Promise<void> {
+  const leaving = core.store.id;
+  core.leaving = true;
+  try {
+    await core.call(path, { method });
+  } catch (error) {
+    core.leaving = false;
+    if (!(error instanceof AuthError) || error.status !== 401) throw error;
+  }
+  if (core.store.id === leaving) core.finish('logged_out', { here: true });
+}
+
+async function resume(core: Core): Promise<User | null> {
+  if (core.store.user !== null) return core.store.user;
+  try {
+    const grant = await core.refresher.refresh(null);
+    const user = await core.userOf(grant);
+    if (core.store.user === null) core.begin(grant, user);
+    return core.store.user;
+  } catch (error) {
+    if (!(error instanceof AuthError) || !(error.sessionOver || isRefreshLost(error.code))) throw error;
+    tellWhy(core, error);
+    return null;
+  }
+}
+
+/** A session that ended while no page was open still deserves its reason; a logout needs none. */
+function tellWhy(core: Core, error: AuthError): void {
+  const reason = reasonOf(error.code);
+  if (reason === 'sign_in_required' || reason === 'logged_out') return;
+  core.signedOut.emit(reason, { here: false, by: null, message: error.message });
+}
+
+async function terminate(core: Core, id: string): Promise<void> {
+  const path = `/sessions/${encodeURIComponent(id)}`;
+  if (id === core.store.id) return leave(core, path, 'DELETE');
+  await core.call(path, { method: 'DELETE' });
+  core.inbox.remove(id);
+}
+
+async function terminateOthers(core: Core): Promise<number> {
+  const { terminated } = await core.call<{ terminated: number }>('/sessions/all', { method: 'DELETE' });
+  core.inbox.removeOthers();
+  return terminated;
+}

@@ -1,0 +1,250 @@
+// Where the parts meet: one session from sign-in to sign-out. It alone starts and ends a session in this tab; every other
+// file reports to it.
+import { ActivityReporter } from './activity.js';
+import { authorizedFetch } from './authorized.js';
+import { Emitter } from './emitter.js';
+import type { Environment } from './environment.js';
+import { AuthError, isRefreshLost, reasonOf, type SignedOutReason } from './errors.js';
+import { requestJson, type Call } from './http.js';
+import { IdleWatch } from './idle.js';
+import { Inbox } from './inbox.js';
+import { Live, type ConnectionStatus } from './live.js';
+import { Refresher } from './refresh.js';
+import { SessionStore, type Grant, type SignedOutDetail, type TabMessage } from './session.js';
+import { Tabs } from './tabs.js';
+import { transports } from './transports.js';
+import type { Device, DeviceMessage, ServiceConfig, TokenAnswer, User } from './types.js';
+
+export interface CoreSettings {
+  /** Absolute, without a slash at its end. */
+  base: string;
+  origins: ReadonlySet<string>;
+  warningSeconds: number;
+  activityIntervalSeconds: number;
+  pollSeconds: number;
+  live: boolean;
+}
+
+/** How often the list is asked for beside the live connection, which does not tell other devices' activity. */
+const DEVICES_AGAIN_MS = 30_000;
+
+export class Core {
+  readonly store = new SessionStore();
+  readonly signedIn = new Emitter<[User]>();
+  readonly signedOut = new Emitter<[SignedOutReason, SignedOutDetail]>();
+  readonly expiring = new Emitter<[number]>();
+  readonly extended = new Emitter<[]>();
+  readonly devicesChanged = new Emitter<[Device[]]>();
+  readonly statusChanged = new Emitter<[ConnectionStatus]>();
+  readonly fetch: typeof fetch;
+  readonly live: Live;
+  readonly activity: ActivityReporter;
+  readonly refresher: Refresher;
+  readonly inbox: Inbox;
+  /** A sign-out asked for in this tab is under way. */
+  leaving = false;
+  private readonly tabs: Tabs;
+  private readonly idle: IdleWatch;
+  private config: ServiceConfig | null = null;
+  private devicesTimer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    private readonly environment: Environment,
+    private readonly settings: CoreSettings,
+  ) {
+    const name = `auth-service-client ${settings.base}`;
+    this.tabs = new Tabs(environment, name);
+    this.tabs.onMessage((message) => this.onTab(message));
+    this.refresher = new Refresher({
+      environment,
+      store: this.store,
+      tabs: this.tabs,
+      lockName: name,
+      ask: () => this.plain<TokenAnswer>('/refresh', { method: 'POST' }),
+    });
+    this.fetch = authorizedFetch({
+      fetch: environment.fetch,
+      href: environment.href,
+      origins: settings.origins,
+      token: () => this.store.token,
+      renewed: (refused) => this.renew(refused),
+      over: (code, message, token) => token === this.store.token && this.finish(reasonOf(code), { message }),
+    });
+    this.live = new Live({
+      environment,
+      transports: transports({
+        environment,
+        base: settings.base,
+        ticket: async () => (await this.call<{ ticket: string }>('/events/ticket', { method: 'POST' })).ticket,
+        poll: () => this.poll(),
+        pollMs: settings.pollSeconds * 1000,
+      }),
+      message: (message) => this.inbox.heard(message),
+      ended: (reason) => this.onClosed(reason),
+      status: (status) => this.statusChanged.emit(status),
+    });
+    this.idle = new IdleWatch({
+      warningSeconds: settings.warningSeconds,
+      expiring: (seconds) => this.expiring.emit(seconds),
+      extended: () => this.extended.emit(),
+      check: () => void this.call('/session').catch(() => undefined),
+    });
+    this.inbox = new Inbox({
+      ownId: () => this.store.id,
+      idle: this.idle,
+      warningSeconds: settings.warningSeconds,
+      changed: (devices) => this.devicesChanged.emit(devices),
+      ended: (reason, detail) => this.finish(reason, detail),
+    });
+    this.activity = new ActivityReporter({
+      environment,
+      intervalMs: () => this.activityIntervalMs(),
+      send: () => this.reportActivity(),
+      paused: () => this.idle.warned && this.expiring.heard,
+    });
+  }
+
+  /** Asks without the token. */
+  plain<T>(path: string, call?: Call): Promise<T> {
+    return requestJson<T>(this.environment.fetch, this.settings.base + path, call);
+  }
+
+  /** Asks with the token. */
+  call<T>(path: string, call?: Call): Promise<T> {
+    return requestJson<T>(this.fetch, this.settings.base + path, call);
+  }
+
+  begin(grant: Grant, user: User): void {
+    this.store.start(grant, user);
+    this.leaving = false;
+    this.inbox.clear();
+    this.inbox.replace([grant.session]);
+    void this.serviceConfig().catch(() => undefined);
+    this.activity.start();
+    clearInterval(this.devicesTimer);
+    this.devicesTimer = setInterval(() => this.lookAgain(), DEVICES_AGAIN_MS);
+    if (this.settings.live) this.live.start();
+    this.signedIn.emit(user);
+  }
+
+  /** Like `begin`, for a sign-in made in this tab: the others follow, as the browser has one refresh cookie. */
+  beginHere(grant: Grant, user: User): void {
+    this.begin(grant, user);
+    this.tabs.tell({ type: 'signed-in', grant, user });
+  }
+
+  /** Ends the session in this tab, once, and tells the other tabs. */
+  finish(reason: SignedOutReason, detail: Partial<SignedOutDetail> = {}): void {
+    const sessionId = this.store.id;
+    if (sessionId === null) return;
+    const full: SignedOutDetail = { here: this.leaving, by: null, message: '', ...detail };
+    this.halt();
+    this.tabs.tell({ type: 'signed-out', sessionId, reason, detail: { ...full, here: false } });
+    this.signedOut.emit(reason, full);
+  }
+
+  /** Leaves the session as it is, and everything of it in this tab. */
+  halt(): void {
+    this.store.clear();
+    this.leaving = false;
+    this.live.stop();
+    this.activity.stop();
+    this.inbox.clear();
+    clearInterval(this.devicesTimer);
+  }
+
+  close(): void {
+    this.halt();
+    this.tabs.close();
+  }
+
+  async serviceConfig(): Promise<ServiceConfig> {
+    this.config ??= await this.plain<ServiceConfig>('/config');
+    this.inbox.configured(this.config);
+    return this.config;
+  }
+
+  async listDevices(): Promise<Device[]> {
+    return this.inbox.replace((await this.call<{ sessions: Device[] }>('/sessions')).sessions);
+  }
+
+  /**
+   * Over HTTP though a socket may be open: only an answer proves that the service heard, and a socket can be dead for a
+   * while without either side knowing.
+   */
+  async reportActivity(): Promise<void> {
+    this.activity.reported();
+    const answer = await this.call<{ lastActivity: string; idleExpiresAt: string }>('/activity', { method: 'POST' });
+    this.inbox.active(answer.lastActivity, answer.idleExpiresAt);
+  }
+
+  /** Another token than the refused one. A refusal for good signs out; one that will pass does not. */
+  private async renew(refused: string): Promise<string> {
+    const { epoch } = this.store;
+    try {
+      const grant = await this.refresher.refresh(refused);
+      if (epoch === this.store.epoch) await this.adopt(grant);
+    } catch (error) {
+      if (epoch === this.store.epoch) this.onRefreshRefused(error);
+      throw error;
+    }
+    const { token } = this.store;
+    if (token === null) throw new AuthError({ status: 401, code: 'token_missing', message: 'Signed out meanwhile.' });
+    return token;
+  }
+
+  private onRefreshRefused(error: unknown): void {
+    if (!(error instanceof AuthError)) return;
+    if (error.sessionOver || isRefreshLost(error.code)) this.finish(reasonOf(error.code), { message: error.message });
+  }
+
+  /** The cookie may belong to another session by now, signed in to in a tab that this one did not hear. */
+  private async adopt(grant: Grant): Promise<void> {
+    if (grant.session.id === this.store.id) this.store.renew(grant);
+    else this.begin(grant, await this.userOf(grant));
+  }
+
+  async userOf(grant: Grant): Promise<User> {
+    const send = (url: string, init: RequestInit) =>
+      this.environment.fetch(url, { ...init, headers: { ...init.headers, authorization: `Bearer ${grant.accessToken}` } });
+    return (await requestJson<{ user: User }>(send, `${this.settings.base}/me`)).user;
+  }
+
+  private onTab(message: TabMessage): void {
+    if (message.type === 'signed-in') {
+      this.begin(message.grant, message.user);
+    } else if (message.type === 'token') {
+      if (message.grant.session.id === this.store.id) this.store.renew(message.grant);
+    } else if (message.sessionId === this.store.id) {
+      this.halt();
+      this.signedOut.emit(message.reason, message.detail);
+    }
+  }
+
+  /** A close without a word why: the next request's refusal tells. */
+  private onClosed(reason: string): void {
+    if (reasonOf(reason) !== 'sign_in_required') return this.finish(reasonOf(reason));
+    this.call('/session').then(
+      () => this.store.grant !== null && this.live.start(),
+      (error: unknown) => error instanceof AuthError && error.temporary && this.live.start(),
+    );
+  }
+
+  private async poll(): Promise<DeviceMessage> {
+    const [{ remainingSeconds }, { sessions }] = await Promise.all([
+      this.call<{ remainingSeconds: number }>('/session'),
+      this.call<{ sessions: Device[] }>('/sessions'),
+    ]);
+    return { type: 'snapshot', sessions, remainingSeconds };
+  }
+
+  private lookAgain(): void {
+    const seen = this.environment.document?.visibilityState !== 'hidden';
+    if (seen && this.devicesChanged.heard && this.live.status !== 'polling') this.listDevices().catch(() => undefined);
+  }
+
+  private activityIntervalMs(): number {
+    const most = this.settings.activityIntervalSeconds * 1000;
+    return this.config === null ? most : Math.min(most, this.config.sessionTimeoutMinutes * 15_000);
+  }
+}

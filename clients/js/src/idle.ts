@@ -1,0 +1,54 @@
+// The time before an idle end: tells once that it is near, once that it moved, and looks again when it should have come,
+// so that a lost message leaves nobody at a count-down that stands at zero.
+
+/** The service notices a timeout within 5 s of the deadline; looked at just after it and once more past that. */
+const CHECKS_AFTER_MS = [1_000, 6_000];
+
+export interface IdleParts {
+  /** So many seconds before the end a warning is due, where the service did not send one itself. */
+  warningSeconds: number;
+  expiring: (seconds: number) => void;
+  extended: () => void;
+  /** Asks the service about the session; a refusal signs out. */
+  check: () => void;
+}
+
+export class IdleWatch {
+  /** Seconds left when the warning came; null without a warning. */
+  private warnedAt: number | null = null;
+  private timers: ReturnType<typeof setTimeout>[] = [];
+
+  constructor(private readonly parts: IdleParts) {}
+
+  get warned(): boolean {
+    return this.warnedAt !== null;
+  }
+
+  warn(seconds: number): void {
+    if (this.warned) return;
+    this.warnedAt = seconds;
+    this.timers = CHECKS_AFTER_MS.map((after) => setTimeout(this.parts.check, seconds * 1000 + after));
+    this.parts.expiring(seconds);
+  }
+
+  /** Takes in how long is left. `timeoutSeconds` is the whole idle time; where it is shorter than the warning, none is due. */
+  observe(remainingSeconds: number, timeoutSeconds: number | null): void {
+    if (this.warnedAt !== null) {
+      if (remainingSeconds > this.warnedAt) this.extend();
+    } else if (timeoutSeconds !== null && timeoutSeconds > this.parts.warningSeconds) {
+      if (remainingSeconds <= this.parts.warningSeconds) this.warn(Math.max(0, remainingSeconds));
+    }
+  }
+
+  extend(): void {
+    if (!this.warned) return;
+    this.clear();
+    this.parts.extended();
+  }
+
+  clear(): void {
+    this.timers.forEach(clearTimeout);
+    this.timers = [];
+    this.warnedAt = null;
+  }
+}

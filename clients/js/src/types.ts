@@ -1,0 +1,72 @@
+// The service's wire types, as far as this client reads them. Nothing here runs.
+
+export interface DeviceInfo {
+  name: string | null;
+  browser: string | null;
+  os: string | null;
+  deviceType: string | null;
+  userAgent: string | null;
+}
+
+/** One live session of the user: a device, as people call it. Times are RFC 3339. */
+export interface Device {
+  id: string;
+  deviceInfo: DeviceInfo;
+  ipAddress: string | null;
+  createdAt: string;
+  lastActivity: string;
+  expiresAt: string;
+  idleExpiresAt: string;
+  /** Whether it is the session of this browser. */
+  current: boolean;
+}
+
+export interface User {
+  id: string;
+  name: string;
+  email: string;
+  role: string;
+  lastActivityAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface ServiceConfig {
+  sessionTimeoutMinutes: number;
+  sessionLifetimeHours: number;
+  maxSessionsPerUser: number;
+  maxSessionsPolicy: string;
+  accessTokenExpirySeconds: number;
+  refreshTokenExpirySeconds: number;
+  passwordMinLength: number;
+}
+
+/** What login, signup and refresh have in common. `expiresIn` is in seconds. */
+export interface TokenAnswer {
+  accessToken: string;
+  expiresIn: number;
+  session: Device;
+}
+
+export interface SignInAnswer extends TokenAnswer {
+  user: User;
+  evictedSessionIds?: string[];
+}
+
+/** A message on the live connection. */
+export interface DeviceMessage {
+  type: string;
+  sessionId?: string;
+  /** Why a session ended. */
+  reason?: string;
+  session?: Device;
+  /** Every live session; only in a `snapshot`. */
+  sessions?: Device[];
+  /** Until the idle end; in `session.expiring`, and in the snapshots that polling makes. */
+  remainingSeconds?: number;
+  /** The device that ended this one, where it was a device. */
+  terminatedBySessionId?: string;
+  /** Whether `sessionId` is the receiver's own. */
+  current?: boolean;
+  timestamp?: string;
+}

@@ -1,0 +1,35 @@
+//! `users`: one row a person; `session_version` is what nodes compare and set before they change a session.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+pub struct Model {
+    /// UUIDv7, made by the service.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Trimmed display name, 1–100 characters.
+    pub name: String,
+    /// Trimmed, lower case, unique.
+    #[sea_orm(unique)]
+    pub email: String,
+    /// bcrypt in modular crypt format.
+    pub password_hash: String,
+    /// `STARTER`, `PRO`, `ENTERPRISE` or `ADMIN`.
+    pub role: String,
+    /// Goes up by one with every change of the user's sessions.
+    pub session_version: i64,
+    /// PostgreSQL: the id of the transaction that last changed `session_version`; SQLite: 0.
+    pub change_stamp: i64,
+    /// Latest activity the committing nodes knew of, over all sessions, in ms.
+    pub last_activity_at: i64,
+    /// When the person signed up, in ms.
+    pub created_at: i64,
+    /// When name, email, password or role last changed, in ms.
+    pub updated_at: i64,
+    /// When the account was deleted, in ms; its sessions ended in the same transaction.
+    pub deleted_at: Option<i64>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,25 @@
+//! Schema changes, oldest first. A migration that has been released is never edited: add another.
+//!
+//! Versions of the service run side by side during a rolling restart, so a change expands first
+//! (add, nullable or with a default) and contracts in a later release.
+
+pub use sea_orm_migration::prelude::*;
+
+mod m20261123_000001_create_users;
+mod m20261123_000002_create_sessions;
+mod m20261123_000003_create_outbox;
+
+/// The list of migrations, in the order they are applied.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261123_000001_create_users::Migration),
+            Box::new(m20261123_000002_create_sessions::Migration),
+            Box::new(m20261123_000003_create_outbox::Migration),
+        ]
+    }
+}

@@ -1,0 +1,58 @@
+//! What user actors are told, and what can go wrong when one is asked.
+
+use std::time::Instant;
+
+use actix::Message;
+
+use super::registry::Lease;
+use crate::domain::command::Command;
+use crate::storage::StorageError;
+
+/// Why a user actor gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ActorError {
+    /// There is no such user, or no longer.
+    #[error("no such user")]
+    NoSuchUser,
+    /// The database could not be asked; nothing is known about whether the change was stored.
+    #[error("the store is unavailable")]
+    Unavailable(#[from] StorageError),
+    /// Other nodes changed the same user's sessions again and again.
+    #[error("too many nodes change this user's sessions at once")]
+    Contended,
+    /// Too many messages wait for this user, or there are too many users at once.
+    #[error("too much is going on")]
+    Overloaded,
+    /// The actor panicked while it held the message, or did not answer in time.
+    #[error("the actor gave no answer")]
+    NoAnswer,
+}
+
+/// A command on its way to the actor of its user.
+///
+/// The lease travels along: the actor cannot be retired while a message to it exists, wherever it waits.
+#[derive(Debug)]
+pub struct Execute<C> {
+    /// What to do.
+    pub command: C,
+    pub(super) lease: Lease,
+    pub(super) sent: Instant,
+}
+
+impl<C: Command + 'static> Message for Execute<C>
+where
+    C::Reply: Send,
+{
+    type Result = Result<C::Reply, ActorError>;
+}
+
+/// Asks an actor to go, if nothing is going on.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Retire;
+
+/// Makes the handler panic.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Panic;

@@ -1,0 +1,261 @@
+//! Finds the actor of a user, starts it if there is none, starts it afresh after a panic, and retires the least
+//! recently used. It is the supervisor: actix's own catches no panic, and would restart what was meant to retire.
+//!
+//! Bounds: at most `MAX_RESIDENT_USERS` actors (a newcomer waits for room, then is refused), and
+//! [`MAX_IN_FLIGHT`] messages to one actor; `auth_user_actors`, `auth_mailbox_refused_total`.
+
+mod resident;
+mod retirement;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Arbiter, ArbiterHandle};
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::activity::ActivityBuffer;
+use super::messages::{ActorError, Execute};
+use super::user_session::UserSession;
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::domain::command::Command;
+use crate::domain::event::LedgerEvent;
+use crate::domain::ids::UserId;
+use crate::domain::ledger::Ledger;
+use crate::domain::policy::{Policies, Policy};
+use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
+use crate::storage::Store;
+use crate::telemetry::metrics::Metrics;
+
+use resident::Resident;
+pub use resident::{Lease, Shared};
+
+/// Most messages that wait for, or are handled by, one user's actor.
+pub const MAX_IN_FLIGHT: usize = 128;
+/// How long an asker waits for the answer before it is told that there is none.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a newcomer waits for another user to be retired.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the actors work with.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The rules' numbers.
+    pub policies: Policies,
+    /// Where other services are told.
+    pub bus: Bus,
+    /// `SERVICE_NAME`, told in events.
+    pub service_name: Arc<str>,
+    /// How often other services are told of one session's activity, at most.
+    pub activity_event_interval: Duration,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tools: Tools,
+    activity: ActivityBuffer,
+    /// Rung when a commit has left something in the outbox.
+    outbox_bell: Notify,
+    residents: DashMap<UserId, Resident>,
+    max_residents: usize,
+    /// One permit a resident, so that the bound holds whatever is going on.
+    room: Arc<Semaphore>,
+    /// One retirement round at a time.
+    retiring: tokio::sync::Mutex<()>,
+    /// The arbiters of the HTTP workers: actors live where their requests arrive.
+    arbiters: RwLock<Vec<ArbiterHandle>>,
+}
+
+/// All user actors of this node; clones are the same registry.
+#[derive(Clone, Debug)]
+pub struct Registry(Arc<Inner>);
+
+impl Registry {
+    /// A registry with nobody in it.
+    #[must_use]
+    pub fn new(tools: Tools, max_residents: usize) -> Self {
+        let max_residents = max_residents.clamp(1, Semaphore::MAX_PERMITS);
+        Self(Arc::new(Inner {
+            tools,
+            activity: ActivityBuffer::default(),
+            outbox_bell: Notify::new(),
+            residents: DashMap::new(),
+            max_residents,
+            room: Arc::new(Semaphore::new(max_residents)),
+            retiring: tokio::sync::Mutex::default(),
+            arbiters: RwLock::default(),
+        }))
+    }
+
+    /// Lets actors live on the current arbiter from now on.
+    pub fn adopt_current_arbiter(&self) {
+        if let Some(arbiter) = Arbiter::try_current() {
+            self.0.arbiters.write().unwrap_or_else(PoisonError::into_inner).push(arbiter);
+        }
+    }
+
+    /// Has the user's actor execute a command, and waits for the reply.
+    ///
+    /// An actor that panics over a repeatable command is started afresh, and the command tried once more.
+    ///
+    /// # Errors
+    /// [`ActorError`].
+    pub async fn ask<C>(&self, user: UserId, command: C) -> Result<C::Reply, ActorError>
+    where
+        C: Command + Clone + Send + 'static,
+        C::Reply: Send + 'static,
+    {
+        match self.send(user, command.clone()).await {
+            Err(ActorError::NoAnswer) if C::REPEATABLE => self.send(user, command).await,
+            result => result,
+        }
+    }
+
+    async fn send<C>(&self, user: UserId, command: C) -> Result<C::Reply, ActorError>
+    where
+        C: Command + Send + 'static,
+        C::Reply: Send + 'static,
+    {
+        let (address, lease) = self.lease(user).await?;
+        let message = Execute { command, lease, sent: Instant::now() };
+        address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)?
+    }
+
+    /// The shared part of a user's actor, if it is there.
+    #[must_use]
+    pub fn peek(&self, user: UserId) -> Option<Arc<Shared>> {
+        self.0.residents.get(&user).map(|resident| Arc::clone(resident.shared()))
+    }
+
+    /// How many users are resident.
+    #[must_use]
+    pub fn resident_count(&self) -> usize {
+        self.0.residents.len()
+    }
+
+    /// The address of the user's actor, with a lease that keeps it from being retired. Starts it if need be; of
+    /// several askers at once one starts it and all are given the same.
+    async fn lease(&self, user: UserId) -> Result<(actix::Addr<UserSession>, Lease), ActorError> {
+        if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_alive()) {
+            return resident.lease().ok_or_else(|| self.refused());
+        }
+        let permit = self.room().await?;
+        match self.0.residents.entry(user) {
+            Entry::Occupied(entry) if entry.get().is_alive() => entry.get().lease(),
+            Entry::Occupied(mut entry) => {
+                self.metrics().actor_restarts.with_label_values(&["user"]).inc();
+                tracing::error!(actor = "user", "actor.restarted");
+                entry.insert(self.start(user, permit));
+                entry.get().lease()
+            }
+            Entry::Vacant(entry) => entry.insert(self.start(user, permit)).lease(),
+        }
+        .ok_or_else(|| self.refused())
+    }
+
+    fn refused(&self) -> ActorError {
+        self.metrics().mailbox_refused.inc();
+        ActorError::Overloaded
+    }
+
+    async fn room(&self) -> Result<OwnedSemaphorePermit, ActorError> {
+        if let Ok(permit) = Arc::clone(&self.0.room).try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.retire_some().await;
+        match tokio::time::timeout(ROOM_TIMEOUT, Arc::clone(&self.0.room).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(ActorError::Overloaded),
+        }
+    }
+
+    fn start(&self, user: UserId, permit: OwnedSemaphorePermit) -> Resident {
+        let shared = Arc::new(Shared::new(permit, self.metrics().clone(), self.clock().now()));
+        let (registry, theirs) = (self.clone(), Arc::clone(&shared));
+        let address = UserSession::start_in_arbiter(&self.arbiter_of(user), move |_| {
+            UserSession::new(user, registry, theirs)
+        });
+        self.metrics().activations.inc();
+        Resident::new(address, shared)
+    }
+
+    /// Always the same arbiter for a user, as long as the set of arbiters stays.
+    fn arbiter_of(&self, user: UserId) -> ArbiterHandle {
+        let arbiters = self.0.arbiters.read().unwrap_or_else(PoisonError::into_inner);
+        let low_bits = user.uuid().as_u64_pair().1;
+        let index = usize::try_from(low_bits % arbiters.len().max(1) as u64).unwrap_or(0);
+        arbiters.get(index).cloned().unwrap_or_else(Arbiter::current)
+    }
+
+    /// What follows a commit, without waiting: the publisher is woken and the endings are counted.
+    pub(super) fn committed(&self, _ledger: &Ledger, events: &[LedgerEvent]) {
+        self.0.outbox_bell.notify_one();
+        for event in events {
+            if let LedgerEvent::Ended(ending) = event {
+                self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
+            }
+        }
+    }
+
+    /// Wakes the publisher: something was left in the outbox.
+    pub fn ring_outbox_bell(&self) {
+        self.0.outbox_bell.notify_one();
+    }
+
+    pub(super) fn outbox_bell(&self) -> &Notify {
+        &self.0.outbox_bell
+    }
+
+    pub(super) fn next_deadline(&self, ledger: &Ledger) -> Option<Timestamp> {
+        ledger.earliest_deadline(&self.policy(ledger.role))
+    }
+
+    /// The rules' numbers for users of that role.
+    #[must_use]
+    pub fn policy(&self, role: Role) -> Policy {
+        self.0.tools.policies.for_role(role).clone()
+    }
+
+    /// Activity that is not written yet.
+    #[must_use]
+    pub fn activity(&self) -> &ActivityBuffer {
+        &self.0.activity
+    }
+
+    /// What the actors work with.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.0.tools
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.tools.store
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.tools.clock
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.tools.metrics
+    }
+
+    pub(super) fn service_name(&self) -> &str {
+        &self.0.tools.service_name
+    }
+}

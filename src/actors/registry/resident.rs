@@ -1,0 +1,153 @@
+//! A user's place in the registry: the actor's address, and what the actor shares with requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use actix::Addr;
+use arc_swap::ArcSwapOption;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::MAX_IN_FLIGHT;
+use crate::actors::snapshot::Snapshot;
+use crate::actors::user_session::UserSession;
+use crate::domain::ledger::Ledger;
+use crate::domain::time::Timestamp;
+use crate::security::rate_limit::Counter;
+use crate::telemetry::metrics::Metrics;
+
+/// An entry of the registry.
+#[derive(Debug)]
+pub(super) struct Resident {
+    address: Addr<UserSession>,
+    shared: Arc<Shared>,
+}
+
+impl Resident {
+    pub(super) fn new(address: Addr<UserSession>, shared: Arc<Shared>) -> Self {
+        Self { address, shared }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn address(&self) -> &Addr<UserSession> {
+        &self.address
+    }
+
+    /// False after a panic: the mailbox is closed, and the entry counts as absent.
+    pub(super) fn is_alive(&self) -> bool {
+        self.address.connected()
+    }
+
+    /// Called under the map's lock on this entry, as is the retirement that looks at the count.
+    pub(super) fn lease(&self) -> Option<(Addr<UserSession>, Lease)> {
+        Lease::take(&self.shared).map(|lease| (self.address.clone(), lease))
+    }
+}
+
+/// What an actor and the requests of its user share.
+#[derive(Debug)]
+pub struct Shared {
+    snapshot: ArcSwapOption<Snapshot>,
+    /// The lowest version that may still be shown; higher than the snapshot's when another node changed something.
+    required_version: AtomicI64,
+    in_flight: AtomicUsize,
+    last_used: AtomicI64,
+    /// Requests of the user on this node.
+    pub api_requests: Counter,
+    metrics: Metrics,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Shared {
+    pub(super) fn new(room: OwnedSemaphorePermit, metrics: Metrics, now: Timestamp) -> Self {
+        metrics.resident_users.inc();
+        Self {
+            snapshot: ArcSwapOption::empty(),
+            required_version: AtomicI64::new(i64::MIN),
+            in_flight: AtomicUsize::new(0),
+            last_used: AtomicI64::new(now.millis()),
+            api_requests: Counter::default(),
+            metrics,
+            _room: room,
+        }
+    }
+
+    /// The user's sessions as of the last change, if that is known and nothing newer is known to exist.
+    #[must_use]
+    pub fn fresh_snapshot(&self) -> Option<arc_swap::Guard<Option<Arc<Snapshot>>>> {
+        let snapshot = self.snapshot.load();
+        let fresh = snapshot.as_ref().is_some_and(|shown| !self.is_behind(shown.version));
+        fresh.then_some(snapshot)
+    }
+
+    /// The user's sessions as they were last shown, fresh or not.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.load_full()
+    }
+
+    /// Whether another node is known to have gone past that version.
+    #[must_use]
+    pub fn is_behind(&self, version: i64) -> bool {
+        version < self.required_version.load(Ordering::Acquire)
+    }
+
+    /// Notes that a user request came by, for the choice of whom to retire.
+    pub fn used(&self, now: Timestamp) {
+        self.last_used.store(now.millis(), Ordering::Relaxed);
+    }
+
+    pub(super) fn last_used(&self) -> i64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Shows a ledger to requests from now on, or nothing.
+    pub(in crate::actors) fn publish(&self, ledger: Option<&Ledger>) {
+        let before = self.snapshot.load_full();
+        let unchanged = |shown: &Arc<Snapshot>| Some(shown.version) == ledger.map(|ledger| ledger.version);
+        if before.as_ref().is_some_and(unchanged) {
+            return;
+        }
+        let after = ledger.map(|ledger| Arc::new(Snapshot::of(ledger, before.as_deref())));
+        let count =
+            |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map_or(0, |shown| shown.live().len());
+        self.count_sessions(count(&before), count(&after));
+        self.snapshot.store(after);
+    }
+
+    fn count_sessions(&self, before: usize, after: usize) {
+        self.metrics.active_sessions.add(after as i64 - before as i64);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.metrics.resident_users.dec();
+        let shown = self.snapshot.load().as_ref().map_or(0, |shown| shown.live().len());
+        self.count_sessions(shown, 0);
+    }
+}
+
+/// The right to have a message handled: as long as one exists, its actor is not retired.
+#[derive(Debug)]
+pub struct Lease(Arc<Shared>);
+
+impl Lease {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let before = shared.in_flight.fetch_add(1, Ordering::AcqRel);
+        let lease = Self(Arc::clone(shared));
+        (before < MAX_IN_FLIGHT).then_some(lease)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,130 @@
+//! What a protected request looks at instead of asking: a user's sessions as of the last change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ledger::Ledger;
+use crate::domain::policy::Policy;
+use crate::domain::reason::EndReason;
+use crate::domain::session::{Session, SessionProfile};
+use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
+
+/// A live session as requests see it; the same value in every snapshot for as long as the user stays resident.
+#[derive(Debug)]
+pub struct LiveSession {
+    /// Owner.
+    pub user: UserId,
+    /// What never changes.
+    pub profile: Arc<SessionProfile>,
+    /// Milliseconds; only ever grows.
+    last_activity: AtomicI64,
+    /// When other services were last told of activity, in ms.
+    told: AtomicI64,
+    /// Whether the activity buffer holds this session.
+    pub(super) unwritten: AtomicBool,
+}
+
+impl LiveSession {
+    fn new(user: UserId, session: &Session) -> Self {
+        Self {
+            user,
+            profile: Arc::clone(&session.profile),
+            last_activity: AtomicI64::new(session.last_activity.millis()),
+            told: AtomicI64::new(0),
+            unwritten: AtomicBool::new(false),
+        }
+    }
+
+    /// Identifier.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.profile.id
+    }
+
+    /// Latest activity that this node knows of.
+    #[must_use]
+    pub fn last_activity(&self) -> Timestamp {
+        Timestamp::from_millis(self.last_activity.load(Ordering::Acquire))
+    }
+
+    /// When the session is over if nothing happens.
+    #[must_use]
+    pub fn idle_expires_at(&self, policy: &Policy) -> Timestamp {
+        self.profile.idle_expires_at(self.last_activity(), policy)
+    }
+
+    /// Moves the activity forward; never back. Returns the latest activity.
+    pub(super) fn advance(&self, at: Timestamp) -> Timestamp {
+        let before = self.last_activity.fetch_max(at.millis(), Ordering::AcqRel);
+        Timestamp::from_millis(before.max(at.millis()))
+    }
+
+    /// Whether it is time to tell the other services again; true once in each interval.
+    pub(super) fn tell_again(&self, now: Timestamp, interval: Duration) -> bool {
+        let told = self.told.load(Ordering::Relaxed);
+        let due = Timestamp::from_millis(told).plus(interval) <= now;
+        due && self.told.compare_exchange(told, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// A user's sessions as of one version. Immutable but for the activity of its sessions.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The version it shows.
+    pub version: i64,
+    /// Role, for the policy and for tokens.
+    pub role: Role,
+    /// Latest activity of any session when the snapshot was made.
+    pub last_activity_at: Timestamp,
+    live: Vec<Arc<LiveSession>>,
+    endings: Box<[(SessionId, EndReason)]>,
+}
+
+impl Snapshot {
+    /// Shows a ledger. Sessions that `before` shows too are taken from there, so that activity noted in either is
+    /// noted in both.
+    pub(super) fn of(ledger: &Ledger, before: Option<&Self>) -> Self {
+        let live = |session: &Session| match before.and_then(|before| before.find(session.id())) {
+            Some(known) => {
+                known.advance(session.last_activity);
+                Arc::clone(known)
+            }
+            None => Arc::new(LiveSession::new(ledger.user, session)),
+        };
+        Self {
+            version: ledger.version,
+            role: ledger.role,
+            last_activity_at: ledger.last_activity_at,
+            live: ledger.live().iter().map(live).collect(),
+            endings: ledger.remembered_endings().into(),
+        }
+    }
+
+    /// The live sessions, in no order.
+    #[must_use]
+    pub fn live(&self) -> &[Arc<LiveSession>] {
+        &self.live
+    }
+
+    /// The live session of that id.
+    #[must_use]
+    pub fn find(&self, id: SessionId) -> Option<&Arc<LiveSession>> {
+        self.live.iter().find(|session| session.id() == id)
+    }
+
+    /// Why that session ended, if it did lately.
+    #[must_use]
+    pub fn remembered_ending(&self, id: SessionId) -> Option<EndReason> {
+        self.endings.iter().rev().find(|(ended, _)| *ended == id).map(|(_, reason)| *reason)
+    }
+
+    /// Latest activity of any session, ended ones included.
+    #[must_use]
+    pub fn last_activity_at(&self) -> Timestamp {
+        let live = self.live.iter().map(|session| session.last_activity()).max();
+        live.unwrap_or_default().max(self.last_activity_at)
+    }
+}

@@ -1,0 +1,109 @@
+//! Is this session good? The check behind every protected request: a look at the snapshot, and the actor is asked
+//! only when there is none, when it is out of date, or when the session's time seems to be up.
+
+use std::sync::Arc;
+
+use super::messages::ActorError;
+use super::registry::{Registry, Shared};
+use super::snapshot::{LiveSession, Snapshot};
+use crate::domain::command::EndOverdue;
+use crate::domain::ids::{SessionId, SessionToken, UserId};
+use crate::domain::policy::Policy;
+use crate::domain::reason::EndReason;
+use crate::domain::time::Timestamp;
+
+/// A session that is live at the moment of asking.
+#[derive(Clone, Debug)]
+pub struct Present {
+    /// The session.
+    pub session: Arc<LiveSession>,
+    /// Its user's sessions.
+    pub snapshot: Arc<Snapshot>,
+    /// The user's place on this node.
+    pub shared: Arc<Shared>,
+}
+
+/// What is known of a session that a token names.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// It is live.
+    Present(Present),
+    /// It is over; the reason is missing where it was long ago, or never was.
+    Over(Option<EndReason>),
+    /// It is live, but the token is not one of its tokens.
+    Foreign,
+}
+
+impl Registry {
+    /// The standing of a session.
+    ///
+    /// # Errors
+    /// [`ActorError`] when it cannot be told; then the request must be refused.
+    pub async fn standing(
+        &self,
+        user: UserId,
+        session: SessionId,
+        token: Option<SessionToken>,
+    ) -> Result<Standing, ActorError> {
+        let now = self.clock().now();
+        if let Some(standing) = self.standing_shown(user, session, token, now) {
+            return Ok(standing);
+        }
+        match self.ask(user, EndOverdue).await {
+            Ok(()) => {}
+            Err(ActorError::NoSuchUser) => return Ok(Standing::Over(Some(EndReason::UserDeleted))),
+            Err(error) => return Err(error),
+        }
+        match self.standing_shown(user, session, token, now) {
+            Some(standing) => Ok(standing),
+            None => Ok(Standing::Over(self.store().lookup_ending(user, session).await?)),
+        }
+    }
+
+    /// The standing, if the snapshot alone can tell: no database, no mailbox.
+    fn standing_shown(
+        &self,
+        user: UserId,
+        session: SessionId,
+        token: Option<SessionToken>,
+        now: Timestamp,
+    ) -> Option<Standing> {
+        let shared = self.peek(user)?;
+        let snapshot = Option::clone(&*shared.fresh_snapshot()?)?;
+        let Some(live) = snapshot.find(session) else {
+            return snapshot.remembered_ending(session).map(|reason| Standing::Over(Some(reason)));
+        };
+        if token.is_some_and(|token| token != live.profile.token) {
+            return Some(Standing::Foreign);
+        }
+        if live.idle_expires_at(self.policy_ref(snapshot.role)) <= now {
+            return None;
+        }
+        shared.used(now);
+        let session = Arc::clone(live);
+        Some(Standing::Present(Present { session, snapshot, shared }))
+    }
+
+    /// The numbers for a role, without a copy.
+    #[must_use]
+    pub fn policy_ref(&self, role: crate::domain::user::Role) -> &Policy {
+        self.tools().policies.for_role(role)
+    }
+
+    /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other services are
+    /// told now and then. Returns the latest activity.
+    pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Timestamp {
+        let latest = self.activity().note(session, now);
+        let tools = self.tools();
+        if session.tell_again(now, tools.activity_event_interval) {
+            let announcer = crate::events::announcement::Announcer {
+                service: &tools.service_name,
+                user: session.user,
+                now,
+                new_id: crate::clock::new_uuid,
+            };
+            tools.bus.publish_unkept(announcer.activity(session.id(), latest).into_message());
+        }
+        latest
+    }
+}

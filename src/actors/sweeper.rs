@@ -1,0 +1,93 @@
+//! Finds sessions that time has ended while their user had no actor here, and has the actors end them: there is one
+//! way a session ends. Also deletes sessions that ended long ago.
+
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext, Context, WrapFuture};
+use futures_util::StreamExt;
+
+use super::messages::ActorError;
+use super::registry::Registry;
+use crate::domain::command::EndOverdue;
+use crate::domain::ids::UserId;
+use crate::storage::StorageError;
+
+/// How often overdue sessions are looked for; they are noticed within 5 s of their deadline.
+const SWEEP: Duration = Duration::from_secs(2);
+/// How often old sessions are deleted.
+const RETENTION: Duration = Duration::from_secs(600);
+/// Most users woken by one look, of each kind of deadline.
+const USERS_AT_ONCE: u64 = 1_000;
+/// Most actors asked at the same time.
+const CONCURRENCY: usize = 16;
+/// Most sessions deleted by one statement round.
+const DELETED_AT_ONCE: u64 = 1_000;
+
+/// Looks for overdue sessions and old ones.
+#[derive(Debug)]
+pub struct Sweeper {
+    registry: Registry,
+    retention: Duration,
+}
+
+impl Sweeper {
+    /// A sweeper that deletes sessions `retention` after they ended.
+    #[must_use]
+    pub fn new(registry: Registry, retention: Duration) -> Self {
+        Self { registry, retention }
+    }
+}
+
+impl Actor for Sweeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let registry = self.registry.clone();
+        let sweeping = async move {
+            loop {
+                if let Err(error) = sweep(&registry).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "sweep.failed");
+                }
+                tokio::time::sleep(SWEEP).await;
+            }
+        };
+        let (registry, retention) = (self.registry.clone(), self.retention);
+        let retaining = async move {
+            loop {
+                tokio::time::sleep(RETENTION).await;
+                if let Err(error) = delete_old_sessions(&registry, retention).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "retention.failed");
+                }
+            }
+        };
+        ctx.spawn(sweeping.into_actor(self));
+        ctx.spawn(retaining.into_actor(self));
+    }
+}
+
+/// One look for overdue sessions. Users with an actor here are left to it: its timer knows of later activity.
+pub(super) async fn sweep(registry: &Registry) -> Result<(), StorageError> {
+    let idle_timeout = registry.tools().policies.shortest_idle_timeout();
+    let now = registry.clock().now();
+    let overdue = registry.store().list_overdue_users(now, idle_timeout, USERS_AT_ONCE).await?;
+    let absent = overdue.into_iter().filter(|user| registry.peek(*user).is_none());
+    let wake = |user: UserId| async move { registry.ask(user, EndOverdue).await };
+    let results: Vec<_> =
+        futures_util::stream::iter(absent.map(wake)).buffer_unordered(CONCURRENCY).collect().await;
+    for error in results.into_iter().filter_map(Result::err) {
+        if !matches!(error, ActorError::NoSuchUser) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "sweep.user_failed");
+        }
+    }
+    Ok(())
+}
+
+/// Deletes ended sessions past retention, a bounded number at a time until none is left.
+pub(super) async fn delete_old_sessions(
+    registry: &Registry,
+    retention: Duration,
+) -> Result<(), StorageError> {
+    let before = registry.clock().now().minus(retention);
+    while registry.store().delete_ended_sessions(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
+    Ok(())
+}

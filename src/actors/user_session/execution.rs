@@ -1,0 +1,111 @@
+//! One command from the ledger to the database: load if need be, decide, commit, and again if another node was first.
+
+use std::sync::Arc;
+
+use crate::actors::messages::ActorError;
+use crate::actors::registry::{Registry, Shared};
+use crate::clock::new_uuid;
+use crate::domain::command::{Command, decide};
+use crate::domain::event::LedgerEvent;
+use crate::domain::ids::UserId;
+use crate::domain::ledger::Ledger;
+use crate::domain::time::Timestamp;
+use crate::events::announcement::Announcer;
+use crate::storage::ledger::{Commit, CommitOutcome};
+
+/// How often a command is decided before it is given up; each try means that another one's commit succeeded.
+const MAX_TRIES: usize = 16;
+
+/// A command and what it works on.
+pub(super) struct Execution<C> {
+    pub(super) user: UserId,
+    pub(super) registry: Registry,
+    pub(super) shared: Arc<Shared>,
+    pub(super) ledger: Option<Ledger>,
+    /// What another node's commit has overtaken; only its memory of endings is still of use.
+    pub(super) outdated: Option<Ledger>,
+    pub(super) command: C,
+}
+
+impl<C: Command> Execution<C> {
+    /// The ledger afterwards (none if it must be read again), and the reply.
+    pub(super) async fn run(mut self) -> (Option<Ledger>, Result<C::Reply, ActorError>) {
+        for _ in 0..MAX_TRIES {
+            let mut ledger = match self.current_ledger().await {
+                Ok(ledger) => ledger,
+                Err(error) => return (None, Err(error)),
+            };
+            let now = self.registry.clock().now();
+            let policy = self.registry.policy(ledger.role);
+            let decision = decide(&self.command, &ledger, now, &policy);
+            if decision.events.is_empty() {
+                return (Some(ledger), Ok(decision.reply));
+            }
+            match self.commit(&ledger, &decision.events, now).await {
+                Ok(CommitOutcome::Committed(version)) => {
+                    decision.events.iter().for_each(|event| ledger.apply(event));
+                    ledger.version = version;
+                    self.registry.committed(&ledger, &decision.events);
+                    return (Some(ledger), Ok(decision.reply));
+                }
+                Ok(CommitOutcome::Conflict) => {
+                    self.registry.metrics().commit_conflicts.inc();
+                    self.outdated = Some(ledger);
+                }
+                Err(error) => return (None, Err(error)),
+            }
+        }
+        self.registry.metrics().commit_exhausted.inc();
+        (None, Err(ActorError::Contended))
+    }
+
+    /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all activity that
+    /// this node knows of.
+    async fn current_ledger(&mut self) -> Result<Ledger, ActorError> {
+        let mut ledger = match self.ledger.take() {
+            Some(ledger) if !self.shared.is_behind(ledger.version) => ledger,
+            ledger => {
+                self.outdated = ledger.or(self.outdated.take());
+                self.load().await?
+            }
+        };
+        let snapshot = self.shared.snapshot();
+        let sessions: Vec<_> = ledger.live().iter().map(|session| session.id()).collect();
+        for id in sessions {
+            let shown = snapshot.as_ref().and_then(|shown| shown.find(id)).map(|live| live.last_activity());
+            let pending = self.registry.activity().pending(id);
+            if let Some(at) = shown.max(pending) {
+                ledger.record_activity(id, at);
+            }
+        }
+        Ok(ledger)
+    }
+
+    async fn load(&self) -> Result<Ledger, ActorError> {
+        let loaded = self.registry.store().load_ledger(self.user).await?;
+        let mut ledger = loaded.ok_or(ActorError::NoSuchUser)?;
+        if let Some(outdated) = &self.outdated {
+            ledger.remember_endings_of(outdated);
+        }
+        Ok(ledger)
+    }
+
+    async fn commit(
+        &self,
+        ledger: &Ledger,
+        events: &[LedgerEvent],
+        now: Timestamp,
+    ) -> Result<CommitOutcome, ActorError> {
+        let service = self.registry.service_name();
+        let announcer = Announcer { service, user: self.user, now, new_id: new_uuid };
+        let commit = Commit {
+            user: self.user,
+            decided_on: ledger.version,
+            events: events.to_vec(),
+            announcements: announcer.announce(events),
+            last_activity_at: ledger.last_activity_at,
+            now,
+        };
+        Ok(self.registry.store().commit(commit).await?)
+    }
+}

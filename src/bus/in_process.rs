@@ -1,0 +1,33 @@
+//! The bus of a service that runs alone: whoever subscribes in this process hears every message.
+//!
+//! Bound: a subscriber that is [`CAPACITY`] messages behind loses the oldest and is told so.
+
+use tokio::sync::broadcast;
+
+use crate::events::Message;
+
+const CAPACITY: usize = 4_096;
+
+/// A broadcast in this process.
+#[derive(Debug)]
+pub struct InProcessBus(broadcast::Sender<Message>);
+
+impl Default for InProcessBus {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(CAPACITY))
+    }
+}
+
+impl InProcessBus {
+    /// Tells all subscribers; without any it is told to nobody, as on Redis.
+    pub fn send(&self, message: Message) {
+        // The only error is that nobody listens.
+        let _ = self.0.send(message);
+    }
+
+    /// Everything that is sent from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Message> {
+        self.0.subscribe()
+    }
+}

@@ -1,0 +1,166 @@
+//! What an operator may set, read once at start, checked as a whole and passed down as typed sections.
+//!
+//! It must never be reached for as a global, never show a secret, and never stop at the first mistake.
+//!
+//! In reading order: `source` looks values up and collects what is wrong, `error` says it, `secret` hides what must
+//! not be seen, `generated` keeps the secrets of a developer's machine; then one file per section.
+
+mod cookie;
+mod database;
+mod environment;
+mod error;
+mod events;
+mod generated;
+mod http;
+mod limits;
+mod log;
+mod origin;
+mod password;
+mod rate_limits;
+mod redis;
+mod secret;
+mod sessions;
+mod shutdown;
+mod source;
+#[cfg(test)]
+mod tests;
+mod token_secrets;
+mod tokens;
+mod variables;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+pub use cookie::{CookieConfig, SameSite};
+pub use database::{DatabaseConfig, DatabaseLocation};
+pub use environment::Environment;
+pub use error::{ConfigError, ConfigErrors};
+pub use events::EventConfig;
+pub use http::HttpConfig;
+pub use limits::LimitConfig;
+pub use log::{LogConfig, LogFormat};
+pub use password::PasswordConfig;
+pub use rate_limits::RateLimitConfig;
+pub use redis::RedisConfig;
+pub use secret::Secret;
+pub use sessions::{LimitPolicy, SessionConfig};
+pub use shutdown::ShutdownConfig;
+pub use tokens::{JwtAlgorithm, TokenConfig};
+pub use variables::VARIABLES;
+
+use source::{Listing, Source};
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How strict to be, and which defaults hold.
+    pub environment: Environment,
+    /// The name in events, health and, unless set otherwise, in tokens as their issuer.
+    pub service_name: String,
+    /// Where to listen, and whom to believe.
+    pub http: HttpConfig,
+    /// Where sessions are kept.
+    pub database: DatabaseConfig,
+    /// The bus between nodes; `None` is the in-process one.
+    pub redis: Option<RedisConfig>,
+    /// How tokens are signed and how long they live.
+    pub tokens: TokenConfig,
+    /// How the refresh cookie is marked.
+    pub cookie: CookieConfig,
+    /// The session rules.
+    pub sessions: SessionConfig,
+    /// What hashing a password may cost.
+    pub password: PasswordConfig,
+    /// How often one caller may ask.
+    pub rate_limits: RateLimitConfig,
+    /// What is kept for consumers that must catch up.
+    pub events: EventConfig,
+    /// The bounds of this node's memory.
+    pub limits: LimitConfig,
+    /// How long an orderly end may take.
+    pub shutdown: ShutdownConfig,
+    /// What is logged, and how it looks.
+    pub log: LogConfig,
+    /// The folder of the SQLite file and of generated secrets.
+    pub data_dir: PathBuf,
+    /// What works but should be changed; to be logged once logging is set up. Holds no secret.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Reads the process environment; a `.env` file must have been loaded into it before.
+    pub fn from_env() -> Result<Config, ConfigErrors> {
+        let mut vars = HashMap::new();
+        let mut unreadable = Vec::new();
+        for &name in VARIABLES {
+            match std::env::var(name) {
+                Ok(value) => {
+                    vars.insert(name.to_owned(), value);
+                }
+                Err(std::env::VarError::NotPresent) => {}
+                Err(std::env::VarError::NotUnicode(raw)) => {
+                    let got = format!("{} bytes that are not UTF-8", raw.len());
+                    unreadable.push(ConfigError::new(name, got, "text in UTF-8"));
+                }
+            }
+        }
+        Config::read(Source::new(&vars, unreadable))
+    }
+
+    /// The same from a map. Its one side effect: outside production, secrets that are missing are made and kept in the
+    /// data folder, and only when everything else is right.
+    pub fn parse(vars: &HashMap<String, String>) -> Result<Config, ConfigErrors> {
+        Config::read(Source::new(vars, Vec::new()))
+    }
+
+    fn read(mut source: Source<'_>) -> Result<Config, ConfigErrors> {
+        let environment = Environment::parse(&mut source);
+        let service_name = source.text_or("SERVICE_NAME", "auth-service");
+        let data_dir = PathBuf::from(source.text_or("DATA_DIR", "./data"));
+        let config = Config {
+            environment,
+            http: HttpConfig::parse(&mut source),
+            database: DatabaseConfig::parse(&mut source, &data_dir),
+            redis: RedisConfig::parse(&mut source),
+            cookie: CookieConfig::parse(&mut source, environment),
+            sessions: SessionConfig::parse(&mut source),
+            password: PasswordConfig::parse(&mut source, environment),
+            rate_limits: RateLimitConfig::parse(&mut source),
+            events: EventConfig::parse(&mut source),
+            limits: LimitConfig::parse(&mut source),
+            shutdown: ShutdownConfig::parse(&mut source, environment),
+            log: LogConfig::parse(&mut source, environment),
+            // Last, because it may write secrets to disk, which it does only while nothing is wrong.
+            tokens: TokenConfig::parse(&mut source, environment, &service_name, &data_dir),
+            service_name,
+            data_dir,
+            warnings: Vec::new(),
+        };
+        let warnings = source.finish()?;
+        Ok(Config { warnings, ..config })
+    }
+
+    /// Every variable with the value in force, written as it could be set again; secrets as `(N bytes)`. `NODE_ENV` and
+    /// `RUST_LOG` are other names of `APP_ENV` and `LOG_LEVEL` and are told under these.
+    #[must_use]
+    pub fn effective(&self) -> Vec<(&'static str, String)> {
+        let mut listing: Listing = vec![
+            ("APP_ENV", self.environment.name().to_owned()),
+            ("SERVICE_NAME", self.service_name.clone()),
+            ("DATA_DIR", self.data_dir.display().to_string()),
+        ];
+        self.http.list(&mut listing);
+        self.database.list(&mut listing);
+        RedisConfig::list(self.redis.as_ref(), &mut listing);
+        self.tokens.list(&mut listing);
+        self.cookie.list(&mut listing);
+        self.sessions.list(&mut listing);
+        self.password.list(&mut listing);
+        self.rate_limits.list(&mut listing);
+        self.events.list(&mut listing);
+        self.limits.list(&mut listing);
+        self.shutdown.list(&mut listing);
+        self.log.list(&mut listing);
+        listing
+    }
+}

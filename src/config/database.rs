@@ -1,0 +1,133 @@
+//! Where sessions are kept: Postgres, or one SQLite file for a node of its own.
+//!
+//! It must never show the address of a Postgres: a password is in it.
+
+use std::path::{Path, PathBuf};
+
+use super::Secret;
+use super::source::{Listing, Source};
+
+/// The database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatabaseConfig {
+    /// Which one.
+    pub location: DatabaseLocation,
+    /// Connections this node opens at most.
+    pub max_connections: u32,
+    /// Whether migrations run at start.
+    pub auto_migrate: bool,
+}
+
+/// Which database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseLocation {
+    /// One file, one process.
+    Sqlite {
+        /// The file; its folder may not exist yet.
+        path: PathBuf,
+    },
+    /// Any number of nodes.
+    Postgres {
+        /// The whole address, with user and password.
+        url: Secret,
+    },
+}
+
+impl DatabaseConfig {
+    pub(super) fn parse(source: &mut Source<'_>, data_dir: &Path) -> Self {
+        DatabaseConfig {
+            location: location(source, data_dir),
+            max_connections: source.integer("DATABASE_MAX_CONNECTIONS", 16, 1..=1000),
+            auto_migrate: source.boolean("AUTO_MIGRATE", true),
+        }
+    }
+
+    pub(super) fn list(&self, listing: &mut Listing) {
+        let location = match &self.location {
+            DatabaseLocation::Sqlite { path } => format!("sqlite:{}", path.display()),
+            DatabaseLocation::Postgres { url } => url.masked(),
+        };
+        listing.push(("DATABASE_URL", location));
+        listing.push(("DATABASE_MAX_CONNECTIONS", self.max_connections.to_string()));
+        listing.push(("AUTO_MIGRATE", self.auto_migrate.to_string()));
+    }
+}
+
+fn location(source: &mut Source<'_>, data_dir: &Path) -> DatabaseLocation {
+    let default = DatabaseLocation::Sqlite { path: data_dir.join("auth.db") };
+    let Some(url) = source.text("DATABASE_URL") else {
+        return default;
+    };
+    location_of(url).unwrap_or_else(|| {
+        let wants =
+            "postgres://USER:PASSWORD@HOST/DATABASE or sqlite:FILE (not :memory:, no options but mode=rwc)";
+        source.refuse_secret("DATABASE_URL", url.len(), wants);
+        default
+    })
+}
+
+fn location_of(url: &str) -> Option<DatabaseLocation> {
+    let (scheme, rest) = url.split_once(':')?;
+    match scheme.to_ascii_lowercase().as_str() {
+        "postgres" | "postgresql" if rest.len() > "//".len() && rest.starts_with("//") => {
+            Some(DatabaseLocation::Postgres { url: Secret::new(url) })
+        }
+        "sqlite" => {
+            let path = rest.strip_prefix("//").unwrap_or(rest);
+            // The option many write out of habit is what happens anyway; any other would silently not hold.
+            let path = path.strip_suffix("?mode=rwc").unwrap_or(path);
+            let is_file =
+                !path.is_empty() && path != ":memory:" && !path.contains('?') && !path.ends_with('/');
+            is_file.then(|| DatabaseLocation::Sqlite { path: path.into() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{errors, parse};
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (url, path) in [
+            ("sqlite:x.db", "x.db"),
+            ("sqlite://x/y.db", "x/y.db"),
+            ("sqlite:///var/auth.db?mode=rwc", "/var/auth.db"),
+        ] {
+            let expected = DatabaseLocation::Sqlite { path: path.into() };
+            assert_eq!(parse(&[("DATABASE_URL", url)]).database.location, expected, "{url}");
+        }
+        for url in ["postgres://u:p@h/d", "postgresql:///d?host=/run/postgresql"] {
+            let expected = DatabaseLocation::Postgres { url: Secret::new(url) };
+            assert_eq!(parse(&[("DATABASE_URL", url)]).database.location, expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn without_one_it_is_a_file_in_the_data_folder() {
+        let config = parse(&[]);
+        let path = config.data_dir.join("auth.db");
+        assert_eq!(config.database.location, DatabaseLocation::Sqlite { path });
+    }
+
+    #[test]
+    fn a_refused_address_is_not_shown() {
+        for url in [
+            "mysql://u:hunter2@h/d",
+            "hunter2",
+            "sqlite::memory:",
+            "sqlite:",
+            "postgres:hunter2",
+            "sqlite:a?mode=ro",
+        ] {
+            let told = errors(&[("DATABASE_URL", url)]).to_string();
+            assert!(
+                told.starts_with(&format!("DATABASE_URL: got a secret of {} bytes, ", url.len())),
+                "{told}"
+            );
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What is wrong with the configuration, one line for each variable.
+//!
+//! It must never hold a secret's content: whoever builds an error of one passes its length.
+
+use std::fmt;
+
+/// One variable that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: got {got}, wants {wants}")]
+pub struct ConfigError {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What it holds, quoted and cut; of a secret its length.
+    pub got: String,
+    /// What would be accepted, with unit and bounds.
+    pub wants: String,
+}
+
+impl ConfigError {
+    pub(super) fn new(variable: &'static str, got: impl Into<String>, wants: impl Into<String>) -> Self {
+        ConfigError { variable, got: got.into(), wants: wants.into() }
+    }
+}
+
+/// Everything that is wrong, in the order it was found; never empty.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Where the service listens and which callers it believes.
+//!
+//! It must never let every origin in: cookies travel with these requests.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::thread::available_parallelism;
+
+use ipnet::IpNet;
+
+use super::origin;
+use super::source::{Listing, Source};
+
+/// The HTTP server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpConfig {
+    /// The address or host name to bind, without brackets.
+    pub host: String,
+    /// The port; 0 is any free one.
+    pub port: u16,
+    /// Origins of browsers let in, as they send them: `scheme://host[:port]` in lower case.
+    pub cors_origins: Vec<String>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Threads that serve requests.
+    pub workers: usize,
+}
+
+impl HttpConfig {
+    pub(super) fn parse(source: &mut Source<'_>) -> Self {
+        HttpConfig {
+            host: host(source),
+            port: source.integer("PORT", 4001, 0..=u16::MAX),
+            cors_origins: cors_origins(source),
+            trusted_proxies: trusted_proxies(source),
+            workers: source.integer("HTTP_WORKERS", cores(), 1..=1024),
+        }
+    }
+
+    pub(super) fn list(&self, listing: &mut Listing) {
+        let proxies = self.trusted_proxies.iter().map(IpNet::to_string).collect::<Vec<_>>();
+        listing.push(("HOST", self.host.clone()));
+        listing.push(("PORT", self.port.to_string()));
+        listing.push(("CORS_ORIGIN", self.cors_origins.join(",")));
+        listing.push(("TRUSTED_PROXIES", proxies.join(",")));
+        listing.push(("HTTP_WORKERS", self.workers.to_string()));
+    }
+}
+
+/// The processors this process may use.
+pub(super) fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+fn host(source: &mut Source<'_>) -> String {
+    let Some(value) = source.text("HOST") else {
+        return "0.0.0.0".to_owned();
+    };
+    let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let fits = match inner {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => value.parse::<IpAddr>().is_ok() || origin::is_host_name(value),
+    };
+    if !fits {
+        source.refuse("HOST", value, "an address or a host name, without a port");
+    }
+    inner.unwrap_or(value).to_owned()
+}
+
+fn cors_origins(source: &mut Source<'_>) -> Vec<String> {
+    let mut origins = Vec::new();
+    for member in source.list("CORS_ORIGIN") {
+        match origin::normalise(member) {
+            Some(origin) if !origins.contains(&origin) => origins.push(origin),
+            Some(_) => {}
+            None if member == "*" => source.refuse(
+                "CORS_ORIGIN",
+                member,
+                "each origin by name: with cookies none may stand for all",
+            ),
+            None => {
+                source.refuse("CORS_ORIGIN", member, "scheme://host[:port] without a path, comma-separated")
+            }
+        }
+    }
+    origins
+}
+
+fn trusted_proxies(source: &mut Source<'_>) -> Vec<IpNet> {
+    let mut proxies = Vec::new();
+    for member in source.list("TRUSTED_PROXIES") {
+        let net = member.parse::<IpNet>().or_else(|_| member.parse::<IpAddr>().map(IpNet::from));
+        match net {
+            Ok(net) => proxies.push(net.trunc()),
+            Err(_) => source.refuse(
+                "TRUSTED_PROXIES",
+                member,
+                "addresses or CIDRs such as 10.0.0.0/8, comma-separated",
+            ),
+        }
+    }
+    proxies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{parse, refused};
+
+    #[test]
+    fn defaults() {
+        let http = parse(&[]).http;
+        assert_eq!((http.host.as_str(), http.port), ("0.0.0.0", 4001));
+        assert!(http.cors_origins.is_empty() && http.trusted_proxies.is_empty() && http.workers >= 1);
+    }
+
+    #[test]
+    fn proxies_may_be_addresses_or_networks() {
+        let http = parse(&[("TRUSTED_PROXIES", "10.1.2.3/8, 127.0.0.1 ,::1")]).http;
+        let told = http.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(told, ["10.0.0.0/8", "127.0.0.1/32", "::1/128"]);
+    }
+
+    #[test]
+    fn hosts() {
+        assert_eq!(parse(&[("HOST", "[::1]")]).http.host, "::1");
+        assert_eq!(parse(&[("HOST", "auth.internal")]).http.host, "auth.internal");
+        for host in ["localhost:80", "http://x", "a b", "[1.2.3.4]"] {
+            assert_eq!(refused(&[("HOST", host)]), ["HOST"], "{host}");
+        }
+    }
+
+    #[test]
+    fn origins_are_normalised_once_each_and_never_all() {
+        let http = parse(&[("CORS_ORIGIN", "HTTPS://App.Example.com:443/, https://app.example.com,")]).http;
+        assert_eq!(http.cors_origins, ["https://app.example.com"]);
+        assert_eq!(refused(&[("CORS_ORIGIN", "https://a.example,*")]), ["CORS_ORIGIN"]);
+    }
+
+    #[test]
+    fn ports() {
+        assert_eq!(parse(&[("PORT", "0")]).http.port, 0);
+        assert_eq!(parse(&[("PORT", "65535")]).http.port, 65535);
+        for port in ["65536", "-1", "http", "4001.5"] {
+            assert_eq!(refused(&[("PORT", port)]), ["PORT"], "{port}");
+        }
+    }
+}

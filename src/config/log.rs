@@ -1,0 +1,91 @@
+//! What is logged, and how it looks.
+//!
+//! It must never set logging up: that is telemetry's.
+
+use tracing_subscriber::EnvFilter;
+
+use super::Environment;
+use super::source::{Listing, Source};
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Which events are logged: a level, or a filter such as `info,auth_service=debug`.
+    pub filter: String,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl LogConfig {
+    pub(super) fn parse(source: &mut Source<'_>, environment: Environment) -> Self {
+        let default = match environment {
+            Environment::Development => LogFormat::Text,
+            Environment::Test | Environment::Staging | Environment::Production => LogFormat::Json,
+        };
+        LogConfig {
+            format: source.choice(
+                "LOG_FORMAT",
+                default,
+                &[("json", LogFormat::Json), ("text", LogFormat::Text)],
+            ),
+            filter: filter(source),
+        }
+    }
+
+    pub(super) fn list(&self, listing: &mut Listing) {
+        let format = match self.format {
+            LogFormat::Json => "json",
+            LogFormat::Text => "text",
+        };
+        listing.push(("LOG_FORMAT", format.to_owned()));
+        listing.push(("LOG_LEVEL", self.filter.clone()));
+    }
+}
+
+fn filter(source: &mut Source<'_>) -> String {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+    const WANTS: &str = "off, error, warn, info, debug, trace, or a filter such as info,auth_service=debug";
+    let (name, value) = match (source.text("LOG_LEVEL"), source.text("RUST_LOG")) {
+        (Some(value), _) => ("LOG_LEVEL", value),
+        (None, Some(value)) => ("RUST_LOG", value),
+        (None, None) => return "info".to_owned(),
+    };
+    // A filter of one word names a crate; in a variable called LEVEL that is a mistyped level.
+    let is_word = value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(value));
+    if (name == "LOG_LEVEL" && is_word && !is_level) || EnvFilter::try_new(value).is_err() {
+        source.refuse(name, value, WANTS);
+    }
+    value.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{parse, refused};
+    use super::*;
+
+    #[test]
+    fn the_format_follows_the_environment() {
+        assert_eq!(parse(&[("NODE_ENV", "test")]).log.format, LogFormat::Json);
+        assert_eq!(parse(&[]).log.format, LogFormat::Text);
+        assert_eq!(parse(&[("LOG_FORMAT", "JSON")]).log.format, LogFormat::Json);
+    }
+
+    #[test]
+    fn the_level_counts_before_rust_log() {
+        assert_eq!(parse(&[]).log.filter, "info");
+        assert_eq!(parse(&[("RUST_LOG", "warn,sqlx=debug")]).log.filter, "warn,sqlx=debug");
+        assert_eq!(parse(&[("LOG_LEVEL", "debug"), ("RUST_LOG", "warn")]).log.filter, "debug");
+        assert_eq!(refused(&[("LOG_LEVEL", "verbose")]), ["LOG_LEVEL"]);
+        assert_eq!(refused(&[("RUST_LOG", "auth_service=loud")]), ["RUST_LOG"]);
+    }
+}

@@ -1,0 +1,18 @@
+//! The rules of users and sessions as pure code: no IO, no clock, no randomness; those come in as arguments.
+//!
+//! In reading order: [`time`] and [`ids`], [`user`], [`device`], [`reason`], [`session`], [`policy`], [`event`],
+//! then [`ledger`] (what a user's sessions are) and [`command`] (what may happen to them).
+
+pub mod command;
+pub mod device;
+pub mod event;
+pub mod ids;
+pub mod ledger;
+pub mod policy;
+pub mod reason;
+pub mod session;
+pub mod time;
+pub mod user;
+
+#[cfg(test)]
+mod properties;

@@ -1,0 +1,92 @@
+//! What may happen to a user's sessions. Each command decides on a ledger, a time and a policy, and nothing else.
+//!
+//! Time comes first: [`decide`] lets every session end that is overdue before the command sees the ledger, so no
+//! command can act for, or make room by, a session that is already over.
+
+mod end;
+mod open;
+mod refresh;
+
+pub use end::{EndAll, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated};
+pub use open::{LimitReached, Open, Opened};
+pub use refresh::{RefreshRefusal, Refreshed, RotateRefresh};
+
+use super::event::LedgerEvent;
+use super::ids::SessionId;
+use super::ledger::Ledger;
+use super::policy::Policy;
+use super::reason::EndReason;
+use super::time::Timestamp;
+
+/// What a command makes of a ledger: the events to store, and the answer once they are stored.
+#[must_use = "a decision that is not committed has not happened"]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision<R> {
+    /// In the order in which they happen; empty when nothing changes.
+    pub events: Vec<LedgerEvent>,
+    /// What the asker is told.
+    pub reply: R,
+}
+
+impl<R> Decision<R> {
+    fn unchanged(reply: R) -> Self {
+        Self { events: Vec::new(), reply }
+    }
+}
+
+/// Something that may be done to a user's sessions.
+pub trait Command {
+    /// What the asker is told.
+    type Reply;
+
+    /// Whether doing it a second time, after a failure that left the outcome unknown, changes nothing more.
+    const REPEATABLE: bool;
+
+    /// Decides on a ledger in which nothing is overdue.
+    fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply>;
+}
+
+/// A session that is not, or no longer, live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOver {
+    /// The session.
+    pub session: SessionId,
+    /// Why it ended, where the ledger still knows.
+    pub reason: Option<EndReason>,
+}
+
+impl SessionOver {
+    fn of(ledger: &Ledger, session: SessionId) -> Self {
+        Self { session, reason: ledger.remembered_ending(session) }
+    }
+}
+
+/// Ends what is overdue, then lets the command decide on what is left.
+pub fn decide<C: Command>(
+    command: &C,
+    ledger: &Ledger,
+    now: Timestamp,
+    policy: &Policy,
+) -> Decision<C::Reply> {
+    let overdue: Vec<_> = ledger.due(now, policy).into_iter().map(LedgerEvent::Ended).collect();
+    if overdue.is_empty() {
+        return command.decide(ledger, now, policy);
+    }
+    let mut current = ledger.clone();
+    overdue.iter().for_each(|event| current.apply(event));
+    let decision = command.decide(&current, now, policy);
+    Decision { events: overdue.into_iter().chain(decision.events).collect(), reply: decision.reply }
+}
+
+/// Ends what is overdue and nothing else: the actor's timer, and a request past its session's deadline.
+#[derive(Clone, Copy, Debug)]
+pub struct EndOverdue;
+
+impl Command for EndOverdue {
+    type Reply = ();
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, _: &Ledger, _: Timestamp, _: &Policy) -> Decision<()> {
+        Decision::unchanged(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Opening a session, under the limit.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Command, Decision};
+use crate::domain::device::DeviceInfo;
+use crate::domain::event::{LedgerEvent, Occasion};
+use crate::domain::ids::{SessionId, SessionToken};
+use crate::domain::ledger::{Ledger, ending};
+use crate::domain::policy::{AtLimit, Policy};
+use crate::domain::reason::EndReason;
+use crate::domain::session::{Refresh, Session, SessionProfile};
+use crate::domain::time::Timestamp;
+
+/// Opens a session for a person who has proved who they are.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Id of the session to be.
+    pub id: SessionId,
+    /// Random token of the session to be.
+    pub token: SessionToken,
+    /// The device.
+    pub device: DeviceInfo,
+    /// Where from.
+    pub ip_address: Option<IpAddr>,
+    /// Sign-up or login.
+    pub occasion: Occasion,
+}
+
+/// A session was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The session.
+    pub session: Session,
+    /// Those that ended to make room.
+    pub evicted: Vec<SessionId>,
+}
+
+/// The user has as many sessions as allowed, and the policy is to refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitReached {
+    /// How many are allowed.
+    pub max_sessions: usize,
+}
+
+impl Command for Open {
+    type Reply = Result<Opened, LimitReached>;
+    const REPEATABLE: bool = false;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply> {
+        let max_sessions = policy.max_sessions.max(1);
+        let excess = (ledger.live().len() + 1).saturating_sub(max_sessions);
+        if excess > 0 && policy.at_limit == AtLimit::Reject {
+            return Decision::unchanged(Err(LimitReached { max_sessions }));
+        }
+        let evictions: Vec<_> = least_recently_active(ledger, excess)
+            .into_iter()
+            .map(|session| ending(session, EndReason::Evicted, None, now))
+            .collect();
+        let evicted = evictions.iter().map(|ending| ending.session).collect();
+        let session = self.session(now, policy);
+        let opened = LedgerEvent::Opened { session: session.clone(), occasion: self.occasion.clone() };
+        Decision {
+            events: evictions.into_iter().map(LedgerEvent::Ended).chain([opened]).collect(),
+            reply: Ok(Opened { session, evicted }),
+        }
+    }
+}
+
+impl Open {
+    fn session(&self, now: Timestamp, policy: &Policy) -> Session {
+        Session {
+            profile: Arc::new(SessionProfile {
+                id: self.id,
+                token: self.token,
+                device: self.device.clone(),
+                ip_address: self.ip_address,
+                created_at: now,
+                expires_at: now.plus(policy.lifetime),
+            }),
+            last_activity: now,
+            refresh: Refresh { generation: 1, issued_at: now },
+            tokens_expire_at: now.plus(policy.access_expiry),
+        }
+    }
+}
+
+/// The `count` sessions that were active longest ago; of equals the older one.
+fn least_recently_active(ledger: &Ledger, count: usize) -> Vec<&Session> {
+    let mut sessions: Vec<_> = ledger.live().iter().collect();
+    sessions.sort_by_key(|session| (session.last_activity, session.profile.created_at, session.id()));
+    sessions.truncate(count);
+    sessions
+}

@@ -1,0 +1,146 @@
+//! What a session is shown as in the list of devices: read from the User-Agent, never trusted for a decision.
+
+use serde::Serialize;
+use woothee::parser::Parser;
+
+use super::user::Unfit;
+
+/// Most characters of a User-Agent that are kept.
+pub const USER_AGENT_MAX_CHARS: usize = 512;
+/// Most characters of a device name.
+pub const DEVICE_NAME_MAX_CHARS: usize = 100;
+
+/// What sort of thing the client runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceType {
+    /// A computer.
+    Desktop,
+    /// A phone or a tablet.
+    Mobile,
+    /// A program that says it is one.
+    Bot,
+    /// Nothing that is known.
+    Unknown,
+}
+
+impl DeviceType {
+    /// The name used in answers, events and rows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Desktop => "desktop",
+            Self::Mobile => "mobile",
+            Self::Bot => "bot",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The type of that name; anything else is [`DeviceType::Unknown`].
+    #[must_use]
+    pub fn parse(name: &str) -> Self {
+        match name {
+            "desktop" => Self::Desktop,
+            "mobile" => Self::Mobile,
+            "bot" => Self::Bot,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// A device as its owner knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceInfo {
+    /// The name that was given at login, or one made of browser and system.
+    pub name: Option<Box<str>>,
+    /// Browser, such as `Firefox`.
+    pub browser: Option<Box<str>>,
+    /// Operating system, such as `Linux`.
+    pub os: Option<Box<str>>,
+    /// Sort of device.
+    pub device_type: DeviceType,
+    /// The header itself, cut to [`USER_AGENT_MAX_CHARS`].
+    pub user_agent: Option<Box<str>>,
+}
+
+impl DeviceInfo {
+    /// Reads a User-Agent; `name` is what the client calls the device, if anything.
+    #[must_use]
+    pub fn from_user_agent(user_agent: Option<&str>, name: Option<String>) -> Self {
+        let user_agent = user_agent.map(kept).filter(|text| !text.is_empty());
+        let found = user_agent.as_deref().and_then(|text| Parser::new().parse(text));
+        let browser = found.as_ref().and_then(|found| known(found.name));
+        let os = found.as_ref().and_then(|found| known(found.os));
+        let device_type = found.as_ref().map_or(DeviceType::Unknown, |found| match found.category {
+            "pc" => DeviceType::Desktop,
+            "smartphone" | "mobilephone" => DeviceType::Mobile,
+            "crawler" => DeviceType::Bot,
+            _ => DeviceType::Unknown,
+        });
+        let name = name.map(String::into_boxed_str).or_else(|| described(browser.as_deref(), os.as_deref()));
+        Self { name, browser, os, device_type, user_agent: user_agent.map(String::into_boxed_str) }
+    }
+}
+
+/// A trimmed device name of at most 100 characters with no control characters; none when nothing is left.
+///
+/// # Errors
+/// [`Unfit`], telling why it cannot be kept.
+pub fn parse_device_name(text: &str) -> Result<Option<String>, Unfit> {
+    let name = text.trim();
+    match name {
+        "" => Ok(None),
+        name if name.chars().any(char::is_control) => Err(Unfit::Invalid),
+        name if name.chars().count() > DEVICE_NAME_MAX_CHARS => Err(Unfit::TooLong),
+        name => Ok(Some(name.to_owned())),
+    }
+}
+
+fn kept(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX_CHARS).collect()
+}
+
+fn known(value: &str) -> Option<Box<str>> {
+    (!value.is_empty() && value != "UNKNOWN").then(|| value.into())
+}
+
+fn described(browser: Option<&str>, os: Option<&str>) -> Option<Box<str>> {
+    match (browser, os) {
+        (Some(browser), Some(os)) => Some(format!("{browser} on {os}").into()),
+        (Some(one), None) | (None, Some(one)) => Some(one.into()),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 \
+                          (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1";
+
+    #[test]
+    fn browser_and_system_are_read() {
+        let device = DeviceInfo::from_user_agent(Some(FIREFOX), None);
+        assert_eq!(device.name.as_deref(), Some("Firefox on Linux"));
+        assert_eq!(device.device_type, DeviceType::Desktop);
+        let phone = DeviceInfo::from_user_agent(Some(IPHONE), Some("My phone".into()));
+        assert_eq!(phone.name.as_deref(), Some("My phone"));
+        assert_eq!(phone.device_type, DeviceType::Mobile);
+    }
+
+    #[test]
+    fn nothing_known_is_nothing_claimed() {
+        let device = DeviceInfo::from_user_agent(None, None);
+        assert_eq!((device.name, device.browser, device.os), (None, None, None));
+        assert_eq!(device.device_type, DeviceType::Unknown);
+    }
+
+    #[test]
+    fn a_long_user_agent_is_cut() {
+        let device = DeviceInfo::from_user_agent(Some(&"x".repeat(5000)), None);
+        assert_eq!(device.user_agent.map(|ua| ua.len()), Some(USER_AGENT_MAX_CHARS));
+    }
+}

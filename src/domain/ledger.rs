@@ -1,0 +1,139 @@
+//! All that the rules need to know of one user's sessions. It changes by [`Ledger::apply`] alone.
+
+use super::event::{Ending, LedgerEvent};
+use super::ids::{SessionId, UserId};
+use super::policy::Policy;
+use super::reason::EndReason;
+use super::session::{Refresh, Session};
+use super::time::Timestamp;
+use super::user::Role;
+
+/// How many endings are remembered, so that the common late request of an ended session needs no database.
+const ENDINGS_REMEMBERED: usize = 8;
+
+/// A user's live sessions, as of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// Whose.
+    pub user: UserId,
+    /// Role, which picks the policy and goes into access tokens.
+    pub role: Role,
+    /// `users.session_version` of the row this was read from or committed as.
+    pub version: i64,
+    /// Latest activity of any session, also of ended ones.
+    pub last_activity_at: Timestamp,
+    live: Vec<Session>,
+    ended: Vec<(SessionId, EndReason)>,
+}
+
+impl Ledger {
+    /// The ledger of a user as stored: `live` are the sessions that have not ended.
+    #[must_use]
+    pub fn new(
+        user: UserId,
+        role: Role,
+        version: i64,
+        last_activity_at: Timestamp,
+        live: Vec<Session>,
+    ) -> Self {
+        Self { user, role, version, last_activity_at, live, ended: Vec::new() }
+    }
+
+    /// The live sessions, in no order.
+    #[must_use]
+    pub fn live(&self) -> &[Session] {
+        &self.live
+    }
+
+    /// The live session of that id.
+    #[must_use]
+    pub fn find(&self, id: SessionId) -> Option<&Session> {
+        self.live.iter().find(|session| session.id() == id)
+    }
+
+    /// The latest endings, for refusals that tell why.
+    #[must_use]
+    pub fn remembered_endings(&self) -> &[(SessionId, EndReason)] {
+        &self.ended
+    }
+
+    /// Why that session ended, if it did lately.
+    #[must_use]
+    pub fn remembered_ending(&self, id: SessionId) -> Option<EndReason> {
+        self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, reason)| *reason)
+    }
+
+    /// Keeps what an earlier reading of the same user remembered of endings.
+    pub fn remember_endings_of(&mut self, earlier: &Self) {
+        self.ended = earlier.ended.iter().filter(|(id, _)| self.find(*id).is_none()).copied().collect();
+    }
+
+    /// Notes that the session was active; an earlier time than known changes nothing.
+    pub fn record_activity(&mut self, id: SessionId, at: Timestamp) {
+        if let Some(session) = self.live.iter_mut().find(|session| session.id() == id) {
+            session.last_activity = session.last_activity.max(at);
+            self.last_activity_at = self.last_activity_at.max(at);
+        }
+    }
+
+    /// The earliest time at which some session ends by itself; none without live sessions.
+    #[must_use]
+    pub fn earliest_deadline(&self, policy: &Policy) -> Option<Timestamp> {
+        self.live.iter().map(|session| session.idle_expires_at(policy)).min()
+    }
+
+    /// The endings that time has brought by `now`: absolute expiry first, since idleness may still be disproved.
+    #[must_use]
+    pub fn due(&self, now: Timestamp, policy: &Policy) -> Vec<Ending> {
+        let reason = |session: &Session| {
+            if session.profile.expires_at <= now {
+                Some(EndReason::Expired)
+            } else if session.last_activity.plus(policy.idle_timeout).plus(policy.idle_margin) <= now {
+                Some(EndReason::IdleTimeout)
+            } else {
+                None
+            }
+        };
+        self.live
+            .iter()
+            .filter_map(|session| reason(session).map(|reason| ending(session, reason, None, now)))
+            .collect()
+    }
+
+    /// Changes the ledger by what has happened.
+    pub fn apply(&mut self, event: &LedgerEvent) {
+        match event {
+            LedgerEvent::Opened { session, .. } => {
+                self.last_activity_at = self.last_activity_at.max(session.last_activity);
+                self.live.push(session.clone());
+            }
+            LedgerEvent::Rotated { session, generation, at, tokens_expire_at } => {
+                if let Some(live) = self.live.iter_mut().find(|live| live.id() == *session) {
+                    live.refresh = Refresh { generation: *generation, issued_at: *at };
+                    live.tokens_expire_at = *tokens_expire_at;
+                }
+            }
+            LedgerEvent::Ended(ending) => {
+                self.live.retain(|session| session.id() != ending.session);
+                self.ended.push((ending.session, ending.reason));
+                let excess = self.ended.len().saturating_sub(ENDINGS_REMEMBERED);
+                self.ended.drain(..excess);
+            }
+            LedgerEvent::BulkTerminated { .. } => {}
+        }
+    }
+}
+
+/// The ending of a live session for that reason.
+#[must_use]
+pub fn ending(session: &Session, reason: EndReason, by: Option<SessionId>, now: Timestamp) -> Ending {
+    Ending {
+        session: session.id(),
+        token: session.profile.token,
+        reason,
+        by,
+        last_activity: session.last_activity,
+        tokens_expire_at: session.tokens_expire_at,
+        at: now,
+    }
+}

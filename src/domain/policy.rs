@@ -1,0 +1,62 @@
+//! The numbers the rules go by. They are asked for per user, so that roles can differ; no rule reads a global.
+
+use std::time::Duration;
+
+use super::user::Role;
+
+/// What happens to a login when the user has as many sessions as allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtLimit {
+    /// The least recently active session ends to make room.
+    EvictOldest,
+    /// The login is refused.
+    Reject,
+}
+
+/// The rules' numbers for one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// A session ends after this long without activity.
+    pub idle_timeout: Duration,
+    /// A session ends this long after it was opened.
+    pub lifetime: Duration,
+    /// Most live sessions of the user; at least 1.
+    pub max_sessions: usize,
+    /// What a login beyond that does.
+    pub at_limit: AtLimit,
+    /// How long after a rotation the token just replaced is answered with the current one.
+    pub refresh_reuse_grace: Duration,
+    /// How long an access token is good.
+    pub access_expiry: Duration,
+    /// How long past an idle deadline a session is left alone, because activity seen by another node may still
+    /// be on its way to the database; zero where one node serves alone.
+    pub idle_margin: Duration,
+}
+
+/// Where a user's policy is found.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    everyone: Policy,
+}
+
+impl Policies {
+    /// The same policy for every role.
+    #[must_use]
+    pub fn same_for_all(policy: Policy) -> Self {
+        Self { everyone: policy }
+    }
+
+    /// The policy of users of that role.
+    #[must_use]
+    pub fn for_role(&self, role: Role) -> &Policy {
+        match role {
+            Role::Starter | Role::Pro | Role::Enterprise | Role::Admin => &self.everyone,
+        }
+    }
+
+    /// The shortest idle timeout any user has: what the sweeper looks for.
+    #[must_use]
+    pub fn shortest_idle_timeout(&self) -> Duration {
+        self.everyone.idle_timeout
+    }
+}

@@ -1,0 +1,70 @@
+//! A live session: what never changes of it, and what does. An ended session is no value of this type.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::device::DeviceInfo;
+use super::ids::{SessionId, SessionToken};
+use super::policy::Policy;
+use super::time::Timestamp;
+
+/// What is fixed when a session is opened; shared by all who hold the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionProfile {
+    /// Identifier.
+    pub id: SessionId,
+    /// Value that binds access tokens to this session.
+    pub token: SessionToken,
+    /// The device it was opened on.
+    pub device: DeviceInfo,
+    /// Address it was opened from.
+    pub ip_address: Option<IpAddr>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it ends whatever the activity.
+    pub expires_at: Timestamp,
+}
+
+impl SessionProfile {
+    /// When the session is over unless there is activity after `last_activity`; never after its absolute end.
+    #[must_use]
+    pub fn idle_expires_at(&self, last_activity: Timestamp, policy: &Policy) -> Timestamp {
+        last_activity.plus(policy.idle_timeout).min(self.expires_at)
+    }
+}
+
+/// The refresh token that is current (RFC 9700, section 4.14.2: rotation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refresh {
+    /// Counts the rotations; a token of a lower generation has been replaced.
+    pub generation: u32,
+    /// When this generation was made.
+    pub issued_at: Timestamp,
+}
+
+/// A live session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// What never changes.
+    pub profile: Arc<SessionProfile>,
+    /// Latest login or activity; never moves back.
+    pub last_activity: Timestamp,
+    /// Current refresh generation.
+    pub refresh: Refresh,
+    /// No access token of this session is good after this.
+    pub tokens_expire_at: Timestamp,
+}
+
+impl Session {
+    /// Identifier.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.profile.id
+    }
+
+    /// When the session is over if nothing happens.
+    #[must_use]
+    pub fn idle_expires_at(&self, policy: &Policy) -> Timestamp {
+        self.profile.idle_expires_at(self.last_activity, policy)
+    }
+}

@@ -1,0 +1,182 @@
+//! A person with an account, and the rules for what may be stored of one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use validator::ValidateEmail;
+
+use super::ids::UserId;
+use super::time::Timestamp;
+
+/// Fewest characters of a password.
+pub const PASSWORD_MIN_CHARS: usize = 8;
+/// Most bytes of a password: bcrypt reads no more, and a longer one is refused, never cut.
+pub const PASSWORD_MAX_BYTES: usize = 72;
+/// Most characters of a name.
+pub const NAME_MAX_CHARS: usize = 100;
+/// Most bytes of an email address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
+pub const EMAIL_MAX_BYTES: usize = 254;
+
+/// What a person has paid for or may do; new users are [`Role::Starter`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Role {
+    /// Given at sign-up.
+    #[default]
+    Starter,
+    /// A paying user.
+    Pro,
+    /// A user of a company with a contract.
+    Enterprise,
+    /// An operator.
+    Admin,
+}
+
+impl Role {
+    /// Every role, in rising order.
+    pub const ALL: [Self; 4] = [Self::Starter, Self::Pro, Self::Enterprise, Self::Admin];
+
+    /// The name used in tokens, answers and rows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starter => "STARTER",
+            Self::Pro => "PRO",
+            Self::Enterprise => "ENTERPRISE",
+            Self::Admin => "ADMIN",
+        }
+    }
+
+    /// The role of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+/// A user as the service knows one; the password hash is kept apart from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Identifier.
+    pub id: UserId,
+    /// Display name.
+    pub name: String,
+    /// Address to log in with.
+    pub email: Email,
+    /// Role, copied into access tokens.
+    pub role: Role,
+    /// Latest activity of any session that reached the database.
+    pub last_activity_at: Timestamp,
+    /// When the person signed up.
+    pub created_at: Timestamp,
+    /// When the account itself last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Why a member of a request cannot be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Nothing is there but white space.
+    Required,
+    /// Fewer characters than asked for.
+    TooShort,
+    /// More than fits.
+    TooLong,
+    /// A character that may not be there, or no such form.
+    Invalid,
+}
+
+/// An email address: trimmed, lower case, at most 254 bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Email(String);
+
+impl Email {
+    /// Checks the form (HTML's definition of a valid address).
+    ///
+    /// # Errors
+    /// [`Unfit`], telling why it is none.
+    pub fn parse(text: &str) -> Result<Self, Unfit> {
+        let email = Self::lookup_key(text);
+        match email.as_str() {
+            "" => Err(Unfit::Required),
+            text if text.len() > EMAIL_MAX_BYTES => Err(Unfit::TooLong),
+            text if !text.validate_email() => Err(Unfit::Invalid),
+            _ => Ok(Self(email)),
+        }
+    }
+
+    /// The form in which addresses are stored and compared, without a check: for the look-up at login.
+    #[must_use]
+    pub fn lookup_key(text: &str) -> String {
+        text.trim().to_lowercase()
+    }
+
+    /// An address that was checked when it was stored.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Personal data: not in logs.
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email(hidden)")
+    }
+}
+
+/// A trimmed name of 1 to 100 characters, none of them a control character.
+///
+/// # Errors
+/// [`Unfit`], telling why it is none.
+pub fn parse_name(text: &str) -> Result<String, Unfit> {
+    let name = text.trim();
+    match name {
+        "" => Err(Unfit::Required),
+        name if name.chars().any(char::is_control) => Err(Unfit::Invalid),
+        name if name.chars().count() > NAME_MAX_CHARS => Err(Unfit::TooLong),
+        name => Ok(name.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn email_is_trimmed_and_lowered() {
+        assert_eq!(
+            Email::parse("  Ada@Example.COM ").map(|e| e.as_str().to_owned()),
+            Ok("ada@example.com".into())
+        );
+    }
+
+    #[test]
+    fn email_refuses_what_is_none() {
+        assert_eq!(Email::parse("   "), Err(Unfit::Required));
+        assert_eq!(Email::parse("ada"), Err(Unfit::Invalid));
+        assert_eq!(Email::parse("a\0b@example.com"), Err(Unfit::Invalid));
+        assert_eq!(Email::parse(&format!("{}@example.com", "a".repeat(250))), Err(Unfit::TooLong));
+    }
+
+    #[test]
+    fn name_counts_characters_not_bytes() {
+        assert!(parse_name(&"ä".repeat(100)).is_ok());
+        assert_eq!(parse_name(&"ä".repeat(101)), Err(Unfit::TooLong));
+        assert_eq!(parse_name("a\u{7}b"), Err(Unfit::Invalid));
+    }
+
+    #[test]
+    fn roles_are_read_as_they_are_written() {
+        for role in Role::ALL {
+            assert_eq!(Role::parse(role.as_str()), Some(role));
+            assert_eq!(serde_json::to_string(&role).unwrap_or_default(), format!("\"{}\"", role.as_str()));
+        }
+    }
+}

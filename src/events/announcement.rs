@@ -1,0 +1,186 @@
+//! Messages to other services, made from what happened, in the order in which consumers must see it.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::Message;
+use super::channel::Channel;
+use crate::domain::event::{Ending, LedgerEvent, Occasion};
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::reason::EndReason;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+
+/// One message for one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Whose; a user's announcements are published in the order they were made in.
+    pub user: UserId,
+    /// Where to.
+    pub channel: Channel,
+    /// The whole JSON message.
+    pub payload: String,
+}
+
+impl Announcement {
+    /// The message to publish.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        Message { channel: self.channel.as_str().into(), payload: self.payload.into() }
+    }
+}
+
+/// Makes announcements of one user at one time.
+#[derive(Debug)]
+pub struct Announcer<'a> {
+    /// `SERVICE_NAME`.
+    pub service: &'a str,
+    /// Whose sessions.
+    pub user: UserId,
+    /// When it happened.
+    pub now: Timestamp,
+    /// Makes the id that consumers recognise a repeated message by.
+    pub new_id: fn() -> Uuid,
+}
+
+impl Announcer<'_> {
+    /// All announcements of these events. Endings come before the session that they made room for.
+    #[must_use]
+    pub fn announce(&self, events: &[LedgerEvent]) -> Vec<Announcement> {
+        let mut made = Vec::with_capacity(events.len() + 1);
+        for event in events {
+            match event {
+                LedgerEvent::Opened { session, occasion } => self.opened(&mut made, session, occasion),
+                LedgerEvent::Rotated { session, .. } => {
+                    made.push(self.message(Channel::TokenRefreshed, json!({"sessionId": session})));
+                }
+                LedgerEvent::Ended(ending) => self.ended(&mut made, ending),
+                LedgerEvent::BulkTerminated { count } => {
+                    made.push(self.message(Channel::SessionsBulkTerminated, json!({"count": count})));
+                }
+            }
+        }
+        made
+    }
+
+    /// That a session was active.
+    #[must_use]
+    pub fn activity(&self, session: SessionId, last_activity: Timestamp) -> Announcement {
+        let fields = json!({"sessionId": session, "lastActivity": last_activity});
+        self.message(Channel::SessionActivityUpdated, fields)
+    }
+
+    fn opened(&self, made: &mut Vec<Announcement>, session: &Session, occasion: &Occasion) {
+        made.push(match occasion {
+            Occasion::Signup { email } => self.message(Channel::UserRegistered, json!({"email": &**email})),
+            Occasion::Login => self.message(Channel::UserLogin, json!({"sessionId": session.id()})),
+        });
+        let fields = json!({"sessionId": session.id(), "deviceInfo": session.profile.device});
+        made.push(self.message(Channel::SessionCreated, fields));
+    }
+
+    fn ended(&self, made: &mut Vec<Announcement>, ending: &Ending) {
+        if ending.reason == EndReason::Logout {
+            made.push(self.message(Channel::UserLogout, json!({"sessionId": ending.session})));
+        }
+        made.push(if ending.reason == EndReason::Terminated {
+            let fields = json!({
+                "sessionId": ending.session,
+                "targetSessionToken": ending.token.expose(),
+                "terminatedBySessionId": ending.by,
+                "tokensExpireAt": ending.tokens_expire_at,
+            });
+            self.message(Channel::SessionTerminated, fields)
+        } else {
+            let fields = json!({
+                "sessionId": ending.session,
+                "reason": ending.reason,
+                "tokensExpireAt": ending.tokens_expire_at,
+            });
+            self.message(Channel::SessionDeleted, fields)
+        });
+    }
+
+    fn message(&self, channel: Channel, fields: Value) -> Announcement {
+        let mut message = Map::new();
+        message.insert("event".into(), channel.event_name().into());
+        message.insert("eventId".into(), json!((self.new_id)()));
+        message.insert("timestamp".into(), json!(self.now));
+        message.insert("service".into(), self.service.into());
+        message.insert("userId".into(), json!(self.user));
+        if let Value::Object(fields) = fields {
+            message.extend(fields);
+        }
+        Announcement { user: self.user, channel, payload: Value::Object(message).to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::command::{Command, Logout, Open, TerminateOthers};
+    use crate::domain::device::DeviceInfo;
+    use crate::domain::ids::SessionToken;
+    use crate::domain::ledger::Ledger;
+    use crate::domain::policy::{AtLimit, Policy};
+    use crate::domain::user::Role;
+    use std::time::Duration;
+
+    const USER: UserId = UserId::new(Uuid::from_u128(1));
+
+    fn policy(max_sessions: usize) -> Policy {
+        Policy {
+            idle_timeout: Duration::from_secs(300),
+            lifetime: Duration::from_secs(3600),
+            max_sessions,
+            at_limit: AtLimit::EvictOldest,
+            refresh_reuse_grace: Duration::from_secs(10),
+            access_expiry: Duration::from_secs(900),
+            idle_margin: Duration::ZERO,
+        }
+    }
+
+    fn names(events: &[LedgerEvent]) -> Vec<&'static str> {
+        let announcer = Announcer {
+            service: "auth-service",
+            user: USER,
+            now: Timestamp::default(),
+            new_id: Uuid::new_v4,
+        };
+        announcer.announce(events).iter().map(|made| made.channel.event_name()).collect()
+    }
+
+    fn open(ledger: &mut Ledger, id: u128, occasion: Occasion, max: usize) -> Vec<LedgerEvent> {
+        let command = Open {
+            id: SessionId::new(Uuid::from_u128(id)),
+            token: SessionToken::new(Uuid::from_u128(id)),
+            device: DeviceInfo::from_user_agent(None, None),
+            ip_address: None,
+            occasion,
+        };
+        run(ledger, &command, max)
+    }
+
+    fn run(ledger: &mut Ledger, command: &impl Command, max: usize) -> Vec<LedgerEvent> {
+        let events = command.decide(ledger, Timestamp::from_millis(1), &policy(max)).events;
+        events.iter().for_each(|event| ledger.apply(event));
+        events
+    }
+
+    #[test]
+    fn each_act_is_told_in_the_promised_order() {
+        let mut ledger = Ledger::new(USER, Role::Starter, 0, Timestamp::default(), Vec::new());
+        let signup = open(&mut ledger, 10, Occasion::Signup { email: Arc::from("a@b.c") }, 1);
+        assert_eq!(names(&signup), ["user.registered", "session.created"]);
+        let evicting = open(&mut ledger, 11, Occasion::Login, 1);
+        assert_eq!(names(&evicting), ["session.deleted", "user.login", "session.created"]);
+        open(&mut ledger, 12, Occasion::Login, 3);
+        let keep = SessionId::new(Uuid::from_u128(12));
+        let others = run(&mut ledger, &TerminateOthers { keep }, 3);
+        assert_eq!(names(&others), ["session.terminated", "sessions.bulk_terminated"]);
+        let logout = run(&mut ledger, &Logout { session: keep }, 3);
+        assert_eq!(names(&logout), ["user.logout", "session.deleted"]);
+    }
+}

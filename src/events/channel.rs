@@ -1,0 +1,61 @@
+//! The public channels, and nothing nodes tell each other.
+
+/// A public Redis channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// A person signed up.
+    UserRegistered,
+    /// A person logged in.
+    UserLogin,
+    /// A person signed out.
+    UserLogout,
+    /// A session was opened.
+    SessionCreated,
+    /// A person ended a session from another device.
+    SessionTerminated,
+    /// A session ended in any other way; the message carries the reason.
+    SessionDeleted,
+    /// A person ended all other sessions; after one `session.terminated` each.
+    SessionsBulkTerminated,
+    /// A session was active; thinned out, and the only one that is not kept.
+    SessionActivityUpdated,
+    /// A refresh token was rotated.
+    TokenRefreshed,
+}
+
+impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 9] = [
+        Self::UserRegistered,
+        Self::UserLogin,
+        Self::UserLogout,
+        Self::SessionCreated,
+        Self::SessionTerminated,
+        Self::SessionDeleted,
+        Self::SessionsBulkTerminated,
+        Self::SessionActivityUpdated,
+        Self::TokenRefreshed,
+    ];
+
+    /// The channel's name on Redis.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserRegistered => "auth:user.registered",
+            Self::UserLogin => "auth:user.login",
+            Self::UserLogout => "auth:user.logout",
+            Self::SessionCreated => "auth:session.created",
+            Self::SessionTerminated => "auth:session.terminated",
+            Self::SessionDeleted => "auth:session.deleted",
+            Self::SessionsBulkTerminated => "auth:sessions.bulk_terminated",
+            Self::SessionActivityUpdated => "auth:session.activity_updated",
+            Self::TokenRefreshed => "auth:token.refreshed",
+        }
+    }
+
+    /// The name of the event: the channel's without its prefix.
+    #[must_use]
+    pub fn event_name(self) -> &'static str {
+        self.as_str().trim_start_matches("auth:")
+    }
+}

@@ -1,0 +1,20 @@
+//! A session engine: **request → extractor → user actor → store (one transaction) → events out; the reply retraces
+//! it once.**
+//!
+//! In reading order: [`domain`] is what may happen; [`actors`] are those to whom it happens, one a user; [`storage`]
+//! remembers it and arbitrates between nodes; [`events`] and [`bus`] tell others; [`security`] decides who is let in;
+//! [`http`] is the outside; [`app`] puts it together. [`config`], [`clock`], [`io`] and [`telemetry`] serve them all.
+//!
+//! Imports point one way only: app · http · actors · storage, bus · security, events · domain, config, clock, io,
+//! telemetry. `tests/layers.rs` checks it.
+
+pub mod actors;
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod events;
+pub mod io;
+pub mod security;
+pub mod storage;
+pub mod telemetry;

@@ -1,0 +1,157 @@
+//! Access tokens (RFC 9068): signed after a login or refresh, verified on every protected request.
+
+use jsonwebtoken::{Header, Validation, decode_header, encode};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::keys::{KeyError, Keyring};
+use super::tokens::{TokenError, read, validation};
+use crate::clock::new_uuid;
+use crate::config::TokenConfig;
+use crate::domain::ids::{SessionId, SessionToken, UserId};
+use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
+
+/// `typ` of an access token (RFC 9068, section 2.1).
+const TYP: &str = "at+jwt";
+
+/// A signed access token. Never printed but into the answer it is made for.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub struct AccessToken(String);
+
+impl AccessToken {
+    /// The token, for the answer.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessToken(hidden)")
+    }
+}
+
+/// What a verified access token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessClaims {
+    /// Whose.
+    pub user: UserId,
+    /// Of which session.
+    pub session: SessionId,
+    /// The session's token at that time.
+    pub token: SessionToken,
+}
+
+#[derive(Serialize)]
+struct SignedClaims<'a> {
+    iss: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+    sub: UserId,
+    sid: SessionId,
+    stk: Uuid,
+    role: Role,
+    iat: i64,
+    exp: i64,
+    jti: Uuid,
+}
+
+#[derive(Deserialize)]
+struct ReadClaims {
+    sub: UserId,
+    sid: SessionId,
+    stk: Uuid,
+    exp: i64,
+}
+
+/// Signs and verifies access tokens.
+#[derive(Debug)]
+pub struct AccessTokens {
+    keyring: Keyring,
+    issuer: String,
+    audience: Option<String>,
+    expiry_seconds: i64,
+    validation: Validation,
+}
+
+impl AccessTokens {
+    /// With the keys, issuer, audience and expiry of the configuration.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn new(config: &TokenConfig) -> Result<Self, KeyError> {
+        let keyring = Keyring::load(config)?;
+        let mut validation = validation(keyring.algorithm, &["exp", "iss", "sub"]);
+        validation.set_issuer(&[&config.issuer]);
+        if let Some(audience) = &config.audience {
+            validation.validate_aud = true;
+            validation.set_audience(&[audience]);
+            validation.required_spec_claims.insert("aud".to_owned());
+        }
+        Ok(Self {
+            keyring,
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            expiry_seconds: i64::try_from(config.access_expiry.as_secs()).unwrap_or(i64::MAX),
+            validation,
+        })
+    }
+
+    /// The keys that verify.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// How long a token is good, in seconds.
+    #[must_use]
+    pub fn expiry_seconds(&self) -> i64 {
+        self.expiry_seconds
+    }
+
+    /// Signs a token for a session.
+    ///
+    /// # Errors
+    /// [`TokenError::Invalid`] when the key cannot sign, which loading it has ruled out.
+    pub fn sign(
+        &self,
+        user: UserId,
+        role: Role,
+        session: SessionId,
+        token: SessionToken,
+        now: Timestamp,
+    ) -> Result<AccessToken, TokenError> {
+        let mut header = Header::new(self.keyring.algorithm);
+        header.typ = Some(TYP.to_owned());
+        header.kid = Some(self.keyring.kid.clone());
+        let claims = SignedClaims {
+            iss: &self.issuer,
+            aud: self.audience.as_deref(),
+            sub: user,
+            sid: session,
+            stk: token.expose(),
+            role,
+            iat: now.seconds(),
+            exp: now.seconds().saturating_add(self.expiry_seconds),
+            jti: new_uuid(),
+        };
+        encode(&header, &claims, &self.keyring.signing).map(AccessToken).map_err(|_| TokenError::Invalid)
+    }
+
+    /// Checks algorithm, key, signature, type, issuer, audience, and then the time.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
+        let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid.ok_or(TokenError::Invalid)?;
+        let key = self.keyring.verifying.iter().find(|key| key.kid == kid).ok_or(TokenError::Invalid)?;
+        let claims: ReadClaims = read(token, TYP, &key.key, &self.validation)?.claims;
+        if claims.exp <= now.seconds() {
+            return Err(TokenError::Expired);
+        }
+        Ok(AccessClaims { user: claims.sub, session: claims.sid, token: SessionToken::new(claims.stk) })
+    }
+}

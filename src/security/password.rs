@@ -1,0 +1,289 @@
+//! Passwords, and the small pool of threads that hashes them, so that nothing else ever waits behind a hash.
+//!
+//! Bound: `workers` hashes run and `queue` wait; one more is refused ([`PasswordError::Overloaded`]), which
+//! `auth_password_refused_total` counts. A password or a hash is never printed.
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use crate::config::PasswordConfig;
+use crate::domain::user::{PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Unfit};
+use crate::telemetry::metrics::Metrics;
+
+/// What a person types to prove who they are. Never printed, never stored.
+#[derive(Clone)]
+pub struct Password(String);
+
+impl Password {
+    /// A password for a new account: 8 characters to 72 bytes, without NUL.
+    ///
+    /// # Errors
+    /// [`Unfit`], telling why it cannot be one.
+    pub fn parse_new(text: String) -> Result<Self, Unfit> {
+        if text.chars().count() < PASSWORD_MIN_CHARS && !text.is_empty() {
+            return Err(Unfit::TooShort);
+        }
+        Self::parse_given(text)
+    }
+
+    /// A password given at login: anything some account may have.
+    ///
+    /// # Errors
+    /// [`Unfit`], where no account can have it.
+    pub fn parse_given(text: String) -> Result<Self, Unfit> {
+        match text.as_str() {
+            "" => Err(Unfit::Required),
+            text if text.len() > PASSWORD_MAX_BYTES => Err(Unfit::TooLong),
+            text if text.contains('\0') => Err(Unfit::Invalid),
+            _ => Ok(Self(text)),
+        }
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(hidden)")
+    }
+}
+
+/// A bcrypt hash in modular crypt format. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// A hash as it is stored.
+    #[must_use]
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The hash, for the row.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The cost it was made at; none where the form is not bcrypt's.
+    fn cost(&self) -> Option<u32> {
+        self.0.split('$').nth(2)?.parse().ok()
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(hidden)")
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Not the password, or no such account.
+    Wrong,
+    /// The password; with a new hash to store when the old one was made at another cost.
+    Right {
+        /// Replacement.
+        rehashed: Option<PasswordHash>,
+    },
+}
+
+/// Why there is no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// As many wait as may.
+    #[error("the password queue is full")]
+    Overloaded,
+    /// The stored hash is none, or the pool is gone.
+    #[error("the password could not be checked")]
+    Failed,
+}
+
+enum Job {
+    Hash(Password, oneshot::Sender<Result<PasswordHash, PasswordError>>),
+    Verify(Password, Option<PasswordHash>, oneshot::Sender<Result<Verdict, PasswordError>>),
+}
+
+/// Hashes and checks passwords, at most as many at once as it has threads.
+#[derive(Clone, Debug)]
+pub struct PasswordPool {
+    jobs: SyncSender<Job>,
+    metrics: Metrics,
+}
+
+impl PasswordPool {
+    /// Starts the threads; they end when the last clone of the pool is gone.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(config: &PasswordConfig, metrics: Metrics) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel(config.queue);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..config.workers.max(1) {
+            let worker = Worker::new(config.bcrypt_cost, metrics.clone());
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || worker.run(&queue))?;
+        }
+        Ok(Self { jobs, metrics })
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
+        let (reply, result) = oneshot::channel();
+        self.submit(Job::Hash(password, reply))?;
+        result.await.map_err(|_| PasswordError::Failed)?
+    }
+
+    /// Checks a password. Without a hash (no such account) it takes the same time and is wrong.
+    ///
+    /// # Errors
+    /// [`PasswordError`].
+    pub async fn verify(
+        &self,
+        password: Password,
+        hash: Option<PasswordHash>,
+    ) -> Result<Verdict, PasswordError> {
+        let (reply, result) = oneshot::channel();
+        self.submit(Job::Verify(password, hash, reply))?;
+        result.await.map_err(|_| PasswordError::Failed)?
+    }
+
+    fn submit(&self, job: Job) -> Result<(), PasswordError> {
+        match self.jobs.try_send(job) {
+            Ok(()) => {
+                self.metrics.password_queue_depth.inc();
+                Ok(())
+            }
+            Err(TrySendError::Full(_)) => {
+                self.metrics.password_refused.inc();
+                Err(PasswordError::Overloaded)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(PasswordError::Failed),
+        }
+    }
+}
+
+/// One thread of the pool.
+struct Worker {
+    cost: u32,
+    /// Well formed, of the configured cost, and the hash of nothing: checked when there is no account.
+    decoy: PasswordHash,
+    metrics: Metrics,
+}
+
+impl Worker {
+    fn new(cost: u32, metrics: Metrics) -> Self {
+        let decoy = PasswordHash(format!(
+            "$2b${cost:02}${}",
+            "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDE"
+        ));
+        Self { cost, decoy, metrics }
+    }
+
+    fn run(&self, queue: &Mutex<Receiver<Job>>) {
+        loop {
+            // The lock is held while waiting: one thread waits for a job, the others for their turn to wait.
+            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(job) = job else { return };
+            self.metrics.password_queue_depth.dec();
+            self.work(job);
+        }
+    }
+
+    /// An asker who has gone away does not hear the result; a job whose asker left while it waited is not done.
+    fn work(&self, job: Job) {
+        match job {
+            Job::Hash(_, reply) if reply.is_closed() => {}
+            Job::Verify(_, _, reply) if reply.is_closed() => {}
+            Job::Hash(password, reply) => drop(reply.send(self.hash(&password))),
+            Job::Verify(password, hash, reply) => drop(reply.send(self.verify(&password, hash.as_ref()))),
+        }
+    }
+
+    fn hash(&self, password: &Password) -> Result<PasswordHash, PasswordError> {
+        let _timer = self.metrics.password_hash_duration.start_timer();
+        bcrypt::hash(&password.0, self.cost).map(PasswordHash).map_err(|_| PasswordError::Failed)
+    }
+
+    fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, PasswordError> {
+        let timer = self.metrics.password_hash_duration.start_timer();
+        let right = bcrypt::verify(&password.0, hash.unwrap_or(&self.decoy).expose());
+        timer.observe_duration();
+        let right = right.map_err(|_| PasswordError::Failed)?;
+        match hash {
+            Some(hash) if right && hash.cost() != Some(self.cost) => {
+                Ok(Verdict::Right { rehashed: Some(self.hash(password)?) })
+            }
+            Some(_) if right => Ok(Verdict::Right { rehashed: None }),
+            Some(_) | None => Ok(Verdict::Wrong),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::parse_given(text.to_owned()).unwrap()
+    }
+
+    fn pool(cost: u32, workers: usize, queue: usize) -> PasswordPool {
+        let config = PasswordConfig { bcrypt_cost: cost, queue, workers };
+        PasswordPool::start(&config, Metrics::new().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_below_and_bytes_above() {
+        assert!(matches!(Password::parse_new("ääääääää".into()), Ok(_)));
+        assert!(matches!(Password::parse_new("äääääää".into()), Err(Unfit::TooShort)));
+        assert!(matches!(Password::parse_new("ä".repeat(36)), Ok(_)));
+        assert!(matches!(Password::parse_new("ä".repeat(37)), Err(Unfit::TooLong)));
+        assert!(matches!(Password::parse_given("a\0b".into()), Err(Unfit::Invalid)));
+    }
+
+    #[tokio::test]
+    async fn right_wrong_and_unknown() {
+        let pool = pool(4, 2, 8);
+        let hash = pool.hash(password("correct horse")).await.unwrap();
+        let right = pool.verify(password("correct horse"), Some(hash.clone())).await.unwrap();
+        assert!(matches!(right, Verdict::Right { rehashed: None }));
+        assert!(matches!(pool.verify(password("battery"), Some(hash)).await.unwrap(), Verdict::Wrong));
+        assert!(matches!(pool.verify(password("battery"), None).await.unwrap(), Verdict::Wrong));
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_is_made_anew() {
+        let old = pool(4, 1, 8).hash(password("correct horse")).await.unwrap();
+        let Verdict::Right { rehashed: Some(new) } =
+            pool(5, 1, 8).verify(password("correct horse"), Some(old)).await.unwrap()
+        else {
+            panic!("a new hash was expected");
+        };
+        assert_eq!(new.cost(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn beyond_the_queue_is_refused_and_the_rest_is_served() {
+        let pool = pool(8, 1, 2);
+        let asks = (0..20).map(|_| pool.hash(password("correct horse")));
+        let results = futures_util::future::join_all(asks).await;
+        let refused = results.iter().filter(|result| **result == Err(PasswordError::Overloaded)).count();
+        assert!((17..=18).contains(&refused), "{refused} of 20 were refused");
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 20 - refused);
+    }
+
+    #[test]
+    fn nothing_secret_is_printed() {
+        let shown = format!("{:?} {:?}", password("correct horse"), PasswordHash("$2b$04$x".into()));
+        assert_eq!(shown, "Password(hidden) PasswordHash(hidden)");
+    }
+}

@@ -1,0 +1,118 @@
+//! Refresh tokens: which session and which generation; the ledger knows which generation is current.
+//!
+//! Signing is deterministic: the token of a generation is always the same, so that two tabs that refresh at once
+//! are given the same one and nothing of it has to be stored.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, encode};
+use serde::{Deserialize, Serialize};
+
+use super::tokens::{TokenError, read, validation};
+use crate::config::TokenConfig;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::session::Refresh;
+use crate::domain::time::Timestamp;
+
+/// `typ` of a refresh token: no other token passes for one.
+const TYP: &str = "refresh+jwt";
+
+/// A signed refresh token. Never printed but into the answer it is made for.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub struct RefreshToken(String);
+
+impl RefreshToken {
+    /// The token, for the cookie or the answer.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RefreshToken(hidden)")
+    }
+}
+
+/// What a verified refresh token says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshClaims {
+    /// Whose.
+    #[serde(rename = "sub")]
+    pub user: UserId,
+    /// Of which session.
+    #[serde(rename = "sid")]
+    pub session: SessionId,
+    /// Which generation.
+    #[serde(rename = "gen")]
+    pub generation: u32,
+    iat: i64,
+    exp: i64,
+}
+
+/// Signs and verifies refresh tokens, with HS256 and a secret of their own.
+pub struct RefreshTokens {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    expiry: Duration,
+    validation: Validation,
+}
+
+impl std::fmt::Debug for RefreshTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RefreshTokens({:?})", self.expiry)
+    }
+}
+
+impl RefreshTokens {
+    /// With the secret and expiry of the configuration.
+    #[must_use]
+    pub fn new(config: &TokenConfig) -> Self {
+        let secret = config.refresh_secret.expose().as_bytes();
+        Self {
+            signing: EncodingKey::from_secret(secret),
+            verifying: DecodingKey::from_secret(secret),
+            expiry: config.refresh_expiry,
+            validation: validation(Algorithm::HS256, &["exp", "sub"]),
+        }
+    }
+
+    /// How long a token is good after its generation was made.
+    #[must_use]
+    pub fn expiry(&self) -> Duration {
+        self.expiry
+    }
+
+    /// The token of a session's current generation.
+    ///
+    /// # Errors
+    /// [`TokenError::Invalid`] when the secret cannot sign, which HMAC cannot bring about.
+    pub fn sign(
+        &self,
+        user: UserId,
+        session: SessionId,
+        current: Refresh,
+    ) -> Result<RefreshToken, TokenError> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TYP.to_owned());
+        let claims = RefreshClaims {
+            user,
+            session,
+            generation: current.generation,
+            iat: current.issued_at.seconds(),
+            exp: current.issued_at.plus(self.expiry).seconds(),
+        };
+        encode(&header, &claims, &self.signing).map(RefreshToken).map_err(|_| TokenError::Invalid)
+    }
+
+    /// Checks algorithm, signature and type, and then the time.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<RefreshClaims, TokenError> {
+        let claims: RefreshClaims = read(token, TYP, &self.verifying, &self.validation)?.claims;
+        if claims.exp <= now.seconds() { Err(TokenError::Expired) } else { Ok(claims) }
+    }
+}

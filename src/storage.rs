@@ -1,0 +1,104 @@
+//! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives here.
+//!
+//! In reading order: [`open`] connects and migrates, [`users`], [`ledger`] (load, and compare-and-set commit),
+//! [`activity`] (batched times), [`outbox`], [`overdue`] (for the sweeper); `rows` maps rows to values.
+//! "Not found" is `Ok(None)`; it becomes an error only at the edge.
+
+pub mod activity;
+pub mod ledger;
+pub mod open;
+pub mod outbox;
+pub mod overdue;
+mod rows;
+pub mod users;
+
+use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait};
+
+pub use open::{OpenError, StoreOptions};
+
+use crate::io::{Io, IoGone};
+
+/// The database could not do it. Nothing is known about whether it was done.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The database answered with an error, or not at all.
+    #[error("the database could not be asked")]
+    Database(#[from] DbErr),
+    /// A row holds what this version of the service cannot read.
+    #[error("row of {table} holds an unknown {column}")]
+    UnknownValue {
+        /// Table.
+        table: &'static str,
+        /// Column.
+        column: &'static str,
+    },
+    /// The service is shutting down.
+    #[error(transparent)]
+    Gone(#[from] IoGone),
+}
+
+/// A handle on the database; clones share the pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    db: DatabaseConnection,
+    io: Io,
+    /// Held for as long as the store lives, so that no second process opens the same SQLite file.
+    _file_lock: Option<std::sync::Arc<std::fs::File>>,
+}
+
+impl Store {
+    fn is_postgres(&self) -> bool {
+        self.db.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// Whether several nodes may serve on this database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.is_postgres()
+    }
+
+    /// Asks the database for nothing, to see whether it answers.
+    ///
+    /// # Errors
+    /// [`StorageError`] when it does not.
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        self.io.run(async move { db.execute_unprepared("SELECT 1").await.map(drop) }).await??;
+        Ok(())
+    }
+
+    /// Connections in use and idle, for metrics.
+    #[must_use]
+    pub fn connections(&self) -> (u32, usize) {
+        if self.is_postgres() {
+            let pool = self.db.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle())
+        } else {
+            let pool = self.db.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle())
+        }
+    }
+
+    /// Closes the pool; queries after this fail.
+    pub async fn close(&self) {
+        let db = self.db.clone();
+        // The process is about to end: there is nobody left to tell.
+        let _ = self.io.run(async move { db.close_by_ref().await }).await;
+    }
+
+    /// What a change of a user stamps its row with, so that the feed of changes misses no late commit.
+    fn change_stamp(&self) -> SimpleExpr {
+        if self.is_postgres() {
+            Expr::cust("pg_current_xact_id()::text::bigint")
+        } else {
+            Expr::val(0i64).into()
+        }
+    }
+}
+
+/// `a` or `b`, whichever is greater, in either database.
+fn greater_of(a: impl Into<SimpleExpr>, b: i64) -> SimpleExpr {
+    let a = a.into();
+    Expr::case(a.clone().lt(b), b).finally(a).into()
+}

@@ -1,0 +1,209 @@
+//! Opening the database: connect, refuse what cannot be used, bring the schema up to date.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
+
+use super::Store;
+use crate::config::{DatabaseConfig, DatabaseLocation};
+use crate::io::{Io, IoGone};
+use crate::telemetry::metrics::Metrics;
+
+/// Key of the advisory lock under which nodes that start at once take turns to migrate.
+const MIGRATION_LOCK: i64 = 0x6175_7468_6d69_6772;
+/// How long a caller waits for a free connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a statement may take; longer means that the server hangs.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another connection's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// One connection writes at a time anyway; a few more keep reads from waiting behind it.
+const SQLITE_CONNECTIONS: u32 = 4;
+
+/// What to open, and how.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Where the database is and how many connections it may get.
+    pub database: DatabaseConfig,
+    /// Where its sockets live.
+    pub io: Io,
+    /// Counts statements.
+    pub metrics: Metrics,
+}
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or file is not accessible.
+    #[error("cannot open the database file {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process holds the file.
+    #[error(
+        "the database file {path} is in use by another process; an embedded database serves one process only"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is there and is no database, or a broken one.
+    #[error("the database file {path} is damaged or no SQLite database; it was left as it is: {source}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: DbErr,
+    },
+    /// The server cannot be reached, or refuses.
+    #[error("cannot connect to the database: {0}")]
+    Connect(DbErr),
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(DbErr),
+    /// The runtime for sockets has ended.
+    #[error(transparent)]
+    Gone(#[from] IoGone),
+}
+
+impl Store {
+    /// Connects, and checks that the database answers. Does not migrate.
+    ///
+    /// # Errors
+    /// [`OpenError`], in words an operator can act on.
+    pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
+        let io = options.io.clone();
+        io.run(async move {
+            let (mut db, file_lock) = match &options.database.location {
+                DatabaseLocation::Sqlite { path } => {
+                    let lock = lock_file(path)?;
+                    (open_sqlite(path).await?, Some(Arc::new(lock)))
+                }
+                DatabaseLocation::Postgres { url } => {
+                    (open_postgres(url.expose(), options.database.max_connections).await?, None)
+                }
+            };
+            let statements = options.metrics.database_statements.clone();
+            db.set_metric_callback(move |_| statements.inc());
+            Ok(Self { db, io: options.io, _file_lock: file_lock })
+        })
+        .await?
+    }
+
+    /// Applies the migrations that are missing, while no other node does. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`OpenError::Migrate`]; then nothing was changed (PostgreSQL), or all up to the failing one (SQLite).
+    pub async fn migrate(&self) -> Result<usize, OpenError> {
+        let db = self.db.clone();
+        let is_postgres = self.is_postgres();
+        let work = async move {
+            if !is_postgres {
+                let pending = Migrator::get_pending_migrations(&db).await?.len();
+                return Migrator::up(&db, None).await.map(|()| pending);
+            }
+            let transaction = db.begin().await?;
+            // Waiting for a node that migrates takes as long as it takes.
+            transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+            transaction
+                .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                .await?;
+            let pending = Migrator::get_pending_migrations(&transaction).await?.len();
+            Migrator::up(&transaction, None).await?;
+            transaction.commit().await.map(|()| pending)
+        };
+        self.io.run(work).await?.map_err(OpenError::Migrate)
+    }
+
+    /// Reverts the latest migrations.
+    ///
+    /// # Errors
+    /// [`OpenError::Migrate`].
+    pub async fn migrate_down(&self, steps: u32) -> Result<(), OpenError> {
+        let db = self.db.clone();
+        self.io.run(async move { Migrator::down(&db, Some(steps)).await }).await?.map_err(OpenError::Migrate)
+    }
+
+    /// How many migrations this version knows that the database does not have.
+    ///
+    /// # Errors
+    /// [`OpenError::Migrate`] when it cannot be asked.
+    pub async fn pending_migrations(&self) -> Result<usize, OpenError> {
+        let db = self.db.clone();
+        let pending = self.io.run(async move { Migrator::get_pending_migrations(&db).await }).await?;
+        pending.map(|list| list.len()).map_err(OpenError::Migrate)
+    }
+}
+
+/// Holds `<file>.lock`; the system lets go of it when the process ends, however it ends.
+fn lock_file(path: &Path) -> Result<File, OpenError> {
+    let failed = |source| OpenError::File { path: path.to_owned(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(name).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+async fn open_sqlite(path: &Path) -> Result<DatabaseConnection, OpenError> {
+    // Opening for append tells a missing permission in plain words, which SQLite does not.
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
+    let file = path.to_owned();
+    options
+        .max_connections(SQLITE_CONNECTIONS)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .sqlx_logging(false)
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            options
+                .filename(&file)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(BUSY_TIMEOUT)
+                .foreign_keys(true)
+        });
+    let damaged = |source| OpenError::Damaged { path: path.to_owned(), source };
+    let db = Database::connect(options).await.map_err(damaged)?;
+    let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA quick_check(1)");
+    let verdict = db.query_one_raw(statement).await.map_err(damaged)?;
+    let verdict: String = match verdict {
+        Some(row) => row.try_get_by_index(0).map_err(damaged)?,
+        None => String::new(),
+    };
+    if verdict == "ok" { Ok(db) } else { Err(damaged(DbErr::Custom(verdict))) }
+}
+
+async fn open_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection, OpenError> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(max_connections)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .statement_timeout(STATEMENT_TIMEOUT)
+        .map_sqlx_postgres_opts(|options| options.application_name("auth-service"))
+        .sqlx_logging(false)
+        // A ping before each use would double the cost of short statements.
+        .test_before_acquire(false);
+    Database::connect(options).await.map_err(OpenError::Connect)
+}

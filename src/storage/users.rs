@@ -1,0 +1,142 @@
+//! Accounts: sign up, look up, change.
+
+use entity::{outbox, session, user};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, SqlErr,
+    TransactionTrait,
+};
+
+use super::rows::{new_session_row, outbox_rows, user_of};
+use super::{StorageError, Store};
+use crate::domain::ids::UserId;
+use crate::domain::session::Session;
+use crate::domain::user::User;
+use crate::events::announcement::Announcement;
+use crate::security::password::PasswordHash;
+
+/// What a login needs of an account.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The account.
+    pub user: User,
+    /// What the password is checked against.
+    pub password_hash: PasswordHash,
+}
+
+/// A new account with its first session: all or nothing.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The account.
+    pub user: User,
+    /// Hash of its password.
+    pub password_hash: PasswordHash,
+    /// The session the person is signed in with at once.
+    pub session: Session,
+    /// What the other services are told.
+    pub announcements: Vec<Announcement>,
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// There is one with this address.
+    #[error("the email address is taken")]
+    EmailTaken,
+    /// The database could not do it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Store {
+    /// The account with that address, in the form of [`crate::domain::user::Email::lookup_key`].
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn lookup_credentials(&self, email: String) -> Result<Option<Credentials>, StorageError> {
+        let db = self.db.clone();
+        let query = user::Entity::find()
+            .filter(user::Column::Email.eq(email))
+            .filter(user::Column::DeletedAt.is_null());
+        let row = self.io.run(async move { query.one(&db).await }).await??;
+        row.map(|mut row| {
+            let password_hash = PasswordHash::from_stored(std::mem::take(&mut row.password_hash));
+            Ok(Credentials { user: user_of(row)?, password_hash })
+        })
+        .transpose()
+    }
+
+    /// The account of that id, unless it was deleted.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn lookup_user(&self, id: UserId) -> Result<Option<User>, StorageError> {
+        let db = self.db.clone();
+        let query = user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null());
+        self.io.run(async move { query.one(&db).await }).await??.map(user_of).transpose()
+    }
+
+    /// Makes an account, its first session and its announcements in one transaction.
+    ///
+    /// # Errors
+    /// [`RegisterError::EmailTaken`] when the address is in use; the database decides, also between nodes.
+    pub async fn add_user(&self, registration: Registration) -> Result<(), RegisterError> {
+        let db = self.db.clone();
+        let work = async move {
+            let transaction = db.begin().await?;
+            insert_registration(&transaction, registration).await?;
+            transaction.commit().await
+        };
+        match self.io.run(work).await.map_err(StorageError::from)? {
+            Ok(()) => Ok(()),
+            Err(error) if is_duplicate(&error) => Err(RegisterError::EmailTaken),
+            Err(error) => Err(RegisterError::Storage(error.into())),
+        }
+    }
+
+    /// Replaces a password hash that was made at another cost, unless the password was changed meanwhile.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn replace_password_hash(
+        &self,
+        id: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        let update = user::Entity::update_many()
+            .col_expr(user::Column::PasswordHash, Expr::value(new.expose()))
+            .filter(user::Column::Id.eq(id.uuid()))
+            .filter(user::Column::PasswordHash.eq(old.expose()));
+        self.io.run(async move { update.exec(&db).await }).await??;
+        Ok(())
+    }
+}
+
+/// No node holds anything of a new user, so its row needs no change stamp.
+async fn insert_registration(transaction: &DatabaseTransaction, new: Registration) -> Result<(), DbErr> {
+    let Registration { user, password_hash, session, announcements } = new;
+    let row = user::ActiveModel {
+        id: Set(user.id.uuid()),
+        name: Set(user.name),
+        email: Set(user.email.as_str().to_owned()),
+        password_hash: Set(password_hash.expose().to_owned()),
+        role: Set(user.role.as_str().to_owned()),
+        session_version: Set(0),
+        change_stamp: Set(0),
+        last_activity_at: Set(user.last_activity_at.millis()),
+        created_at: Set(user.created_at.millis()),
+        updated_at: Set(user.updated_at.millis()),
+        deleted_at: Set(None),
+    };
+    user::Entity::insert(row).exec_without_returning(transaction).await?;
+    session::Entity::insert(new_session_row(user.id, &session)).exec_without_returning(transaction).await?;
+    let rows = outbox_rows(announcements, user.created_at);
+    outbox::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+    Ok(())
+}
+
+fn is_duplicate(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}

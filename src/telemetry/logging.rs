@@ -1,0 +1,120 @@
+//! Sets up the log: one line an event, to standard output.
+//!
+//! It must never stop the service: a filter that does not parse becomes `info`, a second set-up changes nothing.
+
+use std::io::{self, IsTerminal};
+
+use tracing::Dispatch;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Starts logging for the whole process; only the first call counts.
+pub fn init(config: &LogConfig) {
+    // Refused where logging is set up already, as in tests that start the service many times.
+    let _ = dispatch(config, io::stdout, io::stdout().is_terminal()).try_init();
+}
+
+fn dispatch<W>(config: &LogConfig, writer: W, colours: bool) -> Dispatch
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(&config.filter))
+        .with_writer(writer)
+        .with_ansi(colours);
+    match config.format {
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().into()
+        }
+        LogFormat::Text => builder.with_target(false).finish().into(),
+    }
+}
+
+/// The wanted filter, with the database libraries at most at `warn` unless it names them: they log every statement.
+fn filter(wanted: &str) -> EnvFilter {
+    let quiet = match wanted.parse::<LevelFilter>() {
+        Ok(level) => level.min(LevelFilter::WARN),
+        Err(_) => LevelFilter::WARN,
+    };
+    let with = |wanted: &str| format!("sqlx={quiet},sea_orm={quiet},sea_orm_migration={quiet},{wanted}");
+    EnvFilter::try_new(with(wanted)).unwrap_or_else(|_| EnvFilter::new(with("info")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let config = LogConfig { format, filter: filter.to_owned() };
+        let writer = lines.clone();
+        tracing::dispatcher::with_default(&dispatch(&config, move || writer.clone(), false), log);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn json_lines_are_flat_and_carry_the_span() {
+        let told = logged(LogFormat::Json, "info", || {
+            let _span = tracing::info_span!("request", request.id = "r1").entered();
+            tracing::info!(session.count = 2, "sessions listed");
+        });
+        let line: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((&line["message"], &line["session.count"]), (&"sessions listed".into(), &2.into()));
+        assert_eq!((&line["level"], &line["span"]["request.id"]), (&"INFO".into(), &"r1".into()));
+    }
+
+    #[test]
+    fn text_lines_have_no_target() {
+        let told = logged(LogFormat::Text, "info", || tracing::info!("started"));
+        assert!(told.contains("INFO started"), "{told}");
+    }
+
+    #[test]
+    fn the_database_is_quiet_unless_named() {
+        let count = |filter| {
+            let log = || {
+                tracing::info!(target: "sqlx::query", "a statement");
+                tracing::warn!(target: "sqlx::query", "a slow one");
+            };
+            logged(LogFormat::Json, filter, log).lines().count()
+        };
+        assert_eq!([count("debug"), count("error"), count("off"), count("info,sqlx=info")], [1, 0, 0, 2]);
+    }
+
+    #[test]
+    fn a_bad_filter_becomes_info() {
+        let told = logged(LogFormat::Json, "auth_service=loud", || {
+            tracing::debug!("hidden");
+            tracing::info!("shown");
+        });
+        assert!(told.contains("shown") && !told.contains("hidden"), "{told}");
+    }
+
+    #[test]
+    fn twice_is_once() {
+        let config = LogConfig { format: LogFormat::Text, filter: "off".to_owned() };
+        init(&config);
+        init(&config);
+    }
+}

@@ -1,0 +1,286 @@
+//! Every metric of the service, in one typed struct.
+//!
+//! It must never carry a label whose values callers choose: no raw path, no user, no session, no address.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
+};
+
+/// All metrics; a clone is a pointer to the same ones.
+#[derive(Clone)]
+pub struct Metrics(Arc<Meters>);
+
+// One row a metric, so that its field, its name and its help, which is also its documentation, cannot part.
+macro_rules! meters {
+    ($($field:ident: $kind:ty = $name:literal, $help:literal, $make:ident($($argument:expr),*);)*) => {
+        /// The metrics themselves, reached through [`Metrics`].
+        pub struct Meters {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $kind,)*
+        }
+
+        impl Meters {
+            fn register(registry: Registry) -> Result<Meters, Error> {
+                $(let $field: $kind = add(&registry, $make(Opts::new($name, $help) $(, $argument)*)?)?;)*
+                Ok(Meters { registry, $($field,)* })
+            }
+        }
+    };
+}
+
+meters! {
+    operations: IntCounterVec = "auth_operations_total",
+        "Operations finished, by operation and status (success, failure).", counters(&["operation", "status"]);
+    tokens_generated: IntCounterVec = "auth_tokens_generated_total",
+        "Tokens signed, by type (access, refresh).", counters(&["type"]);
+    rate_limited: IntCounterVec = "auth_rate_limited_total",
+        "Requests refused by a rate limit, by limit.", counters(&["limit"]);
+    sessions_ended: IntCounterVec = "auth_sessions_ended_total",
+        "Sessions this node ended, by reason.", counters(&["reason"]);
+    security_events: IntCounterVec = "auth_security_events_total",
+        "Events that somebody should look at, by event.", counters(&["event"]);
+    http_duration: HistogramVec = "auth_http_request_duration_seconds",
+        "Seconds from request to answer, by method, route pattern and status.",
+        histograms(SERVING, &["method", "route", "status"]);
+
+    password_hash_duration: Histogram = "auth_password_hash_duration_seconds",
+        "Seconds spent on hashing or checking one password.", histogram(HASHING);
+    password_queue_depth: IntGauge = "auth_password_queue_depth",
+        "Passwords waiting to be hashed now.", gauge();
+    password_refused: IntCounter = "auth_password_refused_total",
+        "Passwords refused because too many were waiting.", counter();
+
+    active_sessions: IntGauge = "auth_active_sessions",
+        "Live sessions of the users with an actor on this node now.", gauge();
+    resident_users: IntGauge = "auth_user_actors",
+        "Users with an actor on this node now.", gauge();
+    activations: IntCounter = "auth_user_activations_total",
+        "User actors started.", counter();
+    passivations: IntCounter = "auth_user_passivations_total",
+        "User actors retired.", counter();
+    actor_restarts: IntCounterVec = "auth_actor_restarts_total",
+        "Actors started again after a panic, by actor.", counters(&["actor"]);
+    mailbox_wait: Histogram = "auth_mailbox_wait_seconds",
+        "Seconds a message waited for its user actor.", histogram(WAITING);
+    mailbox_refused: IntCounter = "auth_mailbox_refused_total",
+        "Messages refused because too many were waiting for one user actor.", counter();
+
+    connected_devices: IntGaugeVec = "auth_connected_devices",
+        "Event connections open now, by transport (sse, websocket).", gauges(&["transport"]);
+    devices_dropped: IntCounterVec = "auth_devices_dropped_total",
+        "Event connections closed by the service, by reason.", counters(&["reason"]);
+
+    outbox_depth: IntGauge = "auth_outbox_depth",
+        "Events in the outbox not yet published.", gauge();
+    outbox_oldest_age: Gauge = "auth_outbox_oldest_age_seconds",
+        "Age of the oldest event in the outbox in seconds; 0 with none.", decimal_gauge();
+    events_published: IntCounterVec = "auth_events_published_total",
+        "Events published, by channel.", counters(&["channel"]);
+    events_failed: IntCounter = "auth_events_failed_total",
+        "Tries to publish an event that failed; it stays in the outbox.", counter();
+
+    revocation_propagation: HistogramVec = "auth_revocation_propagation_seconds",
+        "Seconds from the end of a session on another node to its refusal here, by path (redis, feed).",
+        histograms(PROPAGATING, &["path"]);
+    feed_looks: IntCounterVec = "auth_feed_looks_total",
+        "Looks at the database's feed of changes, by status (success, failure).", counters(&["status"]);
+    feed_rows: IntCounter = "auth_feed_rows_total",
+        "Changes read from the feed, seen before or not.", counter();
+    feed_lag: Gauge = "auth_feed_lag_seconds",
+        "Seconds since the last good look at the feed.", decimal_gauge();
+    feed_found: IntCounter = "auth_feed_found_total",
+        "Changes that the feed told and Redis had not.", counter();
+
+    activity_flush_batch: Histogram = "auth_activity_flush_batch_size",
+        "Sessions whose activity one flush wrote.", histogram(BATCHES);
+    activity_flush_failures: IntCounter = "auth_activity_flush_failures_total",
+        "Flushes of activity that failed and are tried again.", counter();
+    activity_pending: IntGauge = "auth_activity_pending",
+        "Sessions whose activity is not yet written.", gauge();
+    commit_conflicts: IntCounter = "auth_commit_conflicts_total",
+        "Commits lost to another node's and decided again.", counter();
+    commit_exhausted: IntCounter = "auth_commit_exhausted_total",
+        "Commands given up after losing too many commits.", counter();
+    database_pool: IntGaugeVec = "auth_database_connections",
+        "Database connections of this node, by state (in_use, idle).", gauges(&["state"]);
+    database_statements: IntCounter = "auth_database_statements_total",
+        "Statements sent to the database.", counter();
+
+    build_info: IntGaugeVec = "auth_build_info",
+        "The running version in a label; always 1.", gauges(&["version"]);
+}
+
+const SERVING: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const HASHING: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0];
+const WAITING: &[f64] = &[0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
+const PROPAGATING: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
+const BATCHES: &[f64] = &[1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0];
+
+/// Operations that [`Meters::operations`] shows at zero; each is one route that changes something.
+pub const OPERATIONS: &[&str] =
+    &["signup", "login", "refresh", "logout", "activity", "terminate_session", "terminate_others"];
+
+/// Why a session may end, in the words of the events and of [`Meters::sessions_ended`].
+pub const END_REASONS: &[&str] =
+    &["logout", "terminated", "evicted", "idle_timeout", "expired", "refresh_token_reused", "user_deleted"];
+
+/// The limits that [`Meters::rate_limited`] tells apart.
+pub const LIMITS: &[&str] = &["login", "login_failures", "signup", "refresh", "api", "connections"];
+
+/// The public channels, as [`Meters::events_published`] names them.
+pub const CHANNELS: &[&str] = &[
+    "auth:user.registered",
+    "auth:user.login",
+    "auth:user.logout",
+    "auth:session.created",
+    "auth:session.terminated",
+    "auth:session.deleted",
+    "auth:sessions.bulk_terminated",
+    "auth:session.activity_updated",
+    "auth:token.refreshed",
+];
+
+impl Metrics {
+    /// Registers every metric in a registry of its own, those with known labels at zero.
+    pub fn new() -> Result<Metrics, Error> {
+        let meters = Meters::register(Registry::new())?;
+        meters.show_zeros();
+        meters.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Metrics(Arc::new(meters)))
+    }
+
+    /// Prometheus text, as `/metrics` answers it.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let text = TextEncoder::new().encode_to_string(&self.0.registry.gather());
+        text.unwrap_or_else(|error| {
+            tracing::error!(error = %error, "metrics could not be written");
+            String::new()
+        })
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Deref for Metrics {
+    type Target = Meters;
+
+    fn deref(&self) -> &Meters {
+        &self.0
+    }
+}
+
+impl Meters {
+    /// A rate over a series that appears only with its first event misses that event.
+    fn show_zeros(&self) {
+        for operation in OPERATIONS {
+            for status in ["success", "failure"] {
+                self.operations.with_label_values(&[*operation, status]);
+            }
+        }
+        show(&self.tokens_generated, &["access", "refresh"]);
+        show(&self.sessions_ended, END_REASONS);
+        show(&self.rate_limited, LIMITS);
+        show(&self.events_published, CHANNELS);
+        show(&self.feed_looks, &["success", "failure"]);
+        show(&self.actor_restarts, &["user"]);
+        show(&self.security_events, &["refresh_token_reused"]);
+        for (gauges, values) in
+            [(&self.connected_devices, ["sse", "websocket"]), (&self.database_pool, ["in_use", "idle"])]
+        {
+            for value in values {
+                gauges.with_label_values(&[value]).set(0);
+            }
+        }
+        for path in ["redis", "feed"] {
+            self.revocation_propagation.with_label_values(&[path]);
+        }
+    }
+}
+
+fn show(counters: &IntCounterVec, values: &[&str]) {
+    for value in values {
+        counters.with_label_values(&[*value]);
+    }
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counter(opts: Opts) -> Result<IntCounter, Error> {
+    IntCounter::with_opts(opts)
+}
+
+fn counters(opts: Opts, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    IntCounterVec::new(opts, labels)
+}
+
+fn gauge(opts: Opts) -> Result<IntGauge, Error> {
+    IntGauge::with_opts(opts)
+}
+
+fn decimal_gauge(opts: Opts) -> Result<Gauge, Error> {
+    Gauge::with_opts(opts)
+}
+
+fn gauges(opts: Opts, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+    IntGaugeVec::new(opts, labels)
+}
+
+fn histogram(opts: Opts, buckets: &[f64]) -> Result<Histogram, Error> {
+    Histogram::with_opts(HistogramOpts::from(opts).buckets(buckets.to_vec()))
+}
+
+fn histograms(opts: Opts, buckets: &[f64], labels: &[&str]) -> Result<HistogramVec, Error> {
+    HistogramVec::new(HistogramOpts::from(opts).buckets(buckets.to_vec()), labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_labels_show_at_zero() {
+        let text = Metrics::new().unwrap().render();
+        for line in [
+            "auth_operations_total{operation=\"login\",status=\"failure\"} 0",
+            "auth_tokens_generated_total{type=\"refresh\"} 0",
+            "auth_active_sessions 0",
+            "auth_connected_devices{transport=\"sse\"} 0",
+            "auth_events_published_total{channel=\"auth:user.login\"} 0",
+            "auth_revocation_propagation_seconds_count{path=\"feed\"} 0",
+            "auth_password_hash_duration_seconds_bucket{le=\"0.005\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("auth_build_info{version=\""), "{text}");
+    }
+
+    #[test]
+    fn clones_count_together_and_instances_apart() {
+        let (one, other) = (Metrics::new().unwrap(), Metrics::new().unwrap());
+        one.clone().activations.inc();
+        assert_eq!((one.activations.get(), other.activations.get()), (1, 0));
+    }
+
+    #[test]
+    fn names_say_counter_by_total_and_nothing_else_does() {
+        let text = Metrics::new().unwrap().render();
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').unwrap();
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! GET `/config`: what a client must know about the rules, and that they come from the environment.
+
+use crate::support::answer::members;
+use crate::support::{Database, Setup, TestApp};
+
+#[tokio::test]
+async fn tells_the_defaults() {
+    let app = TestApp::start().await;
+    let config = app.client().get("/config").await.expect(200).json;
+
+    let names = [
+        "accessTokenExpirySeconds",
+        "maxSessionsPerUser",
+        "maxSessionsPolicy",
+        "passwordMinLength",
+        "refreshTokenExpirySeconds",
+        "sessionLifetimeHours",
+        "sessionTimeoutMinutes",
+    ];
+    assert_eq!(members(&config), names);
+    // Minutes and hours may have decimals, so they are compared as such.
+    assert_eq!(config["sessionTimeoutMinutes"].as_f64(), Some(5.0));
+    assert_eq!(config["sessionLifetimeHours"].as_f64(), Some(168.0));
+    assert_eq!(config["maxSessionsPerUser"], 5);
+    assert_eq!(config["maxSessionsPolicy"], "evict_oldest");
+    assert_eq!(config["accessTokenExpirySeconds"], 900);
+    assert_eq!(config["refreshTokenExpirySeconds"], 604_800);
+    assert_eq!(config["passwordMinLength"], 8);
+}
+
+#[tokio::test]
+async fn tells_what_was_set() {
+    let app = Setup::on(Database::Sqlite)
+        .await
+        .set("SESSION_TIMEOUT_MINUTES", "0.05")
+        .set("SESSION_LIFETIME_HOURS", "1.5")
+        .set("MAX_SESSIONS_PER_USER", 3)
+        .set("MAX_SESSIONS_POLICY", "reject")
+        .set("JWT_ACCESS_EXPIRY", "90s")
+        .set("JWT_REFRESH_EXPIRY", "2h")
+        .start()
+        .await;
+    let config = app.client().get("/config").await.expect(200).json;
+
+    assert_eq!(config["sessionTimeoutMinutes"], 0.05);
+    assert_eq!(config["sessionLifetimeHours"], 1.5);
+    assert_eq!(config["maxSessionsPerUser"], 3);
+    assert_eq!(config["maxSessionsPolicy"], "reject");
+    assert_eq!(config["accessTokenExpirySeconds"], 90);
+    assert_eq!(config["refreshTokenExpirySeconds"], 7_200);
+}
+
+#[tokio::test]
+async fn a_file_named_dot_env_is_read_and_the_environment_wins() {
+    let setup = Setup::on(Database::Sqlite).await.set("MAX_SESSIONS_POLICY", "reject");
+    let file = "MAX_SESSIONS_PER_USER=4\nMAX_SESSIONS_POLICY=evict_oldest\nSOMETHING_UNKNOWN=1\n";
+    std::fs::write(setup.data_dir().join(".env"), file).unwrap();
+    let app = setup.start().await;
+
+    let config = app.client().get("/config").await.expect(200).json;
+    assert_eq!(config["maxSessionsPerUser"], 4);
+    assert_eq!(config["maxSessionsPolicy"], "reject");
+}

@@ -1,0 +1,157 @@
+//! POST `/login`: credentials against a session, on as many devices as the limit allows.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::answer::members;
+use crate::support::time::Stopwatch;
+use crate::support::{Client, Database, Person, Setup, TestApp, milliseconds, on_each_database};
+
+const FIREFOX_ON_LINUX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+const SAFARI_ON_IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 \
+                                (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
+
+on_each_database!(opens_a_session, a_second_device_leaves_the_first_alone);
+
+async fn opens_a_session(db: Database) {
+    let app = TestApp::on(db).await;
+    let ada = Person::named("Ada");
+    app.client().signup(&ada).await.expect(201);
+
+    let mut laptop = app.client().with_user_agent(FIREFOX_ON_LINUX);
+    let mut body = ada.credentials();
+    body["email"] = json!("  ADA@example.com ");
+    body["deviceName"] = json!("Laptop");
+    let answer = laptop.login_with(&body).await.expect(200);
+
+    let names = ["accessToken", "evictedSessionIds", "expiresIn", "session", "tokenType", "user"];
+    assert_eq!(members(&answer.json), names);
+    let session = &answer.json["session"];
+    let names = [
+        "createdAt",
+        "current",
+        "deviceInfo",
+        "expiresAt",
+        "id",
+        "idleExpiresAt",
+        "ipAddress",
+        "lastActivity",
+    ];
+    assert_eq!(members(session), names);
+    answer.uuid("/session/id");
+    assert_eq!(session["ipAddress"], "127.0.0.1");
+    assert_eq!(session["current"], true);
+    assert_eq!(session["lastActivity"], session["createdAt"]);
+    assert_eq!(milliseconds(&session["createdAt"], &session["expiresAt"]), 168 * 3_600_000);
+    assert_eq!(milliseconds(&session["lastActivity"], &session["idleExpiresAt"]), 5 * 60_000);
+
+    let device = &session["deviceInfo"];
+    assert_eq!(members(device), ["browser", "deviceType", "name", "os", "userAgent"]);
+    assert_eq!(device["name"], "Laptop");
+    assert_eq!(device["userAgent"], FIREFOX_ON_LINUX);
+    assert!(device["browser"].as_str().unwrap().contains("Firefox"), "{device}");
+    assert!(device["os"].as_str().unwrap().contains("Linux"), "{device}");
+}
+
+#[tokio::test]
+async fn devices_are_told_apart() {
+    let app = TestApp::start().await;
+    let ada = Person::named("Ada");
+    app.client().signup(&ada).await.expect(201);
+
+    let desk = app.client().with_user_agent(FIREFOX_ON_LINUX).login(&ada).await.expect(200);
+    let phone = app.client().with_user_agent(SAFARI_ON_IPHONE).login(&ada).await.expect(200);
+    let silent = app.client().login(&ada).await.expect(200);
+
+    let device_type = |answer: &crate::support::Answer| {
+        let device_type = &answer.json["session"]["deviceInfo"]["deviceType"];
+        device_type.as_str().unwrap().to_owned()
+    };
+    assert_ne!(device_type(&desk), device_type(&phone));
+    let browser = &phone.json["session"]["deviceInfo"]["browser"];
+    assert!(browser.as_str().unwrap().contains("Safari"), "{phone}");
+    // No User-Agent at all is a device too.
+    assert!(silent.json["session"]["deviceInfo"].is_object());
+    // Without a name of its own, a device gets one that a person can read.
+    assert_ne!(desk.json["session"]["deviceInfo"]["name"], "");
+}
+
+async fn a_second_device_leaves_the_first_alone(db: Database) {
+    let app = TestApp::on(db).await;
+    let ada = Person::named("Ada");
+    let (mut first, mut second) = (app.client(), app.client());
+    first.signup(&ada).await.expect(201);
+    second.login(&ada).await.expect(200);
+
+    assert_ne!(first.session_id, second.session_id);
+    first.session().await.expect(200);
+    second.session().await.expect(200);
+}
+
+#[tokio::test]
+async fn an_unknown_email_and_a_wrong_password_look_alike() {
+    let app = TestApp::start().await;
+    let ada = Person::named("Ada");
+    app.client().signup(&ada).await.expect(201);
+
+    let login = async |email: &str| {
+        let body = json!({"email": email, "password": "not the password"});
+        let answer = app.client().post("/login", &body).await;
+        answer.expect_problem(401, "invalid_credentials")
+    };
+    let mut wrong = login("ada@example.com").await;
+    let mut unknown = login("nobody@example.com").await;
+
+    assert_eq!(wrong.header("www-authenticate"), unknown.header("www-authenticate"));
+    for answer in [&mut wrong, &mut unknown] {
+        answer.json["requestId"] = json!("");
+    }
+    assert_eq!(wrong.json, unknown.json);
+}
+
+/// The middle of several, so that one disturbance does not count.
+async fn median_login_time(client: &Client, email: &str) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let watch = Stopwatch::start();
+        let body = json!({"email": email, "password": "not the password"});
+        client.post("/login", &body).await.expect(401);
+        times.push(watch.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[tokio::test]
+async fn an_unknown_email_takes_as_long_as_a_wrong_password() {
+    // A cost at which hashing is by far the longest part of a login.
+    let app = Setup::on(Database::Sqlite).await.set("BCRYPT_COST", 10).start().await;
+    app.client().signup(&Person::named("Ada")).await.expect(201);
+    let client = app.client();
+
+    let wrong = median_login_time(&client, "ada@example.com").await;
+    let unknown = median_login_time(&client, "nobody@example.com").await;
+
+    let ratio = unknown.as_secs_f64() / wrong.as_secs_f64();
+    assert!((0.4..2.5).contains(&ratio), "unknown {unknown:?}, wrong {wrong:?}");
+}
+
+#[tokio::test]
+async fn the_address_of_a_client_is_believed_only_from_trusted_proxies() {
+    for (trusted, seen) in [(None, "127.0.0.1"), (Some("127.0.0.0/8, ::1/128"), "203.0.113.9")] {
+        let mut setup = Setup::on(Database::Sqlite).await;
+        if let Some(proxies) = trusted {
+            setup = setup.set("TRUSTED_PROXIES", proxies);
+        }
+        let app = setup.start().await;
+        let client = app.client();
+        let request = client
+            .request(Method::POST, "/signup")
+            .header("X-Forwarded-For", "203.0.113.9")
+            .json(&Person::named("Ada").registration());
+        let answer = client.send(request).await.expect(201);
+        assert_eq!(answer.json["session"]["ipAddress"], seen);
+    }
+}

@@ -1,0 +1,186 @@
+//! What is checked before the program listens, and how plainly it says what is wrong.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::{Database, Person, Setup, TestApp, on_each_database};
+
+on_each_database!(migrations_can_be_run_alone);
+
+/// Wants a run to be refused as wrongly configured, and every one of the variables to be named.
+async fn refused(setup: &Setup, variables: &[&str]) -> String {
+    let mut ended = setup.run().await.expect_code(2);
+    for variable in variables {
+        ended = ended.expect_output(variable);
+    }
+    assert!(!ended.output.contains("\"listening\""), "{}", ended.output);
+    ended.output
+}
+
+#[tokio::test]
+async fn all_wrong_values_are_told_at_once() {
+    let wrong = [
+        ("PORT", "seventy"),
+        ("APP_ENV", "holiday"),
+        ("SESSION_TIMEOUT_MINUTES", "-1"),
+        ("SESSION_LIFETIME_HOURS", "forever"),
+        ("MAX_SESSIONS_PER_USER", "0"),
+        ("MAX_SESSIONS_POLICY", "perhaps"),
+        ("JWT_ACCESS_EXPIRY", "soon"),
+        ("BCRYPT_COST", "99"),
+        ("TRUSTED_PROXIES", "everywhere"),
+        ("RATE_LIMIT_LOGIN_PER_MINUTE", "many"),
+        ("COOKIE_SAMESITE", "sometimes"),
+        ("DATABASE_URL", "mysql://localhost/auth"),
+    ];
+    let mut setup = Setup::on(Database::Sqlite).await;
+    for (variable, value) in wrong {
+        setup = setup.set(variable, value);
+    }
+    let names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
+    let output = refused(&setup, &names).await;
+    // What it got is told too, so that a typing error is seen; but an address may hold a password.
+    for (_, value) in &wrong[..11] {
+        assert!(output.contains(value), "{value:?} is not told:\n{output}");
+    }
+}
+
+#[tokio::test]
+async fn production_wants_good_secrets() {
+    let production = async || Setup::on(Database::Sqlite).await.set("APP_ENV", "production");
+    let both = ["JWT_ACCESS_SECRET", "JWT_REFRESH_SECRET"];
+
+    let missing = production().await.unset(both[0]).unset(both[1]);
+    refused(&missing, &both).await;
+
+    let short =
+        production().await.set(both[0], "only-31-bytes-are-not-enough-31").set(both[1], "tiny-secret");
+    let output = refused(&short, &both).await;
+    for secret in ["only-31-bytes", "tiny-secret"] {
+        assert!(!output.contains(secret), "a secret is told:\n{output}");
+    }
+    assert!(output.contains("31"), "the length of the secret is not told:\n{output}");
+
+    let same = "the-same-secret-for-both-is-no-good-at-all";
+    let equal = production().await.set(both[0], same).set(both[1], same);
+    let output = refused(&equal, &both).await;
+    assert!(!output.contains(same), "a secret is told:\n{output}");
+}
+
+#[tokio::test]
+async fn elsewhere_missing_secrets_are_made_kept_and_told() {
+    let setup = Setup::on(Database::Sqlite).await.unset("JWT_ACCESS_SECRET").unset("JWT_REFRESH_SECRET");
+    let mut app = setup.start().await;
+    let mut ada = app.client();
+    ada.signup(&Person::named("Ada")).await.expect(201);
+    assert!(app.logs().contains("WARN"), "no warning:\n{}", app.logs());
+
+    app.restart().await;
+    ada.follow(app.base());
+    ada.session().await.expect(200);
+    ada.refresh().await.expect(200);
+
+    let files = std::fs::read_dir(app.setup.data_dir()).unwrap().map(Result::unwrap);
+    let private = files.filter(|file| file.metadata().unwrap().permissions().mode() & 0o777 == 0o600);
+    let names: Vec<_> = private.map(|file| file.file_name()).collect();
+    assert!(!names.is_empty(), "the secrets are in no file that only the owner can read");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let setup = Setup::on(Database::Sqlite).await.set("PORT", port);
+    let ended = setup.run().await.expect_code(1);
+    ended.expect_output(&port.to_string()).expect_output("in use");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_reached_is_told_without_its_password() {
+    // A port that was free a moment ago: nobody listens there.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("postgres://somebody:hunter2hunter2@{closed}/auth");
+    let setup = Setup::on(Database::Sqlite).await.set("DATABASE_URL", url);
+    let ended = setup.run().await.expect_code(1).expect_output("database");
+    assert!(!ended.output.contains("hunter2hunter2"), "{}", ended.output);
+}
+
+async fn check_refused_and_unchanged(setup: &Setup, file: &Path) {
+    let before = std::fs::read(file).unwrap();
+    setup.run().await.expect_code(1).expect_output("auth.db");
+    assert!(std::fs::read(file).unwrap() == before, "the damaged file was changed");
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_told_and_left_as_it_is() {
+    let setup = Setup::on(Database::Sqlite).await;
+    let file = setup.sqlite_file();
+    std::fs::write(&file, b"this was never a database, but it is longer than a header. ".repeat(200))
+        .unwrap();
+    check_refused_and_unchanged(&setup, &file).await;
+}
+
+#[tokio::test]
+async fn a_database_damaged_in_its_middle_is_told_and_left_as_it_is() {
+    let mut app = Setup::on(Database::Sqlite).await.start().await;
+    app.client().signup(&Person::named("Ada")).await.expect(201);
+    app.terminate().await.expect_code(0);
+    let file = app.setup.sqlite_file();
+    for beside in ["auth.db-wal", "auth.db-shm"] {
+        // Normally gone after an orderly end; what they held must not mend the damage.
+        let _ = std::fs::remove_file(app.setup.data_dir().join(beside));
+    }
+    let mut bytes = std::fs::read(&file).unwrap();
+    // The header stays good; the pages that tell what tables there are do not.
+    bytes[100..].fill(0xA5);
+    std::fs::write(&file, bytes).unwrap();
+    check_refused_and_unchanged(&app.setup, &file).await;
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_file_is_refused() {
+    let app = TestApp::start().await;
+    let mut ada = app.client();
+    ada.signup(&Person::named("Ada")).await.expect(201);
+
+    let ended = app.setup.run().await.expect_code(1);
+    ended.expect_output("auth.db").expect_output("in use");
+    ada.session().await.expect(200);
+    ada.refresh().await.expect(200);
+}
+
+#[tokio::test]
+async fn a_killed_process_leaves_no_lock_behind() {
+    let mut app = TestApp::start().await;
+    app.kill();
+    app.restart().await;
+    app.client().get("/health/ready").await.expect(200);
+}
+
+async fn migrations_can_be_run_alone(db: Database) {
+    let setup = Setup::on(db).await.argument("migrate");
+    // The second time there is nothing left to do, and that is fine.
+    for _ in 0..2 {
+        setup.run().await.expect_code(0);
+    }
+    let setup = setup.without_arguments().set("AUTO_MIGRATE", false);
+    let app = setup.start().await;
+    app.client().signup(&Person::named("Ada")).await.expect(201);
+}
+
+#[tokio::test]
+async fn it_runs_with_nothing_set_at_all() {
+    let setup = Setup::bare().set("PORT", 0).set("LOG_FORMAT", "json");
+    let app = setup.start().await;
+    app.client().signup(&Person::named("Ada")).await.expect(201);
+    assert!(app.setup.data_dir().join("data/auth.db").is_file());
+}
+
+#[tokio::test]
+async fn it_tells_its_version_and_its_use() {
+    let version = Setup::bare().argument("--version").run().await.expect_code(0);
+    version.expect_output(env!("CARGO_PKG_VERSION"));
+    let usage = Setup::bare().argument("--help").run().await.expect_code(0);
+    usage.expect_output("migrate").expect_output("serve");
+}

@@ -1,0 +1,214 @@
+//! `TestApp`: the real program on a free port, with a data folder and a database of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::child::{Ended, Process};
+use super::client::Client;
+use super::database::{Database, PostgresDatabase};
+use super::time::eventually;
+
+/// Signs access tokens in the tests, which so can forge them.
+pub(crate) const ACCESS_SECRET: &str = "access-secret-of-the-tests-0123456789abcdef";
+/// Signs refresh tokens in the tests.
+pub(crate) const REFRESH_SECRET: &str = "refresh-secret-of-the-tests-0123456789abcdef";
+
+/// A bound for starting and for stopping that only a hanging program reaches.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a program is started with; everything not set here has its default.
+pub(crate) struct Setup {
+    environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
+    data: TempDir,
+    postgres: Option<PostgresDatabase>,
+}
+
+impl Setup {
+    pub(crate) async fn on(database: Database) -> Self {
+        let setup = Self::bare();
+        let data = setup.data_dir().display().to_string();
+        let setup = setup
+            .set("APP_ENV", "test")
+            .set("HOST", "127.0.0.1")
+            .set("PORT", 0)
+            .set("DATA_DIR", data)
+            .set("LOG_FORMAT", "json")
+            .set("LOG_LEVEL", std::env::var("TEST_LOG").unwrap_or_else(|_| "info".to_owned()))
+            .set("BCRYPT_COST", 4)
+            .set("RATE_LIMIT_ENABLED", false)
+            .set("JWT_ACCESS_SECRET", ACCESS_SECRET)
+            .set("JWT_REFRESH_SECRET", REFRESH_SECRET);
+        match database {
+            Database::Sqlite => setup,
+            Database::Postgres => {
+                let postgres = PostgresDatabase::create().await;
+                let url = postgres.url.clone();
+                let mut setup = setup.set("DATABASE_URL", url);
+                setup.postgres = Some(postgres);
+                setup
+            }
+        }
+    }
+
+    /// An empty environment in an empty folder.
+    pub(crate) fn bare() -> Self {
+        Self {
+            environment: BTreeMap::new(),
+            arguments: Vec::new(),
+            data: tempfile::tempdir().unwrap(),
+            postgres: None,
+        }
+    }
+
+    pub(crate) fn set(mut self, variable: &str, value: impl Display) -> Self {
+        self.environment.insert(variable.to_owned(), value.to_string());
+        self
+    }
+
+    pub(crate) fn unset(mut self, variable: &str) -> Self {
+        self.environment.remove(variable);
+        self
+    }
+
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    pub(crate) fn without_arguments(mut self) -> Self {
+        self.arguments.clear();
+        self
+    }
+
+    /// The value a variable has by now.
+    pub(crate) fn get(&self, variable: &str) -> &str {
+        &self.environment[variable]
+    }
+
+    /// Where the program works and keeps its data.
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The SQLite file, whether it is there or not.
+    pub(crate) fn sqlite_file(&self) -> PathBuf {
+        self.data_dir().join("auth.db")
+    }
+
+    fn spawn(&self) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
+        command
+            .args(&self.arguments)
+            .current_dir(self.data.path())
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(&self.environment);
+        Process::spawn(command)
+    }
+
+    /// Starts it and waits until it is ready.
+    pub(crate) async fn start(self) -> TestApp {
+        let mut process = self.spawn();
+        let base = ready(&mut process).await;
+        TestApp { process, base, setup: self }
+    }
+
+    /// Starts it and waits for it to end by itself.
+    pub(crate) async fn run(&self) -> Ended {
+        let mut process = self.spawn();
+        let mut ended = process.end(PATIENCE).await;
+        ended.took = process.age();
+        ended
+    }
+}
+
+pub(crate) struct TestApp {
+    // Fields are dropped in this order: the program before its database and its folder.
+    process: Process,
+    base: String,
+    pub(crate) setup: Setup,
+}
+
+impl TestApp {
+    /// With the defaults.
+    pub(crate) async fn on(database: Database) -> Self {
+        Setup::on(database).await.start().await
+    }
+
+    /// On SQLite, for promises that no database has a part in.
+    pub(crate) async fn start() -> Self {
+        Self::on(Database::Sqlite).await
+    }
+
+    /// `http://127.0.0.1:port`
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
+    /// A new device that nobody has signed in on.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.base())
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        self.process.logs()
+    }
+
+    /// SIGKILL: nothing is flushed, nobody is told.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Waits for the end that a signal has asked for.
+    pub(crate) async fn end(&mut self) -> Ended {
+        self.process.end(PATIENCE).await
+    }
+
+    /// SIGTERM, and how it went.
+    pub(crate) async fn terminate(&mut self) -> Ended {
+        self.signal("TERM");
+        self.end().await
+    }
+
+    /// Stops it from running without ending it, as a paused machine would.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    /// Starts again on the same data, on another port; a running one is killed.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        self.process = self.setup.spawn();
+        self.base = ready(&mut self.process).await;
+    }
+}
+
+async fn ready(process: &mut Process) -> String {
+    let base = format!("http://{}", process.address().await);
+    let client = Client::new(&base);
+    eventually("the program is ready", PATIENCE, async || match client.try_get("/health/ready").await {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) => Err(answer.to_string()),
+        Err(cause) => Err(cause.to_string()),
+    })
+    .await;
+    base
+}

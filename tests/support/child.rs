@@ -1,0 +1,160 @@
+//! One run of the real program: a child process, what it printed, and the signals sent to it.
+//!
+//! It never outlives its owner: dropping it is SIGKILL.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::time::{Stopwatch, eventually};
+
+/// Lines kept of one run; older ones are forgotten.
+const LINES_KEPT: usize = 5_000;
+
+/// What the readers of stdout and stderr have gathered.
+#[derive(Default)]
+struct Printed {
+    lines: VecDeque<String>,
+    /// From the line that tells that the program listens.
+    address: Option<SocketAddr>,
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// From the signal, or from the start where there was none.
+    pub(crate) took: Duration,
+    /// Everything printed, stdout and stderr together.
+    pub(crate) output: String,
+}
+
+impl Ended {
+    /// Insists on an exit code.
+    pub(crate) fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "exit status {}; printed:\n{}", self.status, self.output);
+        self
+    }
+
+    /// Insists that a text was printed, in whatever case.
+    pub(crate) fn expect_output(self, part: &str) -> Self {
+        let found = self.output.to_lowercase().contains(&part.to_lowercase());
+        assert!(found, "{part:?} was not printed, but:\n{}", self.output);
+        self
+    }
+}
+
+pub(crate) struct Process {
+    child: Child,
+    printed: Arc<Mutex<Printed>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
+    watch: Stopwatch,
+}
+
+impl Process {
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let printed = Arc::new(Mutex::new(Printed::default()));
+        let readers = vec![
+            keep_reading(child.stdout.take().unwrap(), Arc::clone(&printed)),
+            keep_reading(child.stderr.take().unwrap(), Arc::clone(&printed)),
+        ];
+        Self { child, printed, readers, watch: Stopwatch::start() }
+    }
+
+    /// Where the program listens, as its own log line tells it.
+    pub(crate) async fn address(&mut self) -> SocketAddr {
+        eventually("the program tells where it listens", Duration::from_secs(30), async || {
+            if let Some(address) = self.printed.lock().unwrap().address {
+                return Ok(address);
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the program ended at its start ({status}):\n{}", self.logs());
+            }
+            Err(self.logs())
+        })
+        .await
+    }
+
+    pub(crate) fn logs(&self) -> String {
+        let printed = self.printed.lock().unwrap();
+        printed.lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Sends a signal by its name, as `kill -NAME`; quiet where the process is gone already.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .stderr(Stdio::null())
+            .status();
+        assert!(sent.is_ok(), "the command `kill` is needed: {sent:?}");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        // An error here means that it has ended already, which is what was wanted.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+        self.drain();
+    }
+
+    /// Waits for its own end; counts from now.
+    pub(crate) async fn end(&mut self, within: Duration) -> Ended {
+        let watch = Stopwatch::start();
+        let status = eventually("the program ends", within, async || {
+            self.child.try_wait().unwrap().ok_or_else(|| self.logs())
+        })
+        .await;
+        let took = watch.elapsed();
+        self.drain();
+        Ended { status, took, output: self.logs() }
+    }
+
+    /// Since it was started.
+    pub(crate) fn age(&self) -> Duration {
+        self.watch.elapsed()
+    }
+
+    fn drain(&mut self) {
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- what the program printed:\n{}---", self.logs());
+        }
+    }
+}
+
+fn keep_reading(
+    stream: impl Read + Send + 'static,
+    printed: Arc<Mutex<Printed>>,
+) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut printed = printed.lock().unwrap();
+            printed.address = printed.address.or_else(|| listening(&line));
+            if printed.lines.len() == LINES_KEPT {
+                printed.lines.pop_front();
+            }
+            printed.lines.push_back(line);
+        }
+    })
+}
+
+/// The address in `{"message":"listening","address":"127.0.0.1:4001",…}`, fields flat or under `fields`.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields").unwrap_or(&line);
+    (fields["message"] == "listening").then(|| fields["address"].as_str()?.parse().ok())?
+}

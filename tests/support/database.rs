@@ -1,0 +1,79 @@
+//! The databases a test runs on: a SQLite file in the data folder, or a PostgreSQL database made for this test alone.
+
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
+use uuid::Uuid;
+
+/// Which kind of database a test wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes of each named `async fn name(db: Database)` two tests, `name::sqlite` and `name::postgres`.
+macro_rules! on_each_database {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use $crate::support::Database;
+
+            #[tokio::test]
+            async fn sqlite() {
+                Box::pin(super::$name(Database::Sqlite)).await;
+            }
+
+            #[tokio::test]
+            #[ignore = "needs PostgreSQL: run ./scripts/test"]
+            async fn postgres() {
+                Box::pin(super::$name(Database::Postgres)).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_each_database;
+
+/// A PostgreSQL database of one test; dropped with it.
+pub(crate) struct PostgresDatabase {
+    /// Names it uniquely on the server.
+    name: String,
+    /// `postgres://user@host:port/name`
+    pub(crate) url: String,
+}
+
+impl PostgresDatabase {
+    pub(crate) async fn create() -> Self {
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let server = server_url();
+        execute(&server, &format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap_or_else(|cause| panic!("no database could be made on TEST_POSTGRES_URL: {cause}"));
+        let (base, _) = server.rsplit_once('/').unwrap();
+        Self { url: format!("{base}/{name}"), name }
+    }
+}
+
+impl Drop for PostgresDatabase {
+    /// Best effort: the server is thrown away after the tests anyway.
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let work = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(execute(&server_url(), &statement))
+        });
+        if !matches!(work.join(), Ok(Ok(()))) {
+            eprintln!("left behind: database {}", self.name);
+        }
+    }
+}
+
+fn server_url() -> String {
+    std::env::var("TEST_POSTGRES_URL")
+        .expect("this test needs PostgreSQL: run ./scripts/test, or set TEST_POSTGRES_URL")
+}
+
+async fn execute(url: &str, statement: &str) -> Result<(), sea_orm::DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    let connection: DatabaseConnection = sea_orm::Database::connect(options).await?;
+    connection.execute_unprepared(statement).await?;
+    connection.close().await
+}

@@ -1,0 +1,101 @@
+//! A TCP proxy between the service and what it depends on, for taking that away in the ways networks do.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What the proxy does to connections, old and new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Forward,
+    /// Closes what is open and everything new at once: the server is gone.
+    Cut,
+    /// Accepts, keeps everything open and passes on nothing, either way: the half-open connection.
+    Stall,
+    /// Passes everything on, this much later.
+    Delay(Duration),
+}
+
+pub(crate) struct Proxy {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Listens on a free port and passes on to `target`, a `host:port`.
+    pub(crate) async fn to(target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mode, watched) = watch::channel(Mode::Forward);
+        let accepting = tokio::spawn(accept(listener, target.to_owned(), watched));
+        Self { address, mode, accepting }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.set(Mode::Cut);
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, target: String, mode: watch::Receiver<Mode>) {
+    while let Ok((near, _)) = listener.accept().await {
+        tokio::spawn(join(near, target.clone(), mode.clone()));
+    }
+}
+
+/// Carries one connection until either side ends it or the line is cut; dropping the sockets closes them.
+async fn join(near: TcpStream, target: String, mut mode: watch::Receiver<Mode>) {
+    let open = mode.wait_for(|mode| *mode != Mode::Stall).await.map(|mode| *mode);
+    if matches!(open, Ok(Mode::Cut) | Err(_)) {
+        return;
+    }
+    let Ok(far) = TcpStream::connect(&target).await else {
+        return;
+    };
+    let (near_read, near_write) = near.into_split();
+    let (far_read, far_write) = far.into_split();
+    let mut cut = mode.clone();
+    tokio::select! {
+        () = carry(near_read, far_write, mode.clone()) => {}
+        () = carry(far_read, near_write, mode) => {}
+        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+    }
+}
+
+/// Copies one direction, asking before each write what the line does just then.
+async fn carry(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    mut mode: watch::Receiver<Mode>,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else {
+            return;
+        };
+        let Ok(now) = mode.wait_for(|mode| *mode != Mode::Stall).await.map(|mode| *mode) else {
+            return;
+        };
+        if let Mode::Delay(time) = now {
+            tokio::time::sleep(time).await;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}

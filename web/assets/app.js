@@ -1,0 +1,54 @@
+// The page's entry: makes the client, says which screen is shown, and lets each screen do its own.
+import { createAuthClient } from './client/index.js';
+import { deviceScreen } from './device-screen.js';
+import { setUpForms, welcome } from './forms.js';
+import { idleDialog } from './idle-dialog.js';
+import { isShown, onScreen, show } from './screens.js';
+import { showSignedOut } from './signed-out.js';
+
+/** While the service does not answer, it is asked again each so many milliseconds. */
+const RETRY_MS = 4000;
+
+const base = document.querySelector('meta[name="auth-base"]').content;
+const client = createAuthClient({ baseUrl: base });
+const byId = (id) => document.getElementById(id);
+let retry;
+
+const devices = deviceScreen(client);
+const idle = idleDialog(client);
+setUpForms(client, (signIn) => devices.greet(signIn));
+
+client.onSignedIn((user) => {
+  clearTimeout(retry);
+  byId('who-name').textContent = user.name;
+  byId('who-email').textContent = user.email;
+  devices.open();
+  show('devices');
+});
+
+client.onSignedOut((reason, detail) => {
+  idle.close();
+  devices.close();
+  if (detail.here) welcome('You are signed out.');
+  else showSignedOut(client, reason, detail);
+});
+
+onScreen((name) => {
+  byId('who').hidden = name !== 'devices';
+});
+
+byId('retry').addEventListener('click', start);
+start();
+
+/** Goes on with the browser's session, or asks to sign in. A service that does not answer signs nobody out. */
+async function start() {
+  clearTimeout(retry);
+  if (!isShown('unreachable')) show('loading');
+  try {
+    const user = await client.resume();
+    if (user === null && !isShown('signed-out')) show('sign-in');
+  } catch {
+    show('unreachable');
+    retry = setTimeout(start, RETRY_MS);
+  }
+}

@@ -1,0 +1,72 @@
+// What can go wrong, and the one distinction that matters most: a session that is over signs the person out; a failure
+// that will pass (no network, 429, 5xx) never does.
+/** Error codes, event reasons and close reasons, all to the one reason shown to a person. */
+const REASONS = {
+    session_terminated: 'terminated',
+    terminated: 'terminated',
+    session_idle_timeout: 'idle_timeout',
+    idle_timeout: 'idle_timeout',
+    session_expired: 'expired',
+    expired: 'expired',
+    session_logged_out: 'logged_out',
+    logged_out: 'logged_out',
+    logout: 'logged_out',
+    session_evicted: 'evicted',
+    evicted: 'evicted',
+    refresh_token_reused: 'refresh_token_reused',
+    user_deleted: 'user_deleted',
+};
+const SESSION_OVER = new Set([
+    'session_terminated',
+    'session_idle_timeout',
+    'session_expired',
+    'session_logged_out',
+    'session_evicted',
+    'refresh_token_reused',
+]);
+const REFRESH_LOST = new Set([
+    'refresh_token_missing',
+    'refresh_token_invalid',
+    'refresh_token_expired',
+]);
+/** Whether an error code says that the session has ended and why. */
+export function isSessionOver(code) {
+    return SESSION_OVER.has(code);
+}
+/** Whether a refresh was refused for good without telling how the session ended. */
+export function isRefreshLost(code) {
+    return REFRESH_LOST.has(code);
+}
+/** The reason behind an error code, an event's `reason` or a WebSocket close reason. */
+export function reasonOf(codeOrReason) {
+    return REASONS[codeOrReason ?? ''] ?? 'sign_in_required';
+}
+/** Every failure of this client. `status` is 0 when no answer came. */
+export class AuthError extends Error {
+    status;
+    code;
+    /** What is wrong with each member of the form, for `validation_failed`. */
+    fields;
+    retryAfterSeconds;
+    /** For support: the service logs the same id. */
+    requestId;
+    constructor(init) {
+        super(init.message, { cause: init.cause });
+        this.name = 'AuthError';
+        this.status = init.status;
+        this.code = init.code;
+        this.fields = init.fields ?? [];
+        this.retryAfterSeconds = init.retryAfterSeconds ?? null;
+        this.requestId = init.requestId ?? null;
+    }
+    /** Trying again later may work, and says nothing about the session. */
+    get temporary() {
+        return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+    }
+    get sessionOver() {
+        return this.status === 401 && isSessionOver(this.code);
+    }
+    static network(cause) {
+        return new AuthError({ status: 0, code: 'network', message: 'The service could not be reached.', cause });
+    }
+}

@@ -1,0 +1,45 @@
+// One JSON request and its answer. Every failure leaves here as an AuthError; what it means for the session is decided
+// elsewhere.
+import { AuthError } from './errors.js';
+/** Asks and answers the parsed body (undefined for an empty one). */
+export async function requestJson(send, url, call = {}) {
+    const init = { method: call.method ?? 'GET', credentials: 'include', headers: { accept: 'application/json' } };
+    if (call.body !== undefined) {
+        init.body = JSON.stringify(call.body);
+        init.headers = { accept: 'application/json', 'content-type': 'application/json' };
+    }
+    const response = await reach(send, url, init);
+    if (!response.ok)
+        throw await problemOf(response);
+    const text = await response.text().catch((cause) => {
+        throw AuthError.network(cause);
+    });
+    return (text === '' ? undefined : JSON.parse(text));
+}
+/** Sends; a failure to get any answer is a temporary AuthError. */
+async function reach(send, url, init) {
+    try {
+        return await send(url, init);
+    }
+    catch (cause) {
+        throw cause instanceof AuthError ? cause : AuthError.network(cause);
+    }
+}
+/** The error behind a refusal; a body that is no problem document (a proxy's page) leaves the status alone to judge by. */
+export async function problemOf(response) {
+    const body = await response.json().catch(() => null);
+    const problem = typeof body === 'object' && body !== null ? body : {};
+    return new AuthError({
+        status: response.status,
+        code: typeof problem.code === 'string' ? problem.code : `http_${response.status}`,
+        message: problem.detail ?? problem.title ?? `The service answered ${response.status}.`,
+        fields: Array.isArray(problem.errors) ? problem.errors : [],
+        retryAfterSeconds: seconds(response.headers.get('retry-after')),
+        requestId: response.headers.get('x-request-id'),
+    });
+}
+/** Retry-After in seconds; its date form is not used by the service. */
+function seconds(header) {
+    const value = header === null ? NaN : Number(header);
+    return Number.isFinite(value) && value >= 0 ? value : null;
+}

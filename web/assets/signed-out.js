@@ -1,0 +1,25 @@
+// The full-page notice of a device that was signed out by something else than its own button: why, when, and the way back.
+import { show } from './screens.js';
+import { fullTime, reasonInWords } from './words.js';
+
+const byId = (id) => document.getElementById(id);
+
+byId('out-again').addEventListener('click', () => show('sign-in'));
+
+export function showSignedOut(client, reason, { by }) {
+  const at = new Date(client.now()).toISOString();
+  byId('out-time').dateTime = at;
+  byId('out-time').textContent = fullTime(at);
+  byId('out-again').closest('section').dataset.reason = reason;
+  write(reason, by);
+  show('signed-out');
+  // The limits make the sentence fuller; it stands without them.
+  client.config().then((config) => write(reason, by, config), () => undefined);
+}
+
+function write(reason, by, config) {
+  const [sentence, advice] = reasonInWords(reason, { by, config });
+  byId('out-reason').textContent = sentence;
+  byId('out-advice').textContent = advice;
+  byId('out-advice').hidden = advice === '';
+}
