@@ -9,11 +9,13 @@
 //! telemetry. `tests/layers.rs` checks it.
 
 pub mod actors;
+pub mod app;
 pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod events;
+pub mod http;
 pub mod io;
 pub mod security;
 pub mod storage;

@@ -17,13 +17,17 @@ use crate::storage::activity::SeenActivity;
 pub struct ActivityBuffer(DashMap<SessionId, Arc<LiveSession>>);
 
 impl ActivityBuffer {
-    /// Notes that a session was active. Returns its latest activity.
-    pub fn note(&self, session: &Arc<LiveSession>, at: Timestamp) -> Timestamp {
-        let latest = session.advance(at);
+    /// Notes that a session was active. Returns its latest activity, or nothing if the session is just being ended
+    /// for idleness: then it must be asked for again whether it is live.
+    pub fn note(&self, session: &Arc<LiveSession>, at: Timestamp) -> Option<Timestamp> {
+        session.advance(at);
+        if session.is_sealed() {
+            return None;
+        }
         if !session.unwritten.swap(true, Ordering::AcqRel) {
             self.0.insert(session.id(), Arc::clone(session));
         }
-        latest
+        Some(session.last_activity())
     }
 
     /// Activity of that session that may not be written yet.

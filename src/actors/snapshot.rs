@@ -25,6 +25,8 @@ pub struct LiveSession {
     told: AtomicI64,
     /// Whether the activity buffer holds this session.
     pub(super) unwritten: AtomicBool,
+    /// Set while the session is being ended for idleness: activity from then on is not to be believed.
+    sealed: AtomicBool,
 }
 
 impl LiveSession {
@@ -35,6 +37,7 @@ impl LiveSession {
             last_activity: AtomicI64::new(session.last_activity.millis()),
             told: AtomicI64::new(0),
             unwritten: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
         }
     }
 
@@ -47,7 +50,7 @@ impl LiveSession {
     /// Latest activity that this node knows of.
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
-        Timestamp::from_millis(self.last_activity.load(Ordering::Acquire))
+        Timestamp::from_millis(self.last_activity.load(Ordering::SeqCst))
     }
 
     /// When the session is over if nothing happens.
@@ -56,10 +59,32 @@ impl LiveSession {
         self.profile.idle_expires_at(self.last_activity(), policy)
     }
 
-    /// Moves the activity forward; never back. Returns the latest activity.
-    pub(super) fn advance(&self, at: Timestamp) -> Timestamp {
-        let before = self.last_activity.fetch_max(at.millis(), Ordering::AcqRel);
-        Timestamp::from_millis(before.max(at.millis()))
+    /// Moves the activity forward; never back.
+    pub(super) fn advance(&self, at: Timestamp) {
+        self.last_activity.fetch_max(at.millis(), Ordering::SeqCst);
+    }
+
+    /// Whether activity noted just before this call may have come too late to count.
+    ///
+    /// The order makes it safe: requests note activity and then look here; the actor seals and then looks at the
+    /// activity. So either the actor sees the activity, or the request sees the seal.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
+    }
+
+    /// Seals the session for an idle ending that stands on `known`. False, and not sealed, if it was active since.
+    pub(super) fn seal(&self, known: Timestamp) -> bool {
+        self.sealed.store(true, Ordering::SeqCst);
+        let idle = self.last_activity.load(Ordering::SeqCst) <= known.millis();
+        if !idle {
+            self.unseal();
+        }
+        idle
+    }
+
+    /// The ending did not happen.
+    pub(super) fn unseal(&self) {
+        self.sealed.store(false, Ordering::SeqCst);
     }
 
     /// Whether it is time to tell the other services again; true once in each interval.

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use super::messages::ActorError;
 use super::registry::{Registry, Shared};
 use super::snapshot::{LiveSession, Snapshot};
+use crate::clock::new_uuid;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
+use crate::events::announcement::Announcer;
 
 /// A session that is live at the moment of asking.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub struct Present {
     pub snapshot: Arc<Snapshot>,
     /// The user's place on this node.
     pub shared: Arc<Shared>,
+    /// When it was live.
+    pub now: Timestamp,
 }
 
 /// What is known of a session that a token names.
@@ -81,29 +86,25 @@ impl Registry {
         }
         shared.used(now);
         let session = Arc::clone(live);
-        Some(Standing::Present(Present { session, snapshot, shared }))
+        Some(Standing::Present(Present { session, snapshot, shared, now }))
     }
 
     /// The numbers for a role, without a copy.
     #[must_use]
-    pub fn policy_ref(&self, role: crate::domain::user::Role) -> &Policy {
+    pub fn policy_ref(&self, role: Role) -> &Policy {
         self.tools().policies.for_role(role)
     }
 
     /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other services are
-    /// told now and then. Returns the latest activity.
-    pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Timestamp {
-        let latest = self.activity().note(session, now);
+    /// told now and then. Returns the latest activity; nothing if the session may have ended at this very moment.
+    pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
+        let latest = self.activity().note(session, now)?;
         let tools = self.tools();
         if session.tell_again(now, tools.activity_event_interval) {
-            let announcer = crate::events::announcement::Announcer {
-                service: &tools.service_name,
-                user: session.user,
-                now,
-                new_id: crate::clock::new_uuid,
-            };
+            let announcer =
+                Announcer { service: &tools.service_name, user: session.user, now, new_id: new_uuid };
             tools.bus.publish_unkept(announcer.activity(session.id(), latest).into_message());
         }
-        latest
+        Some(latest)
     }
 }

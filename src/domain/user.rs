@@ -76,7 +76,7 @@ pub struct User {
 /// Why a member of a request cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// Nothing is there but white space.
+    /// Nothing is there.
     Required,
     /// Fewer characters than asked for.
     TooShort,
@@ -98,7 +98,6 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, Unfit> {
         let email = Self::lookup_key(text);
         match email.as_str() {
-            "" => Err(Unfit::Required),
             text if text.len() > EMAIL_MAX_BYTES => Err(Unfit::TooLong),
             text if !text.validate_email() => Err(Unfit::Invalid),
             _ => Ok(Self(email)),
@@ -138,7 +137,7 @@ impl fmt::Debug for Email {
 pub fn parse_name(text: &str) -> Result<String, Unfit> {
     let name = text.trim();
     match name {
-        "" => Err(Unfit::Required),
+        "" => Err(Unfit::TooShort),
         name if name.chars().any(char::is_control) => Err(Unfit::Invalid),
         name if name.chars().count() > NAME_MAX_CHARS => Err(Unfit::TooLong),
         name => Ok(name.to_owned()),
@@ -159,7 +158,7 @@ mod tests {
 
     #[test]
     fn email_refuses_what_is_none() {
-        assert_eq!(Email::parse("   "), Err(Unfit::Required));
+        assert_eq!(Email::parse("   "), Err(Unfit::Invalid));
         assert_eq!(Email::parse("ada"), Err(Unfit::Invalid));
         assert_eq!(Email::parse("a\0b@example.com"), Err(Unfit::Invalid));
         assert_eq!(Email::parse(&format!("{}@example.com", "a".repeat(250))), Err(Unfit::TooLong));

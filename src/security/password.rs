@@ -24,7 +24,7 @@ impl Password {
     /// # Errors
     /// [`Unfit`], telling why it cannot be one.
     pub fn parse_new(text: String) -> Result<Self, Unfit> {
-        if text.chars().count() < PASSWORD_MIN_CHARS && !text.is_empty() {
+        if text.chars().count() < PASSWORD_MIN_CHARS {
             return Err(Unfit::TooShort);
         }
         Self::parse_given(text)
@@ -181,7 +181,7 @@ impl Worker {
     fn new(cost: u32, metrics: Metrics) -> Self {
         let decoy = PasswordHash(format!(
             "$2b${cost:02}${}",
-            "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDE"
+            "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"
         ));
         Self { cost, decoy, metrics }
     }

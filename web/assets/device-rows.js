@@ -70,7 +70,7 @@ export class DeviceRows {
     write(part('kind'), kindOf(info));
     part('kind').hidden = kindOf(info) === name;
     write(part('address'), device.ipAddress ?? 'unknown');
-    part('end').setAttribute('aria-label', device.current ? 'Sign out this device' : `Sign out ${name}`);
+    part('end').setAttribute('aria-label', device.current ? 'Sign out this device' : `Sign out ${name}, ${device.ipAddress ?? 'address unknown'}`);
     this.#fillTimes(row);
   }
 

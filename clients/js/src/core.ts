@@ -216,8 +216,10 @@ export class Core {
     } else if (message.type === 'token') {
       if (message.grant.session.id === this.store.id) this.store.renew(message.grant);
     } else if (message.sessionId === this.store.id) {
+      // A tab that only heard of a logout asked for here may say so first.
+      const detail = { ...message.detail, here: this.leaving };
       this.halt();
-      this.signedOut.emit(message.reason, message.detail);
+      this.signedOut.emit(message.reason, detail);
     }
   }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use crate::actors::messages::ActorError;
 use crate::actors::registry::{Registry, Shared};
+use crate::actors::snapshot::{LiveSession, Snapshot};
 use crate::clock::new_uuid;
 use crate::domain::command::{Command, decide};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
+use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome};
@@ -31,6 +33,7 @@ impl<C: Command> Execution<C> {
     /// The ledger afterwards (none if it must be read again), and the reply.
     pub(super) async fn run(mut self) -> (Option<Ledger>, Result<C::Reply, ActorError>) {
         for _ in 0..MAX_TRIES {
+            let from_memory = self.is_current_at_hand();
             let mut ledger = match self.current_ledger().await {
                 Ok(ledger) => ledger,
                 Err(error) => return (None, Err(error)),
@@ -39,10 +42,20 @@ impl<C: Command> Execution<C> {
             let policy = self.registry.policy(ledger.role);
             let decision = decide(&self.command, &ledger, now, &policy);
             if decision.events.is_empty() {
+                if from_memory && self.registry.store().is_shared() {
+                    // A commit would be compared with what other nodes did; a refusal must not rest on memory either.
+                    self.outdated = Some(ledger);
+                    continue;
+                }
                 return (Some(ledger), Ok(decision.reply));
             }
+            let Some(seals) = Seals::set(&decision.events, self.shared.snapshot()) else {
+                self.ledger = Some(ledger);
+                continue;
+            };
             match self.commit(&ledger, &decision.events, now).await {
                 Ok(CommitOutcome::Committed(version)) => {
+                    seals.keep();
                     decision.events.iter().for_each(|event| ledger.apply(event));
                     ledger.version = version;
                     self.registry.committed(&ledger, &decision.events);
@@ -59,11 +72,16 @@ impl<C: Command> Execution<C> {
         (None, Err(ActorError::Contended))
     }
 
+    fn is_current_at_hand(&self) -> bool {
+        self.ledger.as_ref().is_some_and(|ledger| !self.shared.is_behind(ledger.version))
+    }
+
     /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all activity that
     /// this node knows of.
     async fn current_ledger(&mut self) -> Result<Ledger, ActorError> {
+        let at_hand = self.is_current_at_hand();
         let mut ledger = match self.ledger.take() {
-            Some(ledger) if !self.shared.is_behind(ledger.version) => ledger,
+            Some(ledger) if at_hand => ledger,
             ledger => {
                 self.outdated = ledger.or(self.outdated.take());
                 self.load().await?
@@ -107,5 +125,37 @@ impl<C: Command> Execution<C> {
             now,
         };
         Ok(self.registry.store().commit(commit).await?)
+    }
+}
+
+/// Sessions that are about to end for idleness, sealed against activity until it is known whether they did.
+struct Seals(Vec<Arc<LiveSession>>);
+
+impl Seals {
+    /// Nothing if one of them was active after all: then it must be decided again.
+    fn set(events: &[LedgerEvent], shown: Option<Arc<Snapshot>>) -> Option<Self> {
+        let mut seals = Self(Vec::new());
+        for event in events {
+            let LedgerEvent::Ended(ending) = event else { continue };
+            let live = shown.as_ref().and_then(|shown| shown.find(ending.session));
+            if let Some(live) = live.filter(|_| ending.reason == EndReason::IdleTimeout) {
+                if !live.seal(ending.last_activity) {
+                    return None;
+                }
+                seals.0.push(Arc::clone(live));
+            }
+        }
+        Some(seals)
+    }
+
+    /// They ended: activity is never believed again.
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Seals {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|live| live.unseal());
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
 use crate::domain::session::{Refresh, Session};
 use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
 
 /// Asks for new tokens with a refresh token of that generation.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub struct RotateRefresh {
 pub struct Refreshed {
     /// The session with the generation that is current now.
     pub session: Session,
+    /// The user's role, for the access token.
+    pub role: Role,
 }
 
 /// Why not.
@@ -46,14 +49,14 @@ impl Command for RotateRefresh {
         };
         let current = session.refresh.generation;
         if self.generation == current {
-            return rotate(session, now, policy);
+            return rotate(session, ledger.role, now, policy);
         }
-        if self.generation > current {
+        if self.generation == 0 || self.generation > current {
             return Decision::unchanged(Err(RefreshRefusal::Unknown));
         }
         let in_grace = now <= session.refresh.issued_at.plus(policy.refresh_reuse_grace);
         if self.generation + 1 == current && in_grace {
-            return Decision::unchanged(Ok(Refreshed { session: session.clone() }));
+            return Decision::unchanged(Ok(Refreshed { session: session.clone(), role: ledger.role }));
         }
         Decision {
             events: vec![LedgerEvent::Ended(ending(session, EndReason::RefreshTokenReused, None, now))],
@@ -62,7 +65,12 @@ impl Command for RotateRefresh {
     }
 }
 
-fn rotate(session: &Session, now: Timestamp, policy: &Policy) -> Decision<Result<Refreshed, RefreshRefusal>> {
+fn rotate(
+    session: &Session,
+    role: Role,
+    now: Timestamp,
+    policy: &Policy,
+) -> Decision<Result<Refreshed, RefreshRefusal>> {
     // Within the grace the replaced token is answered with a fresh access token too, and nothing is stored then.
     let tokens_expire_at = now.plus(policy.refresh_reuse_grace).plus(policy.access_expiry);
     let generation = session.refresh.generation + 1;
@@ -78,6 +86,6 @@ fn rotate(session: &Session, now: Timestamp, policy: &Policy) -> Decision<Result
             at: now,
             tokens_expire_at: rotated.tokens_expire_at,
         }],
-        reply: Ok(Refreshed { session: rotated }),
+        reply: Ok(Refreshed { session: rotated, role }),
     }
 }

@@ -199,8 +199,10 @@ export class Core {
                 this.store.renew(message.grant);
         }
         else if (message.sessionId === this.store.id) {
+            // A tab that only heard of a logout asked for here may say so first.
+            const detail = { ...message.detail, here: this.leaving };
             this.halt();
-            this.signedOut.emit(message.reason, message.detail);
+            this.signedOut.emit(message.reason, detail);
         }
     }
     /** A close without a word why: the next request's refusal tells. */

@@ -1,0 +1,168 @@
+//! Puts everything together, and takes it apart in order. The only place that knows every concrete type.
+
+mod shutdown;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use actix::Actor;
+use actix_web::dev::Server;
+use actix_web::web;
+
+use crate::actors::activity_flusher::ActivityFlusher;
+use crate::actors::keeper::{Kept, keep};
+use crate::actors::publisher::Publisher;
+use crate::actors::registry::{Registry, Tools};
+use crate::actors::sweeper::Sweeper;
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::config::{Config, LimitPolicy};
+use crate::domain::policy::{AtLimit, Policies, Policy};
+use crate::http::limits::RateLimits;
+use crate::http::server::serve;
+use crate::http::state::AppState;
+use crate::io::Io;
+use crate::security::access_token::AccessTokens;
+use crate::security::keys::KeyError;
+use crate::security::password::PasswordPool;
+use crate::security::refresh_token::RefreshTokens;
+use crate::storage::{OpenError, Store, StoreOptions};
+use crate::telemetry::metrics::Metrics;
+
+/// Why the service does not start. In words for an operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The schema is older than this version, and `AUTO_MIGRATE` is off.
+    #[error("{0} migrations are missing; run `auth-service migrate`, or set AUTO_MIGRATE=true")]
+    NotMigrated(usize),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The address cannot be had.
+    #[error("cannot listen on {host}:{port}: {source}")]
+    Listen {
+        /// `HOST`.
+        host: String,
+        /// `PORT`.
+        port: u16,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system gives no threads.
+    #[error("cannot start the password threads: {0}")]
+    Threads(std::io::Error),
+    /// A metric is registered twice.
+    #[error("cannot set up metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// The service, listening.
+pub struct App {
+    server: Server,
+    addresses: Vec<SocketAddr>,
+    state: web::Data<AppState>,
+    flusher: Kept<ActivityFlusher>,
+    publisher: Kept<Publisher>,
+}
+
+impl App {
+    /// Opens what is needed and listens. Call it on an actix system.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running but threads that end with the process.
+    pub async fn start(config: Config, io: Io) -> Result<Self, StartError> {
+        let started = Instant::now();
+        let metrics = Metrics::new()?;
+        let access_tokens = AccessTokens::new(&config.tokens)?;
+        let store = open_store(&config, &io, &metrics).await?;
+        let registry = Registry::new(tools(&config, store, &metrics), config.limits.max_resident_users);
+        let state = web::Data::new(AppState {
+            passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
+            refresh_tokens: RefreshTokens::new(&config.tokens),
+            limits: RateLimits::new(config.rate_limits.clone(), metrics.clone()),
+            shutting_down: Arc::new(AtomicBool::new(false)),
+            registry: registry.clone(),
+            access_tokens,
+            started,
+            config,
+        });
+        let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
+            host: state.config.http.host.clone(),
+            port: state.config.http.port,
+            source,
+        })?;
+        let sessions = &state.config.sessions;
+        let (at_most, retention) = (sessions.activity_flush, sessions.retention);
+        let (flushing, publishing, sweeping) = (registry.clone(), registry.clone(), registry);
+        let flusher = keep("activity_flusher", metrics.clone(), move || {
+            ActivityFlusher::new(flushing.clone(), at_most).start()
+        });
+        let publisher =
+            keep("publisher", metrics.clone(), move || Publisher::new(publishing.clone()).start());
+        keep("sweeper", metrics, move || Sweeper::new(sweeping.clone(), retention).start());
+        Ok(Self { server, addresses, state, flusher, publisher })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Serves until the process is told to stop, then shuts down in order.
+    ///
+    /// # Errors
+    /// When the server fails, or shutdown takes longer than `SHUTDOWN_TIMEOUT_SECONDS`.
+    pub async fn run(self) -> std::io::Result<()> {
+        shutdown::run(self).await
+    }
+}
+
+async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store, StartError> {
+    let database = config.database.clone();
+    let store = Store::open(StoreOptions { database, io: io.clone(), metrics: metrics.clone() }).await?;
+    if config.database.auto_migrate {
+        let applied = store.migrate().await?;
+        if applied > 0 {
+            tracing::info!(migrations = applied, "database.migrated");
+        }
+        return Ok(store);
+    }
+    match store.pending_migrations().await? {
+        0 => Ok(store),
+        missing => Err(StartError::NotMigrated(missing)),
+    }
+}
+
+fn tools(config: &Config, store: Store, metrics: &Metrics) -> Tools {
+    Tools {
+        store,
+        clock: Clock::System,
+        policies: policies(config),
+        bus: Bus::in_process(),
+        service_name: config.service_name.as_str().into(),
+        activity_event_interval: config.sessions.activity_event_interval,
+        metrics: metrics.clone(),
+    }
+}
+
+fn policies(config: &Config) -> Policies {
+    let (sessions, tokens) = (&config.sessions, &config.tokens);
+    Policies::same_for_all(Policy {
+        idle_timeout: sessions.timeout,
+        lifetime: sessions.lifetime,
+        max_sessions: usize::try_from(sessions.max_per_user).unwrap_or(usize::MAX),
+        at_limit: match sessions.limit_policy {
+            LimitPolicy::EvictOldest => AtLimit::EvictOldest,
+            LimitPolicy::Reject => AtLimit::Reject,
+        },
+        refresh_reuse_grace: tokens.refresh_reuse_grace,
+        access_expiry: tokens.access_expiry,
+        idle_margin: std::time::Duration::ZERO,
+    })
+}

@@ -1,0 +1,69 @@
+//! The outside: routes, extractors, answers. A handler extracts, converts, asks once and maps; it decides nothing.
+//!
+//! In reading order: [`routes`] (the table), [`state`], [`context`] (request id, log line, metrics, headers),
+//! [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one file a resource.
+
+pub mod context;
+pub mod cookie;
+pub mod extract;
+pub mod limits;
+pub mod problem;
+pub mod server;
+pub mod state;
+pub mod view;
+
+mod activity;
+mod config;
+mod documentation;
+mod health;
+mod keys;
+mod login;
+mod logout;
+mod me;
+mod metrics;
+mod refresh;
+mod session;
+mod sessions;
+mod signed_in;
+mod signup;
+
+use actix_web::{HttpResponse, Resource, web};
+
+use problem::Problem;
+
+/// The prefix that the gateway forwards unstripped; everything is served with and without it.
+pub const PREFIX: &str = "/api/auth";
+
+/// Every route, under the prefix and without it.
+pub fn routes(app: &mut web::ServiceConfig) {
+    app.service(web::scope(PREFIX).configure(resources));
+    app.configure(resources);
+}
+
+fn resources(scope: &mut web::ServiceConfig) {
+    scope
+        .configure(config::configure)
+        .configure(signup::configure)
+        .configure(login::configure)
+        .configure(refresh::configure)
+        .configure(me::configure)
+        .configure(session::configure)
+        .configure(sessions::configure)
+        .configure(logout::configure)
+        .configure(activity::configure)
+        .configure(health::configure)
+        .configure(metrics::configure)
+        .configure(keys::configure)
+        .configure(documentation::configure)
+        .default_service(web::to(no_such_route));
+}
+
+async fn no_such_route() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found())
+}
+
+/// A resource that answers 405 to every method it has no route for.
+fn resource(path: &str, allow: &'static str) -> Resource {
+    let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
+    web::resource(path).default_service(web::to(refuse))
+}

@@ -1,0 +1,38 @@
+//! `GET /config`: the numbers a client wants to know before anybody signs in.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::resource;
+use super::state::AppState;
+use crate::config::LimitPolicy;
+use crate::domain::user::PASSWORD_MIN_CHARS;
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope.service(resource("/config", "GET").route(web::get().to(config)));
+}
+
+async fn config(state: web::Data<AppState>) -> HttpResponse {
+    let (sessions, tokens) = (&state.config.sessions, &state.config.tokens);
+    let policy = match sessions.limit_policy {
+        LimitPolicy::EvictOldest => "evict_oldest",
+        LimitPolicy::Reject => "reject",
+    };
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=60")).json(json!({
+        "sessionTimeoutMinutes": number(sessions.timeout.as_secs_f64() / 60.0),
+        "sessionLifetimeHours": number(sessions.lifetime.as_secs_f64() / 3600.0),
+        "maxSessionsPerUser": sessions.max_per_user,
+        "maxSessionsPolicy": policy,
+        "accessTokenExpirySeconds": tokens.access_expiry.as_secs(),
+        "refreshTokenExpirySeconds": tokens.refresh_expiry.as_secs(),
+        "passwordMinLength": PASSWORD_MIN_CHARS,
+    }))
+}
+
+/// A whole number where it is one: 5, not 5.0.
+fn number(value: f64) -> serde_json::Value {
+    let rounded = (value * 1e6).round() / 1e6;
+    // Exact: an integer of this size is a whole f64.
+    if rounded.fract() == 0.0 && rounded < 1e15 { json!(rounded as u64) } else { json!(rounded) }
+}

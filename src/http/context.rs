@@ -1,0 +1,176 @@
+//! What every request gets: an id, a span that carries it, one log line, metrics by route pattern, and the headers
+//! that no answer goes without.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::PREFIX;
+use super::problem::{Code, Problem};
+use super::state::AppState;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that is taken over from the caller.
+const REQUEST_ID_MAX: usize = 128;
+
+/// The id of the request, in its extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The caller's, if it is a sane one; else a new one.
+    fn of(headers: &HeaderMap) -> Self {
+        let given = headers.get(REQUEST_ID).filter(|value| is_sane(value.as_bytes())).cloned();
+        Self(given.unwrap_or_else(|| {
+            let made = Uuid::new_v4().to_string();
+            HeaderValue::try_from(made).unwrap_or(HeaderValue::from_static("-"))
+        }))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or("-")
+    }
+}
+
+fn is_sane(id: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+    !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.iter().all(plain)
+}
+
+/// The outermost layer.
+///
+/// # Errors
+/// Those of layers further in, which have none: what goes wrong becomes an answer on its way.
+pub async fn around_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    let span = tracing::info_span!("request", request_id = id.as_str());
+    async move {
+        // No clone of the request may be kept here: the router wants to be the only one that holds it.
+        let answer = next.call(request).await?.map_into_boxed_body();
+        let (request, answer) = finish(answer, &id).into_parts();
+        record(&request, answer.status().as_u16(), started);
+        Ok(ServiceResponse::new(request, answer))
+    }
+    .instrument(span)
+    .await
+}
+
+/// Writes a problem's answer with the request's id, and sets the headers every answer has.
+fn finish(answer: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+    let mut answer = match problem_of(&answer) {
+        None => answer,
+        Some(problem) => {
+            if let Some(cause) = problem.cause() {
+                tracing::error!(error = cause as &dyn std::error::Error, code = %problem, "request.failed");
+            }
+            let kept = kept_headers(answer.headers());
+            let mut answer = answer.into_response(problem.answer(id.as_str()));
+            kept.into_iter().for_each(|(name, value)| answer.headers_mut().append(name, value));
+            answer
+        }
+    };
+    let headers = answer.headers_mut();
+    headers.insert(REQUEST_ID, id.0.clone());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    answer
+}
+
+/// The problem behind an answer; also for the few errors that the framework itself makes.
+fn problem_of(answer: &ServiceResponse<BoxBody>) -> Option<Problem> {
+    let error = answer.response().error();
+    if let Some(problem) = error.and_then(|error| error.as_error::<Problem>()) {
+        return Some(problem.clone());
+    }
+    let status = answer.status();
+    let refused_preflight = answer.request().method() == Method::OPTIONS && status.is_client_error();
+    match (error, status.as_u16()) {
+        (None, _) => None,
+        (Some(_), _) if refused_preflight => Some(Problem::new(Code::OriginNotAllowed)),
+        (Some(_), 404) => Some(Problem::not_found()),
+        (Some(_), 413) => Some(Problem::new(Code::BodyTooLarge)),
+        (Some(_), 400..=499) => Some(Problem::new(Code::InvalidJson)),
+        (Some(error), _) => Some(Problem::unavailable(Unexpected(error.to_string()))),
+    }
+}
+
+/// An error of the framework that no request should bring about.
+#[derive(Debug, thiserror::Error)]
+#[error("unexpected: {0}")]
+struct Unexpected(String);
+
+/// What inner layers (cross-origin answers) have set on an answer that is written anew.
+fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let kept = |name: &HeaderName| *name == header::VARY || name.as_str().starts_with("access-control-");
+    headers.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn record(request: &HttpRequest, status: u16, started: Instant) {
+    let Some(state) = request.app_data::<web::Data<AppState>>() else { return };
+    let pattern = request.match_pattern();
+    let route = match pattern.as_deref() {
+        Some(pattern) => pattern.strip_prefix(PREFIX).unwrap_or(pattern),
+        None => "unmatched",
+    };
+    let method = known_method(request.method());
+    let elapsed = started.elapsed();
+    let metrics = state.metrics();
+    let mut status_text = [0; 3];
+    let status_text = three_digits(status, &mut status_text);
+    metrics.http_duration.with_label_values(&[method, route, status_text]).observe(elapsed.as_secs_f64());
+    if let Some(operation) = operation(method, route) {
+        let outcome = if status < 400 { "success" } else { "failure" };
+        metrics.operations.with_label_values(&[operation, outcome]).inc();
+    }
+    tracing::info!(method, route, status, duration_ms = elapsed.as_secs_f64() * 1e3, "request.finished");
+}
+
+/// Methods outside this list are one label: a client must not be able to make series.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::HEAD => "HEAD",
+        _ => "OTHER",
+    }
+}
+
+fn three_digits(status: u16, buffer: &mut [u8; 3]) -> &str {
+    for (place, digit) in buffer.iter_mut().zip([status / 100 % 10, status / 10 % 10, status % 10]) {
+        *place = b'0' + u8::try_from(digit).unwrap_or(0);
+    }
+    std::str::from_utf8(buffer).unwrap_or("000")
+}
+
+fn operation(method: &str, route: &str) -> Option<&'static str> {
+    match (method, route) {
+        ("POST", "/signup") => Some("signup"),
+        ("POST", "/login") => Some("login"),
+        ("POST", "/refresh") => Some("refresh"),
+        ("POST", "/logout") => Some("logout"),
+        ("POST", "/activity") => Some("activity"),
+        ("DELETE", "/sessions/{id}") => Some("terminate_session"),
+        ("DELETE", "/sessions/all") => Some("terminate_others"),
+        _ => None,
+    }
+}

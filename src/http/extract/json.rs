@@ -1,0 +1,126 @@
+//! Bodies: a JSON object of at most 16 KiB, or the exact reason why it is none.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{Bytes, BytesMut};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+
+use crate::domain::user::Unfit;
+use crate::http::problem::{Code, FieldError, Problem};
+
+/// Largest body, in bytes.
+pub const BODY_MAX: usize = 16 * 1024;
+
+/// A body that is a JSON object. `T` has only optional members: what is missing is told by [`Members`], with the rest.
+#[derive(Debug)]
+pub struct JsonObject<T>(pub T);
+
+/// The same, or no body at all.
+#[derive(Debug)]
+pub struct OptionalJsonObject<T>(pub Option<T>);
+
+impl<T: DeserializeOwned + 'static> FromRequest for JsonObject<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = read(request.clone(), payload.take());
+        Box::pin(async move {
+            match parse(&body.await?)? {
+                Some(object) => Ok(Self(object)),
+                None => Err(Problem::new(Code::InvalidJson)),
+            }
+        })
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for OptionalJsonObject<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = read(request.clone(), payload.take());
+        Box::pin(async move { parse(&body.await?).map(Self) })
+    }
+}
+
+async fn read(request: HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge);
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > BODY_MAX as u64) {
+        return Err(too_large());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Code::InvalidJson))?;
+        if body.len() + chunk.len() > BODY_MAX {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // No body has no type; whether it may be missing is the handler's to say.
+    if !body.is_empty() && !is_json(&request) {
+        return Err(Problem::new(Code::UnsupportedMediaType));
+    }
+    Ok(body.freeze())
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    request.headers().contains_key(CONTENT_TYPE)
+        && request.content_type().eq_ignore_ascii_case("application/json")
+}
+
+/// An array is refused here, because serde would take it for a struct with unnamed members.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, Problem> {
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => Ok(None),
+        Some(b'{') => serde_json::from_slice(body).map(Some).map_err(|_| Problem::new(Code::InvalidJson)),
+        Some(_) => Err(Problem::new(Code::InvalidJson)),
+    }
+}
+
+/// Collects what is wrong with the members of a body, so that all of it is told at once.
+#[derive(Debug, Default)]
+pub struct Members(Vec<FieldError>);
+
+impl Members {
+    /// A member that must be there and fit.
+    pub fn required<V, T>(
+        &mut self,
+        field: &'static str,
+        value: Option<V>,
+        parse: impl FnOnce(V) -> Result<T, Unfit>,
+    ) -> Option<T> {
+        self.note(field, value.ok_or(Unfit::Required).and_then(parse))
+    }
+
+    /// A member that must fit if it is there.
+    pub fn optional<V, T>(
+        &mut self,
+        field: &'static str,
+        value: Option<V>,
+        parse: impl FnOnce(V) -> Result<T, Unfit>,
+    ) -> Option<T> {
+        value.and_then(|value| self.note(field, parse(value)))
+    }
+
+    fn note<T>(&mut self, field: &'static str, result: Result<T, Unfit>) -> Option<T> {
+        result.map_err(|unfit| self.0.push(FieldError::new(field, unfit))).ok()
+    }
+
+    /// The problem to answer with.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        Problem::validation(self.0)
+    }
+
+    /// Whether nothing was wrong.
+    #[must_use]
+    pub fn are_fit(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,112 @@
+//! `POST /login`: rate limit → user by email → password pool → the user's actor → tokens.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+
+use super::extract::client::Client;
+use super::extract::json::{JsonObject, Members};
+use super::problem::{Code, Problem};
+use super::resource;
+use super::signed_in::{self, Delivery, open_for};
+use super::state::AppState;
+use crate::actors::messages::ActorError;
+use crate::domain::device::parse_device_name;
+use crate::domain::event::Occasion;
+use crate::domain::user::{EMAIL_MAX_BYTES, Email, Unfit, User};
+use crate::security::password::{Password, Verdict};
+use crate::storage::users::Credentials;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    email: Option<String>,
+    password: Option<String>,
+    device_name: Option<String>,
+    refresh_token_delivery: Option<String>,
+}
+
+struct Request {
+    /// As addresses are stored; it need not be one.
+    email: String,
+    password: Password,
+    device_name: Option<String>,
+    delivery: Delivery,
+}
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope.service(resource("/login", "POST").route(web::post().to(log_in)));
+}
+
+async fn log_in(
+    state: web::Data<AppState>,
+    client: Client,
+    body: JsonObject<Body>,
+) -> Result<HttpResponse, Problem> {
+    let request = Request::try_from(body.0)?;
+    let now = state.now();
+    state.limits.login(client.address, now)?;
+    state.limits.check_login_failures(&request.email, client.address, now)?;
+    let Some(user) = check_password(&state, &request.email, request.password).await? else {
+        state.limits.login_failed(&request.email, client.address, now);
+        return Err(Problem::new(Code::InvalidCredentials));
+    };
+    let open = open_for(&client, request.device_name, Occasion::Login);
+    let opened = match state.registry.ask(user.id, open).await {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(_)) => return Err(Problem::new(Code::SessionLimitReached)),
+        Err(ActorError::NoSuchUser) => return Err(Problem::new(Code::InvalidCredentials)),
+        Err(error) => return Err(error.into()),
+    };
+    signed_in::answer(&state, StatusCode::OK, &user, &opened, request.delivery)
+}
+
+/// The user, if there is one and the password is theirs. It takes the same time if there is none.
+async fn check_password(state: &AppState, email: &str, password: Password) -> Result<Option<User>, Problem> {
+    let found = if email.len() <= EMAIL_MAX_BYTES {
+        state.registry.store().lookup_credentials(email.to_owned()).await?
+    } else {
+        None
+    };
+    let hash = found.as_ref().map(|found| found.password_hash.clone());
+    match (state.passwords.verify(password, hash).await?, found) {
+        (Verdict::Right { rehashed }, Some(Credentials { user, password_hash })) => {
+            if let Some(new) = rehashed {
+                state.registry.store().replace_password_hash(user.id, password_hash, new).await?;
+            }
+            Ok(Some(user))
+        }
+        (Verdict::Wrong | Verdict::Right { .. }, _) => Ok(None),
+    }
+}
+
+impl TryFrom<Body> for Request {
+    type Error = Problem;
+
+    fn try_from(body: Body) -> Result<Self, Problem> {
+        let mut members = Members::default();
+        let email = members.required("email", body.email, |text| parse_given_email(&text));
+        let password = members.required("password", body.password, Password::parse_given);
+        let device_name = members.optional("deviceName", body.device_name, |text| parse_device_name(&text));
+        let delivery = members
+            .optional("refreshTokenDelivery", body.refresh_token_delivery, |text| Delivery::parse(&text));
+        match (email, password) {
+            (Some(email), Some(password)) if members.are_fit() => Ok(Self {
+                email,
+                password,
+                device_name: device_name.flatten(),
+                delivery: delivery.unwrap_or_default(),
+            }),
+            _ => Err(members.into_problem()),
+        }
+    }
+}
+
+/// Anything an account may be looked up by: a malformed address is simply nobody's.
+fn parse_given_email(text: &str) -> Result<String, Unfit> {
+    match Email::lookup_key(text) {
+        email if email.is_empty() => Err(Unfit::Required),
+        email if email.contains('\0') => Err(Unfit::Invalid),
+        email => Ok(email),
+    }
+}

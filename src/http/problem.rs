@@ -1,0 +1,215 @@
+//! Every error an answer can hold (RFC 9457), in one table. A cause is logged with the request, and never sent.
+
+mod code;
+mod convert;
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::cookie::Cookie;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+pub use code::Code;
+
+/// What is wrong with one member of a body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Name of the member.
+    pub field: &'static str,
+    /// `required`, `too_short`, `too_long` or `invalid`.
+    pub code: &'static str,
+    /// The same in words.
+    pub message: &'static str,
+}
+
+/// An answer that is not what was asked for.
+#[derive(Clone)]
+pub struct Problem(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    code: Code,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    allow: Option<&'static str>,
+    /// Whether it answers a request with an access token, or without one that needs it (RFC 6750, section 3).
+    challenge: bool,
+    clear_cookie: Option<Cookie<'static>>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// The body of the answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl Problem {
+    /// A problem of that kind, in its usual words.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        Self(Box::new(Inner {
+            code,
+            detail: Cow::Borrowed(code.detail()),
+            errors: Vec::new(),
+            retry_after: None,
+            allow: None,
+            challenge: false,
+            clear_cookie: None,
+            cause: None,
+        }))
+    }
+
+    /// No such route.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound)
+    }
+
+    /// The route is there, but not for this method.
+    #[must_use]
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let mut problem = Self::new(Code::MethodNotAllowed);
+        problem.0.allow = Some(allow);
+        problem
+    }
+
+    /// Members of the body cannot be stored.
+    #[must_use]
+    pub fn validation(errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(Code::ValidationFailed);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// Too often; again after this long.
+    #[must_use]
+    pub fn rate_limited(retry_after: Duration) -> Self {
+        Self::new(Code::RateLimited).retry_after(retry_after)
+    }
+
+    /// Too much is going on; soon again.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        Self::new(Code::Overloaded).retry_after(Duration::from_secs(1))
+    }
+
+    /// Something this stands on is away.
+    #[must_use]
+    pub fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
+        let mut problem = Self::new(Code::Unavailable).retry_after(Duration::from_secs(1));
+        problem.0.cause = Some(Arc::new(cause));
+        problem
+    }
+
+    fn retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// The same, as the answer to a request that needs an access token.
+    #[must_use]
+    pub fn with_challenge(mut self) -> Self {
+        self.0.challenge = self.status_code() == StatusCode::UNAUTHORIZED;
+        self
+    }
+
+    /// The same, taking the refresh cookie away if it is a 401.
+    #[must_use]
+    pub fn clearing(mut self, cookie: Cookie<'static>) -> Self {
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            self.0.clear_cookie = Some(cookie);
+        }
+        self
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What brought it about, for the log.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        self.0.cause.as_deref()
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn answer(&self, request_id: &str) -> HttpResponse {
+        let status = self.status_code();
+        let mut answer = HttpResponse::build(status);
+        answer.content_type("application/problem+json");
+        if let Some(after) = self.0.retry_after {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            answer.insert_header((header::RETRY_AFTER, seconds.max(1)));
+        }
+        if let Some(allow) = self.0.allow {
+            answer.insert_header((header::ALLOW, allow));
+        }
+        if self.0.challenge {
+            answer.insert_header((header::WWW_AUTHENTICATE, self.challenge()));
+        }
+        if let Some(cookie) = &self.0.clear_cookie {
+            answer.cookie(cookie.clone());
+        }
+        let code = self.0.code.as_str();
+        let body = Body {
+            r#type: format!("urn:auth-service:error:{code}"),
+            title: self.0.code.title(),
+            status: status.as_u16(),
+            detail: &self.0.detail,
+            code,
+            request_id,
+            errors: &self.0.errors,
+        };
+        answer.body(serde_json::to_string(&body).unwrap_or_default())
+    }
+
+    /// RFC 6750, section 3.1: no error code where no token was shown.
+    fn challenge(&self) -> String {
+        match self.0.code {
+            Code::TokenMissing => "Bearer".to_owned(),
+            _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.0.detail),
+        }
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Problem({}, {:?})", self.0.code.as_str(), self.0.cause)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.code.as_str())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.0.code.status()
+    }
+
+    /// The request's context writes the answer again, with the request's id.
+    fn error_response(&self) -> HttpResponse {
+        self.answer("")
+    }
+}

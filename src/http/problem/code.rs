@@ -1,0 +1,87 @@
+//! The codes: stable, one for each cause that a client can act on.
+
+use actix_web::http::StatusCode;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $status:ident, $detail:literal;)*) => {
+        /// Why a request was not answered as asked.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $detail] $name,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code itself.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            /// The HTTP status it goes with.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// What to tell a developer.
+            #[must_use]
+            pub const fn detail(self) -> &'static str {
+                match self { $(Self::$name => $detail,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson = "invalid_json", BAD_REQUEST, "The body is no JSON object, or a member has the wrong type.";
+    InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The email address or the password is wrong.";
+    TokenMissing = "token_missing", UNAUTHORIZED, "An access token is needed.";
+    TokenInvalid = "token_invalid", UNAUTHORIZED, "The access token is not valid.";
+    TokenExpired = "token_expired", UNAUTHORIZED, "The access token has expired.";
+    RefreshTokenMissing = "refresh_token_missing", UNAUTHORIZED, "A refresh token is needed.";
+    RefreshTokenInvalid = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid.";
+    RefreshTokenExpired = "refresh_token_expired", UNAUTHORIZED, "The refresh token has expired.";
+    RefreshTokenReused = "refresh_token_reused", UNAUTHORIZED, "An old refresh token was used again, so the session was ended.";
+    SessionTerminated = "session_terminated", UNAUTHORIZED, "The session was ended from another device.";
+    SessionIdleTimeout = "session_idle_timeout", UNAUTHORIZED, "The session ended after a time without activity.";
+    SessionExpired = "session_expired", UNAUTHORIZED, "The session reached the end of its lifetime.";
+    SessionLoggedOut = "session_logged_out", UNAUTHORIZED, "The session was signed out.";
+    SessionEvicted = "session_evicted", UNAUTHORIZED, "The session made room for a newer one.";
+    OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "Requests from this origin are not allowed.";
+    NotFound = "not_found", NOT_FOUND, "There is nothing at this path.";
+    SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session.";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not answer to this method.";
+    EmailTaken = "email_taken", CONFLICT, "There is an account with this email address.";
+    SessionLimitReached = "session_limit_reached", CONFLICT, "There are as many sessions as allowed; end one first.";
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB.";
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.";
+    ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "Some members of the body cannot be accepted.";
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests; try again later.";
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much is going on; try again shortly.";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service cannot answer at the moment; try again shortly.";
+}
+
+impl Code {
+    /// The status in words: the title is the same for every occurrence of the code's status.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.status().canonical_reason().unwrap_or("Error")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn codes_are_distinct_and_details_fit_a_header() {
+        let distinct: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(distinct.len(), Code::ALL.len());
+        assert!(Code::ALL.iter().all(|code| !code.detail().contains(['"', '\\'])));
+    }
+}

@@ -1,0 +1,84 @@
+//! What went wrong inside, as what is told outside: the one place where that is decided.
+
+use super::{Code, FieldError, Problem};
+use crate::actors::messages::ActorError;
+use crate::domain::command::SessionOver;
+use crate::domain::reason::EndReason;
+use crate::domain::user::Unfit;
+use crate::security::password::PasswordError;
+use crate::security::rate_limit::Exceeded;
+use crate::storage::StorageError;
+
+impl From<ActorError> for Problem {
+    fn from(error: ActorError) -> Self {
+        match error {
+            ActorError::NoSuchUser => Self::new(Code::SessionTerminated),
+            ActorError::Overloaded => Self::overloaded(),
+            ActorError::Unavailable(_) | ActorError::Contended | ActorError::NoAnswer => {
+                Self::unavailable(error)
+            }
+        }
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Overloaded => Self::overloaded(),
+            PasswordError::Failed => Self::unavailable(error),
+        }
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::rate_limited(exceeded.retry_after)
+    }
+}
+
+impl From<EndReason> for Code {
+    fn from(reason: EndReason) -> Self {
+        match reason {
+            EndReason::Logout => Self::SessionLoggedOut,
+            EndReason::Terminated | EndReason::UserDeleted => Self::SessionTerminated,
+            EndReason::IdleTimeout => Self::SessionIdleTimeout,
+            EndReason::Expired => Self::SessionExpired,
+            EndReason::Evicted => Self::SessionEvicted,
+            EndReason::RefreshTokenReused => Self::RefreshTokenReused,
+        }
+    }
+}
+
+impl Problem {
+    /// The session is over; nobody knows any more why when it was long ago.
+    #[must_use]
+    pub fn session_over(reason: Option<EndReason>) -> Self {
+        Self::new(reason.map_or(Code::SessionTerminated, Code::from))
+    }
+}
+
+impl From<SessionOver> for Problem {
+    fn from(over: SessionOver) -> Self {
+        Self::session_over(over.reason)
+    }
+}
+
+impl FieldError {
+    /// What to tell of a member that is unfit.
+    #[must_use]
+    pub fn new(field: &'static str, unfit: Unfit) -> Self {
+        let (code, message) = match unfit {
+            Unfit::Required => ("required", "This is needed."),
+            Unfit::TooShort => ("too_short", "This is too short."),
+            Unfit::TooLong => ("too_long", "This is too long."),
+            Unfit::Invalid => ("invalid", "This has a form or a character that cannot be accepted."),
+        };
+        Self { field, code, message }
+    }
+}

@@ -1,0 +1,33 @@
+//! `GET /session`: the caller's own session. Asking is no activity. No database, no mailbox.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use super::extract::session::Authenticated;
+use super::resource;
+use super::state::AppState;
+use super::view::SessionView;
+use crate::domain::time::Timestamp;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    session: SessionView<'a>,
+    idle_expires_at: Timestamp,
+    remaining_seconds: u64,
+}
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope.service(resource("/session", "GET").route(web::get().to(session)));
+}
+
+async fn session(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse {
+    let live = &caller.0.session;
+    let policy = state.registry.policy_ref(caller.0.snapshot.role);
+    let idle_expires_at = live.idle_expires_at(policy);
+    HttpResponse::Ok().json(Body {
+        session: SessionView::of_live(live, policy, live.id()),
+        idle_expires_at,
+        remaining_seconds: caller.0.now.until(idle_expires_at).as_secs(),
+    })
+}

@@ -1,0 +1,69 @@
+//! `/sessions`: list one's devices, end one, end all others.
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::extract::session::Authenticated;
+use super::problem::{Code, Problem};
+use super::refresh::session_over;
+use super::state::AppState;
+use super::view::SessionView;
+use super::{cookie, resource};
+use crate::domain::command::{Terminate, TerminateOthers, TerminateRefusal, Terminated};
+use crate::domain::ids::SessionId;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    sessions: Vec<SessionView<'a>>,
+    total: usize,
+    max_sessions: usize,
+}
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope
+        .service(resource("/sessions", "GET").route(web::get().to(list)))
+        .service(resource("/sessions/all", "DELETE").route(web::delete().to(terminate_others)))
+        .service(resource("/sessions/{id}", "DELETE").route(web::delete().to(terminate)));
+}
+
+async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse {
+    let policy = state.registry.policy_ref(caller.0.snapshot.role);
+    let live =
+        caller.0.snapshot.live().iter().filter(|session| session.idle_expires_at(policy) > caller.0.now);
+    let mut sessions: Vec<_> =
+        live.map(|session| SessionView::of_live(session, policy, caller.session())).collect();
+    sessions.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
+    HttpResponse::Ok().json(List { total: sessions.len(), sessions, max_sessions: policy.max_sessions })
+}
+
+async fn terminate(
+    caller: Authenticated,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let target = Uuid::parse_str(&path).map_err(|_| Problem::new(Code::SessionNotFound))?;
+    let command = Terminate { target: SessionId::new(target), by: caller.session() };
+    match state.registry.ask(caller.user(), command).await? {
+        Ok(Terminated::Other) => Ok(HttpResponse::NoContent().finish()),
+        Ok(Terminated::Itself) => {
+            Ok(HttpResponse::NoContent().cookie(cookie::cleared(&state.config.cookie)).finish())
+        }
+        Err(TerminateRefusal::NoSuchSession) => Err(Problem::new(Code::SessionNotFound)),
+        Err(TerminateRefusal::AskerOver(over)) => {
+            Err(session_over(&state, caller.user(), over).await?.with_challenge())
+        }
+    }
+}
+
+async fn terminate_others(
+    caller: Authenticated,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    match state.registry.ask(caller.user(), TerminateOthers { keep: caller.session() }).await? {
+        Ok(terminated) => Ok(HttpResponse::Ok().json(json!({"terminated": terminated}))),
+        Err(over) => Err(session_over(&state, caller.user(), over).await?.with_challenge()),
+    }
+}

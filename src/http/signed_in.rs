@@ -1,0 +1,92 @@
+//! The answer to a sign-up or a login, and how the refresh token gets to the client.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::cookie;
+use super::extract::client::Client;
+use super::problem::Problem;
+use super::state::AppState;
+use super::view::{SessionView, UserView};
+use crate::clock::new_uuid;
+use crate::domain::command::{Open, Opened};
+use crate::domain::device::DeviceInfo;
+use crate::domain::event::Occasion;
+use crate::domain::ids::{SessionId, SessionToken};
+use crate::domain::user::{Unfit, User};
+use crate::security::access_token::AccessToken;
+use crate::security::refresh_token::RefreshToken;
+
+/// How the refresh token gets to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// In the cookie that no script can read.
+    #[default]
+    Cookie,
+    /// In the body, for clients that are no browsers.
+    Body,
+}
+
+impl Delivery {
+    pub(super) fn parse(text: &str) -> Result<Self, Unfit> {
+        match text {
+            "cookie" => Ok(Self::Cookie),
+            "body" => Ok(Self::Body),
+            _ => Err(Unfit::Invalid),
+        }
+    }
+}
+
+/// A session to open for that client.
+pub(super) fn open_for(client: &Client, device_name: Option<String>, occasion: Occasion) -> Open {
+    Open {
+        id: SessionId::new(new_uuid()),
+        token: SessionToken::new(Uuid::new_v4()),
+        device: DeviceInfo::from_user_agent(client.user_agent.as_deref(), device_name),
+        ip_address: client.address,
+        occasion,
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SignedIn<'a> {
+    user: UserView<'a>,
+    session: SessionView<'a>,
+    access_token: &'a AccessToken,
+    token_type: &'static str,
+    expires_in: i64,
+    evicted_session_ids: &'a [SessionId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a RefreshToken>,
+}
+
+/// Signs tokens for the new session and answers with them.
+pub(super) fn answer(
+    state: &AppState,
+    status: StatusCode,
+    user: &User,
+    opened: &Opened,
+    delivery: Delivery,
+) -> Result<HttpResponse, Problem> {
+    let session = &opened.session;
+    let (access_token, refresh_token) = state.sign_tokens(user.id, user.role, session)?;
+    let policy = state.registry.policy_ref(user.role);
+    let body = SignedIn {
+        user: UserView::new(user, session.last_activity),
+        session: SessionView::new(&session.profile, session.last_activity, policy, session.id()),
+        access_token: &access_token,
+        token_type: "Bearer",
+        expires_in: state.access_tokens.expiry_seconds(),
+        evicted_session_ids: &opened.evicted,
+        refresh_token: (delivery == Delivery::Body).then_some(&refresh_token),
+    };
+    let mut answer = HttpResponse::build(status);
+    if delivery == Delivery::Cookie {
+        let good_for = state.refresh_tokens.expiry();
+        answer.cookie(cookie::carrying(&state.config.cookie, &refresh_token, good_for));
+    }
+    Ok(answer.json(body))
+}

@@ -1,0 +1,79 @@
+//! What handlers work with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::limits::RateLimits;
+use crate::actors::registry::Registry;
+use crate::config::Config;
+use crate::domain::ids::UserId;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
+use crate::http::problem::Problem;
+use crate::security::access_token::{AccessToken, AccessTokens};
+use crate::security::password::PasswordPool;
+use crate::security::refresh_token::{RefreshToken, RefreshTokens};
+use crate::telemetry::metrics::Metrics;
+
+/// Shared by all workers.
+#[derive(Debug)]
+pub struct AppState {
+    /// The checked configuration.
+    pub config: Config,
+    /// The user actors.
+    pub registry: Registry,
+    /// The threads that hash.
+    pub passwords: PasswordPool,
+    /// Signs and verifies access tokens.
+    pub access_tokens: AccessTokens,
+    /// Signs and verifies refresh tokens.
+    pub refresh_tokens: RefreshTokens,
+    /// How often things may be done.
+    pub limits: RateLimits,
+    /// Whether the node is on its way out.
+    pub shutting_down: Arc<AtomicBool>,
+    /// When the process began to serve.
+    pub started: Instant,
+}
+
+impl AppState {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.registry.clock().now()
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        self.registry.metrics()
+    }
+
+    /// Whether shutdown has begun.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::Relaxed)
+    }
+
+    /// Signs the tokens of a session: an access token made now, and the refresh token of the current generation.
+    ///
+    /// # Errors
+    /// A 503 when the keys cannot sign, which loading them has ruled out.
+    pub fn sign_tokens(
+        &self,
+        user: UserId,
+        role: Role,
+        session: &Session,
+    ) -> Result<(AccessToken, RefreshToken), Problem> {
+        let (id, token) = (session.id(), session.profile.token);
+        let access = self.access_tokens.sign(user, role, id, token, self.now());
+        let refresh = self.refresh_tokens.sign(user, id, session.refresh);
+        let signed = access.and_then(|access| Ok((access, refresh?))).map_err(Problem::unavailable)?;
+        for kind in ["access", "refresh"] {
+            self.metrics().tokens_generated.with_label_values(&[kind]).inc();
+        }
+        Ok(signed)
+    }
+}
