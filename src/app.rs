@@ -84,7 +84,7 @@ impl App {
         let state = web::Data::new(AppState {
             passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
             refresh_tokens: RefreshTokens::new(&config.tokens),
-            limits: RateLimits::new(config.rate_limits.clone(), metrics.clone()),
+            limits: RateLimits::new(config.rate_limits, metrics.clone()),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),
             access_tokens,

@@ -89,11 +89,7 @@ impl Store {
 
     /// What a change of a user stamps its row with, so that the feed of changes misses no late commit.
     fn change_stamp(&self) -> SimpleExpr {
-        if self.is_postgres() {
-            Expr::cust("pg_current_xact_id()::text::bigint")
-        } else {
-            Expr::val(0i64).into()
-        }
+        if self.is_postgres() { Expr::cust("pg_current_xact_id()::text::bigint") } else { Expr::val(0i64) }
     }
 }
 

@@ -154,10 +154,10 @@ impl Registry {
             Entry::Occupied(mut entry) => {
                 self.metrics().actor_restarts.with_label_values(&["user"]).inc();
                 tracing::error!(actor = "user", "actor.restarted");
-                entry.insert(self.start(user, permit));
+                entry.insert(self.start(user, None, permit));
                 entry.get().lease()
             }
-            Entry::Vacant(entry) => entry.insert(self.start(user, permit)).lease(),
+            Entry::Vacant(entry) => entry.insert(self.start(user, None, permit)).lease(),
         }
         .ok_or_else(|| self.refused())
     }
@@ -178,11 +178,22 @@ impl Registry {
         }
     }
 
-    fn start(&self, user: UserId, permit: OwnedSemaphorePermit) -> Resident {
+    /// Makes a user who has just signed up resident, with what is known to be stored, and has the publisher look.
+    /// Where there is no room nothing is lost: whoever asks for the user first starts the actor.
+    pub async fn welcome(&self, ledger: Ledger) {
+        self.ring_outbox_bell();
+        if let Ok(permit) = self.room().await
+            && let Entry::Vacant(entry) = self.0.residents.entry(ledger.user)
+        {
+            entry.insert(self.start(ledger.user, Some(ledger), permit));
+        }
+    }
+
+    fn start(&self, user: UserId, known: Option<Ledger>, permit: OwnedSemaphorePermit) -> Resident {
         let shared = Arc::new(Shared::new(permit, self.metrics().clone(), self.clock().now()));
         let (registry, theirs) = (self.clone(), Arc::clone(&shared));
         let address = UserSession::start_in_arbiter(&self.arbiter_of(user), move |_| {
-            UserSession::new(user, registry, theirs)
+            UserSession::new(user, registry, theirs, known)
         });
         self.metrics().activations.inc();
         Resident::new(address, shared)

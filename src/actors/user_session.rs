@@ -33,8 +33,8 @@ pub struct UserSession {
 }
 
 impl UserSession {
-    pub(super) fn new(user: UserId, registry: Registry, shared: Arc<Shared>) -> Self {
-        Self { user, registry, shared, ledger: None, timer: None }
+    pub(super) fn new(user: UserId, registry: Registry, shared: Arc<Shared>, ledger: Option<Ledger>) -> Self {
+        Self { user, registry, shared, ledger, timer: None }
     }
 
     fn execution<C: Command>(&mut self, command: C) -> Execution<C> {
@@ -88,6 +88,12 @@ impl UserSession {
 
 impl Actor for UserSession {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(known) = self.ledger.take() {
+            self.install(Some(known), ctx);
+        }
+    }
 }
 
 impl<C> Handler<Execute<C>> for UserSession

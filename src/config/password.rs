@@ -1,10 +1,13 @@
 //! What hashing a password may cost, and how many may wait for it.
 //!
-//! It must never let production run with a cost that a graphics card laughs at.
+//! It must never let production run with a cheap hash in silence.
 
 use super::Environment;
 use super::http::cores;
 use super::source::{Listing, Source};
+
+/// The lowest work factor that goes without a warning in production (OWASP Password Storage Cheat Sheet).
+const SAFE_COST: u32 = 10;
 
 /// The password pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +22,14 @@ pub struct PasswordConfig {
 
 impl PasswordConfig {
     pub(super) fn parse(source: &mut Source<'_>, environment: Environment) -> Self {
-        let lowest = if environment.is_production() { 10 } else { 4 };
+        let bcrypt_cost = source.integer("BCRYPT_COST", 12, 4..=31);
+        if environment.is_production() && bcrypt_cost < SAFE_COST {
+            source.warn(format!(
+                "BCRYPT_COST is {bcrypt_cost}; under {SAFE_COST} a stolen hash is soon guessed"
+            ));
+        }
         PasswordConfig {
-            bcrypt_cost: source.integer("BCRYPT_COST", 12, lowest..=31),
+            bcrypt_cost,
             queue: source.integer("PASSWORD_QUEUE", 64, 1..=100_000),
             workers: source.integer("PASSWORD_WORKERS", cores(), 1..=1024),
         }
@@ -39,12 +47,15 @@ mod tests {
     use super::super::tests::{parse, production, refused};
 
     #[test]
-    fn the_lowest_cost_depends_on_the_environment() {
+    fn the_cost_has_bounds_and_a_cheap_one_is_told_in_production() {
         assert_eq!(parse(&[("BCRYPT_COST", "4")]).password.bcrypt_cost, 4);
         assert_eq!(parse(&[("BCRYPT_COST", "31")]).password.bcrypt_cost, 31);
         assert_eq!(refused(&[("BCRYPT_COST", "3")]), ["BCRYPT_COST"]);
         assert_eq!(refused(&[("BCRYPT_COST", "32")]), ["BCRYPT_COST"]);
-        assert_eq!(parse(&production(&[("BCRYPT_COST", "10")])).password.bcrypt_cost, 10);
-        assert_eq!(refused(&production(&[("BCRYPT_COST", "9")])), ["BCRYPT_COST"]);
+        let warned = |cost| {
+            let warnings = parse(&production(&[("BCRYPT_COST", cost)])).warnings;
+            warnings.iter().any(|warning| warning.contains("BCRYPT_COST"))
+        };
+        assert_eq!((warned("9"), warned("10")), (true, false));
     }
 }

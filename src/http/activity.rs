@@ -28,7 +28,7 @@ async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<H
     }
     // The session was just being ended for idleness: the actor knows how that came out.
     let session = &present.session;
-    match state.registry.standing(session.user, session.id(), None).await? {
+    match state.registry.standing(session.user, session.id(), None).await.map_err(Problem::for_token)? {
         Standing::Present(present) => {
             let noted = state.registry.note_activity(&present.session, present.now);
             let latest = noted.unwrap_or_else(|| present.session.last_activity());

@@ -14,7 +14,7 @@ pub const NAME: &str = "refreshToken";
 /// The cookie that carries a refresh token for as long as the token is good.
 #[must_use]
 pub fn carrying(config: &CookieConfig, token: &RefreshToken, good_for: Duration) -> Cookie<'static> {
-    let seconds = i64::try_from(good_for.as_secs()).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(good_for.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
     build(config, token.expose().to_owned(), CookieDuration::seconds(seconds))
 }
 

@@ -14,7 +14,12 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 async fn log_out(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    match state.registry.ask(caller.user(), Logout { session: caller.session() }).await? {
+    match state
+        .registry
+        .ask(caller.user(), Logout { session: caller.session() })
+        .await
+        .map_err(Problem::for_token)?
+    {
         Ok(()) => Ok(HttpResponse::NoContent().cookie(cookie::cleared(&state.config.cookie)).finish()),
         Err(over) => Err(session_over(&state, caller.user(), over).await?.with_challenge()),
     }

@@ -46,7 +46,7 @@ async fn terminate(
 ) -> Result<HttpResponse, Problem> {
     let target = Uuid::parse_str(&path).map_err(|_| Problem::new(Code::SessionNotFound))?;
     let command = Terminate { target: SessionId::new(target), by: caller.session() };
-    match state.registry.ask(caller.user(), command).await? {
+    match state.registry.ask(caller.user(), command).await.map_err(Problem::for_token)? {
         Ok(Terminated::Other) => Ok(HttpResponse::NoContent().finish()),
         Ok(Terminated::Itself) => {
             Ok(HttpResponse::NoContent().cookie(cookie::cleared(&state.config.cookie)).finish())
@@ -62,7 +62,12 @@ async fn terminate_others(
     caller: Authenticated,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    match state.registry.ask(caller.user(), TerminateOthers { keep: caller.session() }).await? {
+    match state
+        .registry
+        .ask(caller.user(), TerminateOthers { keep: caller.session() })
+        .await
+        .map_err(Problem::for_token)?
+    {
         Ok(terminated) => Ok(HttpResponse::Ok().json(json!({"terminated": terminated}))),
         Err(over) => Err(session_over(&state, caller.user(), over).await?.with_challenge()),
     }

@@ -15,7 +15,7 @@ use super::state::AppState;
 use crate::clock::new_uuid;
 use crate::domain::command::decide;
 use crate::domain::device::parse_device_name;
-use crate::domain::event::Occasion;
+use crate::domain::event::{LedgerEvent, Occasion};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::user::{Email, Role, User, parse_name};
@@ -80,8 +80,13 @@ async fn sign_up(
         announcements: announcer.announce(&decision.events),
     };
     state.registry.store().add_user(registration).await?;
-    state.registry.ring_outbox_bell();
+    state.registry.welcome(ledger_after(ledger, &decision.events)).await;
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened, request.delivery)
+}
+
+fn ledger_after(mut ledger: Ledger, events: &[LedgerEvent]) -> Ledger {
+    events.iter().for_each(|event| ledger.apply(event));
+    ledger
 }
 
 impl TryFrom<Body> for Request {

@@ -41,7 +41,7 @@ pub(crate) struct PostgresDatabase {
 
 impl PostgresDatabase {
     pub(crate) async fn create() -> Self {
-        let name = format!("test_{}", Uuid::now_v7().simple());
+        let name = format!("test_{}", Uuid::new_v4().simple());
         let server = server_url();
         execute(&server, &format!("CREATE DATABASE {name}"))
             .await

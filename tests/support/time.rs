@@ -41,7 +41,7 @@ impl Stopwatch {
 
 /// The wall clock, as tokens count it: seconds since 1970.
 pub(crate) fn unix_seconds() -> i64 {
-    Utc::now().timestamp()
+    auth_service::clock::Clock::System.now().seconds()
 }
 
 /// Reads a timestamp and insists on its form: RFC 3339, UTC, exactly three decimals, `Z`.

@@ -49,7 +49,7 @@ impl<C: Command> Execution<C> {
                 }
                 return (Some(ledger), Ok(decision.reply));
             }
-            let Some(seals) = Seals::set(&decision.events, self.shared.snapshot()) else {
+            let Some(seals) = Seals::set(&decision.events, self.shared.snapshot().as_deref()) else {
                 self.ledger = Some(ledger);
                 continue;
             };
@@ -133,11 +133,11 @@ struct Seals(Vec<Arc<LiveSession>>);
 
 impl Seals {
     /// Nothing if one of them was active after all: then it must be decided again.
-    fn set(events: &[LedgerEvent], shown: Option<Arc<Snapshot>>) -> Option<Self> {
+    fn set(events: &[LedgerEvent], shown: Option<&Snapshot>) -> Option<Self> {
         let mut seals = Self(Vec::new());
         for event in events {
             let LedgerEvent::Ended(ending) = event else { continue };
-            let live = shown.as_ref().and_then(|shown| shown.find(ending.session));
+            let live = shown.and_then(|shown| shown.find(ending.session));
             if let Some(live) = live.filter(|_| ending.reason == EndReason::IdleTimeout) {
                 if !live.seal(ending.last_activity) {
                     return None;

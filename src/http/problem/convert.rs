@@ -56,6 +56,12 @@ impl From<EndReason> for Code {
 }
 
 impl Problem {
+    /// What an actor could not answer, as told to the bearer of an access token.
+    #[must_use]
+    pub fn for_token(error: ActorError) -> Self {
+        Self::from(error).with_challenge()
+    }
+
     /// The session is over; nobody knows any more why when it was long ago.
     #[must_use]
     pub fn session_over(reason: Option<EndReason>) -> Self {
