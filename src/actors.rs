@@ -2,10 +2,12 @@
 //!
 //! In reading order: [`snapshot`] (what a request looks at), [`user_session`] (the one writer of a user's sessions),
 //! [`registry`] (finds, starts, restarts and retires those actors), [`standing`] (is this session good?), then the
-//! long-lived ones: [`activity`] and [`activity_flusher`], [`publisher`], [`sweeper`], kept running by [`keeper`].
+//! long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`] and [`freshness`] (other nodes), [`publisher`], [`sweeper`], kept running by [`keeper`].
 
 pub mod activity;
 pub mod activity_flusher;
+pub mod change_watcher;
+pub mod freshness;
 pub mod keeper;
 pub mod messages;
 pub mod publisher;

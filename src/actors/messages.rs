@@ -17,6 +17,9 @@ pub enum ActorError {
     /// The database could not be asked; nothing is known about whether the change was stored.
     #[error("the store is unavailable")]
     Unavailable(#[from] StorageError),
+    /// This node has not heard from the database for longer than it may trust what it remembers.
+    #[error("what this node knows is too old to be trusted")]
+    Stale,
     /// Other nodes changed the same user's sessions again and again.
     #[error("too many nodes change this user's sessions at once")]
     Contended,

@@ -76,10 +76,11 @@ impl Ledger {
         }
     }
 
-    /// The earliest time at which some session ends by itself; none without live sessions.
+    /// The earliest time at which some session may end by itself; none without live sessions.
     #[must_use]
     pub fn earliest_deadline(&self, policy: &Policy) -> Option<Timestamp> {
-        self.live.iter().map(|session| session.idle_expires_at(policy)).min()
+        let deadline = |session: &Session| idle_ending_at(session, policy).min(session.profile.expires_at);
+        self.live.iter().map(deadline).min()
     }
 
     /// The endings that time has brought by `now`: absolute expiry first, since idleness may still be disproved.
@@ -88,7 +89,7 @@ impl Ledger {
         let reason = |session: &Session| {
             if session.profile.expires_at <= now {
                 Some(EndReason::Expired)
-            } else if session.last_activity.plus(policy.idle_timeout).plus(policy.idle_margin) <= now {
+            } else if idle_ending_at(session, policy) <= now {
                 Some(EndReason::IdleTimeout)
             } else {
                 None
@@ -122,6 +123,11 @@ impl Ledger {
             LedgerEvent::BulkTerminated { .. } => {}
         }
     }
+}
+
+/// When nobody can have seen activity that is not yet known.
+fn idle_ending_at(session: &Session, policy: &Policy) -> Timestamp {
+    session.last_activity.plus(policy.idle_timeout).plus(policy.idle_margin)
 }
 
 /// The ending of a live session for that reason.

@@ -54,9 +54,9 @@ impl Policies {
         }
     }
 
-    /// The shortest idle timeout any user has: what the sweeper looks for.
+    /// The shortest time without stored activity after which any user's session ends: what the sweeper looks for.
     #[must_use]
-    pub fn shortest_idle_timeout(&self) -> Duration {
-        self.everyone.idle_timeout
+    pub fn shortest_time_to_idle_ending(&self) -> Duration {
+        self.everyone.idle_timeout + self.everyone.idle_margin
     }
 }

@@ -62,7 +62,7 @@ impl Store {
                 .await?;
             Ok::<_, DbErr>(Some((user, sessions)))
         };
-        let Some((user, sessions)) = self.io.run(work).await?? else { return Ok(None) };
+        let Some((user, sessions)) = self.run(work).await? else { return Ok(None) };
         let live = sessions.into_iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
         let last_activity_at = Timestamp::from_millis(user.last_activity_at);
         Ok(Some(Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live)))
@@ -86,7 +86,7 @@ impl Store {
                 Ok::<_, DbErr>(CommitOutcome::Conflict)
             }
         };
-        Ok(self.io.run(work).await??)
+        self.run(work).await
     }
 
     /// Why that session of that user ended; nothing if it is live or unknown.
@@ -103,7 +103,7 @@ impl Store {
             .select_only()
             .column(session::Column::EndReason)
             .into_tuple::<Option<String>>();
-        let reason = self.io.run(async move { query.one(&db).await }).await??.flatten();
+        let reason = self.run(async move { query.one(&db).await }).await?.flatten();
         Ok(reason.as_deref().and_then(EndReason::parse))
     }
 }
@@ -162,12 +162,7 @@ async fn end_sessions(
     user: Uuid,
     events: &[LedgerEvent],
 ) -> Result<bool, DbErr> {
-    let endings = || {
-        events.iter().filter_map(|event| match event {
-            LedgerEvent::Ended(ending) => Some(ending),
-            _ => None,
-        })
-    };
+    let endings = || events.iter().filter_map(LedgerEvent::ending);
     for reason in EndReason::ALL {
         let of_reason: Vec<_> = endings().filter(|ending| ending.reason == reason).collect();
         let groups: Vec<&[&Ending]> = match (reason, of_reason.is_empty()) {

@@ -94,6 +94,21 @@ impl Shared {
         version < self.required_version.load(Ordering::Acquire)
     }
 
+    /// Notes that another node has gone on to that version. True if that was news, and what is shown is older.
+    pub(super) fn require(&self, version: i64) -> bool {
+        let before = self.required_version.fetch_max(version, Ordering::AcqRel);
+        let shown = self.snapshot.load().as_ref().map(|shown| shown.version);
+        before < version && shown.is_some_and(|shown| shown < version)
+    }
+
+    /// Shows nothing until the actor has read everything again.
+    pub(super) fn distrust(&self) {
+        let shown = self.snapshot.load().as_ref().map(|shown| shown.version);
+        if let Some(shown) = shown {
+            self.required_version.fetch_max(shown.saturating_add(1), Ordering::AcqRel);
+        }
+    }
+
     /// Notes that a user request came by, for the choice of whom to retire.
     pub fn used(&self, now: Timestamp) {
         self.last_used.store(now.millis(), Ordering::Relaxed);
@@ -110,8 +125,10 @@ impl Shared {
     /// Shows a ledger to requests from now on, or nothing.
     pub(in crate::actors) fn publish(&self, ledger: Option<&Ledger>) {
         let before = self.snapshot.load_full();
-        let unchanged = |shown: &Arc<Snapshot>| Some(shown.version) == ledger.map(|ledger| ledger.version);
-        if before.as_ref().is_some_and(unchanged) {
+        if let Some((shown, ledger)) =
+            before.as_ref().zip(ledger).filter(|(shown, ledger)| shown.version == ledger.version)
+        {
+            shown.advance(ledger);
             return;
         }
         let after = ledger.map(|ledger| Arc::new(Snapshot::of(ledger, before.as_deref())));

@@ -48,6 +48,7 @@ impl Registry {
         });
         if removed.is_some() {
             self.metrics().passivations.inc();
+            self.left(user);
         }
         removed.is_some()
     }
