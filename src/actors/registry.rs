@@ -19,15 +19,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::activity::ActivityBuffer;
+use super::devices::{self, Deliveries};
 use super::freshness::Freshness;
-use super::messages::{ActorError, Execute};
+use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
 use super::user_session::UserSession;
 use crate::bus::Bus;
 use crate::bus::internal::{Invalidation, SHARDS, shard_of};
 use crate::clock::Clock;
 use crate::domain::command::Command;
 use crate::domain::event::LedgerEvent;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
 use crate::domain::policy::{Policies, Policy};
 use crate::domain::time::Timestamp;
@@ -145,6 +146,23 @@ impl Registry {
         address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)?
     }
 
+    /// Connects a device of a live session; what it is told comes out of the queue, a snapshot first.
+    ///
+    /// # Errors
+    /// [`ConnectRefusal`].
+    pub async fn connect(
+        &self,
+        user: UserId,
+        session: SessionId,
+        most: usize,
+    ) -> Result<Deliveries, ConnectRefusal> {
+        let (address, lease) = self.lease(user).await?;
+        let (queue, deliveries) = devices::queue();
+        let message = Connect { session, queue, most, lease };
+        address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)??;
+        Ok(deliveries)
+    }
+
     /// The shared part of a user's actor, if it is there.
     #[must_use]
     pub fn peek(&self, user: UserId) -> Option<Arc<Shared>> {
@@ -247,10 +265,6 @@ impl Registry {
 
     pub(super) fn outbox_bell(&self) -> &Notify {
         &self.0.outbox_bell
-    }
-
-    pub(super) fn next_deadline(&self, ledger: &Ledger) -> Option<Timestamp> {
-        ledger.earliest_deadline(&self.policy(ledger.role))
     }
 
     /// The rules' numbers for users of that role.

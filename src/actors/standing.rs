@@ -127,6 +127,9 @@ impl Registry {
                 Announcer { service: &tools.service_name, user: session.user, now, new_id: new_uuid };
             tools.bus.publish_unkept(announcer.activity(session.id(), latest).into_message());
         }
+        if session.take_warned() {
+            self.look_again(session.user);
+        }
         Some(latest)
     }
 }

@@ -11,7 +11,7 @@ use super::rows::{generation_column, new_session_row, outbox_rows, role_of, sess
 use super::{StorageError, Store, greater_of};
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ledger::Ledger;
+use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
@@ -87,6 +87,31 @@ impl Store {
             }
         };
         self.run(work).await
+    }
+
+    /// How those sessions of that user ended; what is live or unknown is left out.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn list_endings(
+        &self,
+        user: UserId,
+        ids: Vec<SessionId>,
+    ) -> Result<Vec<RememberedEnding>, StorageError> {
+        let db = self.db.clone();
+        let query = session::Entity::find()
+            .select_only()
+            .columns([session::Column::Id, session::Column::EndReason, session::Column::EndedBy])
+            .filter(session::Column::UserId.eq(user.uuid()))
+            .filter(session::Column::Id.is_in(ids.into_iter().map(SessionId::uuid)))
+            .filter(session::Column::EndedAt.is_not_null())
+            .into_tuple::<(Uuid, Option<String>, Option<Uuid>)>();
+        let rows = self.run(async move { query.all(&db).await }).await?;
+        let ending = |(id, reason, by): (Uuid, Option<String>, Option<Uuid>)| {
+            let reason = EndReason::parse(&reason?)?;
+            Some(RememberedEnding { session: SessionId::new(id), reason, by: by.map(SessionId::new) })
+        };
+        Ok(rows.into_iter().filter_map(ending).collect())
     }
 
     /// Why that session of that user ended; nothing if it is live or unknown.
