@@ -31,6 +31,8 @@ mod signup;
 
 use actix_web::{HttpResponse, Resource, web};
 
+pub use documentation::OPENAPI;
+
 use problem::Problem;
 
 /// The prefix that the gateway forwards unstripped; everything is served with and without it.
