@@ -2,9 +2,11 @@
 //!
 //! Bound: one batch in memory; the table is the queue. `auth_outbox_depth`, `auth_outbox_oldest_age_seconds`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use tokio::sync::Mutex;
 
 use super::registry::Registry;
 use crate::bus::BusError;
@@ -19,6 +21,8 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Publisher {
     registry: Registry,
+    /// Held by whoever drains: two at once would take the same events, and publish each twice.
+    turn: Arc<Mutex<()>>,
 }
 
 /// Publish everything that is there now.
@@ -38,7 +42,7 @@ impl Publisher {
     /// A publisher for that registry's outbox and bus.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
-        Self { registry }
+        Self { registry, turn: Arc::default() }
     }
 }
 
@@ -46,10 +50,10 @@ impl Actor for Publisher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let registry = self.registry.clone();
+        let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
         let work = async move {
             loop {
-                drain(&registry).await;
+                drain(&registry, &turn).await;
                 let bell = registry.outbox_bell().notified();
                 // Either way the outbox is looked at again.
                 let _ = tokio::time::timeout(LOOK, bell).await;
@@ -63,12 +67,13 @@ impl Handler<DrainOutbox> for Publisher {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: DrainOutbox, _: &mut Context<Self>) -> Self::Result {
-        let registry = self.registry.clone();
-        Box::pin(async move { drain(&registry).await })
+        let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
+        Box::pin(async move { drain(&registry, &turn).await })
     }
 }
 
-async fn drain(registry: &Registry) {
+async fn drain(registry: &Registry, turn: &Mutex<()>) {
+    let _turn = turn.lock().await;
     loop {
         match publish_batch(registry).await {
             Ok(0) => return,
