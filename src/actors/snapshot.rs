@@ -128,6 +128,15 @@ impl Snapshot {
         }
     }
 
+    /// Takes over later activity that another node has seen.
+    pub(super) fn advance(&self, ledger: &Ledger) {
+        for session in ledger.live() {
+            if let Some(live) = self.find(session.id()) {
+                live.advance(session.last_activity);
+            }
+        }
+    }
+
     /// The live sessions, in no order.
     #[must_use]
     pub fn live(&self) -> &[Arc<LiveSession>] {

@@ -110,8 +110,10 @@ impl Shared {
     /// Shows a ledger to requests from now on, or nothing.
     pub(in crate::actors) fn publish(&self, ledger: Option<&Ledger>) {
         let before = self.snapshot.load_full();
-        let unchanged = |shown: &Arc<Snapshot>| Some(shown.version) == ledger.map(|ledger| ledger.version);
-        if before.as_ref().is_some_and(unchanged) {
+        if let Some((shown, ledger)) =
+            before.as_ref().zip(ledger).filter(|(shown, ledger)| shown.version == ledger.version)
+        {
+            shown.advance(ledger);
             return;
         }
         let after = ledger.map(|ledger| Arc::new(Snapshot::of(ledger, before.as_deref())));
