@@ -65,7 +65,11 @@ impl<C: Command> Execution<C> {
                     self.registry.metrics().commit_conflicts.inc();
                     self.outdated = Some(ledger);
                 }
-                Err(error) => return (None, Err(error)),
+                Err(error) => {
+                    // Whether they ended is not known, and these values are shown to nobody any more.
+                    seals.keep();
+                    return (None, Err(error));
+                }
             }
         }
         self.registry.metrics().commit_exhausted.inc();
