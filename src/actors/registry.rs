@@ -6,6 +6,8 @@
 
 mod resident;
 mod retirement;
+#[cfg(test)]
+mod testing;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
