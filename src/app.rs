@@ -5,18 +5,21 @@ mod shutdown;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::Actor;
 use actix_web::dev::Server;
 use actix_web::web;
+use tokio::sync::{Semaphore, watch};
 
 use crate::actors::activity_flusher::ActivityFlusher;
+use crate::actors::change_watcher::ChangeWatcher;
 use crate::actors::keeper::{Kept, keep};
 use crate::actors::publisher::Publisher;
 use crate::actors::registry::{Registry, Tools};
 use crate::actors::sweeper::Sweeper;
-use crate::bus::Bus;
+use crate::bus::redis::RedisBus;
+use crate::bus::{Bus, BusError};
 use crate::clock::Clock;
 use crate::config::{Config, LimitPolicy};
 use crate::domain::policy::{AtLimit, Policies, Policy};
@@ -31,6 +34,10 @@ use crate::security::refresh_token::RefreshTokens;
 use crate::storage::{OpenError, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
+/// How often, and how far apart, it is asked at start whether the feed of changes has been read.
+const FIRST_LOOK_TRIES: usize = 400;
+const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(5);
+
 /// Why the service does not start. In words for an operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -40,6 +47,9 @@ pub enum StartError {
     /// The schema is older than this version, and `AUTO_MIGRATE` is off.
     #[error("{0} migrations are missing; run `auth-service migrate`, or set AUTO_MIGRATE=true")]
     NotMigrated(usize),
+    /// `REDIS_URL` has no meaning.
+    #[error("cannot use REDIS_URL: {0}")]
+    Redis(#[from] BusError),
     /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -80,31 +90,46 @@ impl App {
         let metrics = Metrics::new()?;
         let access_tokens = AccessTokens::new(&config.tokens)?;
         let store = open_store(&config, &io, &metrics).await?;
-        let registry = Registry::new(tools(&config, store, &metrics), config.limits.max_resident_users);
+        let bus = open_bus(&config, &io, &metrics).await?;
+        let registry =
+            Registry::new(tools(&config, store, bus.clone(), &metrics), config.limits.max_resident_users);
+        if let Bus::Redis(redis) = &bus {
+            redis.listen(registry.clone());
+        }
         let state = web::Data::new(AppState {
             passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
             refresh_tokens: RefreshTokens::new(&config.tokens),
-            limits: RateLimits::new(config.rate_limits, metrics.clone()),
+            limits: RateLimits::new(config.rate_limits, bus, metrics.clone()),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),
+            closing: watch::Sender::new(false),
+            connections: Arc::new(Semaphore::new(config.limits.max_connections_per_node)),
             access_tokens,
             started,
             config,
         });
-        let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
-            host: state.config.http.host.clone(),
-            port: state.config.http.port,
-            source,
-        })?;
         let sessions = &state.config.sessions;
         let (at_most, retention) = (sessions.activity_flush, sessions.retention);
-        let (flushing, publishing, sweeping) = (registry.clone(), registry.clone(), registry);
+        let bound = sessions.max_staleness;
+        let (flushing, publishing, sweeping) = (registry.clone(), registry.clone(), registry.clone());
         let flusher = keep("activity_flusher", metrics.clone(), move || {
             ActivityFlusher::new(flushing.clone(), at_most).start()
         });
         let publisher =
             keep("publisher", metrics.clone(), move || Publisher::new(publishing.clone()).start());
+        if registry.store().is_shared() {
+            let watching = registry.clone();
+            keep("change_watcher", metrics.clone(), move || {
+                ChangeWatcher::new(watching.clone(), bound).start()
+            });
+            first_look(&registry).await;
+        }
         keep("sweeper", metrics, move || Sweeper::new(sweeping.clone(), retention).start());
+        let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
+            host: state.config.http.host.clone(),
+            port: state.config.http.port,
+            source,
+        })?;
         Ok(Self { server, addresses, state, flusher, publisher })
     }
 
@@ -139,19 +164,41 @@ async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store
     }
 }
 
-fn tools(config: &Config, store: Store, metrics: &Metrics) -> Tools {
+/// Waits until what other nodes do is known; a node that serves without knowing it would refuse every request.
+async fn first_look(registry: &Registry) {
+    for _ in 0..FIRST_LOOK_TRIES {
+        if registry.freshness().is_fresh() {
+            return;
+        }
+        tokio::time::sleep(FIRST_LOOK_PAUSE).await;
+    }
+}
+
+async fn open_bus(config: &Config, io: &Io, metrics: &Metrics) -> Result<Bus, BusError> {
+    match &config.redis {
+        None => Ok(Bus::in_process()),
+        Some(redis) => {
+            let bus = RedisBus::new(redis, config.events.stream_max_len, io.clone(), metrics).await?;
+            Ok(Bus::Redis(Arc::new(bus)))
+        }
+    }
+}
+
+fn tools(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> Tools {
+    let shared = store.is_shared();
     Tools {
         store,
         clock: Clock::System,
-        policies: policies(config),
-        bus: Bus::in_process(),
+        policies: policies(config, shared),
+        max_staleness: shared.then_some(config.sessions.max_staleness),
+        bus,
         service_name: config.service_name.as_str().into(),
         activity_event_interval: config.sessions.activity_event_interval,
         metrics: metrics.clone(),
     }
 }
 
-fn policies(config: &Config) -> Policies {
+fn policies(config: &Config, shared: bool) -> Policies {
     let (sessions, tokens) = (&config.sessions, &config.tokens);
     Policies::same_for_all(Policy {
         idle_timeout: sessions.timeout,
@@ -163,6 +210,7 @@ fn policies(config: &Config) -> Policies {
         },
         refresh_reuse_grace: tokens.refresh_reuse_grace,
         access_expiry: tokens.access_expiry,
-        idle_margin: std::time::Duration::ZERO,
+        warning: Some(sessions.warning).filter(|warning| !warning.is_zero()),
+        idle_margin: if shared { sessions.activity_flush } else { Duration::ZERO },
     })
 }

@@ -1,18 +1,32 @@
-//! How messages reach other services: Redis where there is one, else this process only. Nodes never depend on it.
+//! How messages get out of this process: to other services on the public channels, to other nodes on internal ones.
+//! Redis where there is one, else this process only. Nodes are told faster by it, and depend on it for nothing.
 
 pub mod in_process;
+pub mod internal;
+pub mod redis;
+pub mod tickets;
 
 use std::sync::Arc;
 
 use crate::events::Message;
+use crate::io::IoGone;
+use crate::security::rate_limit::{Exceeded, Quota};
 use in_process::InProcessBus;
+use internal::Invalidation;
+use redis::RedisBus;
 
 /// The messages were not taken; nothing is known about how many were.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// Redis answered with an error, or not at all.
-    #[error("redis did not take the messages")]
-    Redis(#[source] redis::RedisError),
+    #[error("redis did not answer as asked")]
+    Redis(#[from] ::redis::RedisError),
+    /// Redis took too long.
+    #[error("redis did not answer in time")]
+    TimedOut,
+    /// The service is shutting down.
+    #[error(transparent)]
+    Gone(#[from] IoGone),
 }
 
 /// A handle on the bus; clones share it.
@@ -20,6 +34,8 @@ pub enum BusError {
 pub enum Bus {
     /// Subscribers in this process.
     InProcess(Arc<InProcessBus>),
+    /// Redis.
+    Redis(Arc<RedisBus>),
 }
 
 impl Bus {
@@ -39,6 +55,7 @@ impl Bus {
                 messages.into_iter().for_each(|message| bus.send(message));
                 Ok(())
             }
+            Self::Redis(bus) => bus.publish(messages).await,
         }
     }
 
@@ -46,6 +63,31 @@ impl Bus {
     pub fn publish_unkept(&self, message: Message) {
         match self {
             Self::InProcess(bus) => bus.send(message),
+            Self::Redis(bus) => bus.publish_unkept(message),
+        }
+    }
+
+    /// Tells the other nodes that a user's sessions changed, and waits for nothing. It may be lost.
+    pub fn invalidate(&self, invalidation: &Invalidation) {
+        match self {
+            Self::InProcess(_) => {}
+            Self::Redis(bus) => bus.invalidate(invalidation),
+        }
+    }
+
+    /// Counts one try over all nodes. Nothing, where there is no Redis or it does not answer at once.
+    pub async fn count(&self, key: &str, quota: Quota) -> Option<Result<(), Exceeded>> {
+        match self {
+            Self::InProcess(_) => None,
+            Self::Redis(bus) => bus.count(key, quota).await,
+        }
+    }
+
+    /// The count of tries over all nodes, as [`Bus::count`] keeps it, without counting.
+    pub async fn check(&self, key: &str, quota: Quota) -> Option<Result<(), Exceeded>> {
+        match self {
+            Self::InProcess(_) => None,
+            Self::Redis(bus) => bus.check(key, quota).await,
         }
     }
 
@@ -54,6 +96,7 @@ impl Bus {
     pub fn is_up(&self) -> bool {
         match self {
             Self::InProcess(_) => true,
+            Self::Redis(bus) => bus.is_up(),
         }
     }
 }

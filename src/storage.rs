@@ -1,10 +1,11 @@
 //! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives here.
 //!
 //! In reading order: [`open`] connects and migrates, [`users`], [`ledger`] (load, and compare-and-set commit),
-//! [`activity`] (batched times), [`outbox`], [`overdue`] (for the sweeper); `rows` maps rows to values.
+//! [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the sweeper); `rows` maps rows to values.
 //! "Not found" is `Ok(None)`; it becomes an error only at the edge.
 
 pub mod activity;
+pub mod changes;
 pub mod ledger;
 pub mod open;
 pub mod outbox;
@@ -13,11 +14,17 @@ mod rows;
 pub mod users;
 
 use sea_orm::sea_query::{Expr, SimpleExpr};
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait};
 
 pub use open::{OpenError, StoreOptions};
 
+use crate::config::Secret;
 use crate::io::{Io, IoGone};
+
+/// How long the database may take for one piece of work, waiting for a connection included.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The database could not do it. Nothing is known about whether it was done.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +40,9 @@ pub enum StorageError {
         /// Column.
         column: &'static str,
     },
+    /// The database took too long.
+    #[error("the database did not answer in time")]
+    TimedOut,
     /// The service is shutting down.
     #[error(transparent)]
     Gone(#[from] IoGone),
@@ -43,11 +53,25 @@ pub enum StorageError {
 pub struct Store {
     db: DatabaseConnection,
     io: Io,
+    /// The address, where several nodes may serve on the database.
+    shared_url: Option<Secret>,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.
     _file_lock: Option<std::sync::Arc<std::fs::File>>,
 }
 
 impl Store {
+    /// Does work on the runtime for sockets, but not for ever: a line that was cut in silence never answers.
+    async fn run<F, T, E>(&self, work: F) -> Result<T, StorageError>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+        StorageError: From<E>,
+    {
+        let done = self.io.run(tokio::time::timeout(PATIENCE, work)).await?;
+        Ok(done.map_err(|_| StorageError::TimedOut)??)
+    }
+
     fn is_postgres(&self) -> bool {
         self.db.get_database_backend() == DbBackend::Postgres
     }
@@ -64,8 +88,7 @@ impl Store {
     /// [`StorageError`] when it does not.
     pub async fn ping(&self) -> Result<(), StorageError> {
         let db = self.db.clone();
-        self.io.run(async move { db.execute_unprepared("SELECT 1").await.map(drop) }).await??;
-        Ok(())
+        self.run(async move { db.execute_unprepared("SELECT 1").await.map(drop) }).await
     }
 
     /// Connections in use and idle, for metrics.

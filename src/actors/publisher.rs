@@ -5,17 +5,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
+use rand::Rng;
 use tokio::sync::Mutex;
 
 use super::registry::Registry;
 use crate::bus::BusError;
+use crate::events::Message;
 use crate::storage::StorageError;
+use crate::storage::outbox::Published;
 
 /// Most events taken at once.
-const BATCH: u64 = 500;
+const BATCH: usize = 500;
 /// How often the outbox is looked at when no commit rings the bell: for what another run left behind.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long after a failure it is tried again; twice as long each time.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The longest of these waits.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// Publishes what commits leave in the outbox.
 #[derive(Debug)]
@@ -26,7 +34,7 @@ pub struct Publisher {
 }
 
 /// Publish everything that is there now.
-#[derive(Clone, Copy, Debug, Message)]
+#[derive(Clone, Copy, Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct DrainOutbox;
 
@@ -52,11 +60,17 @@ impl Actor for Publisher {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
         let work = async move {
+            let mut wait = FIRST_WAIT;
             loop {
-                drain(&registry, &turn).await;
-                let bell = registry.outbox_bell().notified();
-                // Either way the outbox is looked at again.
-                let _ = tokio::time::timeout(LOOK, bell).await;
+                if drain(&registry, &turn).await {
+                    wait = FIRST_WAIT;
+                    let bell = registry.outbox_bell().notified();
+                    // Either way the outbox is looked at again.
+                    let _ = tokio::time::timeout(LOOK, bell).await;
+                } else {
+                    tokio::time::sleep(wait.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+                    wait = (wait * 2).min(MAX_WAIT);
+                }
             }
         };
         ctx.spawn(work.into_actor(self));
@@ -68,39 +82,51 @@ impl Handler<DrainOutbox> for Publisher {
 
     fn handle(&mut self, _: DrainOutbox, _: &mut Context<Self>) -> Self::Result {
         let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
-        Box::pin(async move { drain(&registry, &turn).await })
+        Box::pin(async move {
+            drain(&registry, &turn).await;
+        })
     }
 }
 
-async fn drain(registry: &Registry, turn: &Mutex<()>) {
+/// Publishes batch after batch until nothing is left. False when it could not.
+async fn drain(registry: &Registry, turn: &Mutex<()>) -> bool {
     let _turn = turn.lock().await;
     loop {
         match publish_batch(registry).await {
-            Ok(0) => return,
+            Ok(published) if published < BATCH => return true,
             Ok(_) => {}
             Err(error) => {
                 registry.metrics().events_failed.inc();
                 tracing::warn!(error = &error as &dyn std::error::Error, "events.publish_failed");
-                return;
+                return false;
             }
         }
     }
 }
 
 async fn publish_batch(registry: &Registry) -> Result<usize, PublishError> {
-    let (store, metrics) = (registry.store(), registry.metrics());
-    let batch = store.list_outbox(BATCH).await?;
-    let now = registry.clock().now();
-    let age = batch.first().map_or(Duration::ZERO, |oldest| oldest.created_at.until(now));
-    metrics.outbox_oldest_age.set(age.as_secs_f64());
-    metrics.outbox_depth.set(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-    if batch.is_empty() {
-        return Ok(0);
+    let metrics = registry.metrics();
+    let (bus, store, clock, gauges) =
+        (registry.tools().bus.clone(), registry.store(), registry.clock().clone(), metrics.clone());
+    let publish = move |messages: Vec<Message>| async move {
+        gauges.outbox_depth.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
+        bus.publish(messages).await
+    };
+    match store.publish_outbox(BATCH as u64, publish).await? {
+        Published::Taken(taken) => {
+            let age = taken.first().map_or(Duration::ZERO, |oldest| oldest.created_at.until(clock.now()));
+            metrics.outbox_oldest_age.set(if taken.len() < BATCH { 0.0 } else { age.as_secs_f64() });
+            metrics.outbox_depth.set(0);
+            for waiting in &taken {
+                metrics.events_published.with_label_values(&[&*waiting.message.channel]).inc();
+            }
+            Ok(taken.len())
+        }
+        Published::Refused(refusal) => {
+            let (depth, oldest) = store.outbox_backlog().await?;
+            metrics.outbox_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+            metrics.outbox_oldest_age.set(oldest.until(clock.now()).as_secs_f64());
+            Err(refusal.into())
+        }
     }
-    registry.tools().bus.publish(batch.iter().map(|waiting| waiting.message.clone()).collect()).await?;
-    store.delete_outbox(batch.iter().map(|waiting| waiting.id).collect()).await?;
-    for waiting in &batch {
-        metrics.events_published.with_label_values(&[&*waiting.message.channel]).inc();
-    }
-    Ok(batch.len())
 }

@@ -4,11 +4,13 @@
 //! Bounds: at most `MAX_RESIDENT_USERS` actors (a newcomer waits for room, then is refused), and
 //! [`MAX_IN_FLIGHT`] messages to one actor; `auth_user_actors`, `auth_mailbox_refused_total`.
 
+mod invalidation;
 mod resident;
 mod retirement;
 #[cfg(test)]
 mod testing;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -16,15 +18,19 @@ use actix::{Actor, Arbiter, ArbiterHandle};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
 use super::activity::ActivityBuffer;
-use super::messages::{ActorError, Execute};
+use super::devices::{self, Deliveries};
+use super::freshness::Freshness;
+use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
 use super::user_session::UserSession;
 use crate::bus::Bus;
+use crate::bus::internal::{Invalidation, SHARDS, shard_of};
 use crate::clock::Clock;
 use crate::domain::command::Command;
 use crate::domain::event::LedgerEvent;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
 use crate::domain::policy::{Policies, Policy};
 use crate::domain::time::Timestamp;
@@ -57,6 +63,8 @@ pub struct Tools {
     pub service_name: Arc<str>,
     /// How often other services are told of one session's activity, at most.
     pub activity_event_interval: Duration,
+    /// How long what this node remembers is trusted; none where one process has the database for itself.
+    pub max_staleness: Option<Duration>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -64,7 +72,12 @@ pub struct Tools {
 #[derive(Debug)]
 struct Inner {
     tools: Tools,
+    /// Names this process among the nodes.
+    node: Uuid,
     activity: ActivityBuffer,
+    freshness: Freshness,
+    /// Users here, by shard of the internal channels.
+    shards: [AtomicUsize; SHARDS],
     /// Rung when a commit has left something in the outbox.
     outbox_bell: Notify,
     residents: DashMap<UserId, Resident>,
@@ -87,8 +100,11 @@ impl Registry {
     pub fn new(tools: Tools, max_residents: usize) -> Self {
         let max_residents = max_residents.clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
-            tools,
+            node: Uuid::new_v4(),
             activity: ActivityBuffer::default(),
+            freshness: Freshness::new(tools.max_staleness),
+            shards: [const { AtomicUsize::new(0) }; SHARDS],
+            tools,
             outbox_bell: Notify::new(),
             residents: DashMap::new(),
             max_residents,
@@ -130,6 +146,23 @@ impl Registry {
         let (address, lease) = self.lease(user).await?;
         let message = Execute { command, lease, sent: Instant::now() };
         address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)?
+    }
+
+    /// Connects a device of a live session; what it is told comes out of the queue, a snapshot first.
+    ///
+    /// # Errors
+    /// [`ConnectRefusal`].
+    pub async fn connect(
+        &self,
+        user: UserId,
+        session: SessionId,
+        most: usize,
+    ) -> Result<Deliveries, ConnectRefusal> {
+        let (address, lease) = self.lease(user).await?;
+        let (queue, deliveries) = devices::queue();
+        let message = Connect { session, queue, most, lease };
+        address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)??;
+        Ok(deliveries)
     }
 
     /// The shared part of a user's actor, if it is there. What a dead one showed is not to be believed.
@@ -197,6 +230,7 @@ impl Registry {
             UserSession::new(user, registry, theirs, known)
         });
         self.metrics().activations.inc();
+        self.0.shards[shard_of(user)].fetch_add(1, Ordering::Relaxed);
         Resident::new(address, shared)
     }
 
@@ -208,13 +242,19 @@ impl Registry {
         arbiters.get(index).cloned().unwrap_or_else(Arbiter::current)
     }
 
-    /// What follows a commit, without waiting: the publisher is woken and the endings are counted.
-    pub(super) fn committed(&self, _ledger: &Ledger, events: &[LedgerEvent]) {
+    /// What follows a commit, without waiting: the other nodes are told, the publisher is woken, endings are counted.
+    pub(super) fn committed(&self, ledger: &Ledger, events: &[LedgerEvent], now: Timestamp) {
+        let endings = || events.iter().filter_map(LedgerEvent::ending);
+        self.0.tools.bus.invalidate(&Invalidation {
+            node: self.0.node,
+            user: ledger.user,
+            version: ledger.version,
+            ended: endings().map(|ending| ending.session).collect(),
+            at: now.millis(),
+        });
         self.0.outbox_bell.notify_one();
-        for event in events {
-            if let LedgerEvent::Ended(ending) = event {
-                self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
-            }
+        for ending in endings() {
+            self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
         }
     }
 
@@ -227,10 +267,6 @@ impl Registry {
         &self.0.outbox_bell
     }
 
-    pub(super) fn next_deadline(&self, ledger: &Ledger) -> Option<Timestamp> {
-        ledger.earliest_deadline(&self.policy(ledger.role))
-    }
-
     /// The rules' numbers for users of that role.
     #[must_use]
     pub fn policy(&self, role: Role) -> Policy {
@@ -241,6 +277,12 @@ impl Registry {
     #[must_use]
     pub fn activity(&self) -> &ActivityBuffer {
         &self.0.activity
+    }
+
+    /// How old this node's knowledge of other nodes is.
+    #[must_use]
+    pub fn freshness(&self) -> &Freshness {
+        &self.0.freshness
     }
 
     /// What the actors work with.

@@ -2,6 +2,7 @@
 //! only when there is none, when it is out of date, or when the session's time seems to be up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::messages::ActorError;
 use super::registry::{Registry, Shared};
@@ -14,6 +15,11 @@ use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::events::announcement::Announcer;
+
+/// How often the actor is asked before a session that is past its deadline is given up as over.
+const MAX_LOOKS: usize = 4;
+/// Added to the moment at which a deadline is settled, so that the actor surely finds it past.
+const SETTLING: Duration = Duration::from_millis(2);
 
 /// A session that is live at the moment of asking.
 #[derive(Clone, Debug)]
@@ -50,19 +56,35 @@ impl Registry {
         session: SessionId,
         token: Option<SessionToken>,
     ) -> Result<Standing, ActorError> {
+        if !self.freshness().is_fresh() {
+            return Err(ActorError::Stale);
+        }
         let now = self.clock().now();
         if let Some(standing) = self.standing_shown(user, session, token, now) {
             return Ok(standing);
         }
-        match self.ask(user, EndOverdue).await {
-            Ok(()) => {}
-            Err(ActorError::NoSuchUser) => return Ok(Standing::Over(Some(EndReason::UserDeleted))),
-            Err(error) => return Err(error),
+        for _ in 0..MAX_LOOKS {
+            match self.ask(user, EndOverdue).await {
+                Ok(()) => {}
+                Err(ActorError::NoSuchUser) => return Ok(Standing::Over(Some(EndReason::UserDeleted))),
+                Err(error) => return Err(error),
+            }
+            if let Some(standing) = self.standing_shown(user, session, token, now) {
+                return Ok(standing);
+            }
+            let Some(settled) = self.settles_at(user, session) else { break };
+            // Past its deadline, but another node may have seen activity: the answer waits until that is settled.
+            tokio::time::sleep(self.clock().now().until(settled) + SETTLING).await;
         }
-        match self.standing_shown(user, session, token, now) {
-            Some(standing) => Ok(standing),
-            None => Ok(Standing::Over(self.store().lookup_ending(user, session).await?)),
-        }
+        Ok(Standing::Over(self.store().lookup_ending(user, session).await?))
+    }
+
+    /// When a live session that is past its deadline will certainly be over, unless activity turns up.
+    fn settles_at(&self, user: UserId, session: SessionId) -> Option<Timestamp> {
+        let snapshot = self.peek(user)?.snapshot()?;
+        let policy = self.policy_ref(snapshot.role);
+        let live = snapshot.find(session)?;
+        Some(live.idle_expires_at(policy).plus(policy.idle_margin))
     }
 
     /// The standing, if the snapshot alone can tell: no database, no mailbox.
@@ -104,6 +126,9 @@ impl Registry {
             let announcer =
                 Announcer { service: &tools.service_name, user: session.user, now, new_id: new_uuid };
             tools.bus.publish_unkept(announcer.activity(session.id(), latest).into_message());
+        }
+        if session.take_warned() {
+            self.look_again(session.user);
         }
         Some(latest)
     }

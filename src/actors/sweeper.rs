@@ -12,8 +12,8 @@ use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
 use crate::storage::StorageError;
 
-/// How often overdue sessions are looked for; they are noticed within 5 s of their deadline.
-const SWEEP: Duration = Duration::from_secs(2);
+/// How often overdue sessions are looked for: so late, at most, do they end whose node has died.
+const SWEEP: Duration = Duration::from_millis(500);
 /// How often old sessions are deleted.
 const RETENTION: Duration = Duration::from_secs(600);
 /// Most users woken by one look, of each kind of deadline.
@@ -65,15 +65,17 @@ impl Actor for Sweeper {
     }
 }
 
-/// One look for overdue sessions. Users with an actor here are left to it: its timer knows of later activity.
+/// One look for overdue sessions. Also of users who are here: their actor may not know yet of a session that was
+/// opened on a node which has died since.
 pub(super) async fn sweep(registry: &Registry) -> Result<(), StorageError> {
-    let idle_timeout = registry.tools().policies.shortest_idle_timeout();
+    let idle_timeout = registry.tools().policies.shortest_time_to_idle_ending();
     let now = registry.clock().now();
     let overdue = registry.store().list_overdue_users(now, idle_timeout, USERS_AT_ONCE).await?;
-    let absent = overdue.into_iter().filter(|user| registry.peek(*user).is_none());
     let wake = |user: UserId| async move { registry.ask(user, EndOverdue).await };
-    let results: Vec<_> =
-        futures_util::stream::iter(absent.map(wake)).buffer_unordered(CONCURRENCY).collect().await;
+    let results: Vec<_> = futures_util::stream::iter(overdue.into_iter().map(wake))
+        .buffer_unordered(CONCURRENCY)
+        .collect()
+        .await;
     for error in results.into_iter().filter_map(Result::err) {
         if !matches!(error, ActorError::NoSuchUser) {
             tracing::warn!(error = &error as &dyn std::error::Error, "sweep.user_failed");

@@ -1,26 +1,24 @@
-//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it.
+//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it ([`harm`]).
+
+pub(super) mod harm;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use actix::{Addr, Arbiter, Context, Handler};
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
+use actix::{Addr, Arbiter};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, oneshot};
 use uuid::Uuid;
 
-use super::activity_flusher::ActivityFlusher;
-use super::messages::{Panic, Retire};
-use super::publisher::Publisher;
+use super::messages::Retire;
 use super::registry::{Registry, Shared, Tools};
 use super::standing::{Present, Standing};
 use super::user_session::UserSession;
 use crate::bus::Bus;
-use crate::bus::in_process::InProcessBus;
 use crate::clock::{Clock, new_uuid};
 use crate::config::{DatabaseConfig, DatabaseLocation};
-use crate::domain::command::{Command, Decision, Open, decide};
+use crate::domain::command::{Open, decide};
 use crate::domain::device::DeviceInfo;
 use crate::domain::event::Occasion;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
@@ -87,6 +85,7 @@ impl Default for Setup {
                 refresh_reuse_grace: Duration::from_secs(10),
                 access_expiry: Duration::from_secs(900),
                 idle_margin: Duration::ZERO,
+                warning: None,
             },
             max_residents: 10_000,
             arbiters: 0,
@@ -128,6 +127,7 @@ impl Setup {
             bus: Bus::in_process(),
             service_name: "auth-service".into(),
             activity_event_interval: Duration::from_secs(10),
+            max_staleness: None,
             metrics,
         }
     }
@@ -186,8 +186,10 @@ impl Node {
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Message> {
-        let Bus::InProcess(bus) = &self.registry.tools().bus;
-        InProcessBus::subscribe(bus)
+        match &self.registry.tools().bus {
+            Bus::InProcess(bus) => bus.subscribe(),
+            Bus::Redis(_) => panic!("the kit has no Redis"),
+        }
     }
 
     /// Signs somebody up, in the database alone: no actor is started.
@@ -258,13 +260,6 @@ impl Node {
         }
     }
 
-    /// Makes the user's actor panic, and waits until it is gone.
-    pub(super) async fn kill(&self, user: UserId) {
-        let address = self.address(user);
-        address.do_send(Panic);
-        eventually("the actor is gone", async || !address.connected()).await;
-    }
-
     pub(super) fn restarts(&self, actor: &str) -> u64 {
         self.metrics().actor_restarts.with_label_values(&[actor]).get()
     }
@@ -273,46 +268,10 @@ impl Node {
         self.metrics().sessions_ended.with_label_values(&[reason]).get()
     }
 
-    /// Another connection to the database, for what no store would do.
-    pub(super) async fn intruder(&self) -> Intruder {
-        let file = self.folder.path().join("auth.db");
-        let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", file.display()));
-        options.max_connections(1).sqlx_logging(false);
-        Intruder(io().run(sea_orm::Database::connect(options)).await.unwrap().unwrap())
-    }
-
-    /// From now on the database answers with errors.
-    pub(super) async fn lose_database(&self) {
-        self.intruder().await.execute("ALTER TABLE users RENAME TO users_away").await;
-    }
-
-    pub(super) async fn find_database(&self) {
-        self.intruder().await.execute("ALTER TABLE users_away RENAME TO users").await;
-    }
-
     /// What the database says of the session's last activity.
     pub(super) async fn stored_activity(&self, person: Person) -> Timestamp {
         let ledger = self.store().load_ledger(person.user).await.unwrap().unwrap();
         ledger.find(person.session).unwrap().last_activity
-    }
-}
-
-/// A connection that goes round the store.
-pub(super) struct Intruder(DatabaseConnection);
-
-impl Intruder {
-    pub(super) async fn execute(&self, sql: &'static str) {
-        let db = self.0.clone();
-        io().run(async move { db.execute_unprepared(sql).await }).await.unwrap().unwrap();
-    }
-
-    /// Nobody else can write until [`Intruder::unlock`].
-    pub(super) async fn lock_writes(&self) {
-        self.execute("BEGIN IMMEDIATE").await;
-    }
-
-    pub(super) async fn unlock(&self) {
-        self.execute("ROLLBACK").await;
     }
 }
 
@@ -324,34 +283,5 @@ pub(super) fn login() -> Open {
         device: DeviceInfo::from_user_agent(None, None),
         ip_address: None,
         occasion: Occasion::Login,
-    }
-}
-
-/// A command that panics while it is decided, in the middle of the actor's work.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Explode;
-
-impl Command for Explode {
-    type Reply = ();
-    const REPEATABLE: bool = false;
-
-    fn decide(&self, _: &Ledger, _: Timestamp, _: &Policy) -> Decision<()> {
-        panic!("injected");
-    }
-}
-
-impl Handler<Panic> for ActivityFlusher {
-    type Result = ();
-
-    fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
-        panic!("injected");
-    }
-}
-
-impl Handler<Panic> for Publisher {
-    type Result = ();
-
-    fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
-        panic!("injected");
     }
 }

@@ -70,7 +70,7 @@ fn all_mistakes_are_told_at_once_one_a_line() {
         ("REDIS_URL", "hunter2"),
         ("DATABASE_URL", "hunter2"),
         ("SESSION_TIMEOUT_MINUTES", "0"),
-        ("BCRYPT_COST", "4"),
+        ("BCRYPT_COST", "3"),
     ]);
     let told = errors(&pairs).to_string();
     assert_eq!(told.lines().count(), 8, "{told}");

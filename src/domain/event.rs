@@ -38,6 +38,17 @@ pub struct Ending {
     pub at: Timestamp,
 }
 
+impl LedgerEvent {
+    /// The ending, if it is one.
+    #[must_use]
+    pub fn ending(&self) -> Option<&Ending> {
+        match self {
+            Self::Ended(ending) => Some(ending),
+            Self::Opened { .. } | Self::Rotated { .. } | Self::BulkTerminated { .. } => None,
+        }
+    }
+}
+
 /// One change of a user's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerEvent {

@@ -28,6 +28,8 @@ pub struct Policy {
     pub refresh_reuse_grace: Duration,
     /// How long an access token is good.
     pub access_expiry: Duration,
+    /// How long before an idle deadline the session's devices are warned; none: never.
+    pub warning: Option<Duration>,
     /// How long past an idle deadline a session is left alone, because activity seen by another node may still
     /// be on its way to the database; zero where one node serves alone.
     pub idle_margin: Duration,
@@ -54,9 +56,9 @@ impl Policies {
         }
     }
 
-    /// The shortest idle timeout any user has: what the sweeper looks for.
+    /// The shortest time without stored activity after which any user's session ends: what the sweeper looks for.
     #[must_use]
-    pub fn shortest_idle_timeout(&self) -> Duration {
-        self.everyone.idle_timeout
+    pub fn shortest_time_to_idle_ending(&self) -> Duration {
+        self.everyone.idle_timeout + self.everyone.idle_margin
     }
 }

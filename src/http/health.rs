@@ -44,7 +44,7 @@ async fn live() -> HttpResponse {
 }
 
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    if !state.is_shutting_down() && database(&state).await.0 {
+    if !state.is_shutting_down() && state.registry.freshness().is_fresh() && database(&state).await.0 {
         HttpResponse::Ok().json(json!({"status": "ok"}))
     } else {
         HttpResponse::ServiceUnavailable().json(json!({"status": "unavailable"}))

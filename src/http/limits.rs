@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::actors::registry::Shared;
+use crate::bus::Bus;
 use crate::config::RateLimitConfig;
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
@@ -18,60 +19,64 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub struct RateLimits {
     config: RateLimitConfig,
     counters: LocalCounters,
+    bus: Bus,
     metrics: Metrics,
 }
 
 impl RateLimits {
-    /// With these numbers.
+    /// With these numbers, counted over all nodes where the bus reaches them, else on this one.
     #[must_use]
-    pub fn new(config: RateLimitConfig, metrics: Metrics) -> Self {
-        Self { config, counters: LocalCounters::default(), metrics }
+    pub fn new(config: RateLimitConfig, bus: Bus, metrics: Metrics) -> Self {
+        Self { config, counters: LocalCounters::default(), bus, metrics }
     }
 
     /// Counts a login from that address.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn login(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Exceeded> {
-        self.count(Limit::Login, &address_key(address), now)
+    pub async fn login(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Exceeded> {
+        self.count(Limit::Login, &address_key(address), now).await
     }
 
     /// Whether that account may be tried from that address.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn check_login_failures(
+    pub async fn check_login_failures(
         &self,
         email: &str,
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Exceeded> {
-        let key = account_key(email, address);
-        let quota = self.quota(Limit::LoginFailures);
-        self.told(Limit::LoginFailures, self.counters.check(Limit::LoginFailures, &key, quota, now))
+        let (limit, key) = (Limit::LoginFailures, account_key(email, address));
+        let quota = self.quota(limit);
+        let checked = match self.over_nodes(limit, quota) {
+            true => self.bus.check(&shared_key(limit, &key), quota).await,
+            false => None,
+        };
+        self.told(limit, checked.unwrap_or_else(|| self.counters.check(limit, &key, quota, now)))
     }
 
     /// Counts a failed login of that account from that address.
-    pub fn login_failed(&self, email: &str, address: Option<IpAddr>, now: Timestamp) {
+    pub async fn login_failed(&self, email: &str, address: Option<IpAddr>, now: Timestamp) {
         // The failure itself is answered as what it is; the next one is refused before it is tried.
-        let key = account_key(email, address);
-        let _ = self.counters.count(Limit::LoginFailures, &key, self.quota(Limit::LoginFailures), now);
+        let _ = self.try_count(Limit::LoginFailures, &account_key(email, address), now).await;
     }
 
     /// Counts a sign-up from that address.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn signup(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Exceeded> {
-        self.count(Limit::Signup, &address_key(address), now)
+    pub async fn signup(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Exceeded> {
+        self.count(Limit::Signup, &address_key(address), now).await
     }
 
     /// Counts a refresh of that session.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn refresh(&self, session: SessionId, now: Timestamp) -> Result<(), Exceeded> {
-        self.count(Limit::Refresh, &session.to_string(), now)
+    pub async fn refresh(&self, session: SessionId, now: Timestamp) -> Result<(), Exceeded> {
+        self.count(Limit::Refresh, &session.to_string(), now).await
     }
 
     /// Counts another request of that user, on this node alone.
@@ -82,8 +87,22 @@ impl RateLimits {
         self.told(Limit::Api, user.api_requests.count(self.quota(Limit::Api), now))
     }
 
-    fn count(&self, limit: Limit, key: &str, now: Timestamp) -> Result<(), Exceeded> {
-        self.told(limit, self.counters.count(limit, key, self.quota(limit), now))
+    async fn count(&self, limit: Limit, key: &str, now: Timestamp) -> Result<(), Exceeded> {
+        self.told(limit, self.try_count(limit, key, now).await)
+    }
+
+    async fn try_count(&self, limit: Limit, key: &str, now: Timestamp) -> Result<(), Exceeded> {
+        let quota = self.quota(limit);
+        let counted = match self.over_nodes(limit, quota) {
+            true => self.bus.count(&shared_key(limit, key), quota).await,
+            false => None,
+        };
+        counted.unwrap_or_else(|| self.counters.count(limit, key, quota, now))
+    }
+
+    /// Whether there is anything to count over the nodes.
+    fn over_nodes(&self, limit: Limit, quota: Quota) -> bool {
+        quota.count > 0 && limit != Limit::Api
     }
 
     fn told(&self, limit: Limit, result: Result<(), Exceeded>) -> Result<(), Exceeded> {
@@ -116,6 +135,10 @@ fn address_key(address: Option<IpAddr>) -> String {
         Some(IpAddr::V4(address)) => address.to_string(),
         None => String::new(),
     }
+}
+
+fn shared_key(limit: Limit, key: &str) -> String {
+    format!("{}:{key}", limit.as_str())
 }
 
 fn account_key(email: &str, address: Option<IpAddr>) -> String {

@@ -45,10 +45,10 @@ async fn log_in(
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
     let now = state.now();
-    state.limits.login(client.address, now)?;
-    state.limits.check_login_failures(&request.email, client.address, now)?;
+    state.limits.login(client.address, now).await?;
+    state.limits.check_login_failures(&request.email, client.address, now).await?;
     let Some(user) = check_password(&state, &request.email, request.password).await? else {
-        state.limits.login_failed(&request.email, client.address, now);
+        state.limits.login_failed(&request.email, client.address, now).await;
         return Err(Problem::new(Code::InvalidCredentials));
     };
     let open = open_for(&client, request.device_name, Occasion::Login);

@@ -8,12 +8,13 @@ use super::extract::json::OptionalJsonObject;
 use super::problem::{Code, Problem};
 use super::signed_in::Delivery;
 use super::state::AppState;
-use super::view::SessionView;
 use super::{cookie, resource};
+use crate::actors::standing::Standing;
 use crate::domain::command::{RefreshRefusal, RotateRefresh, SessionOver};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
 use crate::domain::user::Role;
+use crate::events::session_view::SessionView;
 use crate::security::access_token::AccessToken;
 use crate::security::refresh_token::{RefreshClaims, RefreshToken};
 use crate::security::tokens::TokenError;
@@ -78,8 +79,12 @@ async fn rotate(state: &AppState, token: &str) -> Result<(UserId, Role, Session)
             TokenError::Expired => Code::RefreshTokenExpired,
         })
     })?;
-    state.limits.refresh(claims.session, now)?;
+    state.limits.refresh(claims.session, now).await?;
     let RefreshClaims { user, session, generation, .. } = claims;
+    // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
+    if let Standing::Over(reason) = state.registry.standing(user, session, None).await? {
+        return Err(Problem::session_over(reason));
+    }
     match state.registry.ask(user, RotateRefresh { session, generation }).await? {
         Ok(refreshed) => Ok((user, refreshed.role, refreshed.session)),
         Err(RefreshRefusal::Reused) => Err(Problem::new(Code::RefreshTokenReused)),

@@ -45,7 +45,7 @@ impl Store {
                 _ => update_one_by_one(&db, &batch).await,
             }
         };
-        Ok(self.io.run(work).await??)
+        self.run(work).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::rows::{generation_column, new_session_row, outbox_rows, role_of, sess
 use super::{StorageError, Store, greater_of};
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ledger::Ledger;
+use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
@@ -62,7 +62,7 @@ impl Store {
                 .await?;
             Ok::<_, DbErr>(Some((user, sessions)))
         };
-        let Some((user, sessions)) = self.io.run(work).await?? else { return Ok(None) };
+        let Some((user, sessions)) = self.run(work).await? else { return Ok(None) };
         let live = sessions.into_iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
         let last_activity_at = Timestamp::from_millis(user.last_activity_at);
         Ok(Some(Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live)))
@@ -86,7 +86,32 @@ impl Store {
                 Ok::<_, DbErr>(CommitOutcome::Conflict)
             }
         };
-        Ok(self.io.run(work).await??)
+        self.run(work).await
+    }
+
+    /// How those sessions of that user ended; what is live or unknown is left out.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn list_endings(
+        &self,
+        user: UserId,
+        ids: Vec<SessionId>,
+    ) -> Result<Vec<RememberedEnding>, StorageError> {
+        let db = self.db.clone();
+        let query = session::Entity::find()
+            .select_only()
+            .columns([session::Column::Id, session::Column::EndReason, session::Column::EndedBy])
+            .filter(session::Column::UserId.eq(user.uuid()))
+            .filter(session::Column::Id.is_in(ids.into_iter().map(SessionId::uuid)))
+            .filter(session::Column::EndedAt.is_not_null())
+            .into_tuple::<(Uuid, Option<String>, Option<Uuid>)>();
+        let rows = self.run(async move { query.all(&db).await }).await?;
+        let ending = |(id, reason, by): (Uuid, Option<String>, Option<Uuid>)| {
+            let reason = EndReason::parse(&reason?)?;
+            Some(RememberedEnding { session: SessionId::new(id), reason, by: by.map(SessionId::new) })
+        };
+        Ok(rows.into_iter().filter_map(ending).collect())
     }
 
     /// Why that session of that user ended; nothing if it is live or unknown.
@@ -103,7 +128,7 @@ impl Store {
             .select_only()
             .column(session::Column::EndReason)
             .into_tuple::<Option<String>>();
-        let reason = self.io.run(async move { query.one(&db).await }).await??.flatten();
+        let reason = self.run(async move { query.one(&db).await }).await?.flatten();
         Ok(reason.as_deref().and_then(EndReason::parse))
     }
 }
@@ -162,12 +187,7 @@ async fn end_sessions(
     user: Uuid,
     events: &[LedgerEvent],
 ) -> Result<bool, DbErr> {
-    let endings = || {
-        events.iter().filter_map(|event| match event {
-            LedgerEvent::Ended(ending) => Some(ending),
-            _ => None,
-        })
-    };
+    let endings = || events.iter().filter_map(LedgerEvent::ending);
     for reason in EndReason::ALL {
         let of_reason: Vec<_> = endings().filter(|ending| ending.reason == reason).collect();
         let groups: Vec<&[&Ending]> = match (reason, of_reason.is_empty()) {

@@ -20,6 +20,8 @@ const MIGRATION_LOCK: i64 = 0x6175_7468_6d69_6772;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a statement may take; longer means that the server hangs.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a transaction may stand still between two statements: a frozen node must not hold its locks for ever.
+pub const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another connection's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// One connection writes at a time anyway; a few more keep reads from waiting behind it.
@@ -93,7 +95,11 @@ impl Store {
             };
             let statements = options.metrics.database_statements.clone();
             db.set_metric_callback(move |_| statements.inc());
-            Ok(Self { db, io: options.io, _file_lock: file_lock })
+            let shared_url = match options.database.location {
+                DatabaseLocation::Sqlite { .. } => None,
+                DatabaseLocation::Postgres { url } => Some(url),
+            };
+            Ok(Self { db, io: options.io, shared_url, _file_lock: file_lock })
         })
         .await?
     }
@@ -201,7 +207,10 @@ async fn open_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnec
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_timeout(ACQUIRE_TIMEOUT)
         .statement_timeout(STATEMENT_TIMEOUT)
-        .map_sqlx_postgres_opts(|options| options.application_name("auth-service"))
+        .map_sqlx_postgres_opts(|options| {
+            let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
+            options.application_name("auth-service").options([("idle_in_transaction_session_timeout", idle)])
+        })
         .sqlx_logging(false)
         // A ping before each use would double the cost of short statements.
         .test_before_acquire(false);

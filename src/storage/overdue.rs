@@ -37,7 +37,7 @@ impl Store {
             users.extend(expired.into_tuple::<Uuid>().all(&db).await?);
             Ok::<_, DbErr>(users)
         };
-        Ok(self.io.run(work).await??.into_iter().map(UserId::new).collect())
+        Ok(self.run(work).await?.into_iter().map(UserId::new).collect())
     }
 
     /// Deletes at most `limit` sessions that ended before `before`; returns how many.
@@ -60,7 +60,7 @@ impl Store {
             }
             Ok::<_, DbErr>(deleted)
         };
-        Ok(self.io.run(work).await??)
+        self.run(work).await
     }
 }
 

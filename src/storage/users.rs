@@ -58,7 +58,7 @@ impl Store {
         let query = user::Entity::find()
             .filter(user::Column::Email.eq(email))
             .filter(user::Column::DeletedAt.is_null());
-        let row = self.io.run(async move { query.one(&db).await }).await??;
+        let row = self.run(async move { query.one(&db).await }).await?;
         row.map(|mut row| {
             let password_hash = PasswordHash::from_stored(std::mem::take(&mut row.password_hash));
             Ok(Credentials { user: user_of(row)?, password_hash })
@@ -73,7 +73,7 @@ impl Store {
     pub async fn lookup_user(&self, id: UserId) -> Result<Option<User>, StorageError> {
         let db = self.db.clone();
         let query = user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null());
-        self.io.run(async move { query.one(&db).await }).await??.map(user_of).transpose()
+        self.run(async move { query.one(&db).await }).await?.map(user_of).transpose()
     }
 
     /// Makes an account, its first session and its announcements in one transaction.
@@ -109,7 +109,7 @@ impl Store {
             .col_expr(user::Column::PasswordHash, Expr::value(new.expose()))
             .filter(user::Column::Id.eq(id.uuid()))
             .filter(user::Column::PasswordHash.eq(old.expose()));
-        self.io.run(async move { update.exec(&db).await }).await??;
+        self.run(async move { update.exec(&db).await }).await?;
         Ok(())
     }
 }

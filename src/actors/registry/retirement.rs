@@ -50,6 +50,7 @@ impl Registry {
     pub(super) fn bury(&self, user: UserId) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| !resident.is_alive()).is_some();
         if removed {
+            self.left(user);
             self.metrics().actor_restarts.with_label_values(&["user"]).inc();
             tracing::error!(actor = "user", "actor.restarted");
         }
@@ -74,6 +75,7 @@ impl Registry {
         });
         if removed.is_some() {
             self.metrics().passivations.inc();
+            self.left(user);
         }
         removed.is_some()
     }

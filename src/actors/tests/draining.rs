@@ -125,13 +125,13 @@ async fn a_drain_publishes_everything_once_and_each_users_in_order() {
         }
     };
     opened.extend(stream::iter(people.into_iter().map(log_in)).buffer_unordered(8).collect::<Vec<_>>().await);
-    let waiting = node.store().count_outbox().await.unwrap();
+    let waiting = node.store().outbox_backlog().await.unwrap().0;
     assert!(waiting > 500, "more than one batch");
 
     // Its own loop finds the same work to do at the same time.
     let publisher = publisher(&node);
     publisher.address().send(DrainOutbox).await.unwrap();
-    assert_eq!(node.store().count_outbox().await.unwrap(), 0);
+    assert_eq!(node.store().outbox_backlog().await.unwrap().0, 0);
     let messages = heard(&mut subscriber);
     assert_eq!(messages.len() as u64, waiting, "each once");
     assert_eq!(created(&messages), opened);
@@ -143,9 +143,9 @@ async fn commits_are_published_without_being_asked_for() {
     let person = node.register().await;
     let mut subscriber = node.subscribe();
     let _publisher = publisher(&node);
-    eventually("the sign-up is out", async || node.store().count_outbox().await.unwrap() == 0).await;
+    eventually("the sign-up is out", async || node.store().outbox_backlog().await.unwrap().0 == 0).await;
     node.open(person.user).await;
-    eventually("the login is out", async || node.store().count_outbox().await.unwrap() == 0).await;
+    eventually("the login is out", async || node.store().outbox_backlog().await.unwrap().0 == 0).await;
     let events: Vec<_> = heard(&mut subscriber).iter().map(|message| message["event"].to_string()).collect();
     let expected = ["user.registered", "session.created", "user.login", "session.created"];
     assert_eq!(events, expected.map(|event| format!("\"{event}\"")));
@@ -161,7 +161,7 @@ async fn a_lost_publisher_is_started_again_and_publishes_what_is_owed() {
     let mut subscriber = node.subscribe();
     let person = node.register().await;
     let session = node.open(person.user).await;
-    eventually("everything is out", async || node.store().count_outbox().await.unwrap() == 0).await;
+    eventually("everything is out", async || node.store().outbox_backlog().await.unwrap().0 == 0).await;
     assert_eq!(node.restarts("publisher"), 1);
     let expected = vec![person.session.to_string(), session.id().to_string()];
     assert_eq!(created(&heard(&mut subscriber))[&person.user.to_string()], expected);
@@ -179,10 +179,10 @@ async fn what_could_not_be_taken_from_the_outbox_stays_there() {
     let publisher = publisher(&node);
     publisher.address().send(DrainOutbox).await.unwrap();
     assert!(node.metrics().events_failed.get() > 0);
-    assert_eq!(node.store().count_outbox().await.unwrap(), 2);
+    assert_eq!(node.store().outbox_backlog().await.unwrap().0, 2);
     intruder.execute("DROP TRIGGER broken").await;
     publisher.address().send(DrainOutbox).await.unwrap();
-    assert_eq!(node.store().count_outbox().await.unwrap(), 0);
+    assert_eq!(node.store().outbox_backlog().await.unwrap().0, 0);
     let mut ids: Vec<_> = heard(&mut subscriber).iter().map(|event| event["eventId"].to_string()).collect();
     ids.sort();
     ids.dedup();

@@ -9,7 +9,8 @@ use futures_util::future::join_all;
 use crate::actors::activity_flusher::{ActivityFlusher, FlushActivity};
 use crate::actors::messages::ActorError;
 use crate::actors::standing::Standing;
-use crate::actors::testing::{Explode, Setup, eventually};
+use crate::actors::testing::harm::Explode;
+use crate::actors::testing::{Setup, eventually};
 use crate::domain::command::{EndOverdue, RotateRefresh};
 use crate::domain::reason::EndReason;
 

@@ -1,6 +1,9 @@
 //! One command from the ledger to the database: load if need be, decide, commit, and again if another node was first.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
 
 use crate::actors::messages::ActorError;
 use crate::actors::registry::{Registry, Shared};
@@ -16,7 +19,9 @@ use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome};
 
 /// How often a command is decided before it is given up; each try means that another one's commit succeeded.
-const MAX_TRIES: usize = 16;
+const MAX_TRIES: u32 = 32;
+/// Longest wait after a lost commit.
+const MAX_PAUSE: Duration = Duration::from_millis(50);
 
 /// A command and what it works on.
 pub(super) struct Execution<C> {
@@ -32,7 +37,7 @@ pub(super) struct Execution<C> {
 impl<C: Command> Execution<C> {
     /// The ledger afterwards (none if it must be read again), and the reply.
     pub(super) async fn run(mut self) -> (Option<Ledger>, Result<C::Reply, ActorError>) {
-        for _ in 0..MAX_TRIES {
+        for attempt in 0..MAX_TRIES {
             let from_memory = self.is_current_at_hand();
             let mut ledger = match self.current_ledger().await {
                 Ok(ledger) => ledger,
@@ -58,12 +63,13 @@ impl<C: Command> Execution<C> {
                     seals.keep();
                     decision.events.iter().for_each(|event| ledger.apply(event));
                     ledger.version = version;
-                    self.registry.committed(&ledger, &decision.events);
+                    self.registry.committed(&ledger, &decision.events, now);
                     return (Some(ledger), Ok(decision.reply));
                 }
                 Ok(CommitOutcome::Conflict) => {
                     self.registry.metrics().commit_conflicts.inc();
                     self.outdated = Some(ledger);
+                    pause(attempt).await;
                 }
                 Err(error) => {
                     // Whether they ended is not known, and these values are shown to nobody any more.
@@ -109,7 +115,22 @@ impl<C: Command> Execution<C> {
         if let Some(outdated) = &self.outdated {
             ledger.remember_endings_of(outdated);
         }
+        self.remember_vanished(&mut ledger).await?;
         Ok(ledger)
+    }
+
+    /// Asks why sessions are gone that were shown here: their devices are told, and their late requests answered.
+    async fn remember_vanished(&self, ledger: &mut Ledger) -> Result<(), ActorError> {
+        let Some(shown) = self.shared.snapshot() else { return Ok(()) };
+        let vanished = shown.live().iter().map(|live| live.id());
+        let vanished: Vec<_> = vanished
+            .filter(|id| ledger.find(*id).is_none() && ledger.remembered_ending(*id).is_none())
+            .collect();
+        if !vanished.is_empty() {
+            let endings = self.registry.store().list_endings(self.user, vanished).await?;
+            endings.into_iter().for_each(|ending| ledger.remember_ending(ending));
+        }
+        Ok(())
     }
 
     async fn commit(
@@ -132,6 +153,13 @@ impl<C: Command> Execution<C> {
     }
 }
 
+/// A random wait that grows with the number of lost commits, so that nodes do not keep meeting.
+async fn pause(attempt: u32) {
+    let longest = MAX_PAUSE.min(Duration::from_millis(1 << attempt.min(10)));
+    let share = rand::rng().random_range(0.0..1.0);
+    tokio::time::sleep(longest.mul_f64(share)).await;
+}
+
 /// Sessions that are about to end for idleness, sealed against activity until it is known whether they did.
 struct Seals(Vec<Arc<LiveSession>>);
 
@@ -140,7 +168,7 @@ impl Seals {
     fn set(events: &[LedgerEvent], shown: Option<&Snapshot>) -> Option<Self> {
         let mut seals = Self(Vec::new());
         for event in events {
-            let LedgerEvent::Ended(ending) = event else { continue };
+            let Some(ending) = event.ending() else { continue };
             let live = shown.and_then(|shown| shown.find(ending.session));
             if let Some(live) = live.filter(|_| ending.reason == EndReason::IdleTimeout) {
                 if !live.seal(ending.last_activity) {

@@ -14,7 +14,7 @@ impl From<ActorError> for Problem {
         match error {
             ActorError::NoSuchUser => Self::new(Code::SessionTerminated),
             ActorError::Overloaded => Self::overloaded(),
-            ActorError::Unavailable(_) | ActorError::Contended | ActorError::NoAnswer => {
+            ActorError::Unavailable(_) | ActorError::Stale | ActorError::Contended | ActorError::NoAnswer => {
                 Self::unavailable(error)
             }
         }

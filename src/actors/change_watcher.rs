@@ -1,0 +1,71 @@
+//! Reads the feed of changes a few times a second and marks what this node holds as out of date. With the message on
+//! Redis, which is faster, it keeps the promise that a session ended elsewhere is refused here within the bound.
+
+use std::time::{Duration, Instant};
+
+use actix::{Actor, AsyncContext, Context, WrapFuture};
+
+use super::registry::Registry;
+use crate::storage::changes::Changes;
+
+/// Looks at the feed.
+#[derive(Debug)]
+pub struct ChangeWatcher {
+    registry: Registry,
+    /// How old knowledge may get.
+    bound: Duration,
+}
+
+impl ChangeWatcher {
+    /// A watcher that keeps the registry's knowledge younger than `bound`, as long as the database answers.
+    #[must_use]
+    pub fn new(registry: Registry, bound: Duration) -> Self {
+        Self { registry, bound }
+    }
+}
+
+impl Actor for ChangeWatcher {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (registry, bound) = (self.registry.clone(), self.bound);
+        ctx.spawn(async move { watch(&registry, bound).await }.into_actor(self));
+    }
+}
+
+async fn watch(registry: &Registry, bound: Duration) {
+    // Four looks within the bound: one that fails or is slow does no harm yet.
+    let period = (bound / 5).min(Duration::from_millis(200));
+    let Some(mut feed) = registry.store().change_feed(bound) else { return };
+    let metrics = registry.metrics().clone();
+    // What the actor before this one missed is not known: whatever is resident is read again.
+    registry.distrust_all();
+    loop {
+        let began = Instant::now();
+        match feed.look().await {
+            Ok(changes) => {
+                metrics.feed_looks.with_label_values(&["success"]).inc();
+                apply(registry, &changes);
+                registry.freshness().looked(began);
+            }
+            Err(error) => {
+                metrics.feed_looks.with_label_values(&["failure"]).inc();
+                tracing::warn!(error = &error as &dyn std::error::Error, "feed.look_failed");
+            }
+        }
+        metrics.feed_lag.set(registry.freshness().age().unwrap_or_default().min(bound * 100).as_secs_f64());
+        tokio::time::sleep(period).await;
+    }
+}
+
+fn apply(registry: &Registry, changes: &Changes) {
+    if changes.started_over {
+        registry.distrust_all();
+    }
+    registry.metrics().feed_rows.inc_by(changes.users.len() as u64);
+    for (user, version) in &changes.users {
+        if registry.outdate(*user, *version) {
+            registry.metrics().feed_found.inc();
+        }
+    }
+}

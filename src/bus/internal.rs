@@ -1,0 +1,39 @@
+//! What nodes tell each other on channels of their own: that a user's sessions are not what they were.
+//!
+//! Channels are sharded by user, so that a node hears of the shards it has users of and not of the whole fleet. No
+//! correctness hangs on them: the feed of changes tells the same from the database.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::ids::{SessionId, UserId};
+
+/// How many channels there are. Part of the protocol between nodes.
+pub const SHARDS: usize = 64;
+
+/// A user's sessions have changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invalidation {
+    /// The node that changed them; it need not be told.
+    pub node: Uuid,
+    /// Whose.
+    pub user: UserId,
+    /// The version that was committed.
+    pub version: i64,
+    /// Sessions that ended with it.
+    pub ended: Vec<SessionId>,
+    /// When it was committed, in ms, by the clock of that node.
+    pub at: i64,
+}
+
+/// The shard of a user: the low bits of a UUIDv7 are random.
+#[must_use]
+pub fn shard_of(user: UserId) -> usize {
+    usize::try_from(user.uuid().as_u128() % SHARDS as u128).unwrap_or(0)
+}
+
+/// The channel of a shard.
+#[must_use]
+pub fn channel_of(shard: usize) -> String {
+    format!("auth:internal:{{{shard}}}")
+}

@@ -1,0 +1,167 @@
+//! The bus on Redis: public channels and the stream for other services, internal channels for the other nodes, and
+//! counters that hold over all nodes.
+//!
+//! Bounds: what may be lost waits in a queue of [`QUEUE`] messages and is dropped past that. Every command has
+//! [`PATIENCE`]; while Redis is away, counters are not even tried for [`REST`].
+
+mod counters;
+mod sender;
+pub mod subscriber;
+mod tickets;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
+use tokio::sync::mpsc;
+
+use super::BusError;
+use super::internal::{Invalidation, channel_of, shard_of};
+use crate::config::RedisConfig;
+use crate::events::Message;
+use crate::io::Io;
+use crate::telemetry::metrics::Metrics;
+
+/// The stream that consumers catch up from.
+const STREAM: &str = "auth:events";
+/// How long a batch may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a counter may take: a login waits for it.
+const COUNTER_PATIENCE: Duration = Duration::from_millis(250);
+/// How long Redis is left alone by counters after it did not answer.
+const REST: Duration = Duration::from_secs(1);
+/// Messages that wait to be sent and may be lost.
+const QUEUE: usize = 20_000;
+/// How often Redis is asked whether it is there.
+const PULSE: Duration = Duration::from_millis(500);
+
+/// Redis, through one connection that mends itself.
+#[derive(Debug)]
+pub struct RedisBus {
+    client: Client,
+    io: Io,
+    connection: Connection,
+    unkept: mpsc::Sender<Message>,
+    stream_max_len: u64,
+    health: Arc<Health>,
+}
+
+/// A connection that is opened at first use, on the runtime of whoever uses it.
+#[derive(Clone)]
+struct Connection(ConnectionManager);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+/// Whether Redis answers.
+#[derive(Debug)]
+struct Health {
+    up: AtomicBool,
+    began: Instant,
+    /// Until when counters do not try, in ms since `began`.
+    rests_until: AtomicI64,
+}
+
+impl Health {
+    fn note(&self, answered: bool) {
+        if self.up.swap(answered, Ordering::Relaxed) != answered {
+            if answered {
+                tracing::info!("redis.up");
+            } else {
+                tracing::warn!("redis.down");
+            }
+        }
+        if !answered {
+            self.rests_until.store(self.millis() + REST.as_millis() as i64, Ordering::Relaxed);
+        }
+    }
+
+    fn may_try(&self) -> bool {
+        self.up.load(Ordering::Relaxed) || self.millis() >= self.rests_until.load(Ordering::Relaxed)
+    }
+
+    fn millis(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl RedisBus {
+    /// A bus on that Redis. Nothing is connected yet, and Redis need not be there.
+    ///
+    /// # Errors
+    /// When the address has no meaning.
+    pub async fn new(
+        config: &RedisConfig,
+        stream_max_len: u64,
+        io: Io,
+        metrics: &Metrics,
+    ) -> Result<Self, BusError> {
+        let info = config.url.expose().into_connection_info()?;
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings))?;
+        let retries = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(PATIENCE))
+            .set_min_delay(Duration::from_millis(50))
+            .set_max_delay(Duration::from_secs(1));
+        let opening = client.clone();
+        // The manager's own task lives on the runtime that makes it.
+        let connection = io.run(async move { opening.get_connection_manager_lazy(retries) }).await??;
+        let connection = Connection(connection);
+        let health = Arc::new(Health {
+            up: AtomicBool::new(true),
+            began: Instant::now(),
+            rests_until: AtomicI64::new(0),
+        });
+        let (unkept, queue) = mpsc::channel(QUEUE);
+        io.detach(sender::send_unkept(connection.clone(), queue, metrics.clone()));
+        io.detach(feel_pulse(connection.clone(), Arc::clone(&health)));
+        Ok(Self { client, io, connection, unkept, stream_max_len, health })
+    }
+
+    pub(super) async fn publish(&self, messages: Vec<Message>) -> Result<(), BusError> {
+        let pipeline = sender::kept_pipeline(&messages, self.stream_max_len);
+        let mut connection = self.connection.0.clone();
+        let sending = async move {
+            match tokio::time::timeout(PATIENCE, pipeline.query_async::<()>(&mut connection)).await {
+                Ok(sent) => sent.map_err(BusError::from),
+                Err(_) => Err(BusError::TimedOut),
+            }
+        };
+        let sent = self.io.run(sending).await?;
+        self.health.note(sent.is_ok());
+        sent
+    }
+
+    pub(super) fn publish_unkept(&self, message: Message) {
+        // Full or closed: it is one of those that may be lost.
+        let _ = self.unkept.try_send(message);
+    }
+
+    pub(super) fn invalidate(&self, invalidation: &Invalidation) {
+        if let Ok(payload) = serde_json::to_string(invalidation) {
+            let channel = channel_of(shard_of(invalidation.user));
+            self.publish_unkept(Message { channel: channel.into(), payload: payload.into() });
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.health.up.load(Ordering::Relaxed)
+    }
+}
+
+/// Asks Redis again and again whether it is there, for as long as the service lives.
+async fn feel_pulse(connection: Connection, health: Arc<Health>) {
+    loop {
+        let mut connection = connection.0.clone();
+        let ping = async move { redis::cmd("PING").query_async::<()>(&mut connection).await };
+        let answer: Result<RedisResult<()>, _> = tokio::time::timeout(PULSE * 2, ping).await;
+        health.note(matches!(answer, Ok(Ok(()))));
+        tokio::time::sleep(PULSE).await;
+    }
+}

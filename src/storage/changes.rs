@@ -1,0 +1,106 @@
+//! The feed of changes: which users changed since the last look, on any node, without missing a commit that came late.
+//!
+//! Each change stamps its user's row with its transaction's id. A look asks for every row stamped at or after the
+//! oldest transaction that was still running at the look before: whatever commits later has such a stamp. Seeing a
+//! row twice is harmless. The feed has a connection of its own, so that no queue of other queries delays it.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use uuid::Uuid;
+
+use super::{StorageError, Store};
+use crate::domain::ids::UserId;
+
+const LOOK: &str = "\
+    WITH look AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest) \
+    SELECT look.oldest, users.id, users.session_version \
+    FROM look LEFT JOIN users ON users.change_stamp >= $1";
+
+/// What a look found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Users and their versions; some may have been told before.
+    pub users: Vec<(UserId, i64)>,
+    /// Whether transaction ids went backwards, as after a restore: then anything may have changed.
+    pub started_over: bool,
+}
+
+/// Where the next look begins. One a node.
+#[derive(Debug)]
+pub struct ChangeFeed {
+    store: Store,
+    url: String,
+    patience: Duration,
+    connection: Option<DatabaseConnection>,
+    /// The oldest transaction that was running at the last good look.
+    oldest: Option<i64>,
+}
+
+impl Store {
+    /// The feed of changes, where several nodes may serve. A look takes no longer than `patience`.
+    #[must_use]
+    pub fn change_feed(&self, patience: Duration) -> Option<ChangeFeed> {
+        let url = self.shared_url.clone()?;
+        Some(ChangeFeed {
+            store: self.clone(),
+            url: url.expose().to_owned(),
+            patience,
+            connection: None,
+            oldest: None,
+        })
+    }
+}
+
+impl ChangeFeed {
+    /// What changed since the look before; nothing at the first.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the next look then begins where this one would have, on a new connection.
+    pub async fn look(&mut self) -> Result<Changes, StorageError> {
+        let connection = self.connection.take();
+        let (url, patience, since) = (self.url.clone(), self.patience, self.oldest);
+        let work = async move {
+            let looking = async move {
+                let connection = match connection {
+                    Some(connection) => connection,
+                    None => connect(&url, patience).await?,
+                };
+                // At the first look nothing is resident that could be out of date.
+                let since = since.unwrap_or(i64::MAX);
+                let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOOK, [since.into()]);
+                let rows = connection.query_all_raw(statement).await?;
+                Ok::<_, DbErr>((connection, rows))
+            };
+            tokio::time::timeout(patience, looking).await
+        };
+        let (connection, rows) = self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
+        let mut changes = Changes::default();
+        let mut oldest = None;
+        for row in &rows {
+            oldest = Some(row.try_get::<i64>("", "oldest")?);
+            if let (Some(id), Some(version)) =
+                (row.try_get::<Option<Uuid>>("", "id")?, row.try_get::<Option<i64>>("", "session_version")?)
+            {
+                changes.users.push((UserId::new(id), version));
+            }
+        }
+        changes.started_over = oldest < self.oldest;
+        self.oldest = oldest;
+        self.connection = Some(connection);
+        Ok(changes)
+    }
+}
+
+async fn connect(url: &str, patience: Duration) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(1)
+        .acquire_timeout(patience)
+        .connect_timeout(patience)
+        .statement_timeout(patience)
+        .map_sqlx_postgres_opts(|options| options.application_name("auth-service feed"))
+        .sqlx_logging(false)
+        .test_before_acquire(false);
+    Database::connect(options).await
+}
