@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, stream};
 
-use crate::actors::testing::{Node, Setup, login};
+use crate::actors::testing::{Node, Setup, eventually, login};
+use crate::clock::Clock;
 use crate::domain::command::EndOverdue;
 
 const ROOM: usize = 8;
@@ -76,4 +77,18 @@ async fn nobody_is_turned_away_and_the_bound_holds_on_many_arbiters() {
     let most = looking.join().unwrap();
     assert!(most <= i64::try_from(ROOM).unwrap(), "{most} residents at once");
     assert_eq!(node.metrics().commit_conflicts.get(), 0);
+}
+
+/// Whoever has a device connected stays, and must not stand in the way of those who could go.
+#[actix_web::test]
+async fn a_connected_user_does_not_keep_others_from_making_room() {
+    let node = Setup { max_residents: 2, clock: Clock::System, ..Setup::default() }.start().await;
+    let (connected, idle, newcomer) = (node.register().await, node.register().await, node.register().await);
+    let device = node.registry.connect(connected.user, connected.session, 1).await.unwrap();
+    let since = node.registry.clock().now();
+    eventually("the other one was used later", async || since < node.registry.clock().now()).await;
+    node.present(idle).await;
+    node.present(newcomer).await;
+    assert!(node.registry.peek(connected.user).is_some());
+    drop(device);
 }
