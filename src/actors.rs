@@ -20,3 +20,5 @@ pub mod user_session;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;

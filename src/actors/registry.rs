@@ -7,6 +7,8 @@
 mod invalidation;
 mod resident;
 mod retirement;
+#[cfg(test)]
+mod testing;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -82,8 +84,8 @@ struct Inner {
     max_residents: usize,
     /// One permit a resident, so that the bound holds whatever is going on.
     room: Arc<Semaphore>,
-    /// One retirement round at a time.
-    retiring: tokio::sync::Mutex<()>,
+    /// Held by the one newcomer who makes room for all; when that was last tried.
+    making_room: tokio::sync::Mutex<Option<Instant>>,
     /// The arbiters of the HTTP workers: actors live where their requests arrive.
     arbiters: RwLock<Vec<ArbiterHandle>>,
 }
@@ -107,7 +109,7 @@ impl Registry {
             residents: DashMap::new(),
             max_residents,
             room: Arc::new(Semaphore::new(max_residents)),
-            retiring: tokio::sync::Mutex::default(),
+            making_room: tokio::sync::Mutex::default(),
             arbiters: RwLock::default(),
         }))
     }
@@ -163,10 +165,11 @@ impl Registry {
         Ok(deliveries)
     }
 
-    /// The shared part of a user's actor, if it is there.
+    /// The shared part of a user's actor, if it is there. What a dead one showed is not to be believed.
     #[must_use]
     pub fn peek(&self, user: UserId) -> Option<Arc<Shared>> {
-        self.0.residents.get(&user).map(|resident| Arc::clone(resident.shared()))
+        let resident = self.0.residents.get(&user).filter(|resident| resident.is_alive())?;
+        Some(Arc::clone(resident.shared()))
     }
 
     /// How many users are resident.
@@ -181,16 +184,11 @@ impl Registry {
         if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_alive()) {
             return resident.lease().ok_or_else(|| self.refused());
         }
+        // A dead actor gives its room back first: there may be no other.
+        self.bury(user);
         let permit = self.room().await?;
         match self.0.residents.entry(user) {
-            Entry::Occupied(entry) if entry.get().is_alive() => entry.get().lease(),
-            Entry::Occupied(mut entry) => {
-                self.metrics().actor_restarts.with_label_values(&["user"]).inc();
-                self.left(user);
-                tracing::error!(actor = "user", "actor.restarted");
-                entry.insert(self.start(user, None, permit));
-                entry.get().lease()
-            }
+            Entry::Occupied(entry) => entry.get().lease(),
             Entry::Vacant(entry) => entry.insert(self.start(user, None, permit)).lease(),
         }
         .ok_or_else(|| self.refused())
@@ -205,11 +203,13 @@ impl Registry {
         if let Ok(permit) = Arc::clone(&self.0.room).try_acquire_owned() {
             return Ok(permit);
         }
-        self.retire_some().await;
-        match tokio::time::timeout(ROOM_TIMEOUT, Arc::clone(&self.0.room).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(ActorError::Overloaded),
-        }
+        let permit = async {
+            tokio::select! {
+                permit = Arc::clone(&self.0.room).acquire_owned() => permit.ok(),
+                () = self.make_room() => None,
+            }
+        };
+        tokio::time::timeout(ROOM_TIMEOUT, permit).await.ok().flatten().ok_or(ActorError::Overloaded)
     }
 
     /// Makes a user who has just signed up resident, with what is known to be stored, and has the publisher look.

@@ -171,7 +171,10 @@ impl Handler<Retire> for UserSession {
     type Result = ();
 
     fn handle(&mut self, _: Retire, ctx: &mut Context<Self>) {
-        if self.devices.prune() == 0 && self.registry.release(self.user, &self.shared) {
+        if self.devices.prune() > 0 {
+            // Who has devices stays; others are asked before it is asked again.
+            self.shared.used(self.registry.clock().now());
+        } else if self.registry.release(self.user, &self.shared) {
             ctx.stop();
         }
     }

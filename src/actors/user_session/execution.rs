@@ -71,7 +71,11 @@ impl<C: Command> Execution<C> {
                     self.outdated = Some(ledger);
                     pause(attempt).await;
                 }
-                Err(error) => return (None, Err(error)),
+                Err(error) => {
+                    // Whether they ended is not known, and these values are shown to nobody any more.
+                    seals.keep();
+                    return (None, Err(error));
+                }
             }
         }
         self.registry.metrics().commit_exhausted.inc();
