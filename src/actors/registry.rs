@@ -36,6 +36,7 @@ use crate::domain::policy::{Policies, Policy};
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::storage::Store;
+use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
 
 use resident::Resident;
@@ -255,6 +256,9 @@ impl Registry {
         self.0.outbox_bell.notify_one();
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
+            if let Some(act) = Act::ending(ledger.user, ending) {
+                act.record(self.metrics());
+            }
         }
     }
 
