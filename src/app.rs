@@ -198,7 +198,9 @@ fn tools(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> Tools {
     }
 }
 
-fn policies(config: &Config, shared: bool) -> Policies {
+/// The rules' numbers, from the configuration; `shared` where several nodes may serve.
+#[must_use]
+pub fn policies(config: &Config, shared: bool) -> Policies {
     let (sessions, tokens) = (&config.sessions, &config.tokens);
     Policies::same_for_all(Policy {
         idle_timeout: sessions.timeout,

@@ -1,6 +1,7 @@
 //! The commands beside serving: each does one thing and ends. What they print is for people and scripts, not the log.
 
 mod health;
+mod users;
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,6 +18,7 @@ use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
 pub use health::ask_health;
+pub use users::{RoleName, UserCommand};
 
 /// What a command may fail with; told in one line.
 pub type Failure = Box<dyn std::error::Error>;
@@ -56,6 +58,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Look at, change or delete an account.
+    User {
+        /// What to do.
+        #[command(subcommand)]
+        command: UserCommand,
     },
     /// Print the OpenAPI document.
     Openapi,
@@ -133,6 +141,18 @@ pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(),
     }
     store.close().await;
     Ok(())
+}
+
+/// Looks at, changes or deletes an account.
+///
+/// # Errors
+/// When there is no such account, or the database cannot be used.
+pub async fn administer_user(config: Config, io: Io, command: UserCommand) -> Result<(), Failure> {
+    let options = StoreOptions { database: config.database.clone(), io, metrics: Metrics::new()? };
+    let store = Store::open(options).await?;
+    let done = users::run(&config, &store, command).await;
+    store.close().await;
+    done
 }
 
 /// Prints every variable with the value in force.

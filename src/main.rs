@@ -29,7 +29,11 @@ fn main() -> ExitCode {
             show_openapi();
             return ExitCode::SUCCESS;
         }
-        Command::Serve | Command::Migrate { .. } | Command::Health | Command::Config { .. } => {}
+        Command::Serve
+        | Command::Migrate { .. }
+        | Command::Health
+        | Command::Config { .. }
+        | Command::User { .. } => {}
     }
     if let Err(error) = load_env_file() {
         return fail(2, &error);
@@ -55,7 +59,11 @@ fn run(command: &Command, config: Config) -> Result<(), Failure> {
             show_config(&config);
             return Ok(());
         }
-        Command::Serve | Command::Migrate { .. } | Command::Keys { .. } | Command::Openapi => {}
+        Command::Serve
+        | Command::Migrate { .. }
+        | Command::User { .. }
+        | Command::Keys { .. }
+        | Command::Openapi => {}
     }
     logging::init(&config.log);
     for warning in &config.warnings {
@@ -72,6 +80,7 @@ fn run(command: &Command, config: Config) -> Result<(), Failure> {
             Command::Migrate { direction } => {
                 cli::migrate(config, io, direction.unwrap_or(Direction::Up)).await
             }
+            Command::User { command } => cli::administer_user(config, io, command.clone()).await,
             _ => serve(config, io).await,
         }
     });

@@ -29,6 +29,7 @@ mod support {
 /// The tests, one file for each resource or promise.
 mod blackbox {
     mod activity;
+    mod administration;
     mod config;
     mod cookies;
     mod cors;

@@ -114,6 +114,14 @@ impl Devices {
         self.told = ledger.live().iter().map(Session::id).collect();
     }
 
+    /// Ends every connection, because the account was deleted.
+    pub(super) fn tell_end_of_user(&mut self, now: Timestamp, metrics: &Metrics) {
+        for session in std::mem::take(&mut self.told) {
+            let ending = RememberedEnding { session, reason: EndReason::UserDeleted, by: None };
+            self.tell_ending(session, Some(ending), now, metrics);
+        }
+    }
+
     fn tell_ending(
         &mut self,
         session_id: SessionId,
@@ -194,12 +202,13 @@ impl Devices {
     }
 
     /// When the next warning is due.
-    pub(super) fn next_warning(&self, ledger: &Ledger, policy: &Policy) -> Option<Timestamp> {
+    pub(super) fn next_warning(&self, ledger: &Ledger, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
         let unwarned = ledger
             .live()
             .iter()
             .filter(|session| self.of_session(session.id()) > 0 && !self.warned.contains_key(&session.id()));
-        unwarned.filter_map(|session| warning_at(session, policy)).min()
+        // One that is past has been given already, or comes too late.
+        unwarned.filter_map(|session| warning_at(session, policy)).filter(|at| *at > now).min()
     }
 
     /// Whether that session was warned and has not been extended since.

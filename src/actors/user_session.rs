@@ -80,12 +80,20 @@ impl UserSession {
         }
     }
 
+    /// The same after any command; where the user is no more, the devices are let go.
+    fn settle<T>(&mut self, ledger: Option<Ledger>, result: &Result<T, ActorError>, ctx: &mut Context<Self>) {
+        if matches!(result, Err(ActorError::NoSuchUser)) {
+            self.devices.tell_end_of_user(self.registry.clock().now(), self.registry.metrics());
+        }
+        self.install(ledger, ctx);
+    }
+
     /// The next time at which something is to be done without anybody asking.
     fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
         let ledger = self.ledger.as_ref()?;
         let policy = self.registry.policy_ref(ledger.role);
         let deadline = ledger.earliest_deadline(policy);
-        let warning = self.devices.next_warning(ledger, policy);
+        let warning = self.devices.next_warning(ledger, policy, now);
         // Another node may see the activity that takes a warning back.
         let extension =
             (self.devices.has_warned() && self.registry.store().is_shared()).then(|| now.plus(RETRY));
@@ -118,8 +126,8 @@ impl UserSession {
     /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is away and no
     /// device waits the actor retires, and the sweeper finds what is overdue when it is back.
     fn look_again(&mut self, ctx: &mut Context<Self>) {
-        let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, _), actor, ctx| {
-            actor.install(ledger, ctx);
+        let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, result), actor, ctx| {
+            actor.settle(ledger, &result, ctx);
             if actor.ledger.as_ref().is_some_and(|ledger| ledger.live().is_empty()) {
                 ctx.notify(Retire);
             }
@@ -150,7 +158,7 @@ where
         let Execute { command, lease, sent } = message;
         self.registry.metrics().mailbox_wait.observe(sent.elapsed().as_secs_f64());
         let work = self.execution(command).run().into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.install(ledger, ctx);
+            actor.settle(ledger, &result, ctx);
             drop(lease);
             result
         });

@@ -23,7 +23,7 @@ pub struct Commit {
     pub user: UserId,
     /// Version of the ledger that was decided on.
     pub decided_on: i64,
-    /// What happened; not empty.
+    /// What happened; empty only where the account itself changes with it.
     pub events: Vec<LedgerEvent>,
     /// What the other services are told of it.
     pub announcements: Vec<Announcement>,
@@ -134,7 +134,11 @@ impl Store {
 }
 
 /// The user's row comes first: from then on the row lock keeps other nodes out, and keeps the outbox in order.
-async fn store(transaction: &DatabaseTransaction, commit: Commit, stamp: SimpleExpr) -> Result<bool, DbErr> {
+pub(super) async fn store(
+    transaction: &DatabaseTransaction,
+    commit: Commit,
+    stamp: SimpleExpr,
+) -> Result<bool, DbErr> {
     let user = commit.user.uuid();
     if !advance_version(transaction, &commit, stamp).await? {
         return Ok(false);
@@ -160,8 +164,10 @@ async fn store(transaction: &DatabaseTransaction, commit: Commit, stamp: SimpleE
             LedgerEvent::Ended(_) | LedgerEvent::BulkTerminated { .. } => {}
         }
     }
-    let rows = outbox_rows(commit.announcements, commit.now);
-    outbox::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+    if !commit.announcements.is_empty() {
+        let rows = outbox_rows(commit.announcements, commit.now);
+        outbox::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+    }
     Ok(true)
 }
 

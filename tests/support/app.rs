@@ -101,10 +101,19 @@ impl Setup {
         self.data_dir().join("auth.db")
     }
 
+    /// Runs another command of the program in the same surroundings, and waits for it to end.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
+        self.spawn_with(arguments.iter().map(|argument| (*argument).to_owned())).end(PATIENCE).await
+    }
+
     fn spawn(&self) -> Process {
+        self.spawn_with(self.arguments.iter().cloned())
+    }
+
+    fn spawn_with(&self, arguments: impl IntoIterator<Item = String>) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
         command
-            .args(&self.arguments)
+            .args(arguments)
             .current_dir(self.data.path())
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))

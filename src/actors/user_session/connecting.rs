@@ -11,7 +11,7 @@ impl Handler<Connect> for UserSession {
 
     fn handle(&mut self, message: Connect, _: &mut Context<Self>) -> Self::Result {
         let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.install(ledger, ctx);
+            actor.settle(ledger, &result, ctx);
             let connected = result.map_err(ConnectRefusal::from).and_then(|()| actor.connect(message));
             if let Some(wake) = actor.next_wake(actor.registry.clock().now()) {
                 actor.arm(wake, ctx);
