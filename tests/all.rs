@@ -1,5 +1,6 @@
-//! Black-box tests: each starts the real program as a process of its own, speaks HTTP to it over TCP,
-//! and looks at nothing but what a client or an operator can see.
+//! Tests from outside the library. Black-box tests start the real program as a process of its own, speak HTTP to it
+//! over TCP, and look at nothing but what a client or an operator can see. Storage tests are the contract that both
+//! databases keep. House tests read the sources.
 //!
 //! One binary for all of them, because linking is what takes the time; so it is named `all`, and not after a folder,
 //! which rustfmt would take for the place of every module below. Tests named `sqlite` need nothing;
@@ -16,6 +17,7 @@ mod support {
     pub(crate) mod metrics;
     pub(crate) mod proxy;
     pub(crate) mod random;
+    pub(crate) mod store;
     pub(crate) mod time;
     pub(crate) mod token;
 
@@ -57,4 +59,15 @@ mod blackbox {
     mod timeouts;
     mod tokens;
     mod validation;
+}
+
+/// What every database must do alike, asked of the library's store.
+mod storage {
+    mod activity;
+    mod changes;
+    mod ledger;
+    mod migrations;
+    mod outbox;
+    mod overdue;
+    mod users;
 }
