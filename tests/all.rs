@@ -12,16 +12,19 @@ mod support {
     pub(crate) mod app;
     pub(crate) mod child;
     pub(crate) mod client;
+    pub(crate) mod cluster;
     pub(crate) mod database;
     pub(crate) mod metrics;
     pub(crate) mod proxy;
     pub(crate) mod random;
+    pub(crate) mod redis;
     pub(crate) mod time;
     pub(crate) mod token;
 
     pub(crate) use answer::Answer;
     pub(crate) use app::{Setup, TestApp};
     pub(crate) use client::{Client, Person};
+    pub(crate) use cluster::Cluster;
     pub(crate) use database::{Database, on_each_database};
     pub(crate) use time::{eventually, milliseconds, timestamp};
 }
@@ -56,4 +59,13 @@ mod blackbox {
     mod timeouts;
     mod tokens;
     mod validation;
+}
+
+/// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
+/// because a few clusters at once would measure nothing but each other.
+mod multi_node {
+    mod idle;
+    mod limit;
+    mod refresh;
+    mod startup;
 }

@@ -1,5 +1,7 @@
 //! The databases a test runs on: a SQLite file in the data folder, or a PostgreSQL database made for this test alone.
 
+use std::fmt::Display;
+
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use uuid::Uuid;
 
@@ -49,6 +51,28 @@ impl PostgresDatabase {
         let (base, _) = server.rsplit_once('/').unwrap();
         Self { url: format!("{base}/{name}"), name }
     }
+
+    /// One connection, to look at what the service has stored.
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
+        connect(&self.url).await.unwrap()
+    }
+
+    /// `host:port` of the server.
+    pub(crate) fn address(&self) -> &str {
+        self.around_address().1
+    }
+
+    /// The URL of this database by way of another address, as of a proxy.
+    pub(crate) fn url_through(&self, address: impl Display) -> String {
+        let (before, _, after) = self.around_address();
+        format!("{before}@{address}/{after}")
+    }
+
+    fn around_address(&self) -> (&str, &str, &str) {
+        let (before, rest) = self.url.split_once('@').unwrap();
+        let (address, after) = rest.split_once('/').unwrap();
+        (before, address, after)
+    }
 }
 
 impl Drop for PostgresDatabase {
@@ -70,10 +94,14 @@ fn server_url() -> String {
         .expect("this test needs PostgreSQL: run ./scripts/test, or set TEST_POSTGRES_URL")
 }
 
-async fn execute(url: &str, statement: &str) -> Result<(), sea_orm::DbErr> {
+async fn connect(url: &str) -> Result<DatabaseConnection, sea_orm::DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
-    let connection: DatabaseConnection = sea_orm::Database::connect(options).await?;
+    sea_orm::Database::connect(options).await
+}
+
+async fn execute(url: &str, statement: &str) -> Result<(), sea_orm::DbErr> {
+    let connection = connect(url).await?;
     connection.execute_unprepared(statement).await?;
     connection.close().await
 }
