@@ -13,10 +13,12 @@ mod support {
     pub(crate) mod app;
     pub(crate) mod child;
     pub(crate) mod client;
+    pub(crate) mod cluster;
     pub(crate) mod database;
     pub(crate) mod metrics;
     pub(crate) mod proxy;
     pub(crate) mod random;
+    pub(crate) mod redis;
     pub(crate) mod store;
     pub(crate) mod time;
     pub(crate) mod token;
@@ -24,6 +26,7 @@ mod support {
     pub(crate) use answer::Answer;
     pub(crate) use app::{Setup, TestApp};
     pub(crate) use client::{Client, Person};
+    pub(crate) use cluster::Cluster;
     pub(crate) use database::{Database, on_each_database};
     pub(crate) use time::{eventually, milliseconds, timestamp};
 }
@@ -70,4 +73,13 @@ mod storage {
     mod outbox;
     mod overdue;
     mod users;
+}
+
+/// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
+/// because a few clusters at once would measure nothing but each other.
+mod multi_node {
+    mod idle;
+    mod limit;
+    mod refresh;
+    mod startup;
 }

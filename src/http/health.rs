@@ -49,7 +49,9 @@ async fn live() -> HttpResponse {
 }
 
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    if !state.is_shutting_down() && state.registry.freshness().is_fresh() && database(&state).await.0 {
+    // Until the feed of changes was read, every protected request would be refused.
+    let can_serve = !state.is_shutting_down() && state.registry.freshness().is_fresh();
+    if can_serve && database(&state).await.0 {
         HttpResponse::Ok().json(json!({"status": "ok"}))
     } else {
         HttpResponse::ServiceUnavailable().json(json!({"status": "unavailable"}))

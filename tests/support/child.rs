@@ -81,6 +81,10 @@ impl Process {
         .await
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn logs(&self) -> String {
         let printed = self.printed.lock().unwrap();
         printed.lines.iter().map(|line| format!("{line}\n")).collect()

@@ -51,7 +51,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(base: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        Self::with_patience(base, Duration::from_secs(30))
+    }
+
+    /// One that gives up when an answer takes longer.
+    pub(crate) fn with_patience(base: &str, patience: Duration) -> Self {
+        let http = reqwest::Client::builder().no_proxy().timeout(patience).build().unwrap();
         Self {
             http,
             base: base.to_owned(),
@@ -77,6 +82,13 @@ impl Client {
     /// The same device, after the service has moved to another port.
     pub(crate) fn follow(&mut self, base: &str) {
         base.clone_into(&mut self.base);
+    }
+
+    /// The same device, speaking to another node.
+    pub(crate) fn at(&self, base: &str) -> Self {
+        let mut device = self.clone();
+        device.follow(base);
+        device
     }
 
     /// A request with this device's access token and nothing else.

@@ -1,5 +1,7 @@
 //! The databases a test runs on: a SQLite file in the data folder, or a PostgreSQL database made for this test alone.
 
+use std::fmt::Display;
+
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use uuid::Uuid;
 
@@ -48,6 +50,28 @@ impl PostgresDatabase {
             .unwrap_or_else(|cause| panic!("no database could be made on TEST_POSTGRES_URL: {cause}"));
         let (base, _) = server.rsplit_once('/').unwrap();
         Self { url: format!("{base}/{name}"), name }
+    }
+
+    /// One connection, to look at what the service has stored.
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
+        connect(&self.url).await.unwrap()
+    }
+
+    /// `host:port` of the server.
+    pub(crate) fn address(&self) -> &str {
+        self.around_address().1
+    }
+
+    /// The URL of this database by way of another address, as of a proxy.
+    pub(crate) fn url_through(&self, address: impl Display) -> String {
+        let (before, _, after) = self.around_address();
+        format!("{before}@{address}/{after}")
+    }
+
+    fn around_address(&self) -> (&str, &str, &str) {
+        let (before, rest) = self.url.split_once('@').unwrap();
+        let (address, after) = rest.split_once('/').unwrap();
+        (before, address, after)
     }
 }
 

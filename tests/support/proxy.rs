@@ -23,6 +23,8 @@ pub(crate) enum Mode {
 pub(crate) struct Proxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
+    /// Goes up when the open connections are to go silent for ever.
+    generation: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
 
@@ -32,8 +34,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, watched) = watch::channel(Mode::Forward);
-        let accepting = tokio::spawn(accept(listener, target.to_owned(), watched));
-        Self { address, mode, accepting }
+        let (generation, current) = watch::channel(0);
+        let accepting = tokio::spawn(accept(listener, target.to_owned(), watched, current));
+        Self { address, mode, generation, accepting }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -42,6 +45,12 @@ impl Proxy {
 
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// What is open stays open and says nothing any more, ever; new connections are not concerned. So does a firewall
+    /// that has forgotten them.
+    pub(crate) fn silence_open(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
     }
 }
 
@@ -52,14 +61,26 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: String, mode: watch::Receiver<Mode>) {
+async fn accept(
+    listener: TcpListener,
+    target: String,
+    mode: watch::Receiver<Mode>,
+    generation: watch::Receiver<u64>,
+) {
     while let Ok((near, _)) = listener.accept().await {
-        tokio::spawn(join(near, target.clone(), mode.clone()));
+        // For the request-and-answer protocols behind it, as their clients do it too.
+        let _ = near.set_nodelay(true);
+        tokio::spawn(join(near, target.clone(), mode.clone(), generation.clone()));
     }
 }
 
 /// Carries one connection until either side ends it or the line is cut; dropping the sockets closes them.
-async fn join(near: TcpStream, target: String, mut mode: watch::Receiver<Mode>) {
+async fn join(
+    near: TcpStream,
+    target: String,
+    mut mode: watch::Receiver<Mode>,
+    generation: watch::Receiver<u64>,
+) {
     let open = mode.wait_for(|mode| *mode != Mode::Stall).await.map(|mode| *mode);
     if matches!(open, Ok(Mode::Cut) | Err(_)) {
         return;
@@ -67,14 +88,27 @@ async fn join(near: TcpStream, target: String, mut mode: watch::Receiver<Mode>) 
     let Ok(far) = TcpStream::connect(&target).await else {
         return;
     };
-    let (near_read, near_write) = near.into_split();
-    let (far_read, far_write) = far.into_split();
-    let mut cut = mode.clone();
+    let _ = far.set_nodelay(true);
+    let (mut near_read, mut near_write) = near.into_split();
+    let (mut far_read, mut far_write) = far.into_split();
+    let cut = mode.clone();
     tokio::select! {
-        () = carry(near_read, far_write, mode.clone()) => {}
-        () = carry(far_read, near_write, mode) => {}
-        _ = cut.wait_for(|mode| *mode == Mode::Cut) => {}
+        () = carry(&mut near_read, &mut far_write, mode.clone()) => {}
+        () = carry(&mut far_read, &mut near_write, mode) => {}
+        () = until_cut(cut.clone()) => {}
+        // Both sockets are held here meanwhile: neither side hears of anything before the line is cut.
+        () = until_silenced(generation) => until_cut(cut).await,
     }
+}
+
+async fn until_cut(mut mode: watch::Receiver<Mode>) {
+    // An error means that the proxy is gone.
+    let _ = mode.wait_for(|mode| *mode == Mode::Cut).await;
+}
+
+async fn until_silenced(mut generation: watch::Receiver<u64>) {
+    let mine = *generation.borrow();
+    let _ = generation.wait_for(|now| *now != mine).await;
 }
 
 /// Copies one direction, asking before each write what the line does just then.

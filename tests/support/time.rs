@@ -57,3 +57,19 @@ pub(crate) fn timestamp(value: &Value) -> DateTime<Utc> {
 pub(crate) fn milliseconds(from: &Value, to: &Value) -> i64 {
     (timestamp(to) - timestamp(from)).num_milliseconds()
 }
+
+/// The wall clock, as sessions count it: milliseconds since 1970. All nodes of a test share it.
+pub(crate) fn unix_millis() -> i64 {
+    auth_service::clock::Clock::System.now().millis()
+}
+
+/// The moment a timestamp names, in milliseconds since 1970.
+pub(crate) fn millis_of(value: &Value) -> i64 {
+    timestamp(value).timestamp_millis()
+}
+
+/// Waits for a moment that something happens at by the clock, such as a deadline.
+pub(crate) async fn until(unix_millis_then: i64) {
+    let left = unix_millis_then - unix_millis();
+    tokio::time::sleep(Duration::from_millis(left.try_into().unwrap_or(0))).await;
+}

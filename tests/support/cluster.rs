@@ -1,0 +1,161 @@
+//! `Cluster`: several real processes of the program on one PostgreSQL database and one Redis, all made for one test.
+//!
+//! One cluster at a time: a test holds the turn for as long as its cluster lives.
+
+use std::fmt::Display;
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::app::{Setup, TestApp};
+use super::client::Client;
+use super::database::{Database, PostgresDatabase};
+use super::proxy::Proxy;
+use super::redis::RedisServer;
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// What a cluster is started with.
+pub(crate) struct ClusterSetup {
+    nodes: usize,
+    variables: Vec<(&'static str, String)>,
+    behind_proxies: bool,
+}
+
+impl ClusterSetup {
+    pub(crate) fn set(mut self, variable: &'static str, value: impl Display) -> Self {
+        self.variables.push((variable, value.to_string()));
+        self
+    }
+
+    /// Gives each node a line of its own to the database and to Redis, to be cut, stalled or delayed.
+    pub(crate) fn behind_proxies(mut self) -> Self {
+        self.behind_proxies = true;
+        self
+    }
+
+    /// Starts everything, the nodes all at once, and waits until each is ready.
+    pub(crate) async fn start(self) -> Cluster {
+        let turn = TURN.lock().await;
+        let database = PostgresDatabase::create().await;
+        let redis = RedisServer::start().await;
+        let nodes = join_all((0..self.nodes).map(|_| self.node(&database, &redis))).await;
+        Cluster { nodes, watcher: database.connect().await, redis, _database: database, _turn: turn }
+    }
+
+    async fn node(&self, database: &PostgresDatabase, redis: &RedisServer) -> Node {
+        let lines = if self.behind_proxies {
+            let to_database = Proxy::to(database.address()).await;
+            Some(Lines { database: to_database, redis: Proxy::to(&redis.address()).await })
+        } else {
+            None
+        };
+        let (database_url, redis_address) = match &lines {
+            Some(lines) => {
+                (database.url_through(lines.database.address()), lines.redis.address().to_string())
+            }
+            None => (database.url.clone(), redis.address()),
+        };
+        let mut setup = Setup::on(Database::Sqlite)
+            .await
+            .set("DATABASE_URL", database_url)
+            .set("REDIS_URL", format!("redis://{redis_address}"));
+        for (variable, value) in &self.variables {
+            setup = setup.set(variable, value);
+        }
+        Node { app: setup.start().await, lines }
+    }
+}
+
+struct Lines {
+    database: Proxy,
+    redis: Proxy,
+}
+
+/// One process, and its lines where it has proxies.
+pub(crate) struct Node {
+    app: TestApp,
+    lines: Option<Lines>,
+}
+
+impl Node {
+    /// `http://127.0.0.1:port`; another one after a restart.
+    pub(crate) fn base(&self) -> &str {
+        self.app.base()
+    }
+
+    /// A new device that nobody has signed in on.
+    pub(crate) fn client(&self) -> Client {
+        self.app.client()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.app.kill();
+    }
+
+    /// Starts it again, and waits until it is ready.
+    pub(crate) async fn restart(&mut self) {
+        self.app.restart().await;
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.app.freeze();
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.app.thaw();
+    }
+
+    /// Its line to PostgreSQL.
+    pub(crate) fn database(&self) -> &Proxy {
+        &self.lines.as_ref().expect("a cluster behind proxies").database
+    }
+
+    /// Its line to Redis.
+    pub(crate) fn redis(&self) -> &Proxy {
+        &self.lines.as_ref().expect("a cluster behind proxies").redis
+    }
+}
+
+pub(crate) struct Cluster {
+    // Fields are dropped in this order: the nodes before what they depend on, the turn last.
+    pub(crate) nodes: Vec<Node>,
+    /// Looks at the database without any proxy.
+    watcher: DatabaseConnection,
+    pub(crate) redis: RedisServer,
+    _database: PostgresDatabase,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    pub(crate) fn of(nodes: usize) -> ClusterSetup {
+        ClusterSetup { nodes, variables: Vec::new(), behind_proxies: false }
+    }
+
+    /// The address of the node that is this many places after the first, going round.
+    pub(crate) fn base(&self, place: usize) -> &str {
+        self.nodes[place % self.nodes.len()].base()
+    }
+
+    /// A new device that speaks to that node.
+    pub(crate) fn client(&self, node: usize) -> Client {
+        self.nodes[node].client()
+    }
+
+    /// What the database holds, asked directly.
+    pub(crate) async fn query(&self, sql: &str) -> Vec<QueryResult> {
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        self.watcher.query_all_raw(statement).await.unwrap()
+    }
+
+    /// The one number that a query answers.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        self.query(sql).await[0].try_get_by_index(0).unwrap()
+    }
+
+    pub(crate) async fn live_sessions(&self) -> i64 {
+        self.count("SELECT count(*) FROM sessions WHERE ended_at IS NULL").await
+    }
+}

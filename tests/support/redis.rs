@@ -1,0 +1,146 @@
+//! `RedisServer`: a Redis of one test, so that it may be frozen, killed and started again.
+//!
+//! It writes what it acknowledges into its own folder: one that was killed comes back with its stream.
+
+use std::collections::HashSet;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::child::Process;
+use super::time::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Tries to get a port that nobody takes between choosing and binding it.
+const TRIES: usize = 5;
+
+pub(crate) struct RedisServer {
+    // Fields are dropped in this order: the server before its folder.
+    process: Process,
+    port: u16,
+    folder: TempDir,
+}
+
+/// An entry of the stream `auth:events`.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamEvent {
+    /// When Redis took it, in ms since 1970.
+    pub(crate) taken_at: i64,
+    pub(crate) channel: String,
+    /// The message.
+    pub(crate) data: Value,
+}
+
+impl StreamEvent {
+    /// A member of the message that is text; empty where it is not there.
+    pub(crate) fn text(&self, member: &str) -> &str {
+        self.data[member].as_str().unwrap_or_default()
+    }
+}
+
+impl RedisServer {
+    pub(crate) async fn start() -> Self {
+        let mut folder = tempfile::tempdir().unwrap();
+        for _ in 0..TRIES {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut server = Self { process: spawn(port, &folder), port, folder };
+            if server.is_ready().await {
+                return server;
+            }
+            folder = server.folder;
+        }
+        panic!("no port for redis-server in {TRIES} tries")
+    }
+
+    /// `host:port`
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// False when the process ended instead.
+    async fn is_ready(&mut self) -> bool {
+        eventually("Redis answers", PATIENCE, async || {
+            if self.process.has_ended() {
+                return Ok(false);
+            }
+            let mut connection = self.connect().await.map_err(|cause| cause.to_string())?;
+            let pong: redis::RedisResult<String> = redis::cmd("PING").query_async(&mut connection).await;
+            pong.map(|_| true).map_err(|cause| cause.to_string())
+        })
+        .await
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port and with what it had.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        self.process = spawn(self.port, &self.folder);
+        assert!(self.is_ready().await, "Redis did not come back:\n{}", self.process.logs());
+    }
+
+    /// Keeps its connections open and answers nobody.
+    pub(crate) fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.process.signal("CONT");
+    }
+
+    async fn connect(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        let client = redis::Client::open(format!("redis://{}", self.address()))?;
+        client.get_multiplexed_async_connection().await
+    }
+
+    /// The stream of events, oldest first, each as often as it was sent.
+    pub(crate) async fn stream(&self) -> Vec<StreamEvent> {
+        let mut connection = self.connect().await.unwrap();
+        let mut range = redis::cmd("XRANGE");
+        range.arg("auth:events").arg("-").arg("+");
+        let entries: Vec<(String, Vec<String>)> = range.query_async(&mut connection).await.unwrap();
+        entries.into_iter().map(|(id, fields)| event_of(&id, &fields)).collect()
+    }
+
+    /// The same, each event once: where it was sent first.
+    pub(crate) async fn events(&self) -> Vec<StreamEvent> {
+        let mut seen = HashSet::new();
+        let mut events = self.stream().await;
+        events.retain(|event| seen.insert(event.text("eventId").to_owned()));
+        events
+    }
+}
+
+fn spawn(port: u16, folder: &TempDir) -> Process {
+    let mut command = Command::new("redis-server");
+    command.current_dir(folder.path()).args([
+        "--port",
+        &port.to_string(),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "yes",
+    ]);
+    Process::spawn(command)
+}
+
+fn event_of(id: &str, fields: &[String]) -> StreamEvent {
+    let field = |name: &str| {
+        let at = fields.iter().step_by(2).position(|field| field == name);
+        at.map(|at| fields[2 * at + 1].clone()).unwrap_or_else(|| panic!("no {name} in {fields:?}"))
+    };
+    let (taken_at, _) = id.split_once('-').unwrap();
+    StreamEvent {
+        taken_at: taken_at.parse().unwrap(),
+        channel: field("channel"),
+        data: serde_json::from_str(&field("data")).unwrap(),
+    }
+}
