@@ -11,3 +11,4 @@ pub mod password;
 pub mod rate_limit;
 pub mod refresh_token;
 pub mod tokens;
+mod verified_tokens;
