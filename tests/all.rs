@@ -70,3 +70,10 @@ mod storage {
     mod overdue;
     mod users;
 }
+
+/// What the sources themselves must keep to.
+mod house {
+    mod files;
+    mod layers;
+    mod sources;
+}
