@@ -6,7 +6,7 @@
 //! [`http`] is the outside; [`app`] puts it together. [`config`], [`clock`], [`io`] and [`telemetry`] serve them all.
 //!
 //! Imports point one way only: app, cli · http · actors · storage, bus · security, events · domain, config, clock, io,
-//! telemetry. `tests/layers.rs` checks it.
+//! telemetry. `tests/house/layers.rs` checks it.
 
 pub mod actors;
 pub mod app;

@@ -83,3 +83,10 @@ mod multi_node {
     mod refresh;
     mod startup;
 }
+
+/// What the sources themselves must keep to.
+mod house {
+    mod files;
+    mod layers;
+    mod sources;
+}

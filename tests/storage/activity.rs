@@ -78,10 +78,10 @@ async fn a_batch_of_any_size_is_written(db: Database) {
 async fn concurrent_batches_end_at_the_latest_time(db: Database) {
     let store = TestStore::on(db).await;
     let mut people = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..300 {
         people.push(store.register().await);
     }
-    let batches = (1..=10u32).map(|minute| {
+    let batches = (1..=40u32).map(|minute| {
         let store = store.clone();
         let mut batch: Vec<_> =
             people.iter().map(|ledger| first_session(ledger, START.plus(MINUTE * minute))).collect();
@@ -95,7 +95,7 @@ async fn concurrent_batches_end_at_the_latest_time(db: Database) {
         batch.await.unwrap().unwrap();
     }
     for ledger in &people {
-        let latest = START.plus(MINUTE * 10);
+        let latest = START.plus(MINUTE * 40);
         assert_eq!(stored(&store, first_session(ledger, latest)).await, latest);
     }
 }
