@@ -22,6 +22,7 @@ mod support {
     pub(crate) mod store;
     pub(crate) mod time;
     pub(crate) mod token;
+    pub(crate) mod witness;
 
     pub(crate) use answer::Answer;
     pub(crate) use app::{Setup, TestApp};
@@ -78,9 +79,14 @@ mod storage {
 /// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
 /// because a few clusters at once would measure nothing but each other.
 mod multi_node {
+    mod events;
     mod idle;
     mod limit;
+    mod node_death;
+    mod partition;
+    mod propagation;
     mod refresh;
+    mod revocation;
     mod startup;
 }
 

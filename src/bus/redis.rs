@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
 use tokio::sync::mpsc;
@@ -36,6 +37,8 @@ const REST: Duration = Duration::from_secs(1);
 const QUEUE: usize = 20_000;
 /// How often Redis is asked whether it is there.
 const PULSE: Duration = Duration::from_millis(500);
+/// Pulses without an answer after which the line counts as dead, though nobody has closed it.
+const SILENCES: u32 = 2;
 
 /// Redis, through one connection that mends itself.
 #[derive(Debug)]
@@ -48,9 +51,41 @@ pub struct RedisBus {
     health: Arc<Health>,
 }
 
-/// A connection that is opened at first use, on the runtime of whoever uses it.
+/// A connection that is opened at first use, on the runtime of whoever opens or replaces it. A line that breaks is
+/// mended by the manager; one that has only fallen silent looks whole to it, and is replaced by [`feel_pulse`].
 #[derive(Clone)]
-struct Connection(ConnectionManager);
+struct Connection {
+    client: Client,
+    current: Arc<ArcSwap<ConnectionManager>>,
+}
+
+impl Connection {
+    fn open(client: Client) -> RedisResult<Self> {
+        let manager = client.get_connection_manager_lazy(retries())?;
+        Ok(Self { client, current: Arc::new(ArcSwap::from_pointee(manager)) })
+    }
+
+    fn manager(&self) -> ConnectionManager {
+        ConnectionManager::clone(&self.current.load())
+    }
+
+    fn replace(&self) {
+        match self.client.get_connection_manager_lazy(retries()) {
+            Ok(manager) => self.current.store(Arc::new(manager)),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "redis.line_not_replaced");
+            }
+        }
+    }
+}
+
+fn retries() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(1)))
+        .set_response_timeout(Some(PATIENCE))
+        .set_min_delay(Duration::from_millis(50))
+        .set_max_delay(Duration::from_secs(1))
+}
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,15 +139,9 @@ impl RedisBus {
         let info = config.url.expose().into_connection_info()?;
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(settings))?;
-        let retries = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(PATIENCE))
-            .set_min_delay(Duration::from_millis(50))
-            .set_max_delay(Duration::from_secs(1));
         let opening = client.clone();
         // The manager's own task lives on the runtime that makes it.
-        let connection = io.run(async move { opening.get_connection_manager_lazy(retries) }).await??;
-        let connection = Connection(connection);
+        let connection = io.run(async move { Connection::open(opening) }).await??;
         let health = Arc::new(Health {
             up: AtomicBool::new(true),
             began: Instant::now(),
@@ -126,7 +155,7 @@ impl RedisBus {
 
     pub(super) async fn publish(&self, messages: Vec<Message>) -> Result<(), BusError> {
         let pipeline = sender::kept_pipeline(&messages, self.stream_max_len);
-        let mut connection = self.connection.0.clone();
+        let mut connection = self.connection.manager();
         let sending = async move {
             match tokio::time::timeout(PATIENCE, pipeline.query_async::<()>(&mut connection)).await {
                 Ok(sent) => sent.map_err(BusError::from),
@@ -157,11 +186,17 @@ impl RedisBus {
 
 /// Asks Redis again and again whether it is there, for as long as the service lives.
 async fn feel_pulse(connection: Connection, health: Arc<Health>) {
+    let mut silent = 0;
     loop {
-        let mut connection = connection.0.clone();
-        let ping = async move { redis::cmd("PING").query_async::<()>(&mut connection).await };
+        let mut manager = connection.manager();
+        let ping = async move { redis::cmd("PING").query_async::<()>(&mut manager).await };
         let answer: Result<RedisResult<()>, _> = tokio::time::timeout(PULSE * 2, ping).await;
         health.note(matches!(answer, Ok(Ok(()))));
+        silent = if answer.is_err() { silent + 1 } else { 0 };
+        if silent == SILENCES {
+            silent = 0;
+            connection.replace();
+        }
         tokio::time::sleep(PULSE).await;
     }
 }

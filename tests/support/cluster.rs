@@ -14,6 +14,8 @@ use super::database::{Database, PostgresDatabase};
 use super::proxy::Proxy;
 use super::redis::RedisServer;
 
+const QUIET: &str = "info,auth_service::http=off";
+
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// What a cluster is started with.
@@ -60,7 +62,9 @@ impl ClusterSetup {
         let mut setup = Setup::on(Database::Sqlite)
             .await
             .set("DATABASE_URL", database_url)
-            .set("REDIS_URL", format!("redis://{redis_address}"));
+            .set("REDIS_URL", format!("redis://{redis_address}"))
+            // One line a request would bury what a failing test is about.
+            .set("LOG_LEVEL", std::env::var("TEST_LOG").unwrap_or_else(|_| QUIET.to_owned()));
         for (variable, value) in &self.variables {
             setup = setup.set(variable, value);
         }

@@ -35,7 +35,7 @@ impl RedisBus {
         let mut script = COUNT.key(format!("auth:rate:{key}"));
         let window = u64::try_from(quota.window.as_millis()).unwrap_or(u64::MAX);
         script.arg(quota.count).arg(window).arg(u8::from(counts));
-        let mut connection = self.connection.0.clone();
+        let mut connection = self.connection.manager();
         let asking = async move {
             tokio::time::timeout(COUNTER_PATIENCE, script.invoke_async::<i64>(&mut connection)).await
         };

@@ -33,7 +33,7 @@ pub(super) async fn send_unkept(
         for Message { channel, payload } in batch.drain(..) {
             pipeline.cmd("PUBLISH").arg(&*channel).arg(&*payload).ignore();
         }
-        let mut connection = connection.0.clone();
+        let mut connection = connection.manager();
         if pipeline.query_async::<()>(&mut connection).await.is_err() {
             metrics.events_failed.inc();
         }
