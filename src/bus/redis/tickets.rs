@@ -20,7 +20,7 @@ impl RedisBus {
     }
 
     async fn ask<T: FromRedisValue + Send + 'static>(&self, command: redis::Cmd) -> Result<T, BusError> {
-        let mut connection = self.connection.0.clone();
+        let mut connection = self.connection.manager();
         let asking = async move {
             tokio::time::timeout(COUNTER_PATIENCE * 2, command.query_async::<T>(&mut connection)).await
         };
