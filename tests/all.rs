@@ -79,6 +79,7 @@ mod storage {
 /// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
 /// because a few clusters at once would measure nothing but each other.
 mod multi_node {
+    mod chaos;
     mod events;
     mod idle;
     mod limit;

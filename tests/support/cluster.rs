@@ -43,7 +43,8 @@ impl ClusterSetup {
         let database = PostgresDatabase::create().await;
         let redis = RedisServer::start().await;
         let nodes = join_all((0..self.nodes).map(|_| self.node(&database, &redis))).await;
-        Cluster { nodes, watcher: database.connect().await, redis, _database: database, _turn: turn }
+        let watcher = database.connect().await;
+        Cluster { nodes, watcher, redis, database, _turn: turn }
     }
 
     async fn node(&self, database: &PostgresDatabase, redis: &RedisServer) -> Node {
@@ -129,7 +130,7 @@ pub(crate) struct Cluster {
     /// Looks at the database without any proxy.
     watcher: DatabaseConnection,
     pub(crate) redis: RedisServer,
-    _database: PostgresDatabase,
+    database: PostgresDatabase,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -152,6 +153,11 @@ impl Cluster {
     pub(crate) async fn query(&self, sql: &str) -> Vec<QueryResult> {
         let statement = Statement::from_string(DbBackend::Postgres, sql);
         self.watcher.query_all_raw(statement).await.unwrap()
+    }
+
+    /// One more connection to the database, without any proxy.
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
+        self.database.connect().await
     }
 
     /// The one number that a query answers.

@@ -1,0 +1,98 @@
+//! What is done to nodes and to Redis: one fault of each at a time, for a short while, over and over.
+
+use futures_util::future::join;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::history::History;
+use super::people::Bases;
+use crate::support::Cluster;
+use crate::support::cluster::Node;
+use crate::support::proxy::Mode;
+use crate::support::redis::RedisServer;
+use crate::support::time::{unix_millis, until as wait_until};
+
+/// What a fault of Redis is written down under: no node's.
+const NO_NODE: usize = usize::MAX;
+
+/// Breaks things until it is time, and leaves everything whole.
+pub(super) async fn until(ends_at: i64, seed: u64, cluster: &mut Cluster, bases: &Bases, history: &History) {
+    let Cluster { nodes, redis, .. } = cluster;
+    join(
+        break_nodes(ends_at, StdRng::seed_from_u64(seed * 1_000 + 900), nodes, bases, history),
+        break_redis(ends_at, StdRng::seed_from_u64(seed * 1_000 + 901), redis, history),
+    )
+    .await;
+}
+
+async fn pause(random: &mut StdRng, millis: std::ops::Range<i64>) {
+    wait_until(unix_millis() + random.random_range(millis)).await;
+}
+
+async fn break_nodes(ends_at: i64, mut random: StdRng, nodes: &mut [Node], bases: &Bases, history: &History) {
+    while unix_millis() < ends_at {
+        pause(&mut random, 100..800).await;
+        let number = random.random_range(0..nodes.len());
+        let node = &mut nodes[number];
+        let from = unix_millis();
+        let fault = match random.random_range(0..8) {
+            0 | 1 => {
+                node.kill();
+                pause(&mut random, 50..1_000).await;
+                node.restart().await;
+                bases.set(number, node.base());
+                "killed"
+            }
+            2 | 3 => {
+                node.freeze();
+                pause(&mut random, 50..2_500).await;
+                node.thaw();
+                "frozen"
+            }
+            4 => {
+                node.database().set(Mode::Cut);
+                pause(&mut random, 100..1_500).await;
+                node.database().set(Mode::Forward);
+                "cut off from the database"
+            }
+            5 => {
+                node.database().set(Mode::Stall);
+                pause(&mut random, 100..1_500).await;
+                node.database().set(Mode::Forward);
+                "no answers from the database"
+            }
+            6 => {
+                node.redis().set(Mode::Cut);
+                pause(&mut random, 100..1_500).await;
+                node.redis().set(Mode::Forward);
+                "cut off from Redis"
+            }
+            _ => {
+                node.redis().set(Mode::Stall);
+                pause(&mut random, 100..1_500).await;
+                node.redis().set(Mode::Forward);
+                "no answers from Redis"
+            }
+        };
+        history.fault(number, fault, from);
+    }
+}
+
+async fn break_redis(ends_at: i64, mut random: StdRng, redis: &mut RedisServer, history: &History) {
+    while unix_millis() < ends_at {
+        pause(&mut random, 500..3_000).await;
+        let from = unix_millis();
+        let fault = if random.random_bool(0.5) {
+            redis.freeze();
+            pause(&mut random, 100..1_500).await;
+            redis.thaw();
+            "Redis frozen"
+        } else {
+            redis.kill();
+            pause(&mut random, 50..500).await;
+            redis.restart().await;
+            "Redis killed"
+        };
+        history.fault(NO_NODE, fault, from);
+    }
+}

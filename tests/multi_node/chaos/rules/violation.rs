@@ -1,0 +1,54 @@
+//! A broken rule, and the part of the history that shows it.
+
+use std::collections::BTreeSet;
+
+use crate::multi_node::chaos::history::{Act, Entry};
+
+/// Most lines told.
+const LINES: usize = 30;
+/// What happened so long before is told too.
+const BEFORE_MS: i64 = 2_500;
+
+#[derive(Debug)]
+pub(crate) struct Violation {
+    rule: &'static str,
+    what: String,
+    /// The entries that contradict each other.
+    entries: Vec<Entry>,
+}
+
+impl Violation {
+    pub(crate) fn new(rule: &'static str, what: impl Into<String>) -> Self {
+        Self { rule, what: what.into(), entries: Vec::new() }
+    }
+
+    pub(crate) fn by<'a>(mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        self.entries = entries.into_iter().cloned().collect();
+        self
+    }
+
+    /// The rule, and what was going on: the entries themselves, their sessions', and the faults.
+    pub(crate) fn told(&self, history: &[Entry]) -> String {
+        let sessions: BTreeSet<_> = self.entries.iter().map(|entry| entry.session.as_str()).collect();
+        let from = self.entries.iter().map(|entry| entry.from).min().unwrap_or_default() - BEFORE_MS;
+        let until = self.entries.iter().map(|entry| entry.until).max().unwrap_or_default();
+        let concerns = |entry: &&Entry| {
+            let targets = matches!(&entry.act, Act::End(target) if sessions.contains(target.as_str()));
+            let evicts = entry.evicted().any(|evicted| sessions.contains(evicted));
+            let fault = matches!(entry.act, Act::Fault(_));
+            entry.from <= until
+                && entry.until >= from
+                && (fault || targets || evicts || sessions.contains(entry.session.as_str()))
+        };
+        let lines: Vec<_> = history.iter().filter(concerns).map(|entry| self.line(entry)).collect();
+        let excerpt = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        format!("{} is broken: {}\n{excerpt}", self.rule, self.what)
+    }
+
+    fn line(&self, entry: &Entry) -> String {
+        let is_one =
+            |one: &Entry| one.from == entry.from && one.act == entry.act && one.session == entry.session;
+        let mark = if self.entries.iter().any(is_one) { "->" } else { "  " };
+        format!("{mark} {entry}")
+    }
+}
