@@ -6,6 +6,7 @@
 //! which rustfmt would take for the place of every module below. Tests named `sqlite` need nothing;
 //! those named `postgres` are ignored by a plain `cargo test` and run by `./scripts/test`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "what a run measured is part of what it says")]
 
 /// What the tests are written with, in reading order.
 mod support {
