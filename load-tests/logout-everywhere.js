@@ -36,7 +36,7 @@ export default async function () {
   }
   const connected = await Promise.all(devices.map((device) => device.connected));
   if (!check(connected, { 'every device gets its snapshot': (all) => all.every(Boolean) })) {
-    devices.forEach((device) => device.socket.close());
+    devices.forEach((device) => close(device.socket));
     return;
   }
 
@@ -68,7 +68,7 @@ function listen(session) {
     const timer = setTimeout(() => {
       onSnapshot(false);
       resolve(null);
-      socket.close();
+      close(socket);
     }, PATIENCE_MS);
     socket.onmessage = (event) => {
       const message = JSON.parse(event.data);
@@ -82,6 +82,11 @@ function listen(session) {
     };
   });
   return { socket, connected, ended };
+}
+
+// k6 waits for ever when a socket is closed that never opened.
+function close(socket) {
+  if (socket.readyState === 1) socket.close();
 }
 
 export const handleSummary = summary;

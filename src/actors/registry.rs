@@ -28,7 +28,7 @@ use super::user_session::UserSession;
 use crate::bus::Bus;
 use crate::bus::internal::{Invalidation, SHARDS, shard_of};
 use crate::clock::Clock;
-use crate::domain::command::Command;
+use crate::domain::command::{Command, EndOverdue};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
@@ -139,14 +139,36 @@ impl Registry {
         }
     }
 
+    /// Has the user's actor end what is overdue, and gives what it shows then: that is what it answered with, even if
+    /// the actor has been retired by the time the caller looks.
+    pub(super) async fn settle(&self, user: UserId) -> Result<Arc<Shared>, ActorError> {
+        let settled = self.send_and_keep(user, EndOverdue).await;
+        let (shared, ()) = match settled {
+            Err(ActorError::NoAnswer) => self.send_and_keep(user, EndOverdue).await?,
+            settled => settled?,
+        };
+        Ok(shared)
+    }
+
     async fn send<C>(&self, user: UserId, command: C) -> Result<C::Reply, ActorError>
     where
         C: Command + Send + 'static,
         C::Reply: Send + 'static,
     {
+        self.send_and_keep(user, command).await.map(|(_, reply)| reply)
+    }
+
+    async fn send_and_keep<C>(&self, user: UserId, command: C) -> Result<(Arc<Shared>, C::Reply), ActorError>
+    where
+        C: Command + Send + 'static,
+        C::Reply: Send + 'static,
+    {
         let (address, lease) = self.lease(user).await?;
+        let shared = lease.shared();
         let message = Execute { command, lease, sent: Instant::now() };
-        address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)?
+        let answer = address.send(message).timeout(ANSWER_TIMEOUT).await;
+        let reply = answer.map_err(|_| ActorError::NoAnswer)??;
+        Ok((shared, reply))
     }
 
     /// Connects a device of a live session; what it is told comes out of the queue, a snapshot first.

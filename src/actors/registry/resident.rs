@@ -181,6 +181,11 @@ impl Drop for Shared {
 pub struct Lease(Arc<Shared>);
 
 impl Lease {
+    /// What the leased actor shares.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0)
+    }
+
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let before = shared.in_flight.fetch_add(1, Ordering::AcqRel);
         let lease = Self(Arc::clone(shared));

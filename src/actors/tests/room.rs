@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, stream};
 
-use crate::actors::testing::{Node, Setup, eventually, login};
+use crate::actors::standing::Standing;
+use crate::actors::testing::{Node, Person, Setup, eventually, login};
 use crate::clock::Clock;
 use crate::domain::command::EndOverdue;
 
@@ -54,6 +55,23 @@ async fn nobody_is_turned_away_and_the_bound_holds_on_one_arbiter() {
     done.store(true, Ordering::Relaxed);
     assert_eq!(looking.await.unwrap(), ROOM, "most residents at once");
     assert_eq!(node.metrics().commit_conflicts.get(), 0);
+}
+
+/// A user who is retired between the actor's answer and the look at what it shows is asked for again, not signed out.
+#[actix_web::test]
+async fn nobody_is_signed_out_for_want_of_room() {
+    let node = Setup { max_residents: ROOM, ..Setup::default() }.start().await;
+    let people = node.register_many(USERS).await;
+    // Only what was found is kept: a session in hand keeps its user's room.
+    let visit = async |person: &Person| {
+        let standing = node.registry.standing(person.user, person.session, Some(person.token)).await;
+        standing.map(|standing| matches!(standing, Standing::Present(_)))
+    };
+    let visits = people.iter().chain(&people).chain(&people).map(visit);
+    let found: Vec<_> = stream::iter(visits).buffer_unordered(AT_ONCE).collect().await;
+    for present in found {
+        assert!(present.unwrap(), "a live session was taken for an ended one");
+    }
 }
 
 /// The gauge is one number, so it can be looked at from outside while several threads change it.
