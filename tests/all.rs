@@ -13,6 +13,7 @@ mod support {
     pub(crate) mod child;
     pub(crate) mod client;
     pub(crate) mod database;
+    pub(crate) mod live;
     pub(crate) mod metrics;
     pub(crate) mod proxy;
     pub(crate) mod random;
@@ -23,6 +24,7 @@ mod support {
     pub(crate) use app::{Setup, TestApp};
     pub(crate) use client::{Client, Person};
     pub(crate) use database::{Database, on_each_database};
+    pub(crate) use live::{Closing, Connection, Transport};
     pub(crate) use time::{eventually, milliseconds, timestamp};
 }
 
@@ -34,8 +36,11 @@ mod blackbox {
     mod cors;
     mod crash;
     mod errors;
+    mod events;
     mod health;
     mod limit;
+    mod live_limits;
+    mod live_nodes;
     mod login;
     mod logout;
     mod logs;
@@ -53,7 +58,9 @@ mod blackbox {
     mod startup;
     mod storage_faults;
     mod theft;
+    mod tickets;
     mod timeouts;
     mod tokens;
     mod validation;
+    mod websocket;
 }
