@@ -16,6 +16,7 @@ mod support {
     pub(crate) mod client;
     pub(crate) mod cluster;
     pub(crate) mod database;
+    pub(crate) mod live;
     pub(crate) mod metrics;
     pub(crate) mod proxy;
     pub(crate) mod random;
@@ -30,6 +31,7 @@ mod support {
     pub(crate) use client::{Client, Person};
     pub(crate) use cluster::Cluster;
     pub(crate) use database::{Database, on_each_database};
+    pub(crate) use live::{Closing, Connection, Transport};
     pub(crate) use time::{eventually, milliseconds, timestamp};
 }
 
@@ -42,8 +44,11 @@ mod blackbox {
     mod cors;
     mod crash;
     mod errors;
+    mod events;
     mod health;
     mod limit;
+    mod live_limits;
+    mod live_nodes;
     mod login;
     mod logout;
     mod logs;
@@ -61,9 +66,11 @@ mod blackbox {
     mod startup;
     mod storage_faults;
     mod theft;
+    mod tickets;
     mod timeouts;
     mod tokens;
     mod validation;
+    mod websocket;
 }
 
 /// What every database must do alike, asked of the library's store.

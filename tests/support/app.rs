@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::child::{Ended, Process};
-use super::client::Client;
+use super::client::{Client, Person};
 use super::database::{Database, PostgresDatabase};
 use super::time::eventually;
 
@@ -169,8 +169,25 @@ impl TestApp {
         Client::new(self.base())
     }
 
+    /// A new person, signed in on so many devices.
+    pub(crate) async fn devices(&self, person: &Person, count: usize) -> Vec<Client> {
+        let mut devices: Vec<_> = (0..count).map(|_| self.client()).collect();
+        for (index, device) in devices.iter_mut().enumerate() {
+            match index {
+                0 => device.signup(person).await.expect(201),
+                _ => device.login(person).await.expect(200),
+            };
+        }
+        devices
+    }
+
     pub(crate) fn logs(&self) -> String {
         self.process.logs()
+    }
+
+    /// The memory it holds, in bytes.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.process.resident_memory()
     }
 
     /// SIGKILL: nothing is flushed, nobody is told.
