@@ -44,6 +44,7 @@ export default function ({ limit, emails }) {
     check(answer, { 'refused as evicted': (a) => a.json('code') === 'session_evicted' });
     return;
   }
+  if (!check(answer, { 'listed 200': (a) => a.status === 200 })) return;
   const { sessions, total, maxSessions } = answer.json();
   if (total > limit || sessions.length > limit) over.add(1);
   check(answer, {

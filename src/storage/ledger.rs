@@ -3,7 +3,8 @@
 use entity::{outbox, session, user};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, TransactionTrait,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, RuntimeErr,
+    TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -86,7 +87,7 @@ impl Store {
                 Ok::<_, DbErr>(CommitOutcome::Conflict)
             }
         };
-        self.run(work).await
+        self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
     }
 
     /// How those sessions of that user ended; what is live or unknown is left out.
@@ -130,6 +131,18 @@ impl Store {
             .into_tuple::<Option<String>>();
         let reason = self.run(async move { query.one(&db).await }).await?.flatten();
         Ok(reason.as_deref().and_then(EndReason::parse))
+    }
+}
+
+/// The database chose this transaction to end a deadlock, or could not order it: nothing of it was stored.
+fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = &error
+    else {
+        return Err(error);
+    };
+    match cause.as_database_error().and_then(|cause| cause.code()).as_deref() {
+        Some("40P01" | "40001") => Ok(CommitOutcome::Conflict),
+        _ => Err(error),
     }
 }
 
