@@ -52,6 +52,7 @@ impl UserSession {
             shared: Arc::clone(&self.shared),
             ledger: self.ledger.take(),
             outdated: None,
+            turn: None,
             command,
         }
     }

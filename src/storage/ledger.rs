@@ -3,8 +3,8 @@
 use entity::{outbox, session, user};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, RuntimeErr,
-    TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    RuntimeErr, Select, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
+use crate::io::Io;
 
 /// What was decided on a ledger, to be stored if the ledger is still what it was.
 #[derive(Clone, Debug)]
@@ -44,6 +45,29 @@ pub enum CommitOutcome {
     Conflict,
 }
 
+/// A user's row, locked. Bound: the database takes it back from a node that stands still for
+/// [`super::open::IDLE_IN_TRANSACTION`].
+#[derive(Debug)]
+pub struct Turn {
+    transaction: Option<DatabaseTransaction>,
+    io: Io,
+}
+
+impl Turn {
+    fn into_transaction(mut self) -> Option<DatabaseTransaction> {
+        self.transaction.take()
+    }
+}
+
+impl Drop for Turn {
+    /// Not used: given back where its socket lives.
+    fn drop(&mut self) {
+        if let Some(transaction) = self.transaction.take() {
+            self.io.detach(async move { drop(transaction.rollback().await) });
+        }
+    }
+}
+
 impl Store {
     /// The user's live sessions, or nothing if there is no such user or it was deleted.
     ///
@@ -53,31 +77,42 @@ impl Store {
     /// [`StorageError`].
     pub async fn load_ledger(&self, id: UserId) -> Result<Option<Ledger>, StorageError> {
         let db = self.db.clone();
-        let work = async move {
-            let user = user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null());
-            let Some(user) = user.one(&db).await? else { return Ok(None) };
-            let sessions = session::Entity::find()
-                .filter(session::Column::UserId.eq(id.uuid()))
-                .filter(session::Column::EndedAt.is_null())
-                .all(&db)
-                .await?;
-            Ok::<_, DbErr>(Some((user, sessions)))
-        };
-        let Some((user, sessions)) = self.run(work).await? else { return Ok(None) };
-        let live = sessions.into_iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
-        let last_activity_at = Timestamp::from_millis(user.last_activity_at);
-        Ok(Some(Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live)))
+        let rows = self.run(async move { select(&db, user_row(id)).await }).await?;
+        rows.map(|rows| ledger_of(id, rows)).transpose()
     }
 
-    /// Stores the decision in one transaction, if the ledger's version is still the one decided on.
+    /// The same, with the user's row locked until the turn is used up in a commit, or dropped: whoever lost to another
+    /// node needs it, because that one goes on from what it has just stored and is faster every time.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn load_ledger_in_turn(&self, id: UserId) -> Result<Option<(Ledger, Turn)>, StorageError> {
+        let (db, io) = (self.db.clone(), self.io.clone());
+        let work = async move {
+            let turn = Turn { transaction: Some(db.begin().await?), io };
+            let rows = match &turn.transaction {
+                Some(transaction) => select(transaction, user_row(id).lock_exclusive()).await?,
+                None => None,
+            };
+            Ok::<_, DbErr>(rows.map(|rows| (rows, turn)))
+        };
+        let Some((rows, turn)) = self.run(work).await? else { return Ok(None) };
+        Ok(Some((ledger_of(id, rows)?, turn)))
+    }
+
+    /// Stores the decision in one transaction, if the ledger's version is still the one decided on; in that of the
+    /// turn, if the ledger was read in one.
     ///
     /// # Errors
     /// [`StorageError`]; whether it was stored is then unknown, and the ledger must be read again.
-    pub async fn commit(&self, commit: Commit) -> Result<CommitOutcome, StorageError> {
+    pub async fn commit(&self, commit: Commit, turn: Option<Turn>) -> Result<CommitOutcome, StorageError> {
         let db = self.db.clone();
         let stamp = self.change_stamp();
         let work = async move {
-            let transaction = db.begin().await?;
+            let transaction = match turn.and_then(Turn::into_transaction) {
+                Some(transaction) => transaction,
+                None => db.begin().await?,
+            };
             let version = commit.decided_on + 1;
             if store(&transaction, commit, stamp).await? {
                 transaction.commit().await?;
@@ -144,6 +179,28 @@ fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
         Some("40P01" | "40001") => Ok(CommitOutcome::Conflict),
         _ => Err(error),
     }
+}
+
+type Rows = (user::Model, Vec<session::Model>);
+
+fn user_row(id: UserId) -> Select<user::Entity> {
+    user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null())
+}
+
+async fn select(db: &impl ConnectionTrait, user: Select<user::Entity>) -> Result<Option<Rows>, DbErr> {
+    let Some(user) = user.one(db).await? else { return Ok(None) };
+    let sessions = session::Entity::find()
+        .filter(session::Column::UserId.eq(user.id))
+        .filter(session::Column::EndedAt.is_null())
+        .all(db)
+        .await?;
+    Ok(Some((user, sessions)))
+}
+
+fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
+    let live = sessions.into_iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
+    let last_activity_at = Timestamp::from_millis(user.last_activity_at);
+    Ok(Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live))
 }
 
 /// The user's row comes first: from then on the row lock keeps other nodes out, and keeps the outbox in order.

@@ -16,7 +16,7 @@ use crate::domain::ledger::Ledger;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcer;
-use crate::storage::ledger::{Commit, CommitOutcome};
+use crate::storage::ledger::{Commit, CommitOutcome, Turn};
 
 /// How often a command is decided before it is given up; each try means that another one's commit succeeded.
 const MAX_TRIES: u32 = 32;
@@ -31,15 +31,18 @@ pub(super) struct Execution<C> {
     pub(super) ledger: Option<Ledger>,
     /// What another node's commit has overtaken; only its memory of endings is still of use.
     pub(super) outdated: Option<Ledger>,
+    /// Held from a lost commit to the next.
+    pub(super) turn: Option<Turn>,
     pub(super) command: C,
 }
 
 impl<C: Command> Execution<C> {
     /// The ledger afterwards (none if it must be read again), and the reply.
     pub(super) async fn run(mut self) -> (Option<Ledger>, Result<C::Reply, ActorError>) {
+        let mut has_lost = false;
         for attempt in 0..MAX_TRIES {
             let from_memory = self.is_current_at_hand();
-            let mut ledger = match self.current_ledger().await {
+            let mut ledger = match self.current_ledger(has_lost).await {
                 Ok(ledger) => ledger,
                 Err(error) => return (None, Err(error)),
             };
@@ -68,6 +71,7 @@ impl<C: Command> Execution<C> {
                 }
                 Ok(CommitOutcome::Conflict) => {
                     self.registry.metrics().commit_conflicts.inc();
+                    has_lost = self.registry.store().is_shared();
                     self.outdated = Some(ledger);
                     pause(attempt).await;
                 }
@@ -88,13 +92,13 @@ impl<C: Command> Execution<C> {
 
     /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all activity that
     /// this node knows of.
-    async fn current_ledger(&mut self) -> Result<Ledger, ActorError> {
+    async fn current_ledger(&mut self, in_turn: bool) -> Result<Ledger, ActorError> {
         let at_hand = self.is_current_at_hand();
         let mut ledger = match self.ledger.take() {
             Some(ledger) if at_hand => ledger,
             ledger => {
                 self.outdated = ledger.or(self.outdated.take());
-                self.load().await?
+                self.load(in_turn).await?
             }
         };
         let snapshot = self.shared.snapshot();
@@ -109,8 +113,18 @@ impl<C: Command> Execution<C> {
         Ok(ledger)
     }
 
-    async fn load(&self) -> Result<Ledger, ActorError> {
-        let loaded = self.registry.store().load_ledger(self.user).await?;
+    async fn load(&mut self, in_turn: bool) -> Result<Ledger, ActorError> {
+        self.turn = None;
+        let store = self.registry.store();
+        let loaded = if in_turn {
+            let loaded = store.load_ledger_in_turn(self.user).await?;
+            loaded.map(|(ledger, turn)| {
+                self.turn = Some(turn);
+                ledger
+            })
+        } else {
+            store.load_ledger(self.user).await?
+        };
         let mut ledger = loaded.ok_or(ActorError::NoSuchUser)?;
         if let Some(outdated) = &self.outdated {
             ledger.remember_endings_of(outdated);
@@ -134,7 +148,7 @@ impl<C: Command> Execution<C> {
     }
 
     async fn commit(
-        &self,
+        &mut self,
         ledger: &Ledger,
         events: &[LedgerEvent],
         now: Timestamp,
@@ -149,7 +163,7 @@ impl<C: Command> Execution<C> {
             last_activity_at: ledger.last_activity_at,
             now,
         };
-        Ok(self.registry.store().commit(commit).await?)
+        Ok(self.registry.store().commit(commit, self.turn.take()).await?)
     }
 }
 

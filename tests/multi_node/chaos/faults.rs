@@ -35,7 +35,7 @@ async fn break_nodes(ends_at: i64, mut random: StdRng, nodes: &mut [Node], bases
         let number = random.random_range(0..nodes.len());
         let node = &mut nodes[number];
         let from = unix_millis();
-        let fault = match random.random_range(0..8) {
+        let fault = match random.random_range(0..10) {
             0 | 1 => {
                 node.kill();
                 pause(&mut random, 50..1_000).await;
@@ -49,29 +49,17 @@ async fn break_nodes(ends_at: i64, mut random: StdRng, nodes: &mut [Node], bases
                 node.thaw();
                 "frozen"
             }
-            4 => {
-                node.database().set(Mode::Cut);
-                pause(&mut random, 100..1_500).await;
-                node.database().set(Mode::Forward);
-                "cut off from the database"
-            }
-            5 => {
-                node.database().set(Mode::Stall);
-                pause(&mut random, 100..1_500).await;
-                node.database().set(Mode::Forward);
-                "no answers from the database"
-            }
-            6 => {
-                node.redis().set(Mode::Cut);
-                pause(&mut random, 100..1_500).await;
-                node.redis().set(Mode::Forward);
-                "cut off from Redis"
-            }
-            _ => {
-                node.redis().set(Mode::Stall);
-                pause(&mut random, 100..1_500).await;
-                node.redis().set(Mode::Forward);
-                "no answers from Redis"
+            choice => {
+                let mode = if random.random_bool(0.5) { Mode::Cut } else { Mode::Stall };
+                let (proxies, fault) = match choice {
+                    4 => (vec![node.database()], "without the database"),
+                    5 | 6 => (vec![node.redis()], "without Redis"),
+                    _ => (vec![node.database(), node.redis()], "without the database and Redis"),
+                };
+                proxies.iter().for_each(|proxy| proxy.set(mode));
+                pause(&mut random, 100..3_000).await;
+                proxies.iter().for_each(|proxy| proxy.set(Mode::Forward));
+                fault
             }
         };
         history.fault(number, fault, from);

@@ -100,7 +100,8 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, until, node, person, session, act, outcome } = self;
         if let Act::Fault(fault) = act {
-            return write!(f, "{from} +{:<5} node {node}: {fault}", until - from);
+            let node = if *node == usize::MAX { String::new() } else { format!("node {node}: ") };
+            return write!(f, "{from} +{:<5} {node}{fault}", until - from);
         }
         let outcome = match outcome {
             Outcome::Done(answer) => match self.moved_to() {

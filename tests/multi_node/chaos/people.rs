@@ -10,13 +10,20 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::history::{Act, Entry, History};
+use super::rules::{LIMIT, TIMEOUT_MS};
 use crate::support::time::{unix_millis, until};
 use crate::support::{Client, Cluster, Person};
 
 /// Longer than a node may take to settle whether a session is idle, shorter than some freezes.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// When nothing is broken any more, every answer is waited for.
+const FINAL_PATIENCE: Duration = Duration::from_secs(20);
+/// And is there at the latest then.
+const HEALED_WITHIN_MS: i64 = 20_000;
 /// Devices whose session is over are still tried now and then: this many of the latest.
 const REMEMBERED: usize = 12;
+/// An ended session is tried everywhere for so long: longer than any node may still accept it.
+const TRIED_MS: i64 = 1_400;
 
 /// Where each node listens; changes with a restart.
 pub(super) struct Bases(RefCell<Vec<String>>);
@@ -51,6 +58,11 @@ impl Device {
         &self.client.session_id
     }
 
+    /// The same, for looking only.
+    fn elsewhere(&self, base: &str) -> Self {
+        Self { client: self.client.at(base), tokens: Vec::new() }
+    }
+
     fn keep_token(&mut self) {
         let token = self.client.refresh.clone().unwrap();
         if self.tokens.last() != Some(&token) {
@@ -61,6 +73,8 @@ impl Device {
 
 pub(super) struct Someone {
     number: usize,
+    /// Signs in again and again, so that sessions are evicted; others leave theirs alone, so that they run out.
+    is_restless: bool,
     person: Person,
     http: Client,
     /// Devices nobody uses at the moment, signed in as far as is known.
@@ -74,6 +88,7 @@ impl Someone {
     pub(super) fn numbered(number: usize) -> Self {
         Self {
             number,
+            is_restless: number.is_multiple_of(2),
             person: Person::named(&format!("Person{number}")),
             http: Client::with_patience("", PATIENCE),
             at_hand: RefCell::default(),
@@ -101,38 +116,45 @@ impl Someone {
         if choice < 6 {
             return self.try_what_is_over(random, node, bases, history).await;
         }
-        let device = self.take(random).filter(|_| choice >= 14);
-        let Some(mut device) = device else {
-            drop(self.open(Act::LogIn, node, bases, history).await);
-            return;
-        };
+        if (self.is_restless && choice < 10) || self.sessions.borrow().len() < LIMIT {
+            let entry = self.open(Act::LogIn, node, bases, history).await;
+            return self.try_what_ended(&entry, bases, history).await;
+        }
+        let Some(mut device) = self.take(random) else { return };
+        if !self.is_restless && choice < 30 {
+            // Until around the time when it runs out, if nobody was active meanwhile.
+            until(unix_millis() + random.random_range(500..TIMEOUT_MS + 1_000)).await;
+        }
         device.client.follow(&bases.get(node));
-        let place = (self.number, node);
-        let session = device.session().to_owned();
-        let entry = match choice {
-            14..50 => look(&device, place, history).await,
-            50..75 => {
-                let request = device.client.request(Method::POST, "/activity");
-                history.record(place, &session, Act::BeActive, device.client.try_send(request)).await
-            }
-            75..85 => refresh(&mut device, place, history).await,
-            85..89 => {
-                let request = device.client.request(Method::POST, "/logout");
-                history.record(place, &session, Act::LogOut, device.client.try_send(request)).await
-            }
-            89..96 => {
-                let target = self.any_session(random);
-                let request = device.client.request(Method::DELETE, &format!("/sessions/{target}"));
-                let act = if target == session { Act::LogOut } else { Act::End(target) };
-                history.record(place, &session, act, device.client.try_send(request)).await
-            }
-            96..98 => {
-                let request = device.client.request(Method::DELETE, "/sessions/all");
-                history.record(place, &session, Act::EndOthers, device.client.try_send(request)).await
-            }
-            _ => steal(&device, place, history).await,
-        };
+        let entry = self.use_device(choice, &mut device, (self.number, node), random, history).await;
         self.put_back(device, &entry);
+        self.try_what_ended(&entry, bases, history).await;
+    }
+
+    async fn use_device(
+        &self,
+        choice: u32,
+        device: &mut Device,
+        place: (usize, usize),
+        random: &mut StdRng,
+        history: &History,
+    ) -> Entry {
+        let session = device.session().to_owned();
+        let client = &device.client;
+        let (act, request) = match choice {
+            ..50 => return look(device, place, history).await,
+            70..80 => return refresh(device, place, history).await,
+            98.. => return steal(device, place, history).await,
+            50..70 => (Act::BeActive, client.request(Method::POST, "/activity")),
+            80..84 => (Act::LogOut, client.request(Method::POST, "/logout")),
+            84..96 => {
+                let target = self.any_session(random);
+                let request = client.request(Method::DELETE, &format!("/sessions/{target}"));
+                (if target == session { Act::LogOut } else { Act::End(target) }, request)
+            }
+            96..98 => (Act::EndOthers, client.request(Method::DELETE, "/sessions/all")),
+        };
+        history.record(place, &session, act, client.try_send(request)).await
     }
 
     /// Signs in on a new device.
@@ -161,6 +183,7 @@ impl Someone {
         (count > 0).then(|| devices.swap_remove(random.random_range(0..count)))
     }
 
+    /// Called with a device in use: so there is one.
     fn any_session(&self, random: &mut StdRng) -> String {
         let sessions = self.sessions.borrow();
         sessions[random.random_range(0..sessions.len())].clone()
@@ -174,16 +197,40 @@ impl Someone {
         if !ended {
             return self.at_hand.borrow_mut().push(device);
         }
+        self.is_over(device);
+    }
+
+    fn is_over(&self, device: Device) {
         self.sessions.borrow_mut().retain(|session| session != device.session());
         let mut over = self.over.borrow_mut();
         over.push(device);
         if over.len() > REMEMBERED {
             over.remove(0);
         }
-        // Somebody always has something to end.
-        if self.sessions.borrow().is_empty() {
-            self.sessions.borrow_mut().push(over[0].session().to_owned());
+    }
+
+    /// Tries the sessions that this has ended on every node, for longer than any may still accept them.
+    async fn try_what_ended(&self, entry: &Entry, bases: &Bases, history: &History) {
+        if entry.done().is_none() {
+            return;
         }
+        let is_ended = |device: &Device| match &entry.act {
+            Act::End(target) => target == device.session(),
+            Act::EndOthers => device.session() != entry.session,
+            _ => entry.evicted().any(|evicted| evicted == device.session()),
+        };
+        let (ended, at_hand) = self.at_hand.take().into_iter().partition::<Vec<_>, _>(is_ended);
+        self.at_hand.borrow_mut().extend(at_hand);
+        let tries = ended.iter().flat_map(|device| {
+            (0..bases.count()).map(move |node| async move {
+                while unix_millis() < entry.until + TRIED_MS {
+                    look(&device.elsewhere(&bases.get(node)), (self.number, node), history).await;
+                    until(unix_millis() + 60).await;
+                }
+            })
+        });
+        join_all(tries).await;
+        ended.into_iter().for_each(|device| self.is_over(device));
     }
 
     async fn try_what_is_over(&self, random: &mut StdRng, node: usize, bases: &Bases, history: &History) {
@@ -202,17 +249,26 @@ impl Someone {
         self.over.borrow_mut().push(device);
     }
 
-    /// Looks with every device on every node.
+    /// Looks with every device on every node, one after the other, for as long as it takes.
     pub(super) async fn look_everywhere(&self, bases: &Bases, history: &History) {
         let mut devices = self.at_hand.take();
         devices.extend(self.over.take());
-        let looks = devices.iter().flat_map(|device| {
-            (0..bases.count()).map(move |node| async move {
-                let mut client = device.client.at(&bases.get(node));
-                client.refresh = None;
+        let devices = &devices;
+        let looks = (0..bases.count()).map(|node| async move {
+            let patient = Client::with_patience(&bases.get(node), FINAL_PATIENCE);
+            for device in devices {
+                let mut client = patient.clone();
+                client.access = device.client.access.clone();
+                device.session().clone_into(&mut client.session_id);
                 let device = Device { client, tokens: Vec::new() };
-                look(&device, (self.number, node), history).await
-            })
+                let asked_until = unix_millis() + HEALED_WITHIN_MS;
+                // A node on a busy machine may have to say for a moment that it cannot tell.
+                while look(&device, (self.number, node), history).await.is_unknown()
+                    && unix_millis() < asked_until
+                {
+                    until(unix_millis() + 50).await;
+                }
+            }
         });
         join_all(looks).await;
     }

@@ -46,7 +46,11 @@ pub(super) fn check(history: &[Entry], stored: &Stored, most: i64, healed_at: i6
         ));
     }
     // Rule 6: in the end every node answers for every session.
-    if let Some(entry) = history.iter().find(|entry| entry.from >= healed_at && entry.is_unknown()) {
+    let mut last = BTreeMap::new();
+    for entry in history.iter().filter(|entry| entry.from >= healed_at) {
+        last.insert((&entry.session, entry.node), entry);
+    }
+    if let Some(entry) = last.into_values().find(|entry| entry.is_unknown()) {
         return Err(Violation::new("rule 6", "no answer though everything is whole").by([entry]));
     }
     let mut stories: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();

@@ -40,15 +40,25 @@ impl Violation {
                 && entry.until >= from
                 && (fault || targets || evicts || sessions.contains(entry.session.as_str()))
         };
-        let lines: Vec<_> = history.iter().filter(concerns).map(|entry| self.line(entry)).collect();
-        let excerpt = lines[lines.len().saturating_sub(LINES)..].join("\n");
-        format!("{} is broken: {}\n{excerpt}", self.rule, self.what)
+        let concerned: Vec<_> = history.iter().filter(concerns).collect();
+        // The entries themselves and the faults, whatever else has to be left out; of the rest the latest.
+        let (needed, rest): (Vec<_>, Vec<_>) =
+            concerned.into_iter().partition(|entry| self.is_one(entry) || matches!(entry.act, Act::Fault(_)));
+        let room = LINES.saturating_sub(needed.len());
+        let mut told = [&needed[..], &rest[rest.len().saturating_sub(room)..]].concat();
+        told.sort_by_key(|entry| entry.from);
+        let lines: Vec<_> = told.iter().map(|entry| self.line(entry)).collect();
+        format!("{} is broken: {}\n{}", self.rule, self.what, lines.join("\n"))
+    }
+
+    fn is_one(&self, entry: &Entry) -> bool {
+        let same =
+            |one: &Entry| one.from == entry.from && one.act == entry.act && one.session == entry.session;
+        self.entries.iter().any(same)
     }
 
     fn line(&self, entry: &Entry) -> String {
-        let is_one =
-            |one: &Entry| one.from == entry.from && one.act == entry.act && one.session == entry.session;
-        let mark = if self.entries.iter().any(is_one) { "->" } else { "  " };
+        let mark = if self.is_one(entry) { "->" } else { "  " };
         format!("{mark} {entry}")
     }
 }
