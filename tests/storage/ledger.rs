@@ -112,7 +112,7 @@ async fn a_commit_that_fails_stores_nothing(db: Database) {
     let logout = decide(&Logout { session: ended }, &ledger, START, &policy()).events;
     let open = decide(&Open { id: again, ..login() }, &ledger, START, &policy()).events;
     let events: Vec<_> = logout.into_iter().chain(open).collect();
-    let failure = store.commit(commit_of(&ledger, START.plus(MINUTE), &events)).await.unwrap_err();
+    let failure = store.commit(commit_of(&ledger, START.plus(MINUTE), &events), None).await.unwrap_err();
     assert!(matches!(failure, StorageError::Database(_)), "{failure}");
     assert_same(&store.ledger(ledger.user).await, &ledger);
     assert_eq!(store.waiting().await, waiting);
@@ -126,7 +126,7 @@ async fn of_many_commits_on_one_version_one_wins(db: Database) {
     let rivals = (0..16).map(|_| {
         let (store, events) = (store.clone(), decide(&login(), &ledger, START, &policy()).events);
         let commit = commit_of(&ledger, START, &events);
-        tokio::spawn(async move { (store.commit(commit).await.unwrap(), events) })
+        tokio::spawn(async move { (store.commit(commit, None).await.unwrap(), events) })
     });
     let mut expected = ledger.clone();
     let mut conflicts = 0;

@@ -135,7 +135,7 @@ impl TestStore {
         command: &impl Command,
     ) -> CommitOutcome {
         let events = decide(command, ledger, now, &policy()).events;
-        let outcome = self.commit(commit_of(ledger, now, &events)).await.unwrap();
+        let outcome = self.commit(commit_of(ledger, now, &events), None).await.unwrap();
         if let CommitOutcome::Committed(version) = outcome {
             events.iter().for_each(|event| ledger.apply(event));
             ledger.version = version;
