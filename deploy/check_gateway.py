@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 # How often the dice are thrown; the share may be off by that many percent.
-THROWS, SLACK = 300, 15
+THROWS, SLACK = 200, 18
 
 
 class Legacy(http.server.BaseHTTPRequestHandler):
@@ -96,10 +96,10 @@ def split(gateway, percent):
     config = "/api/auth/config"
     ours = sum(not gateway.is_legacy(config) for _ in range(THROWS)) * 100 / THROWS
     expect(abs(ours - percent) <= SLACK, f"{ours:.0f} % of those who come new get here, not {percent} %")
-    for _ in range(8):
+    for _ in range(5):
         cookie = gateway.ask(config)[2]["Set-Cookie"].split(";")[0]
         there = cookie == "auth_pool=legacy"
-        stays = {gateway.is_legacy(config, Cookie=f"other=1; {cookie}") for _ in range(8)}
+        stays = {gateway.is_legacy(config, Cookie=f"other=1; {cookie}") for _ in range(4)}
         expect(stays == {there}, f"who has {cookie} is sent to and fro")
         expect(gateway.is_legacy("/api/auth/signup", {}, Cookie=cookie), "sign-up has left the old application")
     expect(gateway.is_legacy(config, Authorization="Bearer theirs"), "a foreign token is sent to the service")

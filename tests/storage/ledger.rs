@@ -159,7 +159,7 @@ async fn the_limit_holds_whatever_races(db: Database) {
                 assert!(ledger.live().len() <= policy().max_sessions, "more than the limit");
                 let events = decide(&login(), &ledger, START, &policy()).events;
                 if let CommitOutcome::Committed(_) =
-                    store.commit(commit_of(&ledger, START, &events)).await.unwrap()
+                    store.commit(commit_of(&ledger, START, &events), None).await.unwrap()
                 {
                     done += 1;
                 }
@@ -222,7 +222,7 @@ async fn what_has_ended_does_not_end_again(db: Database) {
     let session = ledger.live()[0].id();
     let events = decide(&Logout { session }, &ledger, START, &policy()).events;
     let _ = store.run(&mut ledger, START, &EndAll { reason: EndReason::UserDeleted }).await;
-    let again = store.commit(commit_of(&ledger, START, &events)).await.unwrap();
+    let again = store.commit(commit_of(&ledger, START, &events), None).await.unwrap();
     assert_eq!(again, CommitOutcome::Conflict);
     let ending = store.lookup_ending(ledger.user, session).await.unwrap();
     assert_eq!(ending, Some(EndReason::UserDeleted));
@@ -237,7 +237,7 @@ async fn the_last_activity_never_moves_back(db: Database) {
     let open = decide(&login(), &ledger, later, &policy()).events;
     let commit = commit_of(&ledger, later, &open);
     let _ = store
-        .commit(auth_service::storage::ledger::Commit { last_activity_at: START, ..commit })
+        .commit(auth_service::storage::ledger::Commit { last_activity_at: START, ..commit }, None)
         .await
         .unwrap();
     assert_eq!(store.ledger(ledger.user).await.last_activity_at, later);
@@ -256,7 +256,7 @@ async fn every_ending_is_found_with_its_reason(db: Database) {
         let session = ledger.find(open.id).unwrap();
         let ending = auth_service::domain::ledger::ending(session, reason, Some(by), START);
         let events = [LedgerEvent::Ended(ending)];
-        let _ = store.commit(commit_of(&ledger, START, &events)).await.unwrap();
+        let _ = store.commit(commit_of(&ledger, START, &events), None).await.unwrap();
         ledger = store.ledger(user).await;
         assert_eq!(store.lookup_ending(user, open.id).await.unwrap(), Some(reason));
         ended.push((open.id, reason));
