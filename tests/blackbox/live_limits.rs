@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
-
 use crate::support::live::{narrow_stream, narrow_websocket};
 use crate::support::metrics::Metrics;
 use crate::support::time::Stopwatch;
@@ -22,20 +20,31 @@ async fn signed_in(app: &TestApp) -> Client {
 async fn so_many_and_no_more_for_each_session(db: Database) {
     let app = Setup::on(db).await.set("MAX_CONNECTIONS_PER_SESSION", 2).start().await;
     let devices = app.devices(&Person::named("Ada"), 2).await;
-    let _stream = Connection::open(Transport::Sse, &devices[0]).await;
-    let socket = Connection::open(Transport::WebSocket, &devices[0]).await;
+    let stream = Connection::open(Transport::Sse, &devices[0]).await;
+    let mut socket = Connection::open(Transport::WebSocket, &devices[0]).await;
     for transport in Transport::EACH {
         let refused = transport.refusal(&devices[0], transport.request(&devices[0])).await;
         refused.expect_problem(429, "rate_limited");
     }
     let _others = Connection::open(Transport::Sse, &devices[1]).await;
 
-    drop(socket);
-    eventually("a place is free again", SOON, async || {
-        let answer = Transport::WebSocket.refusal(&devices[0], devices[0].request(Method::GET, "/ws")).await;
-        if answer.status == 101 { Ok(()) } else { Err(answer.to_string()) }
+    // Of a stream, the end is noticed when it is written to: at the next events, or by the heartbeats.
+    drop(stream);
+    eventually("the stream's place is free again", SOON, async || {
+        let mut passing = app.client();
+        passing.login(&Person::named("Ada")).await.expect(200);
+        passing.logout().await.expect(204);
+        has_place(&devices[0]).await
     })
     .await;
+    // The one that stayed has heard of it all.
+    socket.expect("session.created").await;
+}
+
+/// Whether a WebSocket is let in; it leaves at once.
+async fn has_place(device: &Client) -> Result<(), String> {
+    let answer = Transport::WebSocket.refusal(device, Transport::WebSocket.request(device)).await;
+    if answer.status == 101 { Ok(()) } else { Err(answer.to_string()) }
 }
 
 #[tokio::test]
@@ -48,11 +57,7 @@ async fn a_full_node_sends_elsewhere() {
         refused.expect_problem(503, "overloaded");
     }
     drop(open);
-    eventually("the place is free again", SOON, async || {
-        let answer = Transport::WebSocket.refusal(&device, device.request(Method::GET, "/ws")).await;
-        if answer.status == 101 { Ok(()) } else { Err(answer.to_string()) }
-    })
-    .await;
+    eventually("the place is free again", SOON, async || has_place(&device).await).await;
 }
 
 #[tokio::test]
