@@ -122,6 +122,8 @@ impl Store {
                 Ok::<_, DbErr>(CommitOutcome::Conflict)
             }
         };
+        // Boxed, because it is large and would be copied from future to future.
+        let work = Box::pin(work);
         self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
     }
 
