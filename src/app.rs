@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use actix::Actor;
 use actix_web::dev::Server;
 use actix_web::web;
+use tokio::sync::{Semaphore, watch};
 
 use crate::actors::activity_flusher::ActivityFlusher;
 use crate::actors::change_watcher::ChangeWatcher;
@@ -32,6 +33,10 @@ use crate::security::password::PasswordPool;
 use crate::security::refresh_token::RefreshTokens;
 use crate::storage::{OpenError, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
+
+/// How often, and how far apart, it is asked at start whether the feed of changes has been read.
+const FIRST_LOOK_TRIES: usize = 400;
+const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why the service does not start. In words for an operator.
 #[derive(Debug, thiserror::Error)]
@@ -97,15 +102,12 @@ impl App {
             limits: RateLimits::new(config.rate_limits, bus, metrics.clone()),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),
+            closing: watch::Sender::new(false),
+            connections: Arc::new(Semaphore::new(config.limits.max_connections_per_node)),
             access_tokens,
             started,
             config,
         });
-        let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
-            host: state.config.http.host.clone(),
-            port: state.config.http.port,
-            source,
-        })?;
         let sessions = &state.config.sessions;
         let (at_most, retention) = (sessions.activity_flush, sessions.retention);
         let bound = sessions.max_staleness;
@@ -116,11 +118,18 @@ impl App {
         let publisher =
             keep("publisher", metrics.clone(), move || Publisher::new(publishing.clone()).start());
         if registry.store().is_shared() {
+            let watching = registry.clone();
             keep("change_watcher", metrics.clone(), move || {
-                ChangeWatcher::new(registry.clone(), bound).start()
+                ChangeWatcher::new(watching.clone(), bound).start()
             });
+            first_look(&registry).await;
         }
         keep("sweeper", metrics, move || Sweeper::new(sweeping.clone(), retention).start());
+        let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
+            host: state.config.http.host.clone(),
+            port: state.config.http.port,
+            source,
+        })?;
         Ok(Self { server, addresses, state, flusher, publisher })
     }
 
@@ -155,6 +164,16 @@ async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store
     }
 }
 
+/// Waits until what other nodes do is known; a node that serves without knowing it would refuse every request.
+async fn first_look(registry: &Registry) {
+    for _ in 0..FIRST_LOOK_TRIES {
+        if registry.freshness().is_fresh() {
+            return;
+        }
+        tokio::time::sleep(FIRST_LOOK_PAUSE).await;
+    }
+}
+
 async fn open_bus(config: &Config, io: &Io, metrics: &Metrics) -> Result<Bus, BusError> {
     match &config.redis {
         None => Ok(Bus::in_process()),
@@ -179,7 +198,9 @@ fn tools(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> Tools {
     }
 }
 
-fn policies(config: &Config, shared: bool) -> Policies {
+/// The rules' numbers, from the configuration; `shared` where several nodes may serve.
+#[must_use]
+pub fn policies(config: &Config, shared: bool) -> Policies {
     let (sessions, tokens) = (&config.sessions, &config.tokens);
     Policies::same_for_all(Policy {
         idle_timeout: sessions.timeout,
@@ -191,6 +212,7 @@ fn policies(config: &Config, shared: bool) -> Policies {
         },
         refresh_reuse_grace: tokens.refresh_reuse_grace,
         access_expiry: tokens.access_expiry,
+        warning: Some(sessions.warning).filter(|warning| !warning.is_zero()),
         idle_margin: if shared { sessions.activity_flush } else { Duration::ZERO },
     })
 }

@@ -4,6 +4,7 @@
 pub mod in_process;
 pub mod internal;
 pub mod redis;
+pub mod tickets;
 
 use std::sync::Arc;
 

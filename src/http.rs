@@ -17,10 +17,12 @@ mod config;
 mod documentation;
 mod health;
 mod keys;
+mod live;
 mod login;
 mod logout;
 mod me;
 mod metrics;
+mod page;
 mod refresh;
 mod session;
 mod sessions;
@@ -29,15 +31,17 @@ mod signup;
 
 use actix_web::{HttpResponse, Resource, web};
 
+pub use documentation::OPENAPI;
+
 use problem::Problem;
 
 /// The prefix that the gateway forwards unstripped; everything is served with and without it.
 pub const PREFIX: &str = "/api/auth";
 
-/// Every route, under the prefix and without it.
+/// Every route, under the prefix and without it; the devices page only without.
 pub fn routes(app: &mut web::ServiceConfig) {
     app.service(web::scope(PREFIX).configure(resources));
-    app.configure(resources);
+    app.configure(page::configure).configure(resources);
 }
 
 fn resources(scope: &mut web::ServiceConfig) {
@@ -51,6 +55,7 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(sessions::configure)
         .configure(logout::configure)
         .configure(activity::configure)
+        .configure(live::configure)
         .configure(health::configure)
         .configure(metrics::configure)
         .configure(keys::configure)

@@ -5,12 +5,13 @@
 //! remembers it and arbitrates between nodes; [`events`] and [`bus`] tell others; [`security`] decides who is let in;
 //! [`http`] is the outside; [`app`] puts it together. [`config`], [`clock`], [`io`] and [`telemetry`] serve them all.
 //!
-//! Imports point one way only: app · http · actors · storage, bus · security, events · domain, config, clock, io,
-//! telemetry. `tests/layers.rs` checks it.
+//! Imports point one way only: app, cli · http · actors · storage, bus · security, events · domain, config, clock, io,
+//! telemetry. `tests/house/layers.rs` checks it.
 
 pub mod actors;
 pub mod app;
 pub mod bus;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

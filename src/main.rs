@@ -1,14 +1,16 @@
-//! The command line. Exit codes: 0 done, 1 something cannot be opened or failed, 2 wrong configuration or usage.
+//! The program. Exit codes: 0 done, 1 something cannot be opened or failed, 2 wrong configuration or usage.
 
 use std::process::ExitCode;
 
 use auth_service::app::App;
+use auth_service::cli::{
+    self, Cli, Command, ConfigCommand, Direction, Failure, KeysCommand, ask_health, generate_key,
+    show_config, show_openapi,
+};
 use auth_service::config::Config;
 use auth_service::io::Io;
-use auth_service::storage::{Store, StoreOptions};
 use auth_service::telemetry::logging;
-use auth_service::telemetry::metrics::Metrics;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 /// Gives freed memory back to the system: of retired users' actors the default allocator keeps most.
 #[global_allocator]
@@ -17,57 +19,28 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Threads that talk to the database and to Redis.
 const IO_THREADS: usize = 2;
 
-type Failure = Box<dyn std::error::Error>;
-
-/// A session service: sign-up, login, rotating tokens, devices, timeouts and limits.
-///
-/// It is configured by environment variables and a .env file; see .env.example.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Clone, Copy, Subcommand)]
-enum Command {
-    /// Serve (the default).
-    Serve,
-    /// Bring the database schema up to date, or take it back.
-    Migrate {
-        #[command(subcommand)]
-        direction: Option<Direction>,
-    },
-}
-
-#[derive(Clone, Copy, Subcommand)]
-enum Direction {
-    /// Apply what is missing (the default).
-    Up,
-    /// Revert the latest migrations.
-    Down {
-        /// How many.
-        #[arg(long, default_value_t = 1)]
-        steps: u32,
-    },
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let command = Cli::parse().command.unwrap_or(Command::Serve);
+    match command {
+        Command::Keys { command: KeysCommand::Generate { algorithm, out } } => {
+            return exit(generate_key(algorithm, &out));
+        }
+        Command::Openapi => {
+            show_openapi();
+            return ExitCode::SUCCESS;
+        }
+        Command::Serve
+        | Command::Migrate { .. }
+        | Command::Health
+        | Command::Config { .. }
+        | Command::User { .. } => {}
+    }
     if let Err(error) = load_env_file() {
         return fail(2, &error);
     }
-    let config = match Config::from_env() {
-        Ok(config) => config,
-        Err(errors) => return fail(2, &errors),
-    };
-    logging::init(&config.log);
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    match run(cli.command.unwrap_or(Command::Serve), config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &error),
+    match Config::from_env() {
+        Ok(config) => exit(run(&command, config)),
+        Err(errors) => fail(2, &errors),
     }
 }
 
@@ -79,7 +52,23 @@ fn load_env_file() -> Result<(), dotenvy::Error> {
     }
 }
 
-fn run(command: Command, config: Config) -> Result<(), Failure> {
+fn run(command: &Command, config: Config) -> Result<(), Failure> {
+    match command {
+        Command::Health => return ask_health(&config.http),
+        Command::Config { command: ConfigCommand::Check } => {
+            show_config(&config);
+            return Ok(());
+        }
+        Command::Serve
+        | Command::Migrate { .. }
+        | Command::User { .. }
+        | Command::Keys { .. }
+        | Command::Openapi => {}
+    }
+    logging::init(&config.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("io")
@@ -88,8 +77,11 @@ fn run(command: Command, config: Config) -> Result<(), Failure> {
     let io = Io::new(runtime.handle().clone());
     let result = actix::System::new().block_on(async {
         match command {
-            Command::Serve => serve(config, io).await,
-            Command::Migrate { direction } => migrate(config, io, direction.unwrap_or(Direction::Up)).await,
+            Command::Migrate { direction } => {
+                cli::migrate(config, io, direction.unwrap_or(Direction::Up)).await
+            }
+            Command::User { command } => cli::administer_user(config, io, command.clone()).await,
+            _ => serve(config, io).await,
         }
     });
     runtime.shutdown_background();
@@ -104,20 +96,11 @@ async fn serve(config: Config, io: Io) -> Result<(), Failure> {
     Ok(app.run().await?)
 }
 
-async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(), Failure> {
-    let store = Store::open(StoreOptions { database: config.database, io, metrics: Metrics::new()? }).await?;
-    match direction {
-        Direction::Up => {
-            let applied = store.migrate().await?;
-            tracing::info!(migrations = applied, "database.migrated");
-        }
-        Direction::Down { steps } => {
-            store.migrate_down(steps).await?;
-            tracing::info!(migrations = steps, "database.reverted");
-        }
+fn exit(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error),
     }
-    store.close().await;
-    Ok(())
 }
 
 /// To standard error, because the log may be off or on its way elsewhere.

@@ -1,12 +1,14 @@
 //! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and no SQL.
 //!
-//! In reading order: [`password`] (its own small thread pool), [`keys`], [`tokens`], [`access_token`],
+//! In reading order: [`password`] (its own small thread pool), [`keys`] and [`generate`], [`tokens`], [`access_token`],
 //! [`refresh_token`], [`rate_limit`], [`client_ip`].
 
 pub mod access_token;
 pub mod client_ip;
+pub mod generate;
 pub mod keys;
 pub mod password;
 pub mod rate_limit;
 pub mod refresh_token;
 pub mod tokens;
+mod verified_tokens;

@@ -2,7 +2,9 @@
 //!
 //! It must never tell a token, a secret, an email or an address of a person.
 //!
-//! In reading order: [`logging`] sets up the log, [`metrics`] holds every metric in one typed struct.
+//! In reading order: [`logging`] sets up the log, [`audit`] names the acts that somebody may have to answer for,
+//! [`metrics`] holds every metric in one typed struct.
 
+pub mod audit;
 pub mod logging;
 pub mod metrics;

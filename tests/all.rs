@@ -1,10 +1,12 @@
-//! Black-box tests: each starts the real program as a process of its own, speaks HTTP to it over TCP,
-//! and looks at nothing but what a client or an operator can see.
+//! Tests from outside the library. Black-box tests start the real program as a process of its own, speak HTTP to it
+//! over TCP, and look at nothing but what a client or an operator can see. Storage tests are the contract that both
+//! databases keep. House tests read the sources.
 //!
 //! One binary for all of them, because linking is what takes the time; so it is named `all`, and not after a folder,
 //! which rustfmt would take for the place of every module below. Tests named `sqlite` need nothing;
 //! those named `postgres` are ignored by a plain `cargo test` and run by `./scripts/test`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "what a run measured is part of what it says")]
 
 /// What the tests are written with, in reading order.
 mod support {
@@ -14,10 +16,12 @@ mod support {
     pub(crate) mod client;
     pub(crate) mod cluster;
     pub(crate) mod database;
+    pub(crate) mod live;
     pub(crate) mod metrics;
     pub(crate) mod proxy;
     pub(crate) mod random;
     pub(crate) mod redis;
+    pub(crate) mod store;
     pub(crate) mod time;
     pub(crate) mod token;
     pub(crate) mod witness;
@@ -27,19 +31,24 @@ mod support {
     pub(crate) use client::{Client, Person};
     pub(crate) use cluster::Cluster;
     pub(crate) use database::{Database, on_each_database};
+    pub(crate) use live::{Closing, Connection, Transport};
     pub(crate) use time::{eventually, milliseconds, timestamp};
 }
 
 /// The tests, one file for each resource or promise.
 mod blackbox {
     mod activity;
+    mod administration;
     mod config;
     mod cookies;
     mod cors;
     mod crash;
     mod errors;
+    mod events;
     mod health;
     mod limit;
+    mod live_limits;
+    mod live_nodes;
     mod login;
     mod logout;
     mod logs;
@@ -57,9 +66,22 @@ mod blackbox {
     mod startup;
     mod storage_faults;
     mod theft;
+    mod tickets;
     mod timeouts;
     mod tokens;
     mod validation;
+    mod websocket;
+}
+
+/// What every database must do alike, asked of the library's store.
+mod storage {
+    mod activity;
+    mod changes;
+    mod ledger;
+    mod migrations;
+    mod outbox;
+    mod overdue;
+    mod users;
 }
 
 /// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
@@ -75,4 +97,11 @@ mod multi_node {
     mod refresh;
     mod revocation;
     mod startup;
+}
+
+/// What the sources themselves must keep to.
+mod house {
+    mod files;
+    mod layers;
+    mod sources;
 }

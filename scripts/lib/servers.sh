@@ -1,6 +1,6 @@
 # A PostgreSQL and a Redis for one run of the tests. Sourced, not run.
 #
-#   install_servers   makes sure that the programs are there
+#   install_servers   makes sure that the programs are there, and what the browser's tests start by themselves
 #   start_postgres    sets TEST_POSTGRES_URL
 #   start_redis       sets TEST_REDIS_URL
 #   stop_servers      stops, by process id, what the two started, and removes the folder
@@ -38,11 +38,16 @@ install_servers() {
     local missing=()
     [[ -n $(postgres_bin) ]] || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    command -v caddy >/dev/null || missing+=(caddy)
+    [[ -n ${CHROMIUM:-} ]] || command -v chromium >/dev/null || missing+=(chromium)
+    command -v npm >/dev/null || missing+=(nodejs npm)
     if ((${#missing[@]} > 0)); then
         install_with_apt "${missing[@]}"
     fi
     [[ -n $(postgres_bin) ]] || fail 'PostgreSQL is needed (initdb and postgres), and it could not be installed'
     command -v redis-server >/dev/null || fail 'Redis is needed (redis-server), and it could not be installed'
+    node --eval 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' ||
+        fail "Node 20 or newer is needed, this is $(node --version)"
 }
 
 install_with_apt() {
@@ -163,6 +168,8 @@ start_postgres() {
         -c listen_addresses=127.0.0.1 -c unix_socket_directories="$SERVERS_DIR" \
         -c max_connections=500 -c shared_buffers=64MB \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off
+    # For psql, which Debian has on the path and others may not.
+    PATH="$PATH:$bin"
     export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$PORT/postgres"
 }
 

@@ -24,10 +24,22 @@ impl ActivityBuffer {
         if session.is_sealed() {
             return None;
         }
-        if !session.unwritten.swap(true, Ordering::AcqRel) {
-            self.0.insert(session.id(), Arc::clone(session));
+        if !session.unwritten.swap(true, Ordering::SeqCst) {
+            self.hold(session);
         }
         Some(session.last_activity())
+    }
+
+    /// A user who was retired, or whose actor was lost, comes back with another value of the same session, while a
+    /// request may still hold the one from before. The buffer holds one of them, and both know what either knew.
+    fn hold(&self, session: &Arc<LiveSession>) {
+        let before = self.0.insert(session.id(), Arc::clone(session));
+        if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, session)) {
+            // Cleared before the time is read: activity noted on it after that takes its place here again.
+            before.unwritten.store(false, Ordering::SeqCst);
+            session.advance(before.last_activity());
+            before.advance(session.last_activity());
+        }
     }
 
     /// Activity of that session that may not be written yet.

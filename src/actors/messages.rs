@@ -3,9 +3,13 @@
 use std::time::Instant;
 
 use actix::Message;
+use tokio::sync::mpsc::Sender;
 
+use super::devices::Delivery;
 use super::registry::Lease;
 use crate::domain::command::Command;
+use crate::domain::ids::SessionId;
+use crate::domain::reason::EndReason;
 use crate::storage::StorageError;
 
 /// Why a user actor gave no answer.
@@ -48,6 +52,38 @@ where
 {
     type Result = Result<C::Reply, ActorError>;
 }
+
+/// A device of the user opens a connection.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), ConnectRefusal>")]
+pub struct Connect {
+    /// The session it belongs to.
+    pub session: SessionId,
+    /// Where it wants to be told.
+    pub queue: Sender<Delivery>,
+    /// Most connections of one session.
+    pub most: usize,
+    pub(super) lease: Lease,
+}
+
+/// Why a device is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectRefusal {
+    /// Its session is over.
+    #[error("the session is over")]
+    Over(Option<EndReason>),
+    /// Its session has as many connections as allowed.
+    #[error("the session has too many connections")]
+    TooMany,
+    /// It cannot be told.
+    #[error(transparent)]
+    Actor(#[from] ActorError),
+}
+
+/// Asks an actor to read what other nodes did and tell its devices.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct LookAgain;
 
 /// Asks an actor to go, if nothing is going on.
 #[derive(Clone, Copy, Debug, Message)]

@@ -2,11 +2,12 @@
 //!
 //! Bound: one batch in memory; the table is the queue. `auth_outbox_depth`, `auth_outbox_oldest_age_seconds`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
-
 use rand::Rng;
+use tokio::sync::Mutex;
 
 use super::registry::Registry;
 use crate::bus::BusError;
@@ -28,6 +29,8 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Publisher {
     registry: Registry,
+    /// Held by whoever drains: two at once would take the same events, and publish each twice.
+    turn: Arc<Mutex<()>>,
 }
 
 /// Publish everything that is there now.
@@ -47,7 +50,7 @@ impl Publisher {
     /// A publisher for that registry's outbox and bus.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
-        Self { registry }
+        Self { registry, turn: Arc::default() }
     }
 }
 
@@ -55,11 +58,11 @@ impl Actor for Publisher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let registry = self.registry.clone();
+        let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
         let work = async move {
             let mut wait = FIRST_WAIT;
             loop {
-                if drain(&registry).await {
+                if drain(&registry, &turn).await {
                     wait = FIRST_WAIT;
                     let bell = registry.outbox_bell().notified();
                     // Either way the outbox is looked at again.
@@ -78,15 +81,16 @@ impl Handler<DrainOutbox> for Publisher {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: DrainOutbox, _: &mut Context<Self>) -> Self::Result {
-        let registry = self.registry.clone();
+        let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
         Box::pin(async move {
-            drain(&registry).await;
+            drain(&registry, &turn).await;
         })
     }
 }
 
 /// Publishes batch after batch until nothing is left. False when it could not.
-async fn drain(registry: &Registry) -> bool {
+async fn drain(registry: &Registry, turn: &Mutex<()>) -> bool {
+    let _turn = turn.lock().await;
     loop {
         match publish_batch(registry).await {
             Ok(published) if published < BATCH => return true,

@@ -7,6 +7,8 @@
 mod invalidation;
 mod resident;
 mod retirement;
+#[cfg(test)]
+mod testing;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,20 +21,22 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::activity::ActivityBuffer;
+use super::devices::{self, Deliveries};
 use super::freshness::Freshness;
-use super::messages::{ActorError, Execute};
+use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
 use super::user_session::UserSession;
 use crate::bus::Bus;
 use crate::bus::internal::{Invalidation, SHARDS, shard_of};
 use crate::clock::Clock;
-use crate::domain::command::Command;
+use crate::domain::command::{Command, EndOverdue};
 use crate::domain::event::LedgerEvent;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
 use crate::domain::policy::{Policies, Policy};
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::storage::Store;
+use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
 
 use resident::Resident;
@@ -81,8 +85,8 @@ struct Inner {
     max_residents: usize,
     /// One permit a resident, so that the bound holds whatever is going on.
     room: Arc<Semaphore>,
-    /// One retirement round at a time.
-    retiring: tokio::sync::Mutex<()>,
+    /// Held by the one newcomer who makes room for all; when that was last tried.
+    making_room: tokio::sync::Mutex<Option<Instant>>,
     /// The arbiters of the HTTP workers: actors live where their requests arrive.
     arbiters: RwLock<Vec<ArbiterHandle>>,
 }
@@ -106,7 +110,7 @@ impl Registry {
             residents: DashMap::new(),
             max_residents,
             room: Arc::new(Semaphore::new(max_residents)),
-            retiring: tokio::sync::Mutex::default(),
+            making_room: tokio::sync::Mutex::default(),
             arbiters: RwLock::default(),
         }))
     }
@@ -135,20 +139,60 @@ impl Registry {
         }
     }
 
+    /// Has the user's actor end what is overdue, and gives what it shows then: that is what it answered with, even if
+    /// the actor has been retired by the time the caller looks.
+    pub(super) async fn settle(&self, user: UserId) -> Result<Arc<Shared>, ActorError> {
+        let settled = self.send_and_keep(user, EndOverdue).await;
+        let (shared, ()) = match settled {
+            Err(ActorError::NoAnswer) => self.send_and_keep(user, EndOverdue).await?,
+            settled => settled?,
+        };
+        Ok(shared)
+    }
+
     async fn send<C>(&self, user: UserId, command: C) -> Result<C::Reply, ActorError>
     where
         C: Command + Send + 'static,
         C::Reply: Send + 'static,
     {
-        let (address, lease) = self.lease(user).await?;
-        let message = Execute { command, lease, sent: Instant::now() };
-        address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)?
+        self.send_and_keep(user, command).await.map(|(_, reply)| reply)
     }
 
-    /// The shared part of a user's actor, if it is there.
+    async fn send_and_keep<C>(&self, user: UserId, command: C) -> Result<(Arc<Shared>, C::Reply), ActorError>
+    where
+        C: Command + Send + 'static,
+        C::Reply: Send + 'static,
+    {
+        let (address, lease) = self.lease(user).await?;
+        let shared = lease.shared();
+        let message = Execute { command, lease, sent: Instant::now() };
+        let answer = address.send(message).timeout(ANSWER_TIMEOUT).await;
+        let reply = answer.map_err(|_| ActorError::NoAnswer)??;
+        Ok((shared, reply))
+    }
+
+    /// Connects a device of a live session; what it is told comes out of the queue, a snapshot first.
+    ///
+    /// # Errors
+    /// [`ConnectRefusal`].
+    pub async fn connect(
+        &self,
+        user: UserId,
+        session: SessionId,
+        most: usize,
+    ) -> Result<Deliveries, ConnectRefusal> {
+        let (address, lease) = self.lease(user).await?;
+        let (queue, deliveries) = devices::queue();
+        let message = Connect { session, queue, most, lease };
+        address.send(message).timeout(ANSWER_TIMEOUT).await.map_err(|_| ActorError::NoAnswer)??;
+        Ok(deliveries)
+    }
+
+    /// The shared part of a user's actor, if it is there. What a dead one showed is not to be believed.
     #[must_use]
     pub fn peek(&self, user: UserId) -> Option<Arc<Shared>> {
-        self.0.residents.get(&user).map(|resident| Arc::clone(resident.shared()))
+        let resident = self.0.residents.get(&user).filter(|resident| resident.is_alive())?;
+        Some(Arc::clone(resident.shared()))
     }
 
     /// How many users are resident.
@@ -163,16 +207,11 @@ impl Registry {
         if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_alive()) {
             return resident.lease().ok_or_else(|| self.refused());
         }
+        // A dead actor gives its room back first: there may be no other.
+        self.bury(user);
         let permit = self.room().await?;
         match self.0.residents.entry(user) {
-            Entry::Occupied(entry) if entry.get().is_alive() => entry.get().lease(),
-            Entry::Occupied(mut entry) => {
-                self.metrics().actor_restarts.with_label_values(&["user"]).inc();
-                self.left(user);
-                tracing::error!(actor = "user", "actor.restarted");
-                entry.insert(self.start(user, None, permit));
-                entry.get().lease()
-            }
+            Entry::Occupied(entry) => entry.get().lease(),
             Entry::Vacant(entry) => entry.insert(self.start(user, None, permit)).lease(),
         }
         .ok_or_else(|| self.refused())
@@ -187,11 +226,13 @@ impl Registry {
         if let Ok(permit) = Arc::clone(&self.0.room).try_acquire_owned() {
             return Ok(permit);
         }
-        self.retire_some().await;
-        match tokio::time::timeout(ROOM_TIMEOUT, Arc::clone(&self.0.room).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(ActorError::Overloaded),
-        }
+        let permit = async {
+            tokio::select! {
+                permit = Arc::clone(&self.0.room).acquire_owned() => permit.ok(),
+                () = self.make_room() => None,
+            }
+        };
+        tokio::time::timeout(ROOM_TIMEOUT, permit).await.ok().flatten().ok_or(ActorError::Overloaded)
     }
 
     /// Makes a user who has just signed up resident, with what is known to be stored, and has the publisher look.
@@ -237,6 +278,9 @@ impl Registry {
         self.0.outbox_bell.notify_one();
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
+            if let Some(act) = Act::ending(ledger.user, ending) {
+                act.record(self.metrics());
+            }
         }
     }
 
@@ -247,10 +291,6 @@ impl Registry {
 
     pub(super) fn outbox_bell(&self) -> &Notify {
         &self.0.outbox_bell
-    }
-
-    pub(super) fn next_deadline(&self, ledger: &Ledger) -> Option<Timestamp> {
-        ledger.earliest_deadline(&self.policy(ledger.role))
     }
 
     /// The rules' numbers for users of that role.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ledger::Ledger;
+use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
 use crate::domain::session::{Session, SessionProfile};
@@ -27,6 +27,8 @@ pub struct LiveSession {
     pub(super) unwritten: AtomicBool,
     /// Set while the session is being ended for idleness: activity from then on is not to be believed.
     sealed: AtomicBool,
+    /// Set when its devices were warned: the next activity is to be told to them.
+    warned: AtomicBool,
 }
 
 impl LiveSession {
@@ -38,6 +40,7 @@ impl LiveSession {
             told: AtomicI64::new(0),
             unwritten: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +90,16 @@ impl LiveSession {
         self.sealed.store(false, Ordering::SeqCst);
     }
 
+    /// Notes that its devices were warned.
+    pub(super) fn mark_warned(&self) {
+        self.warned.store(true, Ordering::Release);
+    }
+
+    /// Whether its devices were warned since this was last asked.
+    pub(super) fn take_warned(&self) -> bool {
+        self.warned.load(Ordering::Relaxed) && self.warned.swap(false, Ordering::AcqRel)
+    }
+
     /// Whether it is time to tell the other services again; true once in each interval.
     pub(super) fn tell_again(&self, now: Timestamp, interval: Duration) -> bool {
         let told = self.told.load(Ordering::Relaxed);
@@ -105,7 +118,7 @@ pub struct Snapshot {
     /// Latest activity of any session when the snapshot was made.
     pub last_activity_at: Timestamp,
     live: Vec<Arc<LiveSession>>,
-    endings: Box<[(SessionId, EndReason)]>,
+    endings: Box<[RememberedEnding]>,
 }
 
 impl Snapshot {
@@ -152,7 +165,7 @@ impl Snapshot {
     /// Why that session ended, if it did lately.
     #[must_use]
     pub fn remembered_ending(&self, id: SessionId) -> Option<EndReason> {
-        self.endings.iter().rev().find(|(ended, _)| *ended == id).map(|(_, reason)| *reason)
+        self.endings.iter().rev().find(|ended| ended.session == id).map(|ended| ended.reason)
     }
 
     /// Latest activity of any session, ended ones included.

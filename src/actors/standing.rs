@@ -8,7 +8,6 @@ use super::messages::ActorError;
 use super::registry::{Registry, Shared};
 use super::snapshot::{LiveSession, Snapshot};
 use crate::clock::new_uuid;
-use crate::domain::command::EndOverdue;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
@@ -16,7 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::events::announcement::Announcer;
 
-/// How often the actor is asked before a session that is past its deadline is given up as over.
+/// How often the actor is asked before the request is refused for want of an answer.
 const MAX_LOOKS: usize = 4;
 /// Added to the moment at which a deadline is settled, so that the actor surely finds it past.
 const SETTLING: Duration = Duration::from_millis(2);
@@ -45,6 +44,26 @@ pub enum Standing {
     Foreign,
 }
 
+/// What is looked for, and when.
+#[derive(Clone, Copy)]
+struct Subject {
+    session: SessionId,
+    token: Option<SessionToken>,
+    now: Timestamp,
+}
+
+/// What a snapshot can tell of a session.
+enum Look {
+    /// Everything.
+    Known(Standing),
+    /// It is not live, as of this snapshot.
+    Absent,
+    /// Its time seems to be up; that is certain from then on, unless activity turns up.
+    Due(Timestamp),
+    /// Nothing: there is no snapshot, or it is out of date.
+    Blind,
+}
+
 impl Registry {
     /// The standing of a session.
     ///
@@ -60,55 +79,52 @@ impl Registry {
             return Err(ActorError::Stale);
         }
         let now = self.clock().now();
-        if let Some(standing) = self.standing_shown(user, session, token, now) {
+        let subject = Subject { session, token, now };
+        let shown = self.peek(user).map_or(Look::Blind, |shared| self.look(&shared, subject));
+        if let Look::Known(standing) = shown {
             return Ok(standing);
         }
         for _ in 0..MAX_LOOKS {
-            match self.ask(user, EndOverdue).await {
-                Ok(()) => {}
+            let shared = match self.settle(user).await {
+                Ok(shared) => shared,
                 Err(ActorError::NoSuchUser) => return Ok(Standing::Over(Some(EndReason::UserDeleted))),
                 Err(error) => return Err(error),
+            };
+            match self.look(&shared, subject) {
+                Look::Known(standing) => return Ok(standing),
+                Look::Absent => {
+                    return Ok(Standing::Over(self.store().lookup_ending(user, session).await?));
+                }
+                // Another node may have seen activity: the answer waits until that is settled.
+                Look::Due(settled) => tokio::time::sleep(self.clock().now().until(settled) + SETTLING).await,
+                // Another node has changed something since the actor answered.
+                Look::Blind => {}
             }
-            if let Some(standing) = self.standing_shown(user, session, token, now) {
-                return Ok(standing);
-            }
-            let Some(settled) = self.settles_at(user, session) else { break };
-            // Past its deadline, but another node may have seen activity: the answer waits until that is settled.
-            tokio::time::sleep(self.clock().now().until(settled) + SETTLING).await;
         }
-        Ok(Standing::Over(self.store().lookup_ending(user, session).await?))
+        Err(ActorError::NoAnswer)
     }
 
-    /// When a live session that is past its deadline will certainly be over, unless activity turns up.
-    fn settles_at(&self, user: UserId, session: SessionId) -> Option<Timestamp> {
-        let snapshot = self.peek(user)?.snapshot()?;
-        let policy = self.policy_ref(snapshot.role);
-        let live = snapshot.find(session)?;
-        Some(live.idle_expires_at(policy).plus(policy.idle_margin))
-    }
-
-    /// The standing, if the snapshot alone can tell: no database, no mailbox.
-    fn standing_shown(
-        &self,
-        user: UserId,
-        session: SessionId,
-        token: Option<SessionToken>,
-        now: Timestamp,
-    ) -> Option<Standing> {
-        let shared = self.peek(user)?;
-        let snapshot = Option::clone(&*shared.fresh_snapshot()?)?;
+    /// What the snapshot alone can tell: no database, no mailbox.
+    fn look(&self, shared: &Arc<Shared>, subject: Subject) -> Look {
+        let Subject { session, token, now } = subject;
+        let Some(snapshot) = shared.fresh_snapshot().and_then(|shown| Option::clone(&*shown)) else {
+            return Look::Blind;
+        };
         let Some(live) = snapshot.find(session) else {
-            return snapshot.remembered_ending(session).map(|reason| Standing::Over(Some(reason)));
+            let ending = snapshot.remembered_ending(session);
+            return ending.map_or(Look::Absent, |reason| Look::Known(Standing::Over(Some(reason))));
         };
         if token.is_some_and(|token| token != live.profile.token) {
-            return Some(Standing::Foreign);
+            return Look::Known(Standing::Foreign);
         }
-        if live.idle_expires_at(self.policy_ref(snapshot.role)) <= now {
-            return None;
+        let policy = self.policy_ref(snapshot.role);
+        let deadline = live.idle_expires_at(policy);
+        if deadline <= now {
+            return Look::Due(deadline.plus(policy.idle_margin));
         }
         shared.used(now);
-        let session = Arc::clone(live);
-        Some(Standing::Present(Present { session, snapshot, shared, now }))
+        let (session, shared) = (Arc::clone(live), Arc::clone(shared));
+        Look::Known(Standing::Present(Present { session, snapshot, shared, now }))
     }
 
     /// The numbers for a role, without a copy.
@@ -126,6 +142,9 @@ impl Registry {
             let announcer =
                 Announcer { service: &tools.service_name, user: session.user, now, new_id: new_uuid };
             tools.bus.publish_unkept(announcer.activity(session.id(), latest).into_message());
+        }
+        if session.take_warned() {
+            self.look_again(session.user);
         }
         Some(latest)
     }

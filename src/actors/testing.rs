@@ -1,1 +1,287 @@
+//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it ([`harm`]).
 
+pub(super) mod harm;
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use actix::{Addr, Arbiter};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::{broadcast, oneshot};
+use uuid::Uuid;
+
+use super::messages::Retire;
+use super::registry::{Registry, Shared, Tools};
+use super::standing::{Present, Standing};
+use super::user_session::UserSession;
+use crate::bus::Bus;
+use crate::clock::{Clock, new_uuid};
+use crate::config::{DatabaseConfig, DatabaseLocation};
+use crate::domain::command::{Open, decide};
+use crate::domain::device::DeviceInfo;
+use crate::domain::event::Occasion;
+use crate::domain::ids::{SessionId, SessionToken, UserId};
+use crate::domain::ledger::Ledger;
+use crate::domain::policy::{AtLimit, Policies, Policy};
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::domain::user::{Email, Role, User};
+use crate::events::{Message, announcement::Announcer};
+use crate::io::Io;
+use crate::security::password::PasswordHash;
+use crate::storage::users::Registration;
+use crate::storage::{Store, StoreOptions};
+use crate::telemetry::metrics::Metrics;
+
+/// A bound that only something that hangs reaches.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Where manual clocks begin.
+pub(super) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// Sockets and files of all tests; it ends with the process, because an async test cannot end a runtime.
+static IO: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
+
+/// Looks until the condition holds.
+pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Keeps this thread busy, so that other threads get ahead by that much; a race is tried with many of these.
+pub(super) fn delay(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// What a node is made with.
+pub(super) struct Setup {
+    pub(super) clock: Clock,
+    pub(super) policy: Policy,
+    pub(super) max_residents: usize,
+    /// Arbiters that actors live on beside the test's own; without any they live on the test's.
+    pub(super) arbiters: usize,
+}
+
+impl Default for Setup {
+    /// A clock that stands still, sessions of five idle minutes, room for everybody.
+    fn default() -> Self {
+        Self {
+            clock: Clock::manual(START),
+            policy: Policy {
+                idle_timeout: Duration::from_secs(300),
+                lifetime: Duration::from_secs(30 * 24 * 3600),
+                max_sessions: 5,
+                at_limit: AtLimit::EvictOldest,
+                refresh_reuse_grace: Duration::from_secs(10),
+                access_expiry: Duration::from_secs(900),
+                idle_margin: Duration::ZERO,
+                warning: None,
+            },
+            max_residents: 10_000,
+            arbiters: 0,
+        }
+    }
+}
+
+impl Setup {
+    /// The machine's clock, and sessions that end after that long without activity.
+    pub(super) fn idle_after(idle_timeout: Duration) -> Self {
+        let setup = Self { clock: Clock::System, ..Self::default() };
+        Self { policy: Policy { idle_timeout, ..setup.policy }, ..setup }
+    }
+
+    pub(super) async fn start(self) -> Node {
+        let folder = tempfile::tempdir().unwrap();
+        let location = DatabaseLocation::Sqlite { path: folder.path().join("auth.db") };
+        let metrics = Metrics::new().unwrap();
+        let options = StoreOptions {
+            database: DatabaseConfig { location, max_connections: 4, auto_migrate: true },
+            io: io(),
+            metrics: metrics.clone(),
+        };
+        let store = Store::open(options).await.unwrap();
+        store.migrate().await.unwrap();
+        let registry = Registry::new(self.tools(store, metrics), self.max_residents);
+        let mut arbiters = Vec::new();
+        for _ in 0..self.arbiters {
+            arbiters.push(adopted(&registry).await);
+        }
+        Node { registry, arbiters, folder }
+    }
+
+    fn tools(&self, store: Store, metrics: Metrics) -> Tools {
+        Tools {
+            store,
+            clock: self.clock.clone(),
+            policies: Policies::same_for_all(self.policy.clone()),
+            bus: Bus::in_process(),
+            service_name: "auth-service".into(),
+            activity_event_interval: Duration::from_secs(10),
+            max_staleness: None,
+            metrics,
+        }
+    }
+}
+
+fn io() -> Io {
+    Io::new(IO.handle().clone())
+}
+
+async fn adopted(registry: &Registry) -> Arbiter {
+    let arbiter = Arbiter::new();
+    let (done, is_done) = oneshot::channel();
+    let registry = registry.clone();
+    arbiter.spawn_fn(move || {
+        registry.adopt_current_arbiter();
+        done.send(()).unwrap();
+    });
+    is_done.await.unwrap();
+    arbiter
+}
+
+/// A user with the session that signing up has opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Person {
+    pub(super) user: UserId,
+    pub(super) session: SessionId,
+    pub(super) token: SessionToken,
+}
+
+/// A registry on a database of its own.
+pub(super) struct Node {
+    pub(super) registry: Registry,
+    pub(super) arbiters: Vec<Arbiter>,
+    folder: TempDir,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.registry.metrics()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.registry.store()
+    }
+
+    pub(super) fn advance(&self, by: Duration) {
+        self.registry.clock().advance(by);
+    }
+
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Message> {
+        match &self.registry.tools().bus {
+            Bus::InProcess(bus) => bus.subscribe(),
+            Bus::Redis(_) => panic!("the kit has no Redis"),
+        }
+    }
+
+    /// Signs somebody up, in the database alone: no actor is started.
+    pub(super) async fn register(&self) -> Person {
+        let (now, id) = (self.registry.clock().now(), UserId::new(new_uuid()));
+        let email = Email::parse(&format!("{id}@example.com")).unwrap();
+        let open = Open { occasion: Occasion::Signup { email: email.as_str().into() }, ..login() };
+        let ledger = Ledger::new(id, Role::default(), 0, now, Vec::new());
+        let decision = decide(&open, &ledger, now, &self.registry.policy(Role::default()));
+        let session = decision.reply.unwrap().session;
+        let announcer = Announcer { service: "auth-service", user: id, now, new_id: new_uuid };
+        let registration = Registration {
+            user: User {
+                id,
+                name: "Ada".to_owned(),
+                email,
+                role: Role::default(),
+                last_activity_at: now,
+                created_at: now,
+                updated_at: now,
+            },
+            password_hash: PasswordHash::from_stored("none".to_owned()),
+            announcements: announcer.announce(&decision.events),
+            session: session.clone(),
+        };
+        self.store().add_user(registration).await.unwrap();
+        Person { user: id, session: session.id(), token: session.profile.token }
+    }
+
+    pub(super) async fn register_many(&self, count: usize) -> Vec<Person> {
+        let mut people = Vec::with_capacity(count);
+        for _ in 0..count {
+            people.push(self.register().await);
+        }
+        people
+    }
+
+    /// Logs the user in on one more device.
+    pub(super) async fn open(&self, user: UserId) -> Session {
+        self.registry.ask(user, login()).await.unwrap().unwrap().session
+    }
+
+    pub(super) async fn standing(&self, person: Person) -> Standing {
+        self.registry.standing(person.user, person.session, Some(person.token)).await.unwrap()
+    }
+
+    /// The person's session, which must be live.
+    pub(super) async fn present(&self, person: Person) -> Present {
+        match self.standing(person).await {
+            Standing::Present(present) => present,
+            other => panic!("the session is not live: {other:?}"),
+        }
+    }
+
+    /// The user's place, which must exist.
+    pub(super) fn shared(&self, user: UserId) -> std::sync::Arc<Shared> {
+        self.registry.peek(user).unwrap()
+    }
+
+    pub(super) fn address(&self, user: UserId) -> Addr<UserSession> {
+        self.registry.address(user).unwrap()
+    }
+
+    /// Asks the user's actor to go, if there is one.
+    pub(super) fn retire(&self, user: UserId) {
+        if let Some(address) = self.registry.address(user) {
+            address.do_send(Retire);
+        }
+    }
+
+    pub(super) fn restarts(&self, actor: &str) -> u64 {
+        self.metrics().actor_restarts.with_label_values(&[actor]).get()
+    }
+
+    pub(super) fn ended(&self, reason: &str) -> u64 {
+        self.metrics().sessions_ended.with_label_values(&[reason]).get()
+    }
+
+    /// What the database says of the session's last activity.
+    pub(super) async fn stored_activity(&self, person: Person) -> Timestamp {
+        let ledger = self.store().load_ledger(person.user).await.unwrap().unwrap();
+        ledger.find(person.session).unwrap().last_activity
+    }
+}
+
+/// A login on some device.
+pub(super) fn login() -> Open {
+    Open {
+        id: SessionId::new(new_uuid()),
+        token: SessionToken::new(Uuid::new_v4()),
+        device: DeviceInfo::from_user_agent(None, None),
+        ip_address: None,
+        occasion: Occasion::Login,
+    }
+}

@@ -3,22 +3,28 @@
 //! It handles one message at a time, to its end, also over awaits. It never asks another user's actor. Everything it
 //! knows can be read again from the database, so it may be lost at any moment.
 
+mod connecting;
 mod execution;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, SpawnHandle,
     WrapFuture,
 };
 
-use super::messages::{ActorError, Execute, Retire};
+use super::devices::Devices;
+use super::messages::{ActorError, Execute, LookAgain, Retire};
 use super::registry::{Registry, Shared};
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::time::Timestamp;
 use execution::Execution;
+
+/// How soon devices are looked after again when the database was away, or another node may know more.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// One user's sessions on this node.
 #[derive(Debug)]
@@ -30,11 +36,13 @@ pub struct UserSession {
     ledger: Option<Ledger>,
     /// The one timer, and the deadline it was set for. Activity moves the deadline, not the timer.
     timer: Option<(Timestamp, SpawnHandle)>,
+    /// Open connections of the user's devices to this node.
+    devices: Devices,
 }
 
 impl UserSession {
     pub(super) fn new(user: UserId, registry: Registry, shared: Arc<Shared>, ledger: Option<Ledger>) -> Self {
-        Self { user, registry, shared, ledger, timer: None }
+        Self { user, registry, shared, ledger, timer: None, devices: Devices::default() }
     }
 
     fn execution<C: Command>(&mut self, command: C) -> Execution<C> {
@@ -49,15 +57,53 @@ impl UserSession {
         }
     }
 
-    /// Takes over what a command left, shows it to requests, and sees to the timer. The reply goes out after this.
+    /// Takes over what a command left, shows it to requests, tells devices, and sees to the timer. The reply goes out
+    /// after this.
     fn install(&mut self, ledger: Option<Ledger>, ctx: &mut Context<Self>) {
         self.shared.publish(ledger.as_ref());
         self.ledger = ledger;
-        match self.ledger.as_ref().map(|ledger| self.registry.next_deadline(ledger)) {
-            Some(Some(deadline)) => self.arm(deadline, ctx),
-            Some(None) => {}
+        let now = self.registry.clock().now();
+        match &self.ledger {
+            Some(ledger) => {
+                let policy = self.registry.policy_ref(ledger.role);
+                let metrics = self.registry.metrics();
+                self.devices.tell_changes(ledger, policy, now, metrics);
+                self.devices.tell_deadlines(ledger, policy, now, metrics);
+                self.mark_warned();
+                if let Some(wake) = self.next_wake(now) {
+                    self.arm(wake, ctx);
+                }
+            }
+            // With devices it is tried again until they can be told.
+            None if self.devices.prune() > 0 => self.arm(now.plus(RETRY), ctx),
             // Without a ledger there is nothing to stay for; whoever asks next starts afresh.
             None => ctx.notify(Retire),
+        }
+    }
+
+    /// The same after any command; where the user is no more, the devices are let go.
+    fn settle<T>(&mut self, ledger: Option<Ledger>, result: &Result<T, ActorError>, ctx: &mut Context<Self>) {
+        if matches!(result, Err(ActorError::NoSuchUser)) {
+            self.devices.tell_end_of_user(self.registry.clock().now(), self.registry.metrics());
+        }
+        self.install(ledger, ctx);
+    }
+
+    /// The next time at which something is to be done without anybody asking.
+    fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let ledger = self.ledger.as_ref()?;
+        let policy = self.registry.policy_ref(ledger.role);
+        let deadline = ledger.earliest_deadline(policy);
+        let warning = self.devices.next_warning(ledger, policy, now);
+        // Another node may see the activity that takes a warning back.
+        let extension =
+            (self.devices.has_warned() && self.registry.store().is_shared()).then(|| now.plus(RETRY));
+        [deadline, warning, extension].into_iter().flatten().min()
+    }
+
+    fn mark_warned(&self) {
+        if let Some(shown) = self.shared.snapshot().filter(|_| self.devices.has_warned()) {
+            self.devices.warned().filter_map(|id| shown.find(id)).for_each(|live| live.mark_warned());
         }
     }
 
@@ -75,9 +121,14 @@ impl UserSession {
 
     fn on_timer(&mut self, ctx: &mut Context<Self>) {
         self.timer = None;
-        // Where the database is away the actor retires, and the sweeper finds what is overdue when it is back.
-        let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, _), actor, ctx| {
-            actor.install(ledger, ctx);
+        self.look_again(ctx);
+    }
+
+    /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is away and no
+    /// device waits the actor retires, and the sweeper finds what is overdue when it is back.
+    fn look_again(&mut self, ctx: &mut Context<Self>) {
+        let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, result), actor, ctx| {
+            actor.settle(ledger, &result, ctx);
             if actor.ledger.as_ref().is_some_and(|ledger| ledger.live().is_empty()) {
                 ctx.notify(Retire);
             }
@@ -108,7 +159,7 @@ where
         let Execute { command, lease, sent } = message;
         self.registry.metrics().mailbox_wait.observe(sent.elapsed().as_secs_f64());
         let work = self.execution(command).run().into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.install(ledger, ctx);
+            actor.settle(ledger, &result, ctx);
             drop(lease);
             result
         });
@@ -116,11 +167,23 @@ where
     }
 }
 
+impl Handler<LookAgain> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, _: LookAgain, ctx: &mut Context<Self>) {
+        self.shared.looks_again();
+        self.look_again(ctx);
+    }
+}
+
 impl Handler<Retire> for UserSession {
     type Result = ();
 
     fn handle(&mut self, _: Retire, ctx: &mut Context<Self>) {
-        if self.registry.release(self.user, &self.shared) {
+        if self.devices.prune() > 0 {
+            // Who has devices stays; others are asked before it is asked again.
+            self.shared.used(self.registry.clock().now());
+        } else if self.registry.release(self.user, &self.shared) {
             ctx.stop();
         }
     }

@@ -1,4 +1,4 @@
-//! The end, in order: say so, let the gateway notice, finish requests, write activity, publish events, close.
+//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity, publish events, close.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -47,6 +47,7 @@ pub(super) async fn run(app: App) -> io::Result<()> {
     state.shutting_down.store(true, Ordering::Relaxed);
     let orderly = async {
         tokio::time::sleep(settings.drain).await;
+        state.closing.send_replace(true);
         let time = settings.timeout.saturating_sub(settings.drain);
         stop_serving(&handle, time.mul_f64(SHARE_FOR_REQUESTS)).await;
         // Neither can fail but by its actor being down; then what it holds is lost or published later, as in a crash.

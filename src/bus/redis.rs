@@ -7,6 +7,7 @@
 mod counters;
 mod sender;
 pub mod subscriber;
+mod tickets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -28,11 +28,9 @@ impl PasswordConfig {
                 "BCRYPT_COST is {bcrypt_cost}; under {SAFE_COST} a stolen hash is soon guessed"
             ));
         }
-        PasswordConfig {
-            bcrypt_cost,
-            queue: source.integer("PASSWORD_QUEUE", 64, 1..=100_000),
-            workers: source.integer("PASSWORD_WORKERS", cores(), 1..=1024),
-        }
+        let workers = source.integer("PASSWORD_WORKERS", cores(), 1..=1024);
+        let queue = source.integer("PASSWORD_QUEUE", queue_of(bcrypt_cost, workers), 1..=100_000);
+        PasswordConfig { bcrypt_cost, queue, workers }
     }
 
     pub(super) fn list(&self, listing: &mut Listing) {
@@ -42,9 +40,22 @@ impl PasswordConfig {
     }
 }
 
+/// As many as are done in about ten seconds, which is as long as anybody waits for a login; a hash of cost 12 takes
+/// about a quarter of a second. At least 64.
+fn queue_of(cost: u32, workers: usize) -> usize {
+    let in_ten_seconds = (40_usize << 12) >> cost.min(31);
+    workers.saturating_mul(in_ten_seconds).clamp(64, 4_096)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{parse, production, refused};
+
+    #[test]
+    fn the_queue_is_as_long_as_people_wait() {
+        let queue = |cost| parse(&[("BCRYPT_COST", cost), ("PASSWORD_WORKERS", "2")]).password.queue;
+        assert_eq!((queue("12"), queue("10"), queue("4"), queue("31")), (80, 320, 4_096, 64));
+    }
 
     #[test]
     fn the_cost_has_bounds_and_a_cheap_one_is_told_in_production() {

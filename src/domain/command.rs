@@ -57,7 +57,7 @@ pub struct SessionOver {
 
 impl SessionOver {
     fn of(ledger: &Ledger, session: SessionId) -> Self {
-        Self { session, reason: ledger.remembered_ending(session) }
+        Self { session, reason: ledger.remembered_ending(session).map(|ended| ended.reason) }
     }
 }
 

@@ -11,6 +11,17 @@ use super::user::Role;
 /// How many endings are remembered, so that the common late request of an ended session needs no database.
 const ENDINGS_REMEMBERED: usize = 8;
 
+/// How a session ended, as far as it is still remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RememberedEnding {
+    /// The session.
+    pub session: SessionId,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// The session from which a person ended it.
+    pub by: Option<SessionId>,
+}
+
 /// A user's live sessions, as of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
@@ -23,7 +34,7 @@ pub struct Ledger {
     /// Latest activity of any session, also of ended ones.
     pub last_activity_at: Timestamp,
     live: Vec<Session>,
-    ended: Vec<(SessionId, EndReason)>,
+    ended: Vec<RememberedEnding>,
 }
 
 impl Ledger {
@@ -53,19 +64,29 @@ impl Ledger {
 
     /// The latest endings, for refusals that tell why.
     #[must_use]
-    pub fn remembered_endings(&self) -> &[(SessionId, EndReason)] {
+    pub fn remembered_endings(&self) -> &[RememberedEnding] {
         &self.ended
     }
 
-    /// Why that session ended, if it did lately.
+    /// How that session ended, if it did lately.
     #[must_use]
-    pub fn remembered_ending(&self, id: SessionId) -> Option<EndReason> {
-        self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, reason)| *reason)
+    pub fn remembered_ending(&self, id: SessionId) -> Option<RememberedEnding> {
+        self.ended.iter().rev().find(|ended| ended.session == id).copied()
     }
 
     /// Keeps what an earlier reading of the same user remembered of endings.
     pub fn remember_endings_of(&mut self, earlier: &Self) {
-        self.ended = earlier.ended.iter().filter(|(id, _)| self.find(*id).is_none()).copied().collect();
+        self.ended =
+            earlier.ended.iter().filter(|ended| self.find(ended.session).is_none()).copied().collect();
+    }
+
+    /// Remembers an ending that another node has stored.
+    pub fn remember_ending(&mut self, ending: RememberedEnding) {
+        if self.remembered_ending(ending.session).is_none() {
+            self.ended.push(ending);
+        }
+        let excess = self.ended.len().saturating_sub(ENDINGS_REMEMBERED);
+        self.ended.drain(..excess);
     }
 
     /// Notes that the session was active; an earlier time than known changes nothing.
@@ -116,9 +137,8 @@ impl Ledger {
             }
             LedgerEvent::Ended(ending) => {
                 self.live.retain(|session| session.id() != ending.session);
-                self.ended.push((ending.session, ending.reason));
-                let excess = self.ended.len().saturating_sub(ENDINGS_REMEMBERED);
-                self.ended.drain(..excess);
+                let Ending { session, reason, by, .. } = *ending;
+                self.remember_ending(RememberedEnding { session, reason, by });
             }
             LedgerEvent::BulkTerminated { .. } => {}
         }

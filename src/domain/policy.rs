@@ -28,6 +28,8 @@ pub struct Policy {
     pub refresh_reuse_grace: Duration,
     /// How long an access token is good.
     pub access_expiry: Duration,
+    /// How long before an idle deadline the session's devices are warned; none: never.
+    pub warning: Option<Duration>,
     /// How long past an idle deadline a session is left alone, because activity seen by another node may still
     /// be on its way to the database; zero where one node serves alone.
     pub idle_margin: Duration,

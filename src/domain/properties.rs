@@ -58,6 +58,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             at_limit: if reject { AtLimit::Reject } else { AtLimit::EvictOldest },
             refresh_reuse_grace: Duration::from_secs(10),
             access_expiry: Duration::from_secs(60),
+            warning: None,
             idle_margin: Duration::from_millis(margin),
         },
     )

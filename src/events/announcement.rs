@@ -138,6 +138,7 @@ mod tests {
             at_limit: AtLimit::EvictOldest,
             refresh_reuse_grace: Duration::from_secs(10),
             access_expiry: Duration::from_secs(900),
+            warning: None,
             idle_margin: Duration::ZERO,
         }
     }

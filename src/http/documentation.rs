@@ -7,7 +7,8 @@ use utoipa_swagger_ui::Config;
 use super::problem::Problem;
 use super::resource;
 
-const OPENAPI: &str = include_str!("openapi.json");
+/// The interface, described (OpenAPI 3.1).
+pub const OPENAPI: &str = include_str!("openapi.json");
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     // Relative to the page, so that it works behind the gateway's prefix too.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, Resource, web};
 use serde_json::json;
 
 use super::resource;
@@ -14,9 +14,14 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
-        .service(resource("/health", "GET").route(web::get().to(health)))
-        .service(resource("/health/live", "GET").route(web::get().to(live)))
-        .service(resource("/health/ready", "GET").route(web::get().to(ready)));
+        .service(probe("/health").route(web::get().to(health)).route(web::head().to(health)))
+        .service(probe("/health/live").route(web::get().to(live)).route(web::head().to(live)))
+        .service(probe("/health/ready").route(web::get().to(ready)).route(web::head().to(ready)));
+}
+
+/// Probes like to ask with HEAD.
+fn probe(path: &str) -> Resource {
+    resource(path, "GET, HEAD")
 }
 
 async fn health(state: web::Data<AppState>) -> HttpResponse {

@@ -9,6 +9,7 @@ use crate::config::RateLimitConfig;
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
 use crate::security::rate_limit::{Exceeded, Limit, LocalCounters, Quota};
+use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -108,6 +109,7 @@ impl RateLimits {
     fn told(&self, limit: Limit, result: Result<(), Exceeded>) -> Result<(), Exceeded> {
         if result.is_err() {
             self.metrics.rate_limited.with_label_values(&[limit.as_str()]).inc();
+            Act::LimitHit(limit.as_str()).record(&self.metrics);
         }
         result
     }

@@ -16,6 +16,7 @@ use crate::domain::event::Occasion;
 use crate::domain::user::{EMAIL_MAX_BYTES, Email, Unfit, User};
 use crate::security::password::{Password, Verdict};
 use crate::storage::users::Credentials;
+use crate::telemetry::audit::Act;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,6 +49,7 @@ async fn log_in(
     state.limits.login(client.address, now).await?;
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let Some(user) = check_password(&state, &request.email, request.password).await? else {
+        Act::LoginFailed.record(state.metrics());
         state.limits.login_failed(&request.email, client.address, now).await;
         return Err(Problem::new(Code::InvalidCredentials));
     };
@@ -58,6 +60,7 @@ async fn log_in(
         Err(ActorError::NoSuchUser) => return Err(Problem::new(Code::InvalidCredentials)),
         Err(error) => return Err(error.into()),
     };
+    Act::LoggedIn(user.id, opened.session.id()).record(state.metrics());
     signed_in::answer(&state, StatusCode::OK, &user, &opened, request.delivery)
 }
 

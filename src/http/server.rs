@@ -1,13 +1,16 @@
 //! The server: workers, layers and time limits.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::http::header;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
+use socket2::SockRef;
 
 use super::context::around_request;
 use super::routes;
@@ -37,7 +40,10 @@ pub fn serve(state: web::Data<AppState>) -> std::io::Result<(Server, Vec<SocketA
         state.registry.adopt_current_arbiter();
         App::new()
             .app_data(state.clone())
-            .wrap(cross_origin(&state.config.http))
+            .wrap(Condition::new(
+                !state.config.http.cors_origins.is_empty(),
+                cross_origin(&state.config.http),
+            ))
             .wrap(from_fn(around_request))
             .configure(routes)
     });
@@ -47,11 +53,24 @@ pub fn serve(state: web::Data<AppState>) -> std::io::Result<(Server, Vec<SocketA
         .client_request_timeout(HEAD_TIMEOUT)
         .max_connections(CONNECTIONS_PER_WORKER)
         .shutdown_timeout(grace.as_secs().max(1))
+        .on_connect(|connection, _| bound_silence(connection))
         .backlog(BACKLOG)
         .disable_signals()
         .bind(address)?;
     let addresses = server.addrs();
     Ok((server.run(), addresses))
+}
+
+/// A peer that acknowledges nothing for so long is gone; else a stream to it would stay open for a quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+fn bound_silence(connection: &dyn Any) {
+    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+        let socket = SockRef::from(stream);
+        // Where the system has no such option, the peer is noticed later.
+        let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        let _ = socket.set_tcp_nodelay(true);
+    }
 }
 
 /// Only origins that are named; credentials, because the refresh token is a cookie.

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::extract::session::Authenticated;
 use super::resource;
 use super::state::AppState;
-use super::view::SessionView;
+use super::view::session_view;
 use crate::domain::time::Timestamp;
+use crate::events::session_view::SessionView;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +27,7 @@ async fn session(caller: Authenticated, state: web::Data<AppState>) -> HttpRespo
     let policy = state.registry.policy_ref(caller.0.snapshot.role);
     let idle_expires_at = live.idle_expires_at(policy);
     HttpResponse::Ok().json(Body {
-        session: SessionView::of_live(live, policy, live.id()),
+        session: session_view(live, policy, live.id()),
         idle_expires_at,
         remaining_seconds: caller.0.now.until(idle_expires_at).as_secs(),
     })

@@ -9,10 +9,11 @@ use super::extract::session::Authenticated;
 use super::problem::{Code, Problem};
 use super::refresh::session_over;
 use super::state::AppState;
-use super::view::SessionView;
+use super::view::session_view;
 use super::{cookie, resource};
 use crate::domain::command::{Terminate, TerminateOthers, TerminateRefusal, Terminated};
 use crate::domain::ids::SessionId;
+use crate::events::session_view::SessionView;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,8 +34,7 @@ async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse
     let policy = state.registry.policy_ref(caller.0.snapshot.role);
     let live =
         caller.0.snapshot.live().iter().filter(|session| session.idle_expires_at(policy) > caller.0.now);
-    let mut sessions: Vec<_> =
-        live.map(|session| SessionView::of_live(session, policy, caller.session())).collect();
+    let mut sessions: Vec<_> = live.map(|session| session_view(session, policy, caller.session())).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
     HttpResponse::Ok().json(List { total: sessions.len(), sessions, max_sessions: policy.max_sessions })
 }

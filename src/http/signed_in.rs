@@ -9,13 +9,14 @@ use super::cookie;
 use super::extract::client::Client;
 use super::problem::Problem;
 use super::state::AppState;
-use super::view::{SessionView, UserView};
+use super::view::UserView;
 use crate::clock::new_uuid;
 use crate::domain::command::{Open, Opened};
 use crate::domain::device::DeviceInfo;
 use crate::domain::event::Occasion;
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::user::{Unfit, User};
+use crate::events::session_view::SessionView;
 use crate::security::access_token::AccessToken;
 use crate::security::refresh_token::RefreshToken;
 

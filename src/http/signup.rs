@@ -22,6 +22,7 @@ use crate::domain::user::{Email, Role, User, parse_name};
 use crate::events::announcement::Announcer;
 use crate::security::password::Password;
 use crate::storage::users::{RegisterError, Registration};
+use crate::telemetry::audit::Act;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,6 +82,7 @@ async fn sign_up(
     };
     state.registry.store().add_user(registration).await?;
     state.registry.welcome(ledger_after(ledger, &decision.events)).await;
+    Act::SignedUp(user.id).record(state.metrics());
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened, request.delivery)
 }
 

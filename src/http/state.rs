@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use tokio::sync::{Semaphore, watch};
+
 use super::limits::RateLimits;
 use crate::actors::registry::Registry;
 use crate::config::Config;
@@ -34,6 +36,10 @@ pub struct AppState {
     pub limits: RateLimits,
     /// Whether the node is on its way out.
     pub shutting_down: Arc<AtomicBool>,
+    /// Told to open connections when they must end.
+    pub closing: watch::Sender<bool>,
+    /// Open connections that this node may still take.
+    pub connections: Arc<Semaphore>,
     /// When the process began to serve.
     pub started: Instant,
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::keys::{KeyError, Keyring};
 use super::tokens::{TokenError, read, validation};
+use super::verified_tokens::VerifiedTokens;
 use crate::clock::new_uuid;
 use crate::config::TokenConfig;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
@@ -75,6 +76,7 @@ pub struct AccessTokens {
     audience: Option<String>,
     expiry_seconds: i64,
     validation: Validation,
+    verified: VerifiedTokens,
 }
 
 impl AccessTokens {
@@ -97,6 +99,7 @@ impl AccessTokens {
             audience: config.audience.clone(),
             expiry_seconds: i64::try_from(config.access_expiry.as_secs()).unwrap_or(i64::MAX),
             validation,
+            verified: VerifiedTokens::default(),
         })
     }
 
@@ -146,12 +149,19 @@ impl AccessTokens {
     /// # Errors
     /// [`TokenError`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
+        if let Some((claims, expires)) = self.verified.lookup(token) {
+            return in_time(claims, expires, now);
+        }
         let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid.ok_or(TokenError::Invalid)?;
         let key = self.keyring.verifying.iter().find(|key| key.kid == kid).ok_or(TokenError::Invalid)?;
         let claims: ReadClaims = read(token, TYP, &key.key, &self.validation)?.claims;
-        if claims.exp <= now.seconds() {
-            return Err(TokenError::Expired);
-        }
-        Ok(AccessClaims { user: claims.sub, session: claims.sid, token: SessionToken::new(claims.stk) })
+        let ReadClaims { sub: user, sid: session, stk, exp } = claims;
+        let claims = AccessClaims { user, session, token: SessionToken::new(stk) };
+        self.verified.add(token, claims, exp, now);
+        in_time(claims, exp, now)
     }
+}
+
+fn in_time(claims: AccessClaims, expires: i64, now: Timestamp) -> Result<AccessClaims, TokenError> {
+    if expires <= now.seconds() { Err(TokenError::Expired) } else { Ok(claims) }
 }

@@ -114,11 +114,14 @@ impl LocalCounters {
         if quota.count == 0 {
             return Ok(());
         }
+        let key = (limit, key.to_owned());
+        if let Some(mut window) = self.windows.get_mut(&key) {
+            return window.count(quota, now);
+        }
         self.make_room(now);
         if self.windows.len() >= MAX_KEYS {
             return Ok(());
         }
-        let key = (limit, key.to_owned());
         self.windows.entry(key).or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
     }
 

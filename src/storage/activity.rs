@@ -15,11 +15,19 @@ use crate::domain::time::Timestamp;
 /// Most rows of one statement.
 pub const MAX_BATCH: usize = 5_000;
 
+/// Rows are locked in the order of their keys: two nodes with the same sessions in their batches would else wait for
+/// each other, until the database gives one of them up.
 const UPDATE_FROM_ARRAYS: &str = "\
-    UPDATE sessions SET last_activity = seen.at \
-    FROM UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS seen (user_id, id, at) \
-    WHERE sessions.user_id = seen.user_id AND sessions.id = seen.id \
-    AND sessions.ended_at IS NULL AND sessions.last_activity < seen.at";
+    WITH held AS ( \
+        SELECT sessions.user_id, sessions.id, seen.at \
+        FROM UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS seen (user_id, id, at) \
+        JOIN sessions ON sessions.user_id = seen.user_id AND sessions.id = seen.id \
+        WHERE sessions.ended_at IS NULL AND sessions.last_activity < seen.at \
+        ORDER BY sessions.user_id, sessions.id FOR NO KEY UPDATE OF sessions \
+    ) \
+    UPDATE sessions SET last_activity = held.at FROM held \
+    WHERE sessions.user_id = held.user_id AND sessions.id = held.id \
+    AND sessions.ended_at IS NULL AND sessions.last_activity < held.at";
 
 /// That a session was active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

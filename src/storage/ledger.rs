@@ -3,8 +3,8 @@
 use entity::{outbox, session, user};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect, Select,
-    TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    RuntimeErr, Select, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::rows::{generation_column, new_session_row, outbox_rows, role_of, sess
 use super::{StorageError, Store, greater_of};
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ledger::Ledger;
+use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
@@ -25,7 +25,7 @@ pub struct Commit {
     pub user: UserId,
     /// Version of the ledger that was decided on.
     pub decided_on: i64,
-    /// What happened; not empty.
+    /// What happened; empty only where the account itself changes with it.
     pub events: Vec<LedgerEvent>,
     /// What the other services are told of it.
     pub announcements: Vec<Announcement>,
@@ -122,7 +122,32 @@ impl Store {
                 Ok::<_, DbErr>(CommitOutcome::Conflict)
             }
         };
-        self.run(work).await
+        self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
+    }
+
+    /// How those sessions of that user ended; what is live or unknown is left out.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn list_endings(
+        &self,
+        user: UserId,
+        ids: Vec<SessionId>,
+    ) -> Result<Vec<RememberedEnding>, StorageError> {
+        let db = self.db.clone();
+        let query = session::Entity::find()
+            .select_only()
+            .columns([session::Column::Id, session::Column::EndReason, session::Column::EndedBy])
+            .filter(session::Column::UserId.eq(user.uuid()))
+            .filter(session::Column::Id.is_in(ids.into_iter().map(SessionId::uuid)))
+            .filter(session::Column::EndedAt.is_not_null())
+            .into_tuple::<(Uuid, Option<String>, Option<Uuid>)>();
+        let rows = self.run(async move { query.all(&db).await }).await?;
+        let ending = |(id, reason, by): (Uuid, Option<String>, Option<Uuid>)| {
+            let reason = EndReason::parse(&reason?)?;
+            Some(RememberedEnding { session: SessionId::new(id), reason, by: by.map(SessionId::new) })
+        };
+        Ok(rows.into_iter().filter_map(ending).collect())
     }
 
     /// Why that session of that user ended; nothing if it is live or unknown.
@@ -141,6 +166,18 @@ impl Store {
             .into_tuple::<Option<String>>();
         let reason = self.run(async move { query.one(&db).await }).await?.flatten();
         Ok(reason.as_deref().and_then(EndReason::parse))
+    }
+}
+
+/// The database chose this transaction to end a deadlock, or could not order it: nothing of it was stored.
+fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = &error
+    else {
+        return Err(error);
+    };
+    match cause.as_database_error().and_then(|cause| cause.code()).as_deref() {
+        Some("40P01" | "40001") => Ok(CommitOutcome::Conflict),
+        _ => Err(error),
     }
 }
 
@@ -167,7 +204,11 @@ fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError>
 }
 
 /// The user's row comes first: from then on the row lock keeps other nodes out, and keeps the outbox in order.
-async fn store(transaction: &DatabaseTransaction, commit: Commit, stamp: SimpleExpr) -> Result<bool, DbErr> {
+pub(super) async fn store(
+    transaction: &DatabaseTransaction,
+    commit: Commit,
+    stamp: SimpleExpr,
+) -> Result<bool, DbErr> {
     let user = commit.user.uuid();
     if !advance_version(transaction, &commit, stamp).await? {
         return Ok(false);
@@ -193,8 +234,10 @@ async fn store(transaction: &DatabaseTransaction, commit: Commit, stamp: SimpleE
             LedgerEvent::Ended(_) | LedgerEvent::BulkTerminated { .. } => {}
         }
     }
-    let rows = outbox_rows(commit.announcements, commit.now);
-    outbox::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+    if !commit.announcements.is_empty() {
+        let rows = outbox_rows(commit.announcements, commit.now);
+        outbox::Entity::insert_many(rows).exec_without_returning(transaction).await?;
+    }
     Ok(true)
 }
 

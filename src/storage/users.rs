@@ -3,15 +3,17 @@
 use entity::{outbox, session, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, SqlErr,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, SqlErr,
     TransactionTrait,
 };
 
+use super::ledger::{Commit, CommitOutcome, store};
 use super::rows::{new_session_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
-use crate::domain::user::User;
+use crate::domain::time::Timestamp;
+use crate::domain::user::{Role, User};
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
 
@@ -111,6 +113,54 @@ impl Store {
             .filter(user::Column::PasswordHash.eq(old.expose()));
         self.run(async move { update.exec(&db).await }).await?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// Gives a user another role, and has all nodes read the user again.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn change_role(&self, id: UserId, role: Role, now: Timestamp) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        let update = user::Entity::update_many()
+            .col_expr(user::Column::Role, Expr::value(role.as_str()))
+            .col_expr(user::Column::UpdatedAt, Expr::value(now.millis()))
+            .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
+            .col_expr(user::Column::ChangeStamp, self.change_stamp())
+            .filter(user::Column::Id.eq(id.uuid()));
+        self.run(async move { update.exec(&db).await }).await?;
+        Ok(())
+    }
+
+    /// Deletes a user: ends the sessions as decided, and forgets name, address and password. The row stays, so that
+    /// late tokens are answered and other nodes hear of it.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn delete_user(&self, commit: Commit) -> Result<CommitOutcome, StorageError> {
+        let db = self.db.clone();
+        let stamp = self.change_stamp();
+        let work = async move {
+            let transaction = db.begin().await?;
+            let (id, now, version) = (commit.user, commit.now, commit.decided_on + 1);
+            if !store(&transaction, commit, stamp).await? {
+                transaction.rollback().await?;
+                return Ok(CommitOutcome::Conflict);
+            }
+            user::Entity::update_many()
+                .col_expr(user::Column::Name, Expr::value(""))
+                .col_expr(user::Column::Email, Expr::value(format!("deleted:{id}")))
+                .col_expr(user::Column::PasswordHash, Expr::value(""))
+                .col_expr(user::Column::UpdatedAt, Expr::value(now.millis()))
+                .col_expr(user::Column::DeletedAt, Expr::value(now.millis()))
+                .filter(user::Column::Id.eq(id.uuid()))
+                .exec(&transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok::<_, DbErr>(CommitOutcome::Committed(version))
+        };
+        self.run(work).await
     }
 }
 

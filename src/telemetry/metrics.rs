@@ -194,7 +194,7 @@ impl Meters {
         show(&self.events_published, CHANNELS);
         show(&self.feed_looks, &["success", "failure"]);
         show(&self.actor_restarts, &["user"]);
-        show(&self.security_events, &["refresh_token_reused"]);
+        show(&self.security_events, &super::audit::NAMES);
         for (gauges, values) in
             [(&self.connected_devices, ["sse", "websocket"]), (&self.database_pool, ["in_use", "idle"])]
         {

@@ -40,9 +40,10 @@ async fn holds_no_secret_even_when_it_tells_everything() {
 async fn a_line_is_one_object_and_names_its_request() {
     let mut app = TestApp::start().await;
     let client = app.client();
-    let request =
-        client.request(Method::GET, "/config").header("x-request-id", "018f3f2e-5b7a-7c1d-8000-00155d012345");
-    client.send(request).await.expect(200);
+    let request = client
+        .request(Method::POST, "/logout")
+        .header("x-request-id", "018f3f2e-5b7a-7c1d-8000-00155d012345");
+    client.send(request).await.expect(401);
 
     let log = app.terminate().await.expect_code(0).output;
     for line in log.lines() {

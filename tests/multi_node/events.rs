@@ -47,7 +47,7 @@ impl Writer {
         device.refresh().await.expect(200);
         self.expected.push(told("token.refreshed", &session));
 
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             device.follow(base(2));
             device.logout().await.expect(204);
             self.expected.extend([told("user.logout", &session), told("session.deleted", &session)]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::child::{Ended, Process};
-use super::client::Client;
+use super::client::{Client, Person};
 use super::database::{Database, PostgresDatabase};
 use super::time::eventually;
 
@@ -101,10 +101,19 @@ impl Setup {
         self.data_dir().join("auth.db")
     }
 
+    /// Runs another command of the program in the same surroundings, and waits for it to end.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
+        self.spawn_with(arguments.iter().map(|argument| (*argument).to_owned())).end(PATIENCE).await
+    }
+
     fn spawn(&self) -> Process {
+        self.spawn_with(self.arguments.iter().cloned())
+    }
+
+    fn spawn_with(&self, arguments: impl IntoIterator<Item = String>) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
         command
-            .args(&self.arguments)
+            .args(arguments)
             .current_dir(self.data.path())
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
@@ -160,8 +169,25 @@ impl TestApp {
         Client::new(self.base())
     }
 
+    /// A new person, signed in on so many devices.
+    pub(crate) async fn devices(&self, person: &Person, count: usize) -> Vec<Client> {
+        let mut devices: Vec<_> = (0..count).map(|_| self.client()).collect();
+        for (index, device) in devices.iter_mut().enumerate() {
+            match index {
+                0 => device.signup(person).await.expect(201),
+                _ => device.login(person).await.expect(200),
+            };
+        }
+        devices
+    }
+
     pub(crate) fn logs(&self) -> String {
         self.process.logs()
+    }
+
+    /// The memory it holds, in bytes.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.process.resident_memory()
     }
 
     /// SIGKILL: nothing is flushed, nobody is told.

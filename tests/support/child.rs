@@ -90,6 +90,13 @@ impl Process {
         printed.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
+    /// `VmRSS` of the process, in bytes.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Sends a signal by its name, as `kill -NAME`; quiet where the process is gone already.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")

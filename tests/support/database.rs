@@ -94,13 +94,14 @@ fn server_url() -> String {
         .expect("this test needs PostgreSQL: run ./scripts/test, or set TEST_POSTGRES_URL")
 }
 
-async fn connect(url: &str) -> Result<DatabaseConnection, sea_orm::DbErr> {
+/// One connection, for what no part of the service does.
+pub(crate) async fn connect(url: &str) -> Result<DatabaseConnection, sea_orm::DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     sea_orm::Database::connect(options).await
 }
 
-async fn execute(url: &str, statement: &str) -> Result<(), sea_orm::DbErr> {
+pub(crate) async fn execute(url: &str, statement: &str) -> Result<(), sea_orm::DbErr> {
     let connection = connect(url).await?;
     connection.execute_unprepared(statement).await?;
     connection.close().await

@@ -27,6 +27,7 @@ pub(crate) async fn eventually<T>(
 }
 
 /// How long something took.
+#[derive(Clone)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {

@@ -13,12 +13,27 @@ impl Registry {
     /// Another node has committed that version of a user's sessions. True if it was news here; from now on requests
     /// no longer trust what was shown, and the actor reads it again when it is next asked.
     pub fn outdate(&self, user: UserId, version: i64) -> bool {
-        self.0.residents.get(&user).is_some_and(|resident| resident.shared().require(version))
+        let Some(resident) = self.0.residents.get(&user) else { return false };
+        let news = resident.shared().require(version);
+        if news {
+            resident.look_again();
+        }
+        news
+    }
+
+    /// Has the user's actor look at its sessions again, if it has devices to tell.
+    pub(in crate::actors) fn look_again(&self, user: UserId) {
+        if let Some(resident) = self.0.residents.get(&user) {
+            resident.look_again();
+        }
     }
 
     /// Trusts nothing that is remembered: every user here is read again when next asked for.
     pub fn distrust_all(&self) {
-        self.0.residents.iter().for_each(|resident| resident.shared().distrust());
+        for resident in &self.0.residents {
+            resident.shared().distrust();
+            resident.look_again();
+        }
     }
 
     /// A user is no longer here.

@@ -1,13 +1,14 @@
 //! A user's place in the registry: the actor's address, and what the actor shares with requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use actix::Addr;
 use arc_swap::ArcSwapOption;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::MAX_IN_FLIGHT;
+use crate::actors::messages::LookAgain;
 use crate::actors::snapshot::Snapshot;
 use crate::actors::user_session::UserSession;
 use crate::domain::ledger::Ledger;
@@ -35,6 +36,14 @@ impl Resident {
         &self.address
     }
 
+    /// Has the actor look again, if it has devices to tell. At most one such message waits.
+    pub(super) fn look_again(&self) {
+        let shared = &self.shared;
+        if shared.devices.load(Ordering::Acquire) && !shared.to_look_again.swap(true, Ordering::AcqRel) {
+            self.address.do_send(LookAgain);
+        }
+    }
+
     /// False after a panic: the mailbox is closed, and the entry counts as absent.
     pub(super) fn is_alive(&self) -> bool {
         self.address.connected()
@@ -54,6 +63,10 @@ pub struct Shared {
     required_version: AtomicI64,
     in_flight: AtomicUsize,
     last_used: AtomicI64,
+    /// Whether a device has connected to this actor: then news of other nodes cannot wait for a request.
+    devices: AtomicBool,
+    /// Whether the actor has been asked to look again and has not begun to.
+    to_look_again: AtomicBool,
     /// Requests of the user on this node.
     pub api_requests: Counter,
     metrics: Metrics,
@@ -68,6 +81,8 @@ impl Shared {
             required_version: AtomicI64::new(i64::MIN),
             in_flight: AtomicUsize::new(0),
             last_used: AtomicI64::new(now.millis()),
+            devices: AtomicBool::new(false),
+            to_look_again: AtomicBool::new(false),
             api_requests: Counter::default(),
             metrics,
             _room: room,
@@ -114,6 +129,16 @@ impl Shared {
         self.last_used.store(now.millis(), Ordering::Relaxed);
     }
 
+    /// A device has connected.
+    pub(in crate::actors) fn has_devices(&self) {
+        self.devices.store(true, Ordering::Release);
+    }
+
+    /// The actor begins to look.
+    pub(in crate::actors) fn looks_again(&self) {
+        self.to_look_again.store(false, Ordering::Release);
+    }
+
     pub(super) fn last_used(&self) -> i64 {
         self.last_used.load(Ordering::Relaxed)
     }
@@ -156,6 +181,11 @@ impl Drop for Shared {
 pub struct Lease(Arc<Shared>);
 
 impl Lease {
+    /// What the leased actor shares.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0)
+    }
+
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let before = shared.in_flight.fetch_add(1, Ordering::AcqRel);
         let lease = Self(Arc::clone(shared));

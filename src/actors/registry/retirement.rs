@@ -5,6 +5,7 @@
 //! has nothing left to do.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{Registry, Shared};
 use crate::actors::messages::Retire;
@@ -13,21 +14,47 @@ use crate::domain::ids::UserId;
 /// The share of residents that is retired at once, so that the search for the least recently used pays: one in 16.
 const SHARE: usize = 16;
 
+/// Between two rounds: time for those asked to go, and no more rounds than that however many newcomers there are.
+const ROUND: Duration = Duration::from_millis(5);
+
 impl Registry {
-    /// Asks the least recently used of the idle actors to go. One round at a time; who comes meanwhile waits for it.
-    pub(super) async fn retire_some(&self) {
-        let _round = self.0.retiring.lock().await;
-        if self.0.room.available_permits() > 0 {
-            return;
+    /// Has users retired, round after round, until the caller has got what it waits for and drops this. One newcomer
+    /// does it for all. A single round would not do: whoever is asked to go stays if a message comes first, and
+    /// everybody may be busy just then.
+    pub(super) async fn make_room(&self) {
+        let mut last = self.0.making_room.lock().await;
+        loop {
+            if let Some(last) = *last {
+                tokio::time::sleep(ROUND.saturating_sub(last.elapsed())).await;
+            }
+            *last = Some(Instant::now());
+            self.retire_some().await;
         }
+    }
+
+    /// Asks the least recently used of the idle actors to go.
+    async fn retire_some(&self) {
         let count = (self.0.max_residents / SHARE).max(1);
         let registry = self.clone();
         let search = tokio::task::spawn_blocking(move || registry.least_recently_used(count));
         for user in search.await.unwrap_or_default() {
-            if let Some(resident) = self.0.residents.get(&user) {
+            if !self.bury(user)
+                && let Some(resident) = self.0.residents.get(&user)
+            {
                 resident.address().do_send(Retire);
             }
         }
+    }
+
+    /// Takes a dead actor's entry away, and with it its hold on the room. False if there is none.
+    pub(super) fn bury(&self, user: UserId) -> bool {
+        let removed = self.0.residents.remove_if(&user, |_, resident| !resident.is_alive()).is_some();
+        if removed {
+            self.left(user);
+            self.metrics().actor_restarts.with_label_values(&["user"]).inc();
+            tracing::error!(actor = "user", "actor.restarted");
+        }
+        removed
     }
 
     fn least_recently_used(&self, count: usize) -> Vec<UserId> {

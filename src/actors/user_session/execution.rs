@@ -75,7 +75,11 @@ impl<C: Command> Execution<C> {
                     self.outdated = Some(ledger);
                     pause(attempt).await;
                 }
-                Err(error) => return (None, Err(error)),
+                Err(error) => {
+                    // Whether they ended is not known, and these values are shown to nobody any more.
+                    seals.keep();
+                    return (None, Err(error));
+                }
             }
         }
         self.registry.metrics().commit_exhausted.inc();
@@ -125,7 +129,22 @@ impl<C: Command> Execution<C> {
         if let Some(outdated) = &self.outdated {
             ledger.remember_endings_of(outdated);
         }
+        self.remember_vanished(&mut ledger).await?;
         Ok(ledger)
+    }
+
+    /// Asks why sessions are gone that were shown here: their devices are told, and their late requests answered.
+    async fn remember_vanished(&self, ledger: &mut Ledger) -> Result<(), ActorError> {
+        let Some(shown) = self.shared.snapshot() else { return Ok(()) };
+        let vanished = shown.live().iter().map(|live| live.id());
+        let vanished: Vec<_> = vanished
+            .filter(|id| ledger.find(*id).is_none() && ledger.remembered_ending(*id).is_none())
+            .collect();
+        if !vanished.is_empty() {
+            let endings = self.registry.store().list_endings(self.user, vanished).await?;
+            endings.into_iter().for_each(|ending| ledger.remember_ending(ending));
+        }
+        Ok(())
     }
 
     async fn commit(

@@ -29,13 +29,23 @@ impl Authenticated {
     }
 }
 
+impl Authenticated {
+    /// The proof that the request's access token gives.
+    ///
+    /// # Errors
+    /// The 401 or 503 to answer with.
+    pub async fn by_token(request: &HttpRequest) -> Result<Self, Problem> {
+        authenticate(request).await.map_err(Problem::with_challenge)
+    }
+}
+
 impl FromRequest for Authenticated {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { authenticate(&request).await.map_err(Problem::with_challenge) })
+        Box::pin(async move { Self::by_token(&request).await })
     }
 }
 

@@ -1,0 +1,245 @@
+//! The open connections of a user's devices. The user's actor tells them what happens, and waits for none of them.
+//!
+//! Bound: [`QUEUE`] messages wait for a device; one more and it is dropped (`auth_devices_dropped_total`): it will
+//! connect again and begin with a snapshot.
+
+use std::collections::HashMap;
+
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use crate::domain::ids::SessionId;
+use crate::domain::ledger::{Ledger, RememberedEnding};
+use crate::domain::policy::Policy;
+use crate::domain::reason::EndReason;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::events::device_message::DeviceMessage;
+use crate::events::session_view::SessionView;
+use crate::telemetry::metrics::Metrics;
+
+/// Messages that may wait for one device.
+pub const QUEUE: usize = 32;
+
+/// What goes out on a connection.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// A message.
+    Message(String),
+    /// The device's own session is over: the last message, and the reason to close with.
+    Last(String, EndReason),
+}
+
+/// The connection's end of the queue.
+pub type Deliveries = Receiver<Delivery>;
+
+/// A queue for a new connection.
+#[must_use]
+pub fn queue() -> (Sender<Delivery>, Deliveries) {
+    mpsc::channel(QUEUE)
+}
+
+#[derive(Debug)]
+struct Device {
+    session: SessionId,
+    queue: Sender<Delivery>,
+}
+
+/// The devices of one user, and what they have been told.
+#[derive(Debug, Default)]
+pub(super) struct Devices {
+    connected: Vec<Device>,
+    /// The sessions they know of.
+    told: Vec<SessionId>,
+    /// Sessions that were warned, and the deadline they were warned of.
+    warned: HashMap<SessionId, Timestamp>,
+}
+
+impl Devices {
+    /// Forgets connections that are gone; returns how many are left.
+    pub(super) fn prune(&mut self) -> usize {
+        self.connected.retain(|device| !device.queue.is_closed());
+        self.connected.len()
+    }
+
+    /// How many connections a session has.
+    pub(super) fn of_session(&self, session: SessionId) -> usize {
+        self.connected.iter().filter(|device| device.session == session).count()
+    }
+
+    /// Takes a connection on. Its first message is a snapshot of the ledger; every later change is told after it.
+    pub(super) fn connect(
+        &mut self,
+        session: SessionId,
+        queue: Sender<Delivery>,
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Timestamp,
+    ) {
+        let mut sessions: Vec<_> = ledger.live().iter().map(|live| view(live, policy, session)).collect();
+        sessions.sort_by_key(|view| std::cmp::Reverse(view.last_activity));
+        let snapshot =
+            DeviceMessage::Snapshot { session_id: session, sessions, current: true, timestamp: now };
+        // A new queue has room.
+        let _ = queue.try_send(Delivery::Message(snapshot.to_json()));
+        if self.connected.is_empty() {
+            self.told = ledger.live().iter().map(Session::id).collect();
+        }
+        self.connected.push(Device { session, queue });
+    }
+
+    /// Tells every device what is different from what it knows: endings first, then what was opened.
+    pub(super) fn tell_changes(
+        &mut self,
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Timestamp,
+        metrics: &Metrics,
+    ) {
+        if self.connected.is_empty() {
+            return;
+        }
+        let told = std::mem::take(&mut self.told);
+        for id in told.iter().filter(|id| ledger.find(**id).is_none()) {
+            self.tell_ending(*id, ledger.remembered_ending(*id), now, metrics);
+            self.warned.remove(id);
+        }
+        for session in ledger.live().iter().filter(|session| !told.contains(&session.id())) {
+            self.tell_all(metrics, |receiver| {
+                let current = receiver == session.id();
+                let view = view(session, policy, receiver);
+                let session_id = session.id();
+                DeviceMessage::Created { session_id, session: view, current, timestamp: now }.to_json()
+            });
+        }
+        self.told = ledger.live().iter().map(Session::id).collect();
+    }
+
+    /// Ends every connection, because the account was deleted.
+    pub(super) fn tell_end_of_user(&mut self, now: Timestamp, metrics: &Metrics) {
+        for session in std::mem::take(&mut self.told) {
+            let ending = RememberedEnding { session, reason: EndReason::UserDeleted, by: None };
+            self.tell_ending(session, Some(ending), now, metrics);
+        }
+    }
+
+    fn tell_ending(
+        &mut self,
+        session_id: SessionId,
+        ending: Option<RememberedEnding>,
+        now: Timestamp,
+        metrics: &Metrics,
+    ) {
+        let reason = ending.map_or(EndReason::Terminated, |ending| ending.reason);
+        let message = |receiver: SessionId| {
+            let current = receiver == session_id;
+            if reason == EndReason::Terminated {
+                let terminated_by_session_id = ending.and_then(|ending| ending.by);
+                DeviceMessage::Terminated {
+                    session_id,
+                    reason,
+                    terminated_by_session_id,
+                    current,
+                    timestamp: now,
+                }
+            } else {
+                DeviceMessage::Deleted { session_id, reason, current, timestamp: now }
+            }
+            .to_json()
+        };
+        self.connected.retain(|device| {
+            if device.session == session_id {
+                // Full or gone: the connection ends either way, because its queue does.
+                let _ = device.queue.try_send(Delivery::Last(message(session_id), reason));
+                return false;
+            }
+            deliver(device, message(device.session), metrics)
+        });
+    }
+
+    fn tell_all(&mut self, metrics: &Metrics, message: impl Fn(SessionId) -> String) {
+        self.connected.retain(|device| deliver(device, message(device.session), metrics));
+    }
+
+    fn tell_session(&mut self, session: SessionId, metrics: &Metrics, message: &str) {
+        self.connected
+            .retain(|device| device.session != session || deliver(device, message.to_owned(), metrics));
+    }
+
+    /// Warns sessions that are about to end for idleness, and tells those that were warned and go on.
+    pub(super) fn tell_deadlines(
+        &mut self,
+        ledger: &Ledger,
+        policy: &Policy,
+        now: Timestamp,
+        metrics: &Metrics,
+    ) {
+        for session in ledger.live() {
+            let (session_id, deadline) = (session.id(), session.idle_expires_at(policy));
+            if self.warned.get(&session_id).is_some_and(|warned| *warned < deadline) {
+                self.warned.remove(&session_id);
+                let message = DeviceMessage::Extended {
+                    session_id,
+                    idle_expires_at: deadline,
+                    current: true,
+                    timestamp: now,
+                };
+                self.tell_session(session_id, metrics, &message.to_json());
+            }
+            let due = warning_at(session, policy).is_some_and(|at| at <= now) && now < deadline;
+            if due && self.of_session(session_id) > 0 && !self.warned.contains_key(&session_id) {
+                self.warned.insert(session_id, deadline);
+                let message = DeviceMessage::Expiring {
+                    session_id,
+                    remaining_seconds: u64::try_from(now.until(deadline).as_millis().div_ceil(1000))
+                        .unwrap_or(0),
+                    idle_expires_at: deadline,
+                    current: true,
+                    timestamp: now,
+                };
+                self.tell_session(session_id, metrics, &message.to_json());
+            }
+        }
+    }
+
+    /// When the next warning is due.
+    pub(super) fn next_warning(&self, ledger: &Ledger, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+        let unwarned = ledger
+            .live()
+            .iter()
+            .filter(|session| self.of_session(session.id()) > 0 && !self.warned.contains_key(&session.id()));
+        // One that is past has been given already, or comes too late.
+        unwarned.filter_map(|session| warning_at(session, policy)).filter(|at| *at > now).min()
+    }
+
+    /// Whether that session was warned and has not been extended since.
+    pub(super) fn has_warned(&self) -> bool {
+        !self.warned.is_empty()
+    }
+
+    /// The warned sessions.
+    pub(super) fn warned(&self) -> impl Iterator<Item = SessionId> {
+        self.warned.keys().copied()
+    }
+}
+
+/// None where the warning would come as soon as the session is active.
+fn warning_at(session: &Session, policy: &Policy) -> Option<Timestamp> {
+    let warning = policy.warning.filter(|warning| *warning < policy.idle_timeout)?;
+    Some(session.idle_expires_at(policy).minus(warning))
+}
+
+fn view<'a>(session: &'a Session, policy: &Policy, receiver: SessionId) -> SessionView<'a> {
+    SessionView::new(&session.profile, session.last_activity, policy, receiver)
+}
+
+/// False when the device must go: it does not read, or is gone.
+fn deliver(device: &Device, message: String, metrics: &Metrics) -> bool {
+    match device.queue.try_send(Delivery::Message(message)) {
+        Ok(()) => true,
+        Err(mpsc::error::TrySendError::Full(_)) => {
+            metrics.devices_dropped.with_label_values(&["slow"]).inc();
+            false
+        }
+        Err(mpsc::error::TrySendError::Closed(_)) => false,
+    }
+}

@@ -1,0 +1,14 @@
+//! What tests see of the registry beside its public face.
+
+use actix::Addr;
+
+use super::Registry;
+use crate::actors::user_session::UserSession;
+use crate::domain::ids::UserId;
+
+impl Registry {
+    /// The address itself, dead or alive, for messages that only tests send.
+    pub(in crate::actors) fn address(&self, user: UserId) -> Option<Addr<UserSession>> {
+        self.0.residents.get(&user).map(|resident| resident.address().clone())
+    }
+}

@@ -1,0 +1,12 @@
+//! The promises of the actors, each on a real database: loading, panics, retirement, room, mailboxes, standing,
+//! timers, draining, sweeping.
+
+mod draining;
+mod loading;
+mod mailbox;
+mod panics;
+mod retirement;
+mod room;
+mod standing;
+mod sweeping;
+mod timers;

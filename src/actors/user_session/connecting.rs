@@ -1,0 +1,41 @@
+//! A device connects: it is let in if its session is live, and told everything from then on.
+
+use actix::{ActorFutureExt, AtomicResponse, Context, Handler, WrapFuture};
+
+use super::UserSession;
+use crate::actors::messages::{ActorError, Connect, ConnectRefusal};
+use crate::domain::command::EndOverdue;
+
+impl Handler<Connect> for UserSession {
+    type Result = AtomicResponse<Self, Result<(), ConnectRefusal>>;
+
+    fn handle(&mut self, message: Connect, _: &mut Context<Self>) -> Self::Result {
+        let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, result), actor, ctx| {
+            actor.settle(ledger, &result, ctx);
+            let connected = result.map_err(ConnectRefusal::from).and_then(|()| actor.connect(message));
+            if let Some(wake) = actor.next_wake(actor.registry.clock().now()) {
+                actor.arm(wake, ctx);
+            }
+            connected
+        });
+        AtomicResponse::new(Box::pin(work))
+    }
+}
+
+impl UserSession {
+    fn connect(&mut self, message: Connect) -> Result<(), ConnectRefusal> {
+        let Connect { session, queue, most, lease: _lease } = message;
+        let ledger = self.ledger.as_ref().ok_or(ActorError::NoAnswer)?;
+        if ledger.find(session).is_none() {
+            return Err(ConnectRefusal::Over(ledger.remembered_ending(session).map(|ended| ended.reason)));
+        }
+        self.devices.prune();
+        if self.devices.of_session(session) >= most {
+            return Err(ConnectRefusal::TooMany);
+        }
+        let policy = self.registry.policy_ref(ledger.role);
+        self.devices.connect(session, queue, ledger, policy, self.registry.clock().now());
+        self.shared.has_devices();
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Asking the service on this machine, without a client library: for container health checks.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use super::Failure;
+use crate::config::HttpConfig;
+
+/// Longer than this and it does not count as healthy.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whether the service answers that it is ready.
+///
+/// # Errors
+/// When it is not, or does not answer.
+pub fn ask_health(config: &HttpConfig) -> Result<(), Failure> {
+    // A service that listens on every address listens on this one.
+    let host = match config.host.as_str() {
+        "0.0.0.0" | "::" => "localhost",
+        host => host,
+    };
+    let mut answer = Err("no address to ask".into());
+    for address in (host, config.port).to_socket_addrs()? {
+        answer = ask(&address).map_err(Failure::from);
+        if answer.is_ok() {
+            break;
+        }
+    }
+    let answer = answer?;
+    match answer.split_ascii_whitespace().nth(1) {
+        Some("200") => Ok(()),
+        Some(status) => Err(format!("the service answers {status}").into()),
+        None => Err("the service gives no HTTP answer".into()),
+    }
+}
+
+fn ask(address: &std::net::SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = [0; 64];
+    let length = stream.read(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+}

@@ -1,0 +1,48 @@
+//! A live session as clients see it, in answers and in events to devices. No session token.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::domain::device::DeviceInfo;
+use crate::domain::ids::SessionId;
+use crate::domain::policy::Policy;
+use crate::domain::session::SessionProfile;
+use crate::domain::time::Timestamp;
+
+/// A live session.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionView<'a> {
+    id: SessionId,
+    device_info: &'a DeviceInfo,
+    ip_address: Option<IpAddr>,
+    created_at: Timestamp,
+    /// For sorting by it as well.
+    pub last_activity: Timestamp,
+    expires_at: Timestamp,
+    idle_expires_at: Timestamp,
+    current: bool,
+}
+
+impl<'a> SessionView<'a> {
+    /// A session that was last active then; `current` is the session of whoever asks.
+    #[must_use]
+    pub fn new(
+        profile: &'a SessionProfile,
+        last_activity: Timestamp,
+        policy: &Policy,
+        current: SessionId,
+    ) -> Self {
+        Self {
+            id: profile.id,
+            device_info: &profile.device,
+            ip_address: profile.ip_address,
+            created_at: profile.created_at,
+            last_activity,
+            expires_at: profile.expires_at,
+            idle_expires_at: profile.idle_expires_at(last_activity, policy),
+            current: profile.id == current,
+        }
+    }
+}

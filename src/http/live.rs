@@ -1,0 +1,82 @@
+//! Live connections: a device's page is told at once what happens to its user's sessions.
+//!
+//! In reading order: [`tickets`] (for browsers, which cannot set headers), then this file (who may connect),
+//! [`sse`] and [`websocket`] (the two transports).
+
+mod sse;
+mod tickets;
+mod websocket;
+
+use actix_web::{HttpRequest, web};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::extract::client::Client;
+use super::extract::session::Authenticated;
+use super::problem::{Code, Problem};
+use super::state::AppState;
+use crate::actors::devices::Deliveries;
+use crate::actors::messages::ConnectRefusal;
+use crate::actors::standing::{Present, Standing};
+use crate::telemetry::metrics::Metrics;
+
+pub(super) use tickets::Ticket;
+
+/// How often a quiet connection is kept alive.
+const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(25);
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope.configure(tickets::configure).configure(sse::configure).configure(websocket::configure);
+}
+
+/// An open connection's share of the node, and its place in the metrics; given back when it is dropped.
+struct Open {
+    deliveries: Deliveries,
+    _place: Place,
+}
+
+struct Place {
+    transport: &'static str,
+    metrics: Metrics,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connected_devices.with_label_values(&[self.transport]).dec();
+    }
+}
+
+/// Who asks, by ticket or by access token, from a page that may.
+async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Result<Present, Problem> {
+    if !client.origin_allowed {
+        return Err(Problem::new(Code::OriginNotAllowed));
+    }
+    let Some(ticket) = Ticket::of(request) else {
+        return Authenticated::by_token(request).await.map(|caller| caller.0);
+    };
+    let holder =
+        ticket.redeem(state).await?.ok_or_else(|| Problem::new(Code::TokenInvalid).with_challenge())?;
+    match state.registry.standing(holder.user, holder.session, None).await.map_err(Problem::for_token)? {
+        Standing::Present(present) => Ok(present),
+        Standing::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
+        Standing::Foreign => Err(Problem::new(Code::TokenInvalid).with_challenge()),
+    }
+}
+
+/// Connects the caller's device, within the limits of its session and of this node.
+async fn open(state: &AppState, present: &Present, transport: &'static str) -> Result<Open, Problem> {
+    let permit = state.connections.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+    let (user, session) = (present.session.user, present.session.id());
+    let most = usize::try_from(state.config.limits.max_connections_per_session).unwrap_or(usize::MAX);
+    let deliveries = state.registry.connect(user, session, most).await.map_err(|refusal| match refusal {
+        ConnectRefusal::Over(reason) => Problem::session_over(reason).with_challenge(),
+        ConnectRefusal::TooMany => {
+            state.metrics().rate_limited.with_label_values(&["connections"]).inc();
+            Problem::rate_limited(HEARTBEAT)
+        }
+        ConnectRefusal::Actor(error) => Problem::for_token(error),
+    })?;
+    let metrics = state.metrics().clone();
+    metrics.connected_devices.with_label_values(&[transport]).inc();
+    Ok(Open { deliveries, _place: Place { transport, metrics, _permit: permit } })
+}

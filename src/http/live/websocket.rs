@@ -1,0 +1,164 @@
+//! `GET /ws`: the same over WebSocket (RFC 6455); the device may report activity on it.
+//!
+//! Close codes: 4401 with the reason when the session ended, 1012 at shutdown, 1013 to a device that does not read.
+
+use std::time::{Duration, Instant};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
+use serde::Deserialize;
+
+use super::{HEARTBEAT, Open, caller, open};
+use crate::actors::devices::Delivery;
+use crate::actors::standing::Standing;
+use crate::domain::ids::{SessionId, UserId};
+use crate::http::extract::client::Client;
+use crate::http::problem::{Code, Problem};
+use crate::http::resource;
+use crate::http::state::AppState;
+
+/// The session is over.
+const SESSION_OVER: u16 = 4401;
+/// Largest message of a client, in bytes.
+const MESSAGE_MAX: usize = 4 * 1024;
+/// A device that has said nothing for so long, not even to a ping, is gone.
+const SILENCE: Duration = Duration::from_secs(55);
+/// How long a device may take to read a message before it is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope.service(resource("/ws", "GET").route(web::get().to(connect)));
+}
+
+async fn connect(
+    request: HttpRequest,
+    payload: web::Payload,
+    client: Client,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let present = caller(&request, &state, &client).await?;
+    let open = open(&state, &present, "websocket").await?;
+    let (answer, session, messages) =
+        actix_ws::handle(&request, payload).map_err(|_| Problem::new(Code::InvalidJson))?;
+    let connection = Connection {
+        user: present.session.user,
+        session_id: present.session.id(),
+        heard: Instant::now(),
+        state,
+        open,
+        session,
+        messages: messages
+            .max_frame_size(MESSAGE_MAX)
+            .aggregate_continuations()
+            .max_continuation_size(MESSAGE_MAX),
+    };
+    actix_web::rt::spawn(connection.run());
+    Ok(answer)
+}
+
+struct Connection {
+    user: UserId,
+    session_id: SessionId,
+    state: web::Data<AppState>,
+    open: Open,
+    session: Session,
+    messages: AggregatedMessageStream,
+    heard: Instant,
+}
+
+/// How a connection ends: with a close frame, or without where nobody is left to read it.
+type Ended = Option<CloseReason>;
+
+impl Connection {
+    async fn run(mut self) {
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.tick().await;
+        let mut closing = self.state.closing.subscribe();
+        let closing = closing.wait_for(|closing| *closing);
+        tokio::pin!(closing);
+        let ended = loop {
+            let step = tokio::select! {
+                biased;
+                delivery = self.open.deliveries.recv() => self.deliver(delivery).await,
+                message = self.messages.recv() => self.hear(message).await,
+                _ = &mut closing => Err(close(CloseCode::Restart, "restarting")),
+                _ = heartbeat.tick() => self.beat().await,
+            };
+            if let Err(ended) = step {
+                break ended;
+            }
+        };
+        if let Some(reason) = ended {
+            // The peer may be gone already.
+            let _ = tokio::time::timeout(PATIENCE, self.session.close(Some(reason))).await;
+        }
+    }
+
+    async fn deliver(&mut self, delivery: Option<Delivery>) -> Result<(), Ended> {
+        match delivery {
+            Some(Delivery::Message(message)) => self.send(message).await,
+            Some(Delivery::Last(message, reason)) => {
+                self.send(message).await?;
+                Err(close(CloseCode::Other(SESSION_OVER), reason.as_str()))
+            }
+            // The actor has let go of a device that does not read, or is itself gone.
+            None => Err(close(CloseCode::Again, "connect again")),
+        }
+    }
+
+    async fn send(&mut self, message: String) -> Result<(), Ended> {
+        match tokio::time::timeout(PATIENCE, self.session.text(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+
+    async fn beat(&mut self) -> Result<(), Ended> {
+        if self.heard.elapsed() > SILENCE {
+            return Err(None);
+        }
+        match tokio::time::timeout(PATIENCE, self.session.ping(b"")).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+
+    async fn hear(
+        &mut self,
+        message: Option<Result<AggregatedMessage, actix_ws::ProtocolError>>,
+    ) -> Result<(), Ended> {
+        self.heard = Instant::now();
+        match message {
+            Some(Ok(AggregatedMessage::Text(text))) => {
+                self.understand(&text).await;
+                Ok(())
+            }
+            Some(Ok(AggregatedMessage::Ping(bytes))) => self.session.pong(&bytes).await.map_err(|_| None),
+            Some(Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Binary(_))) => Ok(()),
+            Some(Ok(AggregatedMessage::Close(reason))) => Err(reason.or(Some(CloseCode::Normal.into()))),
+            Some(Err(_)) => Err(close(CloseCode::Protocol, "not understood")),
+            None => Err(None),
+        }
+    }
+
+    /// The only message a client may send; anything else is ignored, so that clients can be newer than the service.
+    async fn understand(&self, text: &str) {
+        #[derive(Deserialize)]
+        struct Said {
+            r#type: String,
+        }
+        if serde_json::from_str::<Said>(text).is_ok_and(|said| said.r#type == "activity") {
+            let registry = &self.state.registry;
+            // Past the limit, or unknown for the moment: the next report counts.
+            if let Ok(Standing::Present(present)) = registry.standing(self.user, self.session_id, None).await
+                && self.state.limits.api(&present.shared, present.now).is_ok()
+            {
+                let _ = registry.note_activity(&present.session, present.now);
+            }
+        }
+    }
+}
+
+fn close(code: CloseCode, description: &str) -> Ended {
+    Some(CloseReason { code, description: Some(description.to_owned()) })
+}

@@ -1,0 +1,84 @@
+//! Acts that somebody may have to answer for: one log line each, under a name that does not change, and a count.
+//!
+//! Users and sessions are named by id; never a name, an email, an address, a password or a token.
+
+use crate::domain::event::Ending;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::reason::EndReason;
+use crate::telemetry::metrics::Metrics;
+
+/// A security-relevant act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A person signed up.
+    SignedUp(UserId),
+    /// A person logged in.
+    LoggedIn(UserId, SessionId),
+    /// Somebody did not: unknown address and wrong password alike.
+    LoginFailed,
+    /// A limit refused a request; which one.
+    LimitHit(&'static str),
+    /// A session ended for a reason that is more than time or the person's own sign-out here.
+    Ended(UserId, Ending),
+}
+
+/// The names, as in the log and in `auth_security_events_total`.
+pub const NAMES: [&str; 8] = [
+    "account.created",
+    "login.succeeded",
+    "login.failed",
+    "rate_limit.hit",
+    "session.terminated",
+    "session.evicted",
+    "refresh_token.reused",
+    "account.deleted",
+];
+
+impl Act {
+    /// The ending of a session, if it is one to be told of.
+    #[must_use]
+    pub fn ending(user: UserId, ending: &Ending) -> Option<Self> {
+        match ending.reason {
+            EndReason::Terminated
+            | EndReason::Evicted
+            | EndReason::RefreshTokenReused
+            | EndReason::UserDeleted => Some(Self::Ended(user, *ending)),
+            EndReason::Logout | EndReason::IdleTimeout | EndReason::Expired => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::SignedUp(_) => "account.created",
+            Self::LoggedIn(..) => "login.succeeded",
+            Self::LoginFailed => "login.failed",
+            Self::LimitHit(_) => "rate_limit.hit",
+            Self::Ended(_, ending) => match ending.reason {
+                EndReason::Evicted => "session.evicted",
+                EndReason::RefreshTokenReused => "refresh_token.reused",
+                EndReason::UserDeleted => "account.deleted",
+                EndReason::Terminated | EndReason::Logout | EndReason::IdleTimeout | EndReason::Expired => {
+                    "session.terminated"
+                }
+            },
+        }
+    }
+
+    /// Writes the line and counts it.
+    pub fn record(self, metrics: &Metrics) {
+        let act = self.name();
+        metrics.security_events.with_label_values(&[act]).inc();
+        match self {
+            Self::SignedUp(user) => tracing::info!(target: "audit", act, user_id = %user, "audit"),
+            Self::LoggedIn(user, session) => {
+                tracing::info!(target: "audit", act, user_id = %user, session_id = %session, "audit");
+            }
+            Self::LoginFailed => tracing::info!(target: "audit", act, "audit"),
+            Self::LimitHit(limit) => tracing::info!(target: "audit", act, limit, "audit"),
+            Self::Ended(user, ending) => {
+                let by = ending.by.map(|by| by.to_string());
+                tracing::info!(target: "audit", act, user_id = %user, session_id = %ending.session, by, "audit");
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! `TestStore`: the library's own store on a database of one test, and the people and changes it is filled with.
+
+use std::ops::Deref;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use auth_service::clock::new_uuid;
+use auth_service::config::{DatabaseConfig, DatabaseLocation, Secret};
+use auth_service::domain::command::{Command, Open, decide};
+use auth_service::domain::device::DeviceInfo;
+use auth_service::domain::event::{LedgerEvent, Occasion};
+use auth_service::domain::ids::{SessionId, SessionToken, UserId};
+use auth_service::domain::ledger::Ledger;
+use auth_service::domain::policy::{AtLimit, Policy};
+use auth_service::domain::time::Timestamp;
+use auth_service::domain::user::{Email, Role, User};
+use auth_service::events::Message;
+use auth_service::events::announcement::Announcer;
+use auth_service::io::Io;
+use auth_service::security::password::PasswordHash;
+use auth_service::storage::ledger::{Commit, CommitOutcome};
+use auth_service::storage::outbox::{OutboxMessage, Published};
+use auth_service::storage::users::Registration;
+use auth_service::storage::{OpenError, Store, StoreOptions};
+use auth_service::telemetry::metrics::Metrics;
+use sea_orm::DatabaseConnection;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use super::database::{Database, PostgresDatabase, connect, execute};
+
+/// When everything in these tests begins.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// The runtime of the stores' sockets; it ends with the process, because an async test cannot end a runtime.
+static IO: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
+
+/// Five sessions a user, five idle minutes, the oldest makes room.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        idle_timeout: Duration::from_secs(300),
+        lifetime: Duration::from_secs(24 * 3600),
+        max_sessions: 5,
+        at_limit: AtLimit::EvictOldest,
+        refresh_reuse_grace: Duration::from_secs(10),
+        access_expiry: Duration::from_secs(900),
+        idle_margin: Duration::ZERO,
+        warning: None,
+    }
+}
+
+/// A store, and where its data is.
+pub(crate) struct TestStore {
+    store: Store,
+    /// For what the store would never do.
+    url: String,
+    location: DatabaseLocation,
+    // Dropped last.
+    _postgres: Option<PostgresDatabase>,
+    _folder: TempDir,
+}
+
+impl Deref for TestStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl TestStore {
+    /// With all migrations applied.
+    pub(crate) async fn on(database: Database) -> Self {
+        let store = Self::empty(database).await;
+        store.migrate().await.unwrap();
+        store
+    }
+
+    /// Without a table.
+    pub(crate) async fn empty(database: Database) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let postgres = match database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(PostgresDatabase::create().await),
+        };
+        let file = folder.path().join("auth.db");
+        let (location, url) = match &postgres {
+            None => {
+                let url = format!("sqlite://{}?mode=rw", file.display());
+                (DatabaseLocation::Sqlite { path: file }, url)
+            }
+            Some(made) => {
+                (DatabaseLocation::Postgres { url: Secret::new(made.url.clone()) }, made.url.clone())
+            }
+        };
+        let store = open(location.clone()).await.unwrap();
+        Self { store, url, location, _postgres: postgres, _folder: folder }
+    }
+
+    /// The same database, as another process would open it.
+    pub(crate) async fn open_again(&self) -> Result<Store, OpenError> {
+        open(self.location.clone()).await
+    }
+
+    /// SQL that goes round the store.
+    pub(crate) async fn execute(&self, sql: &str) {
+        execute(&self.url, sql).await.unwrap();
+    }
+
+    /// A connection that goes round the store.
+    pub(crate) async fn connect(&self) -> DatabaseConnection {
+        connect(&self.url).await.unwrap()
+    }
+
+    /// Signs somebody up, who so has one session.
+    pub(crate) async fn register(&self) -> Ledger {
+        let (registration, ledger) = registration(&format!("{}@example.com", new_uuid()));
+        self.add_user(registration).await.unwrap();
+        ledger
+    }
+
+    /// What is stored of the user.
+    pub(crate) async fn ledger(&self, user: UserId) -> Ledger {
+        self.load_ledger(user).await.unwrap().unwrap()
+    }
+
+    /// Decides on that ledger and commits; on success the ledger is what it has become.
+    pub(crate) async fn run(
+        &self,
+        ledger: &mut Ledger,
+        now: Timestamp,
+        command: &impl Command,
+    ) -> CommitOutcome {
+        let events = decide(command, ledger, now, &policy()).events;
+        let outcome = self.commit(commit_of(ledger, now, &events), None).await.unwrap();
+        if let CommitOutcome::Committed(version) = outcome {
+            events.iter().for_each(|event| ledger.apply(event));
+            ledger.version = version;
+        }
+        outcome
+    }
+
+    /// Takes everything out of the outbox.
+    pub(crate) async fn drain(&self) -> Vec<OutboxMessage> {
+        let take = |_: Vec<Message>| async { Ok::<(), ()>(()) };
+        match self.publish_outbox(100_000, take).await.unwrap() {
+            Published::Taken(messages) => messages,
+            Published::Refused(()) => panic!("nobody refused"),
+        }
+    }
+
+    /// How many messages wait.
+    pub(crate) async fn waiting(&self) -> u64 {
+        self.outbox_backlog().await.unwrap().0
+    }
+}
+
+async fn open(location: DatabaseLocation) -> Result<Store, OpenError> {
+    Store::open(StoreOptions {
+        database: DatabaseConfig { location, max_connections: 8, auto_migrate: false },
+        io: Io::new(IO.handle().clone()),
+        metrics: Metrics::new().unwrap(),
+    })
+    .await
+}
+
+/// A new account at [`START`], and its ledger once it is stored.
+pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
+    let (id, email) = (UserId::new(new_uuid()), Email::parse(email).unwrap());
+    let open = Open { occasion: Occasion::Signup { email: email.as_str().into() }, ..login() };
+    let mut ledger = Ledger::new(id, Role::default(), 0, START, Vec::new());
+    let decision = decide(&open, &ledger, START, &policy());
+    decision.events.iter().for_each(|event| ledger.apply(event));
+    let registration = Registration {
+        user: User {
+            id,
+            name: "Ada".to_owned(),
+            email,
+            role: Role::default(),
+            last_activity_at: START,
+            created_at: START,
+            updated_at: START,
+        },
+        password_hash: PasswordHash::from_stored("hash".to_owned()),
+        announcements: announcer(id, START).announce(&decision.events),
+        session: decision.reply.unwrap().session,
+    };
+    (registration, ledger)
+}
+
+/// What an actor would commit for these events.
+pub(crate) fn commit_of(ledger: &Ledger, now: Timestamp, events: &[LedgerEvent]) -> Commit {
+    Commit {
+        user: ledger.user,
+        decided_on: ledger.version,
+        events: events.to_vec(),
+        announcements: announcer(ledger.user, now).announce(events),
+        last_activity_at: ledger.last_activity_at.max(now),
+        now,
+    }
+}
+
+fn announcer(user: UserId, now: Timestamp) -> Announcer<'static> {
+    Announcer { service: "auth-service", user, now, new_id: new_uuid }
+}
+
+/// A login on a device of which everything is known.
+pub(crate) fn login() -> Open {
+    let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    Open {
+        id: SessionId::new(new_uuid()),
+        token: SessionToken::new(Uuid::new_v4()),
+        device: DeviceInfo::from_user_agent(Some(browser), Some("Ada's machine".to_owned())),
+        ip_address: Some("2001:db8::1".parse().unwrap()),
+        occasion: Occasion::Login,
+    }
+}
