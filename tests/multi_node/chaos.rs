@@ -29,7 +29,7 @@ const NODES: usize = 3;
 const PEOPLE: usize = 5;
 /// How many things one person does at the same time.
 const HANDS: usize = 3;
-const DURATION_MS: i64 = 11_000;
+const DURATION_MS: i64 = 9_000;
 const HEALED_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn the_bound_holds_with_redis_cut_off_or_half_open() {
         revoke(&cluster, &home, ROUNDS, what).await;
     }
     cluster.nodes.iter().for_each(|node| node.redis().set(Mode::Forward));
-    revoke(&cluster, &home, ROUNDS, "Redis back").await;
+    revoke(&cluster, &home, 5, "Redis back").await;
 }
 
 #[tokio::test]
@@ -62,10 +62,10 @@ async fn the_bound_holds_with_slow_lines_to_the_database() {
     // Each way: an answer takes twice as long.
     cluster.nodes[1].database().set(Mode::Delay(Duration::from_millis(10)));
     cluster.nodes[2].database().set(Mode::Delay(Duration::from_millis(50)));
-    revoke(&cluster, &home, 5, "Redis cut off and the database slow").await;
+    revoke(&cluster, &home, 3, "Redis cut off and the database slow").await;
     // Also where the line has to be opened again, which takes several answers.
     cluster.nodes[2].database().silence_open();
-    revoke(&cluster, &home, 5, "the same, on new lines").await;
+    revoke(&cluster, &home, 3, "the same, on new lines").await;
 }
 
 /// Asks the node that is cut off, for a while past the bound: it must stop accepting, and must not invent refusals.
