@@ -132,7 +132,8 @@ def check_dockerfile():
     expect('["auth-service", "health"]' in health, "Dockerfile: HEALTHCHECK does not ask the program itself")
     toolchain = re.search(r"rust:(\d+\.\d+)", lines[0]).group(1)
     needed = tomllib.loads(Path("Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
-    expect(tuple(map(int, toolchain.split("."))) >= tuple(map(int, needed.split("."))), f"Dockerfile: Rust {needed} is needed")
+    old = tuple(map(int, toolchain.split("."))) < tuple(map(int, needed.split(".")))
+    expect(not old, f"Dockerfile: Rust {needed} is needed")
 
 
 def skeleton_command():

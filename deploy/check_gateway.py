@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 # How often the dice are thrown; the share may be off by that many percent.
-THROWS, SLACK = 200, 18
+THROWS, SLACK = 200, 15
 
 
 class Legacy(http.server.BaseHTTPRequestHandler):

@@ -12,7 +12,8 @@ function table(data) {
     const timed = metric.type === 'trend' && (name.includes('{op:') || !metric.contains.includes('time') || isOwn(name));
     if (!timed || metric.values.count === 0) continue;
     const v = metric.values;
-    rows.push([label(name), `${v.count}`, (v.count / seconds).toFixed(1), ...[v.med, v['p(95)'], v['p(99)'], v.max].map(ms)]);
+    const times = [v.med, v['p(95)'], v['p(99)'], v.max].map(ms);
+    rows.push([label(name), `${v.count}`, (v.count / seconds).toFixed(1), ...times]);
   }
   const lines = align(rows);
   for (const [name, metric] of Object.entries(data.metrics).sort()) {

@@ -34,7 +34,11 @@ impl UserSession {
             return Err(ConnectRefusal::TooMany);
         }
         let policy = self.registry.policy_ref(ledger.role);
-        self.devices.connect(session, queue, ledger, policy, self.registry.clock().now());
+        let now = self.registry.clock().now();
+        self.devices.connect(session, queue, ledger, policy, now);
+        // Whoever connects when the time is nearly up is warned at once.
+        self.devices.tell_deadlines(ledger, policy, now, self.registry.metrics());
+        self.mark_warned();
         self.shared.has_devices();
         Ok(())
     }
