@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use actix::Actor;
+use actix::{Actor, Arbiter};
 use actix_web::dev::Server;
 use actix_web::web;
 use tokio::sync::{Semaphore, watch};
@@ -93,6 +93,10 @@ impl App {
         let bus = open_bus(&config, &io, &metrics).await?;
         let registry =
             Registry::new(tools(&config, store, bus.clone(), &metrics), config.limits.max_resident_users);
+        for _ in 0..config.http.workers {
+            // It runs until the process ends.
+            registry.adopt(Arbiter::new().handle());
+        }
         if let Bus::Redis(redis) = &bus {
             redis.listen(registry.clone());
         }

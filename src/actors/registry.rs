@@ -87,7 +87,8 @@ struct Inner {
     room: Arc<Semaphore>,
     /// Held by the one newcomer who makes room for all; when that was last tried.
     making_room: tokio::sync::Mutex<Option<Instant>>,
-    /// The arbiters of the HTTP workers: actors live where their requests arrive.
+    /// Where actors live: not with the HTTP workers, because one that has nothing left to do at shutdown ends, and would
+    /// take along the actors that requests of the others still wait for.
     arbiters: RwLock<Vec<ArbiterHandle>>,
 }
 
@@ -115,11 +116,9 @@ impl Registry {
         }))
     }
 
-    /// Lets actors live on the current arbiter from now on.
-    pub fn adopt_current_arbiter(&self) {
-        if let Some(arbiter) = Arbiter::try_current() {
-            self.0.arbiters.write().unwrap_or_else(PoisonError::into_inner).push(arbiter);
-        }
+    /// Lets actors live on that arbiter from now on.
+    pub fn adopt(&self, arbiter: ArbiterHandle) {
+        self.0.arbiters.write().unwrap_or_else(PoisonError::into_inner).push(arbiter);
     }
 
     /// Has the user's actor execute a command, and waits for the reply.

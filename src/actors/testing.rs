@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::{Addr, Arbiter};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::messages::Retire;
@@ -114,7 +114,7 @@ impl Setup {
         let registry = Registry::new(self.tools(store, metrics), self.max_residents);
         let mut arbiters = Vec::new();
         for _ in 0..self.arbiters {
-            arbiters.push(adopted(&registry).await);
+            arbiters.push(adopted(&registry));
         }
         Node { registry, arbiters, folder }
     }
@@ -137,15 +137,9 @@ fn io() -> Io {
     Io::new(IO.handle().clone())
 }
 
-async fn adopted(registry: &Registry) -> Arbiter {
+fn adopted(registry: &Registry) -> Arbiter {
     let arbiter = Arbiter::new();
-    let (done, is_done) = oneshot::channel();
-    let registry = registry.clone();
-    arbiter.spawn_fn(move || {
-        registry.adopt_current_arbiter();
-        done.send(()).unwrap();
-    });
-    is_done.await.unwrap();
+    registry.adopt(arbiter.handle());
     arbiter
 }
 

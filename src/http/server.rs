@@ -36,8 +36,6 @@ pub fn serve(state: web::Data<AppState>) -> std::io::Result<(Server, Vec<SocketA
     let address = (state.config.http.host.clone(), state.config.http.port);
     let grace = state.config.shutdown.timeout;
     let server = HttpServer::new(move || {
-        // Runs once in each worker: user actors live on the workers' own arbiters.
-        state.registry.adopt_current_arbiter();
         App::new()
             .app_data(state.clone())
             .wrap(Condition::new(
