@@ -85,7 +85,7 @@ impl ChangeFeed {
                 changes.users.push((UserId::new(id), version));
             }
         }
-        changes.started_over = self.oldest.is_none_or(|before| oldest < Some(before));
+        changes.started_over = oldest < self.oldest;
         self.oldest = oldest;
         self.connection = Some(connection);
         Ok(changes)
