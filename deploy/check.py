@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import sys
+import time
 import tomllib
 import urllib.parse
 import urllib.request
@@ -223,14 +224,22 @@ def check_queries(prometheus, metrics):
     source = Path("src/telemetry/metrics.rs").read_text()
     names = set(re.findall(r"^# TYPE (\S+)", text, re.M)) | set(re.findall(r'= "(auth_\w+)",', source))
     queries = [*dashboard_queries(), *alert_queries()]
+    deadline = time.monotonic() + 25
     for where, query in queries:
         for name in re.findall(r"\bauth_[a-z_]+", query):
             base = re.sub(r"_(bucket|count|sum)$", "", name)
             expect(name in names or base in names, f"{where}: there is no metric {name}")
-        told = ask(prometheus, where, query)
         silent = where.startswith("alerts.yml") or re.search(SILENT, query)
+        told = ask(prometheus, where, query) if silent else ask_until_told(prometheus, where, query, deadline)
         expect(told or silent, f"{where}: the query has no answer\n{query}")
     print(f"queries: all {len(queries)} of dashboards and alerts are good")
+
+
+def ask_until_told(prometheus, where, query, deadline):
+    """The first answer that tells something; what it asks for may just have begun to happen."""
+    while not (told := ask(prometheus, where, query)) and time.monotonic() < deadline:
+        time.sleep(0.25)
+    return told
 
 
 def ask(prometheus, where, query):
