@@ -30,7 +30,7 @@ fn is_plain(host: &[u8]) -> bool {
 fn is_authority(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return false };
     let has_good_port = authority.as_str() == authority.host() || authority.port_u16().is_some();
-    has_good_port && !host.contains(&b'@')
+    has_good_port && !authority.host().is_empty() && !host.contains(&b'@')
 }
 
 #[cfg(test)]
