@@ -116,7 +116,7 @@ def log_in(service, account, stop, done):
 
 def statements(options):
     """Statements to the database for each kind of change."""
-    with Service(BCRYPT_COST=4, ACTIVITY_FLUSH_SECONDS=3600, EVENTS_ENABLED="true") as service:
+    with Service(BCRYPT_COST=4, ACTIVITY_FLUSH_SECONDS=60) as service:
         service.sign_up()
         account = {"email": "bench@example.com", "password": "correct horse battery", "refreshTokenDelivery": "body"}
 
