@@ -83,7 +83,5 @@ async fn a_device_that_leaves_in_order_is_answered_in_order() {
 async fn a_plain_request_is_told_so() {
     let app = TestApp::start().await;
     let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
-    let answer = device.get("/ws").await;
-    assert!((400..500).contains(&answer.status), "{answer}");
-    answer.expect(400);
+    device.get("/ws").await.expect_problem(426, "upgrade_required");
 }
