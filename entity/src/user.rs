@@ -26,10 +26,12 @@ pub struct Model {
     pub last_activity_at: i64,
     /// When the person signed up, in ms.
     pub created_at: i64,
-    /// When name, email, password or role last changed, in ms.
+    /// When name, email, password or role last changed, or the account was disabled or enabled, in ms.
     pub updated_at: i64,
     /// When the account was deleted, in ms; its sessions ended in the same transaction.
     pub deleted_at: Option<i64>,
+    /// When an operator disabled the account, in ms; its sessions ended in the same transaction. None while it may sign in.
+    pub disabled_at: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

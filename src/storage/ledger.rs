@@ -202,7 +202,9 @@ async fn select(db: &impl ConnectionTrait, user: Select<user::Entity>) -> Result
 fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
     let live = sessions.into_iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
     let last_activity_at = Timestamp::from_millis(user.last_activity_at);
-    Ok(Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live))
+    let mut ledger = Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live);
+    ledger.disabled = user.disabled_at.is_some();
+    Ok(ledger)
 }
 
 /// The user's row comes first: from then on the row lock keeps other nodes out, and keeps the outbox in order.
