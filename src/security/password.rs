@@ -61,6 +61,22 @@ impl PasswordHash {
         Self(text)
     }
 
+    /// A hash that another system made: bcrypt as `$2a$`, `$2b$` or `$2y$`, which differ in name only for passwords of up
+    /// to 72 bytes.
+    ///
+    /// # Errors
+    /// [`Unfit`], where there is none, or none that could ever be checked.
+    pub fn parse(text: &str) -> Result<Self, Unfit> {
+        if text.is_empty() {
+            return Err(Unfit::Required);
+        }
+        let hash = Self(text.to_owned());
+        let is_known = ["$2a$", "$2b$", "$2y$"].iter().any(|name| text.starts_with(name));
+        let is_whole = text.parse::<bcrypt::HashParts>().is_ok();
+        let can_be_checked = hash.cost().is_some_and(|cost| (4..=31).contains(&cost));
+        if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(Unfit::Invalid) }
+    }
+
     /// The hash, for the row.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -256,6 +272,29 @@ mod tests {
         assert!(matches!(right, Verdict::Right { rehashed: None }));
         assert!(matches!(pool.verify(password("battery"), Some(hash)).await.unwrap(), Verdict::Wrong));
         assert!(matches!(pool.verify(password("battery"), None).await.unwrap(), Verdict::Wrong));
+    }
+
+    #[tokio::test]
+    async fn hashes_of_other_systems_are_checked_or_refused() {
+        let pool = pool(4, 1, 8);
+        let own = pool.hash(password("correct horse")).await.unwrap();
+        for name in ["$2a$", "$2b$", "$2y$"] {
+            let hash = PasswordHash::parse(&own.expose().replace("$2b$", name)).unwrap();
+            let right = pool.verify(password("correct horse"), Some(hash.clone())).await.unwrap();
+            assert!(matches!(right, Verdict::Right { .. }), "{name}");
+            assert!(matches!(pool.verify(password("battery"), Some(hash)).await.unwrap(), Verdict::Wrong));
+        }
+        assert_eq!(PasswordHash::parse(""), Err(Unfit::Required));
+        let cut = &own.expose()[..59];
+        let cases =
+            [cut, "correct horse", "$argon2id$v=19$m=1,t=2,p=1$abc$abc", "$1$abc$def", "$2b$04$", "$2b$4$"];
+        for text in cases {
+            assert_eq!(PasswordHash::parse(text), Err(Unfit::Invalid), "{text}");
+        }
+        for wrong in ["$2x$04$", "$2b$03$", "$2b$32$"] {
+            let text = own.expose().replace("$2b$04$", wrong);
+            assert_eq!(PasswordHash::parse(&text), Err(Unfit::Invalid), "{wrong}");
+        }
     }
 
     #[tokio::test]
