@@ -197,8 +197,13 @@ pub fn show_openapi() -> Result<(), Failure> {
 }
 
 /// Prints what completes the commands in that shell.
-pub fn show_completions(shell: Shell) {
-    clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut std::io::stdout());
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn show_completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut script);
+    say(String::from_utf8(script)?.trim_end())
 }
 
 /// `1 session`, `2 sessions`.

@@ -26,10 +26,7 @@ fn main() -> ExitCode {
             return exit(generate_key(algorithm, &out));
         }
         Command::Openapi => return exit(show_openapi()),
-        Command::Completions { shell } => {
-            show_completions(shell);
-            return ExitCode::SUCCESS;
-        }
+        Command::Completions { shell } => return exit(show_completions(shell)),
         Command::Serve
         | Command::Migrate { .. }
         | Command::Health
