@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
-    /// UUIDv7, made by the service.
+    /// UUIDv7, made by the service; of an imported user the UUID it had, or one made of its old id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Trimmed display name, 1–100 characters.

@@ -6,7 +6,7 @@ use entity::{outbox, user};
 use sea_orm::sea_query::{Expr, Func, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, TransactionTrait, TryInsertResult,
+    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryInsertResult,
 };
 use uuid::Uuid;
 
@@ -146,14 +146,19 @@ impl Store {
         let db = self.db.clone();
         let stamp = self.change_stamp();
         let work = async move {
-            let transaction = db.begin().await?;
+            // SQLite lets nobody write on what it has read before another one wrote.
+            let immediate = Some(SqliteTransactionMode::Immediate);
+            let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
+            let transaction = db.begin_with_options(options).await?;
             let mut known = Known::look_up(&transaction, &accounts).await?;
             let mut outcomes = known.take_in(&accounts, adding.update);
             if !adding.dry_run {
                 for account in those(&accounts, &outcomes, Outcome::Updated) {
                     update(&transaction, account, stamp.clone()).await?;
                 }
-                let new: Vec<_> = those(&accounts, &outcomes, Outcome::Added).collect();
+                let mut new: Vec<_> = those(&accounts, &outcomes, Outcome::Added).collect();
+                // In one order, so that two imports do not wait for each other.
+                new.sort_by(|one, other| one.user.email.as_str().cmp(other.user.email.as_str()));
                 if insert(&transaction, &new).await? < new.len() as u64 {
                     let known = Known::look_up(&transaction, &accounts).await?;
                     known.correct(&accounts, &mut outcomes);
@@ -178,22 +183,25 @@ impl Known {
     async fn look_up(db: &impl ConnectionTrait, accounts: &[Account]) -> Result<Self, DbErr> {
         let ids = accounts.iter().map(|account| account.user.id.uuid());
         let emails = accounts.iter().map(|account| account.user.email.as_str());
-        let rows = user::Entity::find()
-            .select_only()
-            .columns([
-                user::Column::Id,
-                user::Column::Email,
-                user::Column::UpdatedAt,
-                user::Column::DeletedAt,
-            ])
-            .filter(Condition::any().add(user::Column::Id.is_in(ids)).add(user::Column::Email.is_in(emails)))
-            .into_tuple::<(Uuid, String, i64, Option<i64>)>()
-            .all(db)
-            .await?;
         let mut known = Self::default();
-        for (id, email, updated_at, deleted_at) in rows {
-            known.by_id.insert(id, deleted_at.is_none().then_some(updated_at));
-            known.by_email.insert(email, id);
+        // Not in one with OR: PostgreSQL would read the whole table.
+        for condition in [user::Column::Id.is_in(ids), user::Column::Email.is_in(emails)] {
+            let rows = user::Entity::find()
+                .select_only()
+                .columns([
+                    user::Column::Id,
+                    user::Column::Email,
+                    user::Column::UpdatedAt,
+                    user::Column::DeletedAt,
+                ])
+                .filter(condition)
+                .into_tuple::<(Uuid, String, i64, Option<i64>)>()
+                .all(db)
+                .await?;
+            for (id, email, updated_at, deleted_at) in rows {
+                known.by_id.insert(id, deleted_at.is_none().then_some(updated_at));
+                known.by_email.insert(email, id);
+            }
         }
         Ok(known)
     }

@@ -166,11 +166,14 @@ impl Legacy {
     pub async fn page(&self, users: &mut LegacyUsers, size: usize) -> Result<Vec<LegacyUser>, LegacyError> {
         let columns: Vec<_> = users.columns.iter().map(|(_, expression)| expression.as_str()).collect();
         let (condition, values) = match &users.after {
-            Some(id) => (format!("WHERE \"id\" > $1::{}", quote(&users.id_type)), vec![id.as_str().into()]),
+            Some(id) => {
+                (format!("WHERE legacy.\"id\" > $1::{}", quote(&users.id_type)), vec![id.as_str().into()])
+            }
             None => (String::new(), Vec::new()),
         };
+        // By the column itself: `id` alone would mean the text that is selected, which is in another order for numbers.
         let sql = format!(
-            "SELECT {} FROM {} {condition} ORDER BY \"id\" LIMIT {size}",
+            "SELECT {} FROM {} AS legacy {condition} ORDER BY legacy.\"id\" LIMIT {size}",
             columns.join(", "),
             users.table
         );

@@ -1,8 +1,6 @@
 //! Moving in: users of another application, from a file and from its database, who then log in with the passwords they
 //! have.
 
-use std::time::Duration;
-
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
@@ -205,7 +203,6 @@ mod a_hundred_thousand_users_move_out_of_prisma {
         );
         let changed = std::fs::read_to_string(&map).unwrap().lines().count() - 1;
         assert_eq!(changed, USERS.div_ceil(3));
-        assert!(took < Duration::from_secs(28), "{took:?}, though this is a debug build");
 
         // The delta at the end: a new user, and one who has a new password.
         let new_hash = bcrypt::hash("a new password", 4).unwrap();

@@ -85,7 +85,8 @@ async fn what_is_newer_is_taken_over(db: Database) {
 async fn a_dry_run_stores_nothing(db: Database) {
     let store = TestStore::on(db).await;
     let ada = account("ada@example.com");
-    assert_eq!(add(&store, &[ada.clone()], Adding { update: false, dry_run: true }).await, [Outcome::Added]);
+    let dry_run = Adding { dry_run: true, ..KEEP };
+    assert_eq!(add(&store, &[ada.clone(), ada.clone()], dry_run).await, [Outcome::Added, Outcome::Present]);
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), None);
 }
 
