@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use entity::{outbox, user};
-use sea_orm::sea_query::{Expr, Func, SimpleExpr};
+use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryInsertResult,
+    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -260,11 +260,9 @@ async fn insert(db: &impl ConnectionTrait, accounts: &[&Account]) -> Result<u64,
         disabled_at: Set(user.disabled_at.map(Timestamp::millis)),
     };
     let rows = accounts.iter().map(|account| row(account));
-    let inserting = user::Entity::insert_many(rows).on_conflict_do_nothing();
-    match inserting.exec_without_returning(db).await? {
-        TryInsertResult::Inserted(count) => Ok(count),
-        TryInsertResult::Empty | TryInsertResult::Conflicted => Ok(0),
-    }
+    // Whatever is in conflict, the id or the address.
+    let nothing = OnConflict::new().do_nothing().to_owned();
+    user::Entity::insert_many(rows).on_conflict(nothing).exec_without_returning(db).await
 }
 
 async fn update(db: &impl ConnectionTrait, account: &Account, stamp: SimpleExpr) -> Result<(), DbErr> {
