@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Client, Database, Person, Setup, TestApp, eventually, on_each_database};
+use crate::support::{
+    Client, Connection, Database, Person, Setup, TestApp, Transport, eventually, on_each_database,
+};
 
 on_each_database!(
     a_deleted_user_is_out_and_the_address_is_free,
@@ -175,6 +177,30 @@ async fn sessions_are_listed_and_ended(db: Database) {
         app.setup.command(&gone).await.expect_code(1).expect_output("no such live session");
         app.setup.command(&["sessions", "end", &ada.email]).await.expect_code(2);
         app.setup.command(&["sessions", "list", "nobody@example.com"]).await.expect_code(1);
+    }
+}
+
+mod a_device_is_told_that_an_operator_has_ended_its_session {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let app = TestApp::on(Database::Postgres).await;
+        let ada = Person::named("Ada");
+        let devices = app.devices(&ada, 2).await;
+        let mut phone = Connection::open(Transport::WebSocket, &devices[0]).await;
+        let mut laptop = Connection::open(Transport::Sse, &devices[1]).await;
+        let end = ["sessions", "end", &ada.email, &devices[0].session_id];
+        app.setup.command(&end).await.expect_code(0);
+        let told = phone.expect("session.terminated").await;
+        assert_eq!((&told["reason"], &told["terminatedBySessionId"]), (&"terminated".into(), &Value::Null));
+        phone.expect_over("terminated").await;
+        assert_eq!(laptop.expect("session.terminated").await["current"], false);
+
+        app.setup.command(&["user", "disable", &ada.email]).await.expect_code(0);
+        assert_eq!(laptop.expect("session.terminated").await["current"], true);
+        laptop.expect_over("terminated").await;
     }
 }
 
