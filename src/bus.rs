@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use crate::events::Message;
 use crate::io::IoGone;
-use crate::security::rate_limit::{Exceeded, Quota};
+use crate::security::rate_limit::{Counted, Quota};
 use in_process::InProcessBus;
-use internal::Invalidation;
+use internal::{Activity, Invalidation};
 use redis::RedisBus;
 
 /// The messages were not taken; nothing is known about how many were.
@@ -75,8 +75,16 @@ impl Bus {
         }
     }
 
+    /// Tells the other nodes that a session was active, and waits for nothing. It may be lost.
+    pub fn tell_activity(&self, activity: impl FnOnce() -> Activity) {
+        match self {
+            Self::InProcess(_) => {}
+            Self::Redis(bus) => bus.tell_activity(&activity()),
+        }
+    }
+
     /// Counts one try over all nodes. Nothing, where there is no Redis or it does not answer at once.
-    pub async fn count(&self, key: &str, quota: Quota) -> Option<Result<(), Exceeded>> {
+    pub async fn count(&self, key: &str, quota: Quota) -> Option<Counted> {
         match self {
             Self::InProcess(_) => None,
             Self::Redis(bus) => bus.count(key, quota).await,
@@ -84,7 +92,7 @@ impl Bus {
     }
 
     /// The count of tries over all nodes, as [`Bus::count`] keeps it, without counting.
-    pub async fn check(&self, key: &str, quota: Quota) -> Option<Result<(), Exceeded>> {
+    pub async fn check(&self, key: &str, quota: Quota) -> Option<Counted> {
         match self {
             Self::InProcess(_) => None,
             Self::Redis(bus) => bus.check(key, quota).await,

@@ -16,6 +16,7 @@ mod activity;
 mod config;
 mod documentation;
 mod health;
+mod host;
 mod keys;
 mod live;
 mod login;
@@ -41,20 +42,21 @@ pub const PREFIX: &str = "/api/auth";
 /// Every route, under the prefix and without it; the devices page only without.
 pub fn routes(app: &mut web::ServiceConfig) {
     app.service(web::scope(PREFIX).configure(resources));
-    app.configure(page::configure).configure(resources);
+    app.configure(resources).configure(page::configure);
 }
 
+/// The router tries them in this order, so what is asked for most comes first.
 fn resources(scope: &mut web::ServiceConfig) {
     scope
+        .configure(session::configure)
+        .configure(activity::configure)
         .configure(config::configure)
         .configure(signup::configure)
         .configure(login::configure)
         .configure(refresh::configure)
         .configure(me::configure)
-        .configure(session::configure)
         .configure(sessions::configure)
         .configure(logout::configure)
-        .configure(activity::configure)
         .configure(live::configure)
         .configure(health::configure)
         .configure(metrics::configure)
@@ -67,8 +69,12 @@ async fn no_such_route() -> Result<HttpResponse, Problem> {
     Err(Problem::not_found())
 }
 
+/// The pattern of the route that answers a request, without the prefix.
+#[derive(Clone, Copy, Debug)]
+struct RoutePattern(&'static str);
+
 /// A resource that answers 405 to every method it has no route for.
-fn resource(path: &str, allow: &'static str) -> Resource {
+fn resource(path: &'static str, allow: &'static str) -> Resource {
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
-    web::resource(path).default_service(web::to(refuse))
+    web::resource(path).app_data(RoutePattern(path)).default_service(web::to(refuse))
 }

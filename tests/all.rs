@@ -91,6 +91,7 @@ mod storage {
 /// because a few clusters at once would measure nothing but each other.
 mod multi_node {
     mod chaos;
+    mod elsewhere;
     mod events;
     mod idle;
     mod limit;

@@ -38,13 +38,17 @@ async fn watch(registry: &Registry, bound: Duration) {
     let period = (bound / 5).min(Duration::from_millis(200));
     let Some(mut feed) = registry.store().change_feed(bound) else { return };
     let metrics = registry.metrics().clone();
-    // What the actor before this one missed is not known: whatever is resident is read again.
-    registry.distrust_all();
+    let mut is_first = true;
     loop {
         let began = Instant::now();
         match feed.look().await {
             Ok(changes) => {
                 metrics.feed_looks.with_label_values(&["success"]).inc();
+                // Nobody has looked until now, or the watcher before this one may have missed something: what was read
+                // before the first look is read again.
+                if std::mem::take(&mut is_first) || changes.started_over {
+                    registry.distrust_all();
+                }
                 apply(registry, &changes);
                 registry.freshness().looked(began);
             }
@@ -59,9 +63,7 @@ async fn watch(registry: &Registry, bound: Duration) {
 }
 
 fn apply(registry: &Registry, changes: &Changes) {
-    if changes.started_over {
-        registry.distrust_all();
-    }
+    registry.note_news();
     registry.metrics().feed_rows.inc_by(changes.users.len() as u64);
     for (user, version) in &changes.users {
         if registry.outdate(*user, *version) {

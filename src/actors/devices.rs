@@ -84,7 +84,15 @@ impl Devices {
         if self.connected.is_empty() {
             self.told = ledger.live().iter().map(Session::id).collect();
         }
+        // The others of the session were warned before this one came.
+        if let Some(own) = ledger.find(session).filter(|own| self.is_warned_of(own, policy)) {
+            let _ = queue.try_send(Delivery::Message(expiring(own, policy, now).to_json()));
+        }
         self.connected.push(Device { session, queue });
+    }
+
+    fn is_warned_of(&self, session: &Session, policy: &Policy) -> bool {
+        self.warned.get(&session.id()).is_some_and(|warned| *warned >= session.idle_expires_at(policy))
     }
 
     /// Tells every device what is different from what it knows: endings first, then what was opened.
@@ -188,15 +196,7 @@ impl Devices {
             let due = warning_at(session, policy).is_some_and(|at| at <= now) && now < deadline;
             if due && self.of_session(session_id) > 0 && !self.warned.contains_key(&session_id) {
                 self.warned.insert(session_id, deadline);
-                let message = DeviceMessage::Expiring {
-                    session_id,
-                    remaining_seconds: u64::try_from(now.until(deadline).as_millis().div_ceil(1000))
-                        .unwrap_or(0),
-                    idle_expires_at: deadline,
-                    current: true,
-                    timestamp: now,
-                };
-                self.tell_session(session_id, metrics, &message.to_json());
+                self.tell_session(session_id, metrics, &expiring(session, policy, now).to_json());
             }
         }
     }
@@ -219,6 +219,18 @@ impl Devices {
     /// The warned sessions.
     pub(super) fn warned(&self) -> impl Iterator<Item = SessionId> {
         self.warned.keys().copied()
+    }
+}
+
+fn expiring(session: &Session, policy: &Policy, now: Timestamp) -> DeviceMessage<'static> {
+    let idle_expires_at = session.idle_expires_at(policy);
+    let remaining = now.until(idle_expires_at).as_millis().div_ceil(1000);
+    DeviceMessage::Expiring {
+        session_id: session.id(),
+        remaining_seconds: u64::try_from(remaining).unwrap_or(0),
+        idle_expires_at,
+        current: true,
+        timestamp: now,
     }
 }
 

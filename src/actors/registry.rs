@@ -10,7 +10,7 @@ mod retirement;
 #[cfg(test)]
 mod testing;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,8 @@ struct Inner {
     node: Uuid,
     activity: ActivityBuffer,
     freshness: Freshness,
+    /// How often the feed of changes has told something.
+    news: AtomicU64,
     /// Users here, by shard of the internal channels.
     shards: [AtomicUsize; SHARDS],
     /// Rung when a commit has left something in the outbox.
@@ -105,6 +107,7 @@ impl Registry {
             node: Uuid::new_v4(),
             activity: ActivityBuffer::default(),
             freshness: Freshness::new(tools.max_staleness),
+            news: AtomicU64::new(0),
             shards: [const { AtomicUsize::new(0) }; SHARDS],
             tools,
             outbox_bell: Notify::new(),
@@ -234,14 +237,17 @@ impl Registry {
         tokio::time::timeout(ROOM_TIMEOUT, permit).await.ok().flatten().ok_or(ActorError::Overloaded)
     }
 
-    /// Makes a user who has just signed up resident, with what is known to be stored, and has the publisher look.
-    /// Where there is no room nothing is lost: whoever asks for the user first starts the actor.
-    pub async fn welcome(&self, ledger: Ledger) {
+    /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was `news`, and has
+    /// the publisher look. Where there is no room nothing is lost: whoever asks for the user first starts the actor.
+    pub async fn welcome(&self, ledger: Ledger, news: u64) {
         self.ring_outbox_bell();
         if let Ok(permit) = self.room().await
             && let Entry::Vacant(entry) = self.0.residents.entry(ledger.user)
         {
-            entry.insert(self.start(ledger.user, Some(ledger), permit));
+            let resident = entry.insert(self.start(ledger.user, Some(ledger), permit));
+            if self.news() != news {
+                resident.shared().distrust();
+            }
         }
     }
 

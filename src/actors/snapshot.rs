@@ -21,6 +21,10 @@ pub struct LiveSession {
     pub profile: Arc<SessionProfile>,
     /// Milliseconds; only ever grows.
     last_activity: AtomicI64,
+    /// Activity that another node told of, in ms: shown, and nothing is decided by it.
+    heard: AtomicI64,
+    /// When the other nodes were last told, in ms.
+    told_nodes: AtomicI64,
     /// When other services were last told of activity, in ms.
     told: AtomicI64,
     /// Whether the activity buffer holds this session.
@@ -37,6 +41,8 @@ impl LiveSession {
             user,
             profile: Arc::clone(&session.profile),
             last_activity: AtomicI64::new(session.last_activity.millis()),
+            heard: AtomicI64::new(0),
+            told_nodes: AtomicI64::new(0),
             told: AtomicI64::new(0),
             unwritten: AtomicBool::new(false),
             sealed: AtomicBool::new(false),
@@ -60,6 +66,17 @@ impl LiveSession {
     #[must_use]
     pub fn idle_expires_at(&self, policy: &Policy) -> Timestamp {
         self.profile.idle_expires_at(self.last_activity(), policy)
+    }
+
+    /// Latest activity that any node has told of.
+    #[must_use]
+    pub fn shown_activity(&self) -> Timestamp {
+        self.last_activity().max(Timestamp::from_millis(self.heard.load(Ordering::Relaxed)))
+    }
+
+    /// Another node saw activity.
+    pub(super) fn hear(&self, at: Timestamp) {
+        self.heard.fetch_max(at.millis(), Ordering::Relaxed);
     }
 
     /// Moves the activity forward; never back.
@@ -102,10 +119,19 @@ impl LiveSession {
 
     /// Whether it is time to tell the other services again; true once in each interval.
     pub(super) fn tell_again(&self, now: Timestamp, interval: Duration) -> bool {
-        let told = self.told.load(Ordering::Relaxed);
-        let due = Timestamp::from_millis(told).plus(interval) <= now;
-        due && self.told.compare_exchange(told, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        once_in(interval, &self.told, now)
     }
+
+    /// The same for the other nodes.
+    pub(super) fn tell_nodes_again(&self, now: Timestamp, interval: Duration) -> bool {
+        once_in(interval, &self.told_nodes, now)
+    }
+}
+
+fn once_in(interval: Duration, last: &AtomicI64, now: Timestamp) -> bool {
+    let told = last.load(Ordering::Relaxed);
+    let due = Timestamp::from_millis(told).plus(interval) <= now;
+    due && last.compare_exchange(told, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 /// A user's sessions as of one version. Immutable but for the activity of its sessions.

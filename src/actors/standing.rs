@@ -33,6 +33,9 @@ pub struct Present {
     pub now: Timestamp,
 }
 
+/// How often the other nodes are told of one session's activity, at most.
+const ACTIVITY_WORD: Duration = Duration::from_secs(1);
+
 /// What is known of a session that a token names.
 #[derive(Clone, Debug)]
 pub enum Standing {
@@ -78,10 +81,8 @@ impl Registry {
         if !self.freshness().is_fresh() {
             return Err(ActorError::Stale);
         }
-        let now = self.clock().now();
-        let subject = Subject { session, token, now };
-        let shown = self.peek(user).map_or(Look::Blind, |shared| self.look(&shared, subject));
-        if let Look::Known(standing) = shown {
+        let subject = Subject { session, token, now: self.clock().now() };
+        if let Some(standing) = self.glance(user, subject) {
             return Ok(standing);
         }
         for _ in 0..MAX_LOOKS {
@@ -102,6 +103,25 @@ impl Registry {
             }
         }
         Err(ActorError::NoAnswer)
+    }
+
+    /// The standing of a session, if the snapshot alone can tell it.
+    #[must_use]
+    pub fn standing_at_once(
+        &self,
+        user: UserId,
+        session: SessionId,
+        token: Option<SessionToken>,
+    ) -> Option<Standing> {
+        let subject = Subject { session, token, now: self.clock().now() };
+        self.freshness().is_fresh().then(|| self.glance(user, subject)).flatten()
+    }
+
+    fn glance(&self, user: UserId, subject: Subject) -> Option<Standing> {
+        match self.look(&self.peek(user)?, subject) {
+            Look::Known(standing) => Some(standing),
+            Look::Absent | Look::Due(_) | Look::Blind => None,
+        }
     }
 
     /// What the snapshot alone can tell: no database, no mailbox.
@@ -138,6 +158,9 @@ impl Registry {
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
         let tools = self.tools();
+        if session.tell_nodes_again(now, ACTIVITY_WORD) {
+            self.tell_activity(session, latest);
+        }
         if session.tell_again(now, tools.activity_event_interval) {
             let announcer =
                 Announcer { service: &tools.service_name, user: session.user, now, new_id: new_uuid };

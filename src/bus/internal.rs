@@ -26,6 +26,29 @@ pub struct Invalidation {
     pub at: i64,
 }
 
+/// A session was active; other nodes show it. What they decide they decide by the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// The node that saw it.
+    pub node: Uuid,
+    /// Whose.
+    pub user: UserId,
+    /// Which.
+    pub session: SessionId,
+    /// When, in ms.
+    pub active_at: i64,
+}
+
+/// What comes on the channels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Word {
+    /// See [`Invalidation`].
+    Invalidation(Invalidation),
+    /// See [`Activity`].
+    Activity(Activity),
+}
+
 /// The shard of a user: the low bits of a UUIDv7 are random.
 #[must_use]
 pub fn shard_of(user: UserId) -> usize {

@@ -17,11 +17,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::BusError;
-use super::internal::{Invalidation, channel_of, shard_of};
+use super::internal::{Activity, Invalidation, channel_of, shard_of};
 use crate::config::RedisConfig;
+use crate::domain::ids::UserId;
 use crate::events::Message;
 use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
@@ -174,8 +176,16 @@ impl RedisBus {
     }
 
     pub(super) fn invalidate(&self, invalidation: &Invalidation) {
-        if let Ok(payload) = serde_json::to_string(invalidation) {
-            let channel = channel_of(shard_of(invalidation.user));
+        self.tell_nodes(invalidation.user, invalidation);
+    }
+
+    pub(super) fn tell_activity(&self, activity: &Activity) {
+        self.tell_nodes(activity.user, activity);
+    }
+
+    fn tell_nodes(&self, user: UserId, word: &impl Serialize) {
+        if let Ok(payload) = serde_json::to_string(word) {
+            let channel = channel_of(shard_of(user));
             self.publish_unkept(Message { channel: channel.into(), payload: payload.into() });
         }
     }

@@ -1,9 +1,10 @@
 //! A point in time with the precision everything here has: one millisecond, UTC. Never asks what time it is.
 
 use std::fmt;
-use std::time::Duration;
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::{Serialize, Serializer};
 
 /// Milliseconds since the Unix epoch, UTC. Arithmetic saturates.
@@ -15,6 +16,15 @@ impl Timestamp {
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
+    }
+
+    /// From a time of the system, rounded down.
+    #[must_use]
+    pub fn of(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(since) => Self(millis_of(since)),
+            Err(before) => Self(0_i64.saturating_sub(millis_of(before.duration()))),
+        }
     }
 
     /// Milliseconds since the epoch.
@@ -73,17 +83,34 @@ fn millis_of(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Length of a time in text.
+const LENGTH: usize = "1970-01-01T00:00:00.000Z".len();
+/// The last millisecond of the year 9999, which is where RFC 3339 ends.
+const LATEST: i64 = 253_402_300_799_999;
+
+impl Timestamp {
+    /// RFC 3339 with milliseconds and `Z`; what is outside 1970 to 9999 is written as the nearest that is not.
+    ///
+    /// Written in place: each answer to a session check has five of them.
+    fn write(self, buffer: &mut [u8; LENGTH]) -> &str {
+        let millis = u64::try_from(self.0.clamp(0, LATEST)).unwrap_or(0);
+        let time = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis));
+        // It cannot fail: the buffer is as long as such a text always is.
+        let _ = write!(&mut buffer[..], "{time}");
+        std::str::from_utf8(buffer).unwrap_or_default()
+    }
+}
+
 /// RFC 3339 with milliseconds and `Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
-        f.write_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+        f.write_str(self.write(&mut [b'0'; LENGTH]))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.write(&mut [b'0'; LENGTH]))
     }
 }
 
@@ -112,6 +139,18 @@ mod tests {
         for text in ["", "yesterday", "2023-11-14 25:00:00", "14.11.2023"] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_written_as_the_nearest() {
+        assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_time_of_the_system_is_rounded_down() {
+        assert_eq!(Timestamp::of(UNIX_EPOCH + Duration::from_micros(1_999)).millis(), 1);
+        assert_eq!(Timestamp::of(UNIX_EPOCH - Duration::from_millis(2)).millis(), -2);
     }
 
     #[test]

@@ -1,42 +1,45 @@
-//! What every request gets: an id, a span that carries it, one log line, metrics by route pattern, and the headers
+//! What every request gets: an id that its log lines carry, one line of its own, metrics by route pattern, and the headers
 //! that no answer goes without.
 
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{self, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
-use tracing::Instrument;
 use uuid::Uuid;
 
-use super::PREFIX;
+use super::RoutePattern;
+use super::host::names_a_host;
+use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::state::AppState;
+use crate::security::rate_limit::Usage;
+use crate::telemetry::request_id::with_request_id;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken over from the caller.
 const REQUEST_ID_MAX: usize = 128;
 
-/// The id of the request, in its extensions.
+/// The id of the request.
 #[derive(Clone, Debug)]
-pub struct RequestId(HeaderValue);
+struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The caller's, if it is a sane one; else a new one.
     fn of(headers: &HeaderMap) -> Self {
         let given = headers.get(REQUEST_ID).filter(|value| is_sane(value.as_bytes())).cloned();
         Self(given.unwrap_or_else(|| {
-            let made = Uuid::new_v4().to_string();
-            HeaderValue::try_from(made).unwrap_or(HeaderValue::from_static("-"))
+            let mut buffer = Uuid::encode_buffer();
+            let made = Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
+            HeaderValue::from_str(made).unwrap_or(HeaderValue::from_static("-"))
         }))
     }
 
     /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("-")
     }
 }
@@ -56,17 +59,18 @@ pub async fn around_request(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let id = RequestId::of(request.headers());
-    request.extensions_mut().insert(id.clone());
-    let span = tracing::info_span!("request", request_id = id.as_str());
-    async move {
+    let name = id.as_str().to_owned();
+    let serving = async move {
         // No clone of the request may be kept here: the router wants to be the only one that holds it.
-        let answer = next.call(request).await?.map_into_boxed_body();
+        let answer = match names_a_host(request.headers()) {
+            true => next.call(request).await?.map_into_boxed_body(),
+            false => request.error_response(Problem::new(Code::BadRequest)),
+        };
         let (request, answer) = finish(answer, &id).into_parts();
         record(&request, answer.status().as_u16(), started);
         Ok(ServiceResponse::new(request, answer))
-    }
-    .instrument(span)
-    .await
+    };
+    with_request_id(name, serving).await
 }
 
 /// Writes a problem's answer with the request's id, and sets the headers every answer has.
@@ -83,7 +87,22 @@ fn finish(answer: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<B
             answer
         }
     };
+    let (method, connection) = (answer.request().method(), answer.request().head().connection_type());
+    let (to_head, is_last) = (method == Method::HEAD, connection == ConnectionType::Close);
+    // The framework keeps both for the latest request it has read, which with pipelining is another one.
+    if to_head {
+        answer = answer.map_body(|_, _| BoxBody::new(body::None::new()));
+    }
+    if is_last {
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    let usage = answer.request().extensions().get::<Usage>().copied();
     let headers = answer.headers_mut();
+    for (name, value) in usage.iter().flat_map(usage_headers) {
+        if !headers.contains_key(&name) {
+            headers.insert(name, value);
+        }
+    }
     headers.insert(REQUEST_ID, id.0.clone());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -125,11 +144,7 @@ fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 
 fn record(request: &HttpRequest, status: u16, started: Instant) {
     let Some(state) = request.app_data::<web::Data<AppState>>() else { return };
-    let pattern = request.match_pattern();
-    let route = match pattern.as_deref() {
-        Some(pattern) => pattern.strip_prefix(PREFIX).unwrap_or(pattern),
-        None => "unmatched",
-    };
+    let route = request.app_data().map_or("unmatched", |RoutePattern(pattern)| pattern);
     let method = known_method(request.method());
     let elapsed = started.elapsed();
     let metrics = state.metrics();

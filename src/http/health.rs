@@ -20,7 +20,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 /// Probes like to ask with HEAD.
-fn probe(path: &str) -> Resource {
+fn probe(path: &'static str) -> Resource {
     resource(path, "GET, HEAD")
 }
 

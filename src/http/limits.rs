@@ -3,17 +3,25 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
+use futures_util::future::join_all;
+
 use crate::actors::registry::Shared;
 use crate::bus::Bus;
 use crate::config::RateLimitConfig;
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
-use crate::security::rate_limit::{Exceeded, Limit, LocalCounters, Quota};
+use crate::security::rate_limit::{Counted, Exceeded, Limit, LocalCounters, Quota, Usage};
 use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// How many times the failures of a minute are allowed in a longer window. So whoever goes on guessing waits longer and
+/// longer; and because an account is counted for each address by itself, nobody can shut another's owner out.
+const FAILURE_WINDOWS: [(u32, Duration); 3] = [(1, MINUTE), (3, Duration::from_secs(15 * 60)), (6, HOUR)];
 
 /// The service's rate limits.
 #[derive(Debug)]
@@ -35,78 +43,100 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub async fn login(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Exceeded> {
-        self.count(Limit::Login, &address_key(address), now).await
+    pub async fn login(&self, address: Option<IpAddr>, now: Timestamp) -> Counted {
+        self.count(Limit::Login, &address_key(address), self.config.login_per_minute, MINUTE, now).await
     }
 
     /// Whether that account may be tried from that address.
     ///
     /// # Errors
-    /// [`Exceeded`].
+    /// [`Exceeded`], of the window that lasts longest.
     pub async fn check_login_failures(
         &self,
         email: &str,
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Exceeded> {
-        let (limit, key) = (Limit::LoginFailures, account_key(email, address));
-        let quota = self.quota(limit);
-        let checked = match self.over_nodes(limit, quota) {
-            true => self.bus.check(&shared_key(limit, &key), quota).await,
-            false => None,
-        };
-        self.told(limit, checked.unwrap_or_else(|| self.counters.check(limit, &key, quota, now)))
+        let key = account_key(email, address);
+        let checks = self.failure_quotas(&key).map(async |(key, quota)| match quota.count {
+            0 => Ok(None),
+            _ => {
+                let checked = self.bus.check(&key, quota).await;
+                checked.unwrap_or_else(|| self.counters.check(&key, quota, now))
+            }
+        });
+        self.told_longest(join_all(checks).await)
     }
 
     /// Counts a failed login of that account from that address.
-    pub async fn login_failed(&self, email: &str, address: Option<IpAddr>, now: Timestamp) {
-        // The failure itself is answered as what it is; the next one is refused before it is tried.
-        let _ = self.try_count(Limit::LoginFailures, &account_key(email, address), now).await;
+    ///
+    /// # Errors
+    /// [`Exceeded`] where others have used the quota up meanwhile: then this one is refused too, or whoever guesses many at
+    /// once would learn more than the quota allows.
+    pub async fn login_failed(
+        &self,
+        email: &str,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), Exceeded> {
+        let key = account_key(email, address);
+        let counts =
+            self.failure_quotas(&key).map(async |(key, quota)| self.try_count(&key, quota, now).await);
+        self.told_longest(join_all(counts).await)
     }
 
     /// Counts a sign-up from that address.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub async fn signup(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Exceeded> {
-        self.count(Limit::Signup, &address_key(address), now).await
+    pub async fn signup(&self, address: Option<IpAddr>, now: Timestamp) -> Counted {
+        self.count(Limit::Signup, &address_key(address), self.config.signup_per_hour, HOUR, now).await
     }
 
     /// Counts a refresh of that session.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub async fn refresh(&self, session: SessionId, now: Timestamp) -> Result<(), Exceeded> {
-        self.count(Limit::Refresh, &session.to_string(), now).await
+    pub async fn refresh(&self, session: SessionId, now: Timestamp) -> Counted {
+        self.count(Limit::Refresh, &session.to_string(), self.config.refresh_per_minute, MINUTE, now).await
     }
 
     /// Counts another request of that user, on this node alone.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn api(&self, user: &Shared, now: Timestamp) -> Result<(), Exceeded> {
-        self.told(Limit::Api, user.api_requests.count(self.quota(Limit::Api), now))
+    pub fn api(&self, user: &Shared, now: Timestamp) -> Counted {
+        self.told(Limit::Api, user.api_requests.count(self.quota(self.config.api_per_minute, MINUTE), now))
     }
 
-    async fn count(&self, limit: Limit, key: &str, now: Timestamp) -> Result<(), Exceeded> {
-        self.told(limit, self.try_count(limit, key, now).await)
+    async fn count(&self, limit: Limit, key: &str, most: u32, window: Duration, now: Timestamp) -> Counted {
+        let key = format!("{}:{key}", limit.as_str());
+        self.told(limit, self.try_count(&key, self.quota(most, window), now).await)
     }
 
-    async fn try_count(&self, limit: Limit, key: &str, now: Timestamp) -> Result<(), Exceeded> {
-        let quota = self.quota(limit);
-        let counted = match self.over_nodes(limit, quota) {
-            true => self.bus.count(&shared_key(limit, key), quota).await,
-            false => None,
-        };
-        counted.unwrap_or_else(|| self.counters.count(limit, key, quota, now))
+    async fn try_count(&self, key: &str, quota: Quota, now: Timestamp) -> Counted {
+        if quota.count == 0 {
+            return Ok(None);
+        }
+        let counted = self.bus.count(key, quota).await;
+        counted.unwrap_or_else(|| self.counters.count(key, quota, now))
     }
 
-    /// Whether there is anything to count over the nodes.
-    fn over_nodes(&self, limit: Limit, quota: Quota) -> bool {
-        quota.count > 0 && limit != Limit::Api
+    fn failure_quotas(&self, key: &str) -> impl Iterator<Item = (String, Quota)> {
+        FAILURE_WINDOWS.into_iter().map(move |(times, window)| {
+            let most = self.config.login_failures_per_minute.saturating_mul(times);
+            let limit = Limit::LoginFailures.as_str();
+            (format!("{limit}:{}:{key}", window.as_secs()), self.quota(most, window))
+        })
     }
 
-    fn told(&self, limit: Limit, result: Result<(), Exceeded>) -> Result<(), Exceeded> {
+    fn told_longest(&self, results: Vec<Counted>) -> Result<(), Exceeded> {
+        let refusals = results.into_iter().filter_map(Result::err);
+        let longest = refusals.max_by_key(Exceeded::retry_after);
+        self.told(Limit::LoginFailures, longest.map_or(Ok(None), Err)).map(drop)
+    }
+
+    fn told(&self, limit: Limit, result: Counted) -> Counted {
         if result.is_err() {
             self.metrics.rate_limited.with_label_values(&[limit.as_str()]).inc();
             Act::LimitHit(limit.as_str()).record(&self.metrics);
@@ -114,16 +144,35 @@ impl RateLimits {
         result
     }
 
-    fn quota(&self, limit: Limit) -> Quota {
-        let config = &self.config;
-        let (count, window) = match limit {
-            Limit::Login => (config.login_per_minute, MINUTE),
-            Limit::LoginFailures => (config.login_failures_per_minute, MINUTE),
-            Limit::Signup => (config.signup_per_hour, HOUR),
-            Limit::Refresh => (config.refresh_per_minute, MINUTE),
-            Limit::Api => (config.api_per_minute, MINUTE),
-        };
-        Quota { count: if config.enabled { count } else { 0 }, window }
+    fn quota(&self, most: u32, window: Duration) -> Quota {
+        Quota { count: if self.config.enabled { most } else { 0 }, window }
+    }
+}
+
+/// `RateLimit-*` as most clients know them (draft-ietf-httpapi-ratelimit-headers-06), in whole seconds.
+pub fn usage_headers(usage: &Usage) -> [(HeaderName, HeaderValue); 4] {
+    let Usage { quota, remaining, reset } = usage;
+    let policy = format!("{};w={}", quota.count, quota.window.as_secs());
+    [
+        (HeaderName::from_static("ratelimit-limit"), HeaderValue::from(quota.count)),
+        (HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(*remaining)),
+        (HeaderName::from_static("ratelimit-reset"), HeaderValue::from(whole_seconds(*reset))),
+        (
+            HeaderName::from_static("ratelimit-policy"),
+            HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("")),
+        ),
+    ]
+}
+
+/// Never less than there are, and at least one.
+pub fn whole_seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+}
+
+/// Notes what the answer to this request is to tell of a quota.
+pub fn tell(request: &HttpRequest, usage: Option<Usage>) {
+    if let Some(usage) = usage {
+        request.extensions_mut().insert(usage);
     }
 }
 
@@ -139,10 +188,39 @@ fn address_key(address: Option<IpAddr>) -> String {
     }
 }
 
-fn shared_key(limit: Limit, key: &str) -> String {
-    format!("{}:{key}", limit.as_str())
-}
-
 fn account_key(email: &str, address: Option<IpAddr>) -> String {
     format!("{} {email}", address_key(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The longer somebody goes on, the longer the wait; from another address it is the account's owner who may come.
+    #[tokio::test]
+    async fn whoever_goes_on_guessing_waits_longer() {
+        let config = RateLimitConfig {
+            enabled: true,
+            login_per_minute: 0,
+            login_failures_per_minute: 2,
+            signup_per_hour: 0,
+            refresh_per_minute: 0,
+            api_per_minute: 0,
+        };
+        let limits = RateLimits::new(config, Bus::in_process(), Metrics::new().unwrap());
+        let (guesser, owner) = (Some([203, 0, 113, 1].into()), Some([203, 0, 113, 2].into()));
+        let mut now = Timestamp::from_millis(1_700_000_000_000);
+        let mut waits = Vec::new();
+        for _ in 0..20 {
+            match limits.check_login_failures("ada@example.com", guesser, now).await {
+                Ok(()) => limits.login_failed("ada@example.com", guesser, now).await.unwrap(),
+                Err(exceeded) => {
+                    waits.push(exceeded.retry_after().as_secs());
+                    now = now.plus(exceeded.retry_after());
+                }
+            }
+        }
+        assert_eq!(waits, [60, 60, 13 * 60, 60, 60, 43 * 60]);
+        assert_eq!(limits.check_login_failures("ada@example.com", owner, now).await, Ok(()));
+    }
 }

@@ -72,7 +72,8 @@ async fn open(state: &AppState, present: &Present, transport: &'static str) -> R
         ConnectRefusal::Over(reason) => Problem::session_over(reason).with_challenge(),
         ConnectRefusal::TooMany => {
             state.metrics().rate_limited.with_label_values(&["connections"]).inc();
-            Problem::rate_limited(HEARTBEAT)
+            // A connection whose peer is gone is noticed by then.
+            Problem::too_many(HEARTBEAT)
         }
         ConnectRefusal::Actor(error) => Problem::for_token(error),
     })?;

@@ -1,11 +1,12 @@
 //! `POST /login`: rate limit → user by email → password pool → the user's actor → tokens.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::extract::client::Client;
 use super::extract::json::{JsonObject, Members};
+use super::limits::tell;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::signed_in::{self, Delivery, open_for};
@@ -42,18 +43,21 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 
 async fn log_in(
     state: web::Data<AppState>,
+    http: HttpRequest,
     client: Client,
     body: JsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
     let now = state.now();
-    state.limits.login(client.address, now).await?;
+    tell(&http, state.limits.login(client.address, now).await?);
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let Some(user) = check_password(&state, &request.email, request.password).await? else {
         Act::LoginFailed.record(state.metrics());
-        state.limits.login_failed(&request.email, client.address, now).await;
+        state.limits.login_failed(&request.email, client.address, now).await?;
         return Err(Problem::new(Code::InvalidCredentials));
     };
+    // Guesses made at the same time may have used the failures up meanwhile.
+    state.limits.check_login_failures(&request.email, client.address, now).await?;
     let open = open_for(&client, request.device_name, Occasion::Login);
     let opened = match state.registry.ask(user.id, open).await {
         Ok(Ok(opened)) => opened,

@@ -15,6 +15,9 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::limits::{usage_headers, whole_seconds};
+use crate::security::rate_limit::Usage;
+
 pub use code::Code;
 
 /// What is wrong with one member of a body.
@@ -38,6 +41,7 @@ struct Inner {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    usage: Option<Usage>,
     allow: Option<&'static str>,
     /// Whether it answers a request with an access token, or without one that needs it (RFC 6750, section 3).
     challenge: bool,
@@ -68,6 +72,7 @@ impl Problem {
             detail: Cow::Borrowed(code.detail()),
             errors: Vec::new(),
             retry_after: None,
+            usage: None,
             allow: None,
             challenge: false,
             clear_cookie: None,
@@ -97,10 +102,18 @@ impl Problem {
         problem
     }
 
-    /// Too often; again after this long.
+    /// As many as allowed are there; one may be gone after so long.
     #[must_use]
-    pub fn rate_limited(retry_after: Duration) -> Self {
+    pub fn too_many(retry_after: Duration) -> Self {
         Self::new(Code::RateLimited).retry_after(retry_after)
+    }
+
+    /// Too often; again when the window has ended.
+    #[must_use]
+    pub fn rate_limited(usage: Usage) -> Self {
+        let mut problem = Self::new(Code::RateLimited).retry_after(usage.reset);
+        problem.0.usage = Some(usage);
+        problem
     }
 
     /// Too much is going on; soon again.
@@ -109,10 +122,16 @@ impl Problem {
         Self::new(Code::Overloaded).retry_after(Duration::from_secs(1))
     }
 
+    /// Something this stands on is away, which the log knows already.
+    #[must_use]
+    pub fn unavailable_for_now() -> Self {
+        Self::new(Code::Unavailable).retry_after(Duration::from_secs(1))
+    }
+
     /// Something this stands on is away.
     #[must_use]
     pub fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
-        let mut problem = Self::new(Code::Unavailable).retry_after(Duration::from_secs(1));
+        let mut problem = Self::unavailable_for_now();
         problem.0.cause = Some(Arc::new(cause));
         problem
     }
@@ -157,8 +176,22 @@ impl Problem {
         let mut answer = HttpResponse::build(status);
         answer.content_type("application/problem+json");
         if let Some(after) = self.0.retry_after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            answer.insert_header((header::RETRY_AFTER, seconds.max(1)));
+            answer.insert_header((header::RETRY_AFTER, whole_seconds(after)));
+        }
+        for header in self.0.usage.iter().flat_map(usage_headers) {
+            answer.insert_header(header);
+        }
+        match self.0.code {
+            // Whatever still comes of it must not be read.
+            Code::BadRequest | Code::RequestTimeout | Code::BodyTooLarge => {
+                answer.force_close();
+            }
+            // RFC 9110, section 15.5.22; RFC 6455, section 4.4.
+            Code::UpgradeRequired => {
+                answer.insert_header((header::UPGRADE, "websocket"));
+                answer.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
+            }
+            _ => {}
         }
         if let Some(allow) = self.0.allow {
             answer.insert_header((header::ALLOW, allow));

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extract::client::Client;
 use super::extract::json::OptionalJsonObject;
+use super::limits::tell;
 use super::problem::{Code, Problem};
 use super::signed_in::Delivery;
 use super::state::AppState;
@@ -48,7 +49,7 @@ async fn refresh(
 ) -> Result<HttpResponse, Problem> {
     let clearing = |problem: Problem| problem.clearing(cookie::cleared(&state.config.cookie));
     let shown = shown_token(&request, &client, body.0).map_err(clearing)?;
-    let (user, role, session) = rotate(&state, &shown.token).await.map_err(clearing)?;
+    let (user, role, session) = rotate(&state, &request, &shown.token).await.map_err(clearing)?;
     answer(&state, user, role, &session, shown.delivery)
 }
 
@@ -71,7 +72,11 @@ fn shown_token(request: &HttpRequest, client: &Client, body: Option<Body>) -> Re
     }
 }
 
-async fn rotate(state: &AppState, token: &str) -> Result<(UserId, Role, Session), Problem> {
+async fn rotate(
+    state: &AppState,
+    request: &HttpRequest,
+    token: &str,
+) -> Result<(UserId, Role, Session), Problem> {
     let now = state.now();
     let claims = state.refresh_tokens.verify(token, now).map_err(|error| {
         Problem::new(match error {
@@ -79,7 +84,7 @@ async fn rotate(state: &AppState, token: &str) -> Result<(UserId, Role, Session)
             TokenError::Expired => Code::RefreshTokenExpired,
         })
     })?;
-    state.limits.refresh(claims.session, now).await?;
+    tell(request, state.limits.refresh(claims.session, now).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
     // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
     if let Standing::Over(reason) = state.registry.standing(user, session, None).await? {

@@ -48,6 +48,8 @@ pub fn serve(state: web::Data<AppState>) -> std::io::Result<(Server, Vec<SocketA
     let server = server
         .workers(workers)
         .keep_alive(KEEP_ALIVE)
+        // Who closes an event stream gives its place back at once, and not when something is next written to it.
+        .h1_allow_half_closed(false)
         .client_request_timeout(HEAD_TIMEOUT)
         .max_connections(CONNECTIONS_PER_WORKER)
         .shutdown_timeout(grace.as_secs().max(1))
@@ -60,12 +62,14 @@ pub fn serve(state: web::Data<AppState>) -> std::io::Result<(Server, Vec<SocketA
 }
 
 /// A peer that acknowledges nothing for so long is gone; else a stream to it would stay open for a quarter of an hour.
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 fn bound_silence(connection: &dyn Any) {
     if let Some(stream) = connection.downcast_ref::<TcpStream>() {
         let socket = SockRef::from(stream);
-        // Where the system has no such option, the peer is noticed later.
+        // Other systems have no such option: there the peer is noticed later.
+        #[cfg(target_os = "linux")]
         let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         let _ = socket.set_tcp_nodelay(true);
     }

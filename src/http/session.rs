@@ -25,7 +25,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 async fn session(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse {
     let live = &caller.0.session;
     let policy = state.registry.policy_ref(caller.0.snapshot.role);
-    let idle_expires_at = live.idle_expires_at(policy);
+    let idle_expires_at = live.profile.idle_expires_at(live.shown_activity(), policy);
     HttpResponse::Ok().json(Body {
         session: session_view(live, policy, live.id()),
         idle_expires_at,

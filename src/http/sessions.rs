@@ -1,5 +1,7 @@
 //! `/sessions`: list one's devices, end one, end all others.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use serde_json::json;
@@ -11,6 +13,7 @@ use super::refresh::session_over;
 use super::state::AppState;
 use super::view::session_view;
 use super::{cookie, resource};
+use crate::actors::snapshot::LiveSession;
 use crate::domain::command::{Terminate, TerminateOthers, TerminateRefusal, Terminated};
 use crate::domain::ids::SessionId;
 use crate::events::session_view::SessionView;
@@ -32,8 +35,10 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 
 async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse {
     let policy = state.registry.policy_ref(caller.0.snapshot.role);
-    let live =
-        caller.0.snapshot.live().iter().filter(|session| session.idle_expires_at(policy) > caller.0.now);
+    let is_live = |session: &&Arc<LiveSession>| {
+        session.profile.idle_expires_at(session.shown_activity(), policy) > caller.0.now
+    };
+    let live = caller.0.snapshot.live().iter().filter(is_live);
     let mut sessions: Vec<_> = live.map(|session| session_view(session, policy, caller.session())).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
     HttpResponse::Ok().json(List { total: sessions.len(), sessions, max_sessions: policy.max_sessions })

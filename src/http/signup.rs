@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::extract::client::Client;
 use super::extract::json::{JsonObject, Members};
+use super::limits::tell;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::signed_in::{self, Delivery, open_for};
@@ -48,11 +49,12 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 
 async fn sign_up(
     state: web::Data<AppState>,
+    http: HttpRequest,
     client: Client,
     body: JsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
-    state.limits.signup(client.address, state.now()).await?;
+    tell(&http, state.limits.signup(client.address, state.now()).await?);
     let password_hash = state.passwords.hash(request.password).await?;
 
     let now = state.now();
@@ -81,8 +83,9 @@ async fn sign_up(
         session: opened.session.clone(),
         announcements: announcer.announce(&decision.events),
     };
+    let news = state.registry.news();
     state.registry.store().add_user(registration).await?;
-    state.registry.welcome(ledger_after(ledger, &decision.events)).await;
+    state.registry.welcome(ledger_after(ledger, &decision.events), news).await;
     Act::SignedUp(user.id).record(state.metrics());
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened, request.delivery)
 }

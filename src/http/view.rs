@@ -41,5 +41,5 @@ impl<'a> UserView<'a> {
 /// A session as this node knows it now.
 #[must_use]
 pub fn session_view<'a>(session: &'a LiveSession, policy: &Policy, current: SessionId) -> SessionView<'a> {
-    SessionView::new(&session.profile, session.last_activity(), policy, current)
+    SessionView::new(&session.profile, session.shown_activity(), policy, current)
 }

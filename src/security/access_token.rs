@@ -157,7 +157,7 @@ impl AccessTokens {
         let claims: ReadClaims = read(token, TYP, &key.key, &self.validation)?.claims;
         let ReadClaims { sub: user, sid: session, stk, exp } = claims;
         let claims = AccessClaims { user, session, token: SessionToken::new(stk) };
-        self.verified.add(token, claims, exp, now);
+        self.verified.add(token, claims, exp);
         in_time(claims, exp, now)
     }
 }

@@ -185,21 +185,25 @@ impl PasswordPool {
     }
 }
 
+/// The cheapest that bcrypt has.
+const MIN_COST: u32 = 4;
+
+/// Well formed, of that cost, and the hash of nothing.
+fn decoy(cost: u32) -> PasswordHash {
+    PasswordHash(format!("$2b${cost:02}${}", "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"))
+}
+
 /// One thread of the pool.
 struct Worker {
     cost: u32,
-    /// Well formed, of the configured cost, and the hash of nothing: checked when there is no account.
+    /// Checked when there is no account.
     decoy: PasswordHash,
     metrics: Metrics,
 }
 
 impl Worker {
     fn new(cost: u32, metrics: Metrics) -> Self {
-        let decoy = PasswordHash(format!(
-            "$2b${cost:02}${}",
-            "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"
-        ));
-        Self { cost, decoy, metrics }
+        Self { cost, decoy: decoy(cost), metrics }
     }
 
     fn run(&self, queue: &Mutex<Receiver<Job>>) {
@@ -227,6 +231,14 @@ impl Worker {
         bcrypt::hash(&password.0, self.cost).map(PasswordHash).map_err(|_| PasswordError::Failed)
     }
 
+    /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper: what the hash
+    /// of cost `c` lacks of the configured cost `C` is 2^`C` − 2^`c`, which is 2^`c` + 2^(`c`+1) + … + 2^(`C`−1).
+    fn make_up(&self, password: &Password, hash: &PasswordHash) {
+        for cost in hash.cost().unwrap_or(self.cost).max(MIN_COST)..self.cost {
+            let _ = bcrypt::verify(&password.0, decoy(cost).expose());
+        }
+    }
+
     fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, PasswordError> {
         let timer = self.metrics.password_hash_duration.start_timer();
         let right = bcrypt::verify(&password.0, hash.unwrap_or(&self.decoy).expose());
@@ -237,7 +249,11 @@ impl Worker {
                 Ok(Verdict::Right { rehashed: Some(self.hash(password)?) })
             }
             Some(_) if right => Ok(Verdict::Right { rehashed: None }),
-            Some(_) | None => Ok(Verdict::Wrong),
+            Some(hash) => {
+                self.make_up(password, hash);
+                Ok(Verdict::Wrong)
+            }
+            None => Ok(Verdict::Wrong),
         }
     }
 }
@@ -306,6 +322,25 @@ mod tests {
             panic!("a new hash was expected");
         };
         assert_eq!(new.cost(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn a_cheap_hash_takes_as_long_as_an_unknown_account() {
+        let old = pool(4, 1, 8).hash(password("correct horse")).await.unwrap();
+        let pool = pool(9, 1, 8);
+        let took = async |hash: Option<PasswordHash>| {
+            let mut times = Vec::new();
+            for _ in 0..15 {
+                let began = std::time::Instant::now();
+                let verdict = pool.verify(password("battery"), hash.clone()).await.unwrap();
+                assert!(matches!(verdict, Verdict::Wrong));
+                times.push(began.elapsed());
+            }
+            times.into_iter().min().unwrap().as_secs_f64()
+        };
+        let ratio = took(Some(old)).await / took(None).await;
+        // Without the making up it is 1/32.
+        assert!((0.6..1.7).contains(&ratio), "{ratio}");
     }
 
     #[tokio::test]

@@ -51,12 +51,37 @@ pub struct Quota {
     pub window: Duration,
 }
 
-/// Too many; try again after this long.
+/// How much of a quota is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exceeded {
+pub struct Usage {
+    /// Of which.
+    pub quota: Quota,
+    /// How many more there may be in this window.
+    pub remaining: u32,
     /// Until the window ends.
-    pub retry_after: Duration,
+    pub reset: Duration,
 }
+
+/// Too many; try again when the window has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded(pub Usage);
+
+impl Exceeded {
+    /// Nothing is left of that quota for so long.
+    #[must_use]
+    pub fn until(quota: Quota, reset: Duration) -> Self {
+        Self(Usage { quota, remaining: 0, reset })
+    }
+
+    /// How long there is nothing to be tried.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        self.0.reset
+    }
+}
+
+/// What a try came to; nothing is told of a quota that is no limit.
+pub type Counted = Result<Option<Usage>, Exceeded>;
 
 #[derive(Clone, Copy, Debug)]
 struct Window {
@@ -69,15 +94,16 @@ impl Window {
         Self { count: 0, ends: now.plus(quota.window) }
     }
 
-    fn count(&mut self, quota: Quota, now: Timestamp) -> Result<(), Exceeded> {
+    fn count(&mut self, quota: Quota, now: Timestamp) -> Counted {
         if self.ends <= now {
             *self = Self::beginning(quota, now);
         }
+        let reset = now.until(self.ends);
         if self.count >= quota.count {
-            return Err(Exceeded { retry_after: now.until(self.ends) });
+            return Err(Exceeded::until(quota, reset));
         }
         self.count += 1;
-        Ok(())
+        Ok(Some(Usage { quota, remaining: quota.count - self.count, reset }))
     }
 }
 
@@ -90,9 +116,9 @@ impl Counter {
     ///
     /// # Errors
     /// [`Exceeded`]; a refused try is not counted.
-    pub fn count(&self, quota: Quota, now: Timestamp) -> Result<(), Exceeded> {
+    pub fn count(&self, quota: Quota, now: Timestamp) -> Counted {
         if quota.count == 0 {
-            return Ok(());
+            return Ok(None);
         }
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         window.get_or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
@@ -102,7 +128,7 @@ impl Counter {
 /// Counters of this process.
 #[derive(Debug, Default)]
 pub struct LocalCounters {
-    windows: DashMap<(Limit, String), Window>,
+    windows: DashMap<String, Window>,
 }
 
 impl LocalCounters {
@@ -110,31 +136,30 @@ impl LocalCounters {
     ///
     /// # Errors
     /// [`Exceeded`]; a refused try is not counted.
-    pub fn count(&self, limit: Limit, key: &str, quota: Quota, now: Timestamp) -> Result<(), Exceeded> {
+    pub fn count(&self, key: &str, quota: Quota, now: Timestamp) -> Counted {
         if quota.count == 0 {
-            return Ok(());
+            return Ok(None);
         }
-        let key = (limit, key.to_owned());
-        if let Some(mut window) = self.windows.get_mut(&key) {
+        if let Some(mut window) = self.windows.get_mut(key) {
             return window.count(quota, now);
         }
         self.make_room(now);
         if self.windows.len() >= MAX_KEYS {
-            return Ok(());
+            return Ok(None);
         }
-        self.windows.entry(key).or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
+        self.windows.entry(key.to_owned()).or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
     }
 
     /// Whether one more would be allowed, counting nothing.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn check(&self, limit: Limit, key: &str, quota: Quota, now: Timestamp) -> Result<(), Exceeded> {
-        match self.windows.get(&(limit, key.to_owned())) {
+    pub fn check(&self, key: &str, quota: Quota, now: Timestamp) -> Counted {
+        match self.windows.get(key) {
             Some(window) if quota.count > 0 && window.ends > now && window.count >= quota.count => {
-                Err(Exceeded { retry_after: now.until(window.ends) })
+                Err(Exceeded::until(quota, now.until(window.ends)))
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
@@ -155,22 +180,22 @@ mod tests {
     fn as_many_as_allowed_and_no_more_until_the_window_ends() {
         let counters = LocalCounters::default();
         let start = Timestamp::from_millis(1_000);
-        for _ in 0..3 {
-            assert_eq!(counters.count(Limit::Login, "a", QUOTA, start), Ok(()));
+        let left = |remaining, reset| Ok(Some(Usage { quota: QUOTA, remaining, reset }));
+        for remaining in [2, 1, 0] {
+            assert_eq!(counters.count("a", QUOTA, start), left(remaining, QUOTA.window));
         }
         let later = start.plus(Duration::from_secs(20));
-        let exceeded = Exceeded { retry_after: Duration::from_secs(40) };
-        assert_eq!(counters.count(Limit::Login, "a", QUOTA, later), Err(exceeded));
-        assert_eq!(counters.check(Limit::Login, "a", QUOTA, later), Err(exceeded));
-        assert_eq!(counters.count(Limit::Login, "b", QUOTA, later), Ok(()));
-        assert_eq!(counters.count(Limit::Signup, "a", QUOTA, later), Ok(()));
-        assert_eq!(counters.count(Limit::Login, "a", QUOTA, start.plus(QUOTA.window)), Ok(()));
+        let exceeded = Exceeded::until(QUOTA, Duration::from_secs(40));
+        assert_eq!(counters.count("a", QUOTA, later), Err(exceeded));
+        assert_eq!(counters.check("a", QUOTA, later), Err(exceeded));
+        assert_eq!(counters.count("b", QUOTA, later), left(2, QUOTA.window));
+        assert_eq!(counters.count("a", QUOTA, start.plus(QUOTA.window)), left(2, QUOTA.window));
     }
 
     #[test]
     fn zero_is_no_limit() {
         let counters = LocalCounters::default();
         let none = Quota { count: 0, window: Duration::from_secs(1) };
-        assert!((0..100).all(|_| counters.count(Limit::Api, "a", none, Timestamp::default()).is_ok()));
+        assert!((0..100).all(|_| counters.count("a", none, Timestamp::default()) == Ok(None)));
     }
 }

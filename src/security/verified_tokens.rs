@@ -1,56 +1,68 @@
 //! Access tokens whose signature was checked before: the same token shown again need not be checked again.
 //!
-//! A client shows one token hundreds of times. Found by a part of its signature and then compared in full, so that
-//! nothing but the very same token is taken for it. Its time is checked at every use, by the caller.
+//! A client shows one token hundreds of times. A token is known by a keyed hash of all of it (SipHash-2-4 with 128 bits,
+//! its key made at start and told to nobody), so that nothing but the very same token is taken for it. Its time is
+//! checked at every use, by the caller.
 //!
-//! Bound: [`MAX_TOKENS`]; past that expired ones go, and if none has, all go.
+//! Bound: [`MAX_TOKENS`]; past that those go that were not shown lately.
 
-use dashmap::DashMap;
+use std::fmt;
+
+use quick_cache::sync::Cache;
+use siphasher::sip128::SipHasher24;
 
 use super::access_token::AccessClaims;
-use crate::domain::time::Timestamp;
 
-/// Most tokens held: about 600 bytes each.
-const MAX_TOKENS: usize = 100_000;
-/// Characters of the signature that a token is found by: 96 bits.
-const KEY_LENGTH: usize = 16;
+/// Most tokens held, about 100 bytes each. As many as users may be resident by default.
+const MAX_TOKENS: usize = 1_000_000;
+/// What room is made for at start.
+const USUAL_TOKENS: usize = 1_000;
 
-type Key = [u8; KEY_LENGTH];
-
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Verified {
-    token: Box<str>,
     claims: AccessClaims,
     expires: i64,
 }
 
 /// Tokens that were found good.
-#[derive(Debug, Default)]
-pub(super) struct VerifiedTokens(DashMap<Key, Verified>);
+pub(super) struct VerifiedTokens {
+    known: Cache<u128, Verified>,
+    key: [u8; 16],
+}
 
-impl VerifiedTokens {
-    /// What the token says and when it expires (in seconds), if its signature was checked before.
-    pub(super) fn lookup(&self, token: &str) -> Option<(AccessClaims, i64)> {
-        let known = self.0.get(&key_of(token)?)?;
-        (*known.token == *token).then_some((known.claims, known.expires))
-    }
-
-    /// Remembers a token whose signature was just checked.
-    pub(super) fn add(&self, token: &str, claims: AccessClaims, expires: i64, now: Timestamp) {
-        let Some(key) = key_of(token) else { return };
-        if self.0.len() >= MAX_TOKENS {
-            self.0.retain(|_, known| known.expires > now.seconds());
-            if self.0.len() >= MAX_TOKENS {
-                self.0.clear();
-            }
-        }
-        self.0.insert(key, Verified { token: token.into(), claims, expires });
+impl Default for VerifiedTokens {
+    fn default() -> Self {
+        Self::bounded(MAX_TOKENS)
     }
 }
 
-/// The last characters, which belong to the signature and are as good as random.
-fn key_of(token: &str) -> Option<Key> {
-    token.as_bytes().last_chunk::<KEY_LENGTH>().copied()
+impl fmt::Debug for VerifiedTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedTokens").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+impl VerifiedTokens {
+    fn bounded(most: usize) -> Self {
+        Self {
+            known: Cache::with_weighter(USUAL_TOKENS, most as u64, quick_cache::UnitWeighter),
+            key: rand::random(),
+        }
+    }
+
+    /// What the token says and when it expires (in seconds), if its signature was checked before.
+    pub(super) fn lookup(&self, token: &str) -> Option<(AccessClaims, i64)> {
+        self.known.get(&self.hash(token)).map(|known| (known.claims, known.expires))
+    }
+
+    /// Remembers a token whose signature was just checked.
+    pub(super) fn add(&self, token: &str, claims: AccessClaims, expires: i64) {
+        self.known.insert(self.hash(token), Verified { claims, expires });
+    }
+
+    fn hash(&self, token: &str) -> u128 {
+        SipHasher24::new_with_key(&self.key).hash(token.as_bytes()).as_u128()
+    }
 }
 
 #[cfg(test)]
@@ -60,32 +72,36 @@ mod tests {
     use super::*;
     use crate::domain::ids::{SessionId, SessionToken, UserId};
 
+    fn claims(number: u128) -> AccessClaims {
+        AccessClaims {
+            user: UserId::new(Uuid::from_u128(number)),
+            session: SessionId::new(Uuid::from_u128(number + 1)),
+            token: SessionToken::new(Uuid::from_u128(number + 2)),
+        }
+    }
+
     #[test]
     fn only_the_very_same_token_is_known() {
-        let claims = AccessClaims {
-            user: UserId::new(Uuid::from_u128(1)),
-            session: SessionId::new(Uuid::from_u128(2)),
-            token: SessionToken::new(Uuid::from_u128(3)),
-        };
         let tokens = VerifiedTokens::default();
-        tokens.add("header.claims.0123456789abcdef", claims, 9, Timestamp::default());
-        assert_eq!(tokens.lookup("header.claims.0123456789abcdef"), Some((claims, 9)));
+        tokens.add("header.claims.0123456789abcdef", claims(1), 9);
+        assert_eq!(tokens.lookup("header.claims.0123456789abcdef"), Some((claims(1), 9)));
         assert_eq!(tokens.lookup("header.forged.0123456789abcdef"), None);
-        assert_eq!(tokens.lookup("short"), None);
+        assert_eq!(tokens.lookup("header.claims.0123456789abcde"), None);
+    }
+
+    #[test]
+    fn each_process_knows_them_by_another_hash() {
+        let hash = || VerifiedTokens::default().hash("header.claims.signature");
+        assert_ne!(hash(), hash());
     }
 
     #[test]
     fn the_number_of_tokens_is_bounded() {
-        let claims = AccessClaims {
-            user: UserId::new(Uuid::nil()),
-            session: SessionId::new(Uuid::nil()),
-            token: SessionToken::new(Uuid::nil()),
-        };
-        let tokens = VerifiedTokens::default();
-        for number in 0..=MAX_TOKENS + 10 {
-            tokens.add(&format!("{number:020}"), claims, i64::MAX, Timestamp::default());
+        let tokens = VerifiedTokens::bounded(1_000);
+        for number in 0..5_000 {
+            tokens.add(&format!("{number:020}"), claims(number), i64::MAX);
         }
-        assert!(tokens.0.len() <= MAX_TOKENS);
-        assert!(tokens.lookup(&format!("{:020}", MAX_TOKENS + 10)).is_some());
+        assert!((500..=1_000).contains(&tokens.known.len()), "{}", tokens.known.len());
+        assert!((4_000..5_000).any(|number| tokens.lookup(&format!("{number:020}")).is_some()));
     }
 }

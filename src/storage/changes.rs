@@ -66,7 +66,7 @@ impl ChangeFeed {
                     Some(connection) => connection,
                     None => connect(&url, patience).await?,
                 };
-                // At the first look nothing is resident that could be out of date.
+                // The first look only begins: whoever looks reads again what was read before it.
                 let since = since.unwrap_or(i64::MAX);
                 let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOOK, [since.into()]);
                 let rows = connection.query_all_raw(statement).await?;

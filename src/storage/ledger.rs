@@ -127,15 +127,17 @@ impl Store {
         self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
     }
 
-    /// How those sessions of that user ended; what is live or unknown is left out.
+    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the turn's connection, if
+    /// there is a turn: whoever holds one must not wait for another.
     ///
     /// # Errors
-    /// [`StorageError`].
+    /// [`StorageError`]; the turn is over then.
     pub async fn list_endings(
         &self,
         user: UserId,
         ids: Vec<SessionId>,
-    ) -> Result<Vec<RememberedEnding>, StorageError> {
+        turn: Option<Turn>,
+    ) -> Result<(Vec<RememberedEnding>, Option<Turn>), StorageError> {
         let db = self.db.clone();
         let query = session::Entity::find()
             .select_only()
@@ -144,12 +146,19 @@ impl Store {
             .filter(session::Column::Id.is_in(ids.into_iter().map(SessionId::uuid)))
             .filter(session::Column::EndedAt.is_not_null())
             .into_tuple::<(Uuid, Option<String>, Option<Uuid>)>();
-        let rows = self.run(async move { query.all(&db).await }).await?;
+        let work = async move {
+            let rows = match turn.as_ref().and_then(|turn| turn.transaction.as_ref()) {
+                Some(transaction) => query.all(transaction).await?,
+                None => query.all(&db).await?,
+            };
+            Ok::<_, DbErr>((rows, turn))
+        };
+        let (rows, turn) = self.run(work).await?;
         let ending = |(id, reason, by): (Uuid, Option<String>, Option<Uuid>)| {
             let reason = EndReason::parse(&reason?)?;
             Some(RememberedEnding { session: SessionId::new(id), reason, by: by.map(SessionId::new) })
         };
-        Ok(rows.into_iter().filter_map(ending).collect())
+        Ok((rows.into_iter().filter_map(ending).collect(), turn))
     }
 
     /// Why that session of that user ended; nothing if it is live or unknown.
@@ -200,7 +209,11 @@ async fn select(db: &impl ConnectionTrait, user: Select<user::Entity>) -> Result
 }
 
 fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
-    let live = sessions.into_iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
+    // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the user is here.
+    let mut live = Vec::with_capacity(sessions.len());
+    for row in sessions {
+        live.push(session_of(row)?);
+    }
     let last_activity_at = Timestamp::from_millis(user.last_activity_at);
     let mut ledger = Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live);
     ledger.disabled = user.disabled_at.is_some();

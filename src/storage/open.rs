@@ -109,6 +109,9 @@ impl Store {
     /// # Errors
     /// [`OpenError::Migrate`]; then nothing was changed (PostgreSQL), or all up to the failing one (SQLite).
     pub async fn migrate(&self) -> Result<usize, OpenError> {
+        if self.has_whole_schema().await? {
+            return Ok(0);
+        }
         let db = self.db.clone();
         let is_postgres = self.is_postgres();
         let work = async move {
@@ -143,9 +146,34 @@ impl Store {
     /// # Errors
     /// [`OpenError::Migrate`] when it cannot be asked.
     pub async fn pending_migrations(&self) -> Result<usize, OpenError> {
+        if self.has_whole_schema().await? {
+            return Ok(0);
+        }
         let db = self.db.clone();
         let pending = self.io.run(async move { Migrator::get_pending_migrations(&db).await }).await?;
         pending.map(|list| list.len()).map_err(OpenError::Migrate)
+    }
+}
+
+impl Store {
+    /// Whether the database has every migration of this version. It may have newer ones: while nodes are upgraded one by
+    /// one, the old ones must be able to start again.
+    async fn has_whole_schema(&self) -> Result<bool, OpenError> {
+        let db = self.db.clone();
+        let statement = sea_orm::Statement::from_string(
+            db.get_database_backend(),
+            "SELECT version FROM seaql_migrations",
+        );
+        // Before the first migration there is no such table.
+        let rows = self.io.run(async move { db.query_all_raw(statement).await }).await?.unwrap_or_default();
+        let applied: Vec<String> = rows.iter().filter_map(|row| row.try_get_by_index(0).ok()).collect();
+        let known: Vec<_> = Migrator::migrations().iter().map(|it| it.name().to_owned()).collect();
+        let newer = applied.iter().filter(|name| !known.contains(name)).count();
+        let is_whole = known.iter().all(|name| applied.contains(name));
+        if is_whole && newer > 0 {
+            tracing::warn!(newer, "database.schema_is_newer");
+        }
+        Ok(is_whole)
     }
 }
 
@@ -153,7 +181,7 @@ impl Store {
 fn lock_file(path: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::File { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder).map_err(failed)?;
+        create_private_folder(folder).map_err(failed)?;
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -165,13 +193,27 @@ fn lock_file(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-async fn open_sqlite(path: &Path) -> Result<DatabaseConnection, OpenError> {
+/// For its owner alone: it holds password hashes. A folder that is there already is left as it is.
+fn create_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// SQLite gives its other files the permissions of this one.
+fn create_private_file(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
     // Opening for append tells a missing permission in plain words, which SQLite does not.
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+async fn open_sqlite(path: &Path) -> Result<DatabaseConnection, OpenError> {
+    create_private_file(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
     let file = path.to_owned();
     options

@@ -8,8 +8,10 @@ use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Format, JsonFields};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::request_id::WithRequestId;
 use crate::config::{LogConfig, LogFormat};
 
 /// Starts logging for the whole process; only the first call counts.
@@ -27,25 +29,32 @@ fn dispatch<W>(config: &LogConfig, writer: W, colours: bool) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(&config.filter))
-        .with_writer(writer)
-        .with_ansi(colours);
-    match config.format {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter(&config.filter)).with_writer(writer);
+    let format = config.format;
+    let lines = Format::default().with_ansi(colours);
+    match format {
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).finish().into()
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            let fields = JsonFields::default();
+            builder.fmt_fields(fields).event_format(WithRequestId { lines, format }).finish().into()
         }
-        LogFormat::Text => builder.with_target(false).finish().into(),
+        LogFormat::Text => {
+            let lines = lines.with_target(false);
+            builder.event_format(WithRequestId { lines, format }).finish().into()
+        }
     }
 }
 
-/// The wanted filter, with the database libraries at most at `warn` unless it names them: they log every statement.
+/// The wanted filter, with the database libraries at most at `warn` unless it names them: they log every statement. What
+/// clients send that is no HTTP is not worth an error either.
 fn filter(wanted: &str) -> EnvFilter {
     let quiet = match wanted.parse::<LevelFilter>() {
         Ok(level) => level.min(LevelFilter::WARN),
         Err(_) => LevelFilter::WARN,
     };
-    let with = |wanted: &str| format!("sqlx={quiet},sea_orm={quiet},sea_orm_migration={quiet},{wanted}");
+    let with = |wanted: &str| {
+        format!("actix_http=off,sqlx={quiet},sea_orm={quiet},sea_orm_migration={quiet},{wanted}")
+    };
     EnvFilter::try_new(with(wanted)).unwrap_or_else(|_| EnvFilter::new(with("info")))
 }
 
@@ -54,6 +63,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::telemetry::request_id::with_request_id;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -79,20 +89,30 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_are_flat_and_carry_the_span() {
+    fn json_lines_are_flat_and_carry_the_request_id() {
         let told = logged(LogFormat::Json, "info", || {
-            let _span = tracing::info_span!("request", request.id = "r1").entered();
-            tracing::info!(session.count = 2, "sessions listed");
+            serving("r1", || tracing::info!(session.count = 2, "sessions listed"));
+            tracing::info!("and outside of a request");
         });
-        let line: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let lines: Vec<serde_json::Value> =
+            told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [line, outside] = &lines[..] else { panic!("{told}") };
         assert_eq!((&line["message"], &line["session.count"]), (&"sessions listed".into(), &2.into()));
-        assert_eq!((&line["level"], &line["span"]["request.id"]), (&"INFO".into(), &"r1".into()));
+        assert_eq!((&line["level"], &line["request_id"]), (&"INFO".into(), &"r1".into()));
+        assert!(outside.get("request_id").is_none(), "{outside}");
+    }
+
+    fn serving(id: &str, work: impl FnOnce()) {
+        let serving = with_request_id(id.to_owned(), async { work() });
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(serving);
     }
 
     #[test]
     fn text_lines_have_no_target() {
         let told = logged(LogFormat::Text, "info", || tracing::info!("started"));
         assert!(told.contains("INFO started"), "{told}");
+        let told = logged(LogFormat::Text, "info", || serving("r1", || tracing::info!("told")));
+        assert!(told.ends_with("INFO told request_id=r1\n"), "{told}");
     }
 
     #[test]

@@ -81,6 +81,38 @@ async fn failures_are_limited_by_account_and_address() {
     login_from(&client, "203.0.113.2", &ada.email, &ada.password).await.expect(200);
 }
 
+/// A guess among many at once must not be told apart from the others once the failures are used up.
+#[tokio::test]
+async fn guesses_made_at_once_are_limited_too() {
+    let app = limited("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", 3).await;
+    let ada = Person::named("Ada");
+    app.client().signup(&ada).await.expect(201);
+    let client = app.client();
+    let guesses = (0..30).map(|_| login_from(&client, "203.0.113.1", &ada.email, "a wrong one"));
+    let answers = futures_util::future::join_all(guesses).await;
+    let told_wrong = answers.iter().filter(|answer| answer.status == 401).count();
+    let refused = answers.iter().filter(|answer| answer.status == 429).count();
+    assert_eq!((told_wrong, refused), (3, 27));
+}
+
+#[tokio::test]
+async fn how_much_is_left_is_told() {
+    let app = limited("RATE_LIMIT_LOGIN_PER_MINUTE", 3).await;
+    let ada = Person::named("Ada");
+    app.client().signup(&ada).await.expect(201);
+    let client = app.client();
+    let told = |answer: &Answer, name: &str| -> u64 { answer.header(name).unwrap().parse().unwrap() };
+    for remaining in [2, 1, 0, 0] {
+        let answer = login_from(&client, "203.0.113.1", &ada.email, &ada.password).await;
+        assert_eq!(answer.status, if answer.header("retry-after").is_some() { 429 } else { 200 });
+        assert_eq!(told(&answer, "ratelimit-limit"), 3);
+        assert_eq!(told(&answer, "ratelimit-remaining"), remaining);
+        assert!((1..=60).contains(&told(&answer, "ratelimit-reset")));
+        assert_eq!(answer.header("ratelimit-policy"), Some("3;w=60"));
+    }
+    assert_eq!(app.client().get("/health").await.header("ratelimit-limit"), None);
+}
+
 #[tokio::test]
 async fn good_logins_are_no_failures() {
     let app = limited("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", 2).await;

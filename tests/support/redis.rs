@@ -99,6 +99,13 @@ impl RedisServer {
         client.get_multiplexed_async_connection().await
     }
 
+    /// Says something on a channel, as anybody may who reaches Redis.
+    pub(crate) async fn publish(&self, channel: &str, message: &str) {
+        let mut connection = self.connect().await.unwrap();
+        let publish = redis::cmd("PUBLISH").arg(channel).arg(message).to_owned();
+        publish.query_async::<()>(&mut connection).await.unwrap();
+    }
+
     /// The stream of events, oldest first, each as often as it was sent.
     pub(crate) async fn stream(&self) -> Vec<StreamEvent> {
         let mut connection = self.connect().await.unwrap();

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::Registry;
-use crate::bus::internal::{Invalidation, SHARDS, shard_of};
+use crate::actors::snapshot::LiveSession;
+use crate::bus::internal::{Activity, Invalidation, SHARDS, shard_of};
 use crate::bus::redis::subscriber::Listener;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
@@ -28,6 +29,18 @@ impl Registry {
         }
     }
 
+    /// What the feed of changes has told is about to be noted.
+    pub(in crate::actors) fn note_news(&self) {
+        self.0.news.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Goes up whenever the feed of changes tells something. Who makes a user resident with what was stored before
+    /// looks at it before storing: news in between may have been about that user, and found nobody to tell.
+    #[must_use]
+    pub fn news(&self) -> u64 {
+        self.0.news.load(Ordering::Acquire)
+    }
+
     /// Trusts nothing that is remembered: every user here is read again when next asked for.
     pub fn distrust_all(&self) {
         for resident in &self.0.residents {
@@ -39,6 +52,18 @@ impl Registry {
     /// A user is no longer here.
     pub(super) fn left(&self, user: UserId) {
         self.0.shards[shard_of(user)].fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Registry {
+    /// Tells the other nodes that a session was active.
+    pub(in crate::actors) fn tell_activity(&self, session: &LiveSession, at: Timestamp) {
+        self.0.tools.bus.tell_activity(|| Activity {
+            node: self.0.node,
+            user: session.user,
+            session: session.id(),
+            active_at: at.millis(),
+        });
     }
 }
 
@@ -55,6 +80,18 @@ impl Listener for Registry {
         if !invalidation.ended.is_empty() {
             let histogram = self.metrics().revocation_propagation.with_label_values(&["redis"]);
             histogram.observe(took.as_secs_f64());
+        }
+    }
+
+    /// A node's clock that is ahead, or a stranger, must not show what has not been.
+    fn active(&self, activity: &Activity) {
+        if activity.node == self.0.node {
+            return;
+        }
+        let snapshot = self.0.residents.get(&activity.user).and_then(|resident| resident.shared().snapshot());
+        let at = Timestamp::from_millis(activity.active_at).min(self.clock().now());
+        if let Some(live) = snapshot.as_ref().and_then(|shown| shown.find(activity.session)) {
+            live.hear(at);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A user's place in the registry: the actor's address, and what the actor shares with requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 
 use actix::Addr;
 use arc_swap::ArcSwapOption;
@@ -61,6 +61,9 @@ pub struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
     /// The lowest version that may still be shown; higher than the snapshot's when another node changed something.
     required_version: AtomicI64,
+    /// How often everything remembered was doubted, and how often it had been when the ledger was last read.
+    doubts: AtomicU32,
+    doubts_read: AtomicU32,
     in_flight: AtomicUsize,
     last_used: AtomicI64,
     /// Whether a device has connected to this actor: then news of other nodes cannot wait for a request.
@@ -79,6 +82,8 @@ impl Shared {
         Self {
             snapshot: ArcSwapOption::empty(),
             required_version: AtomicI64::new(i64::MIN),
+            doubts: AtomicU32::new(0),
+            doubts_read: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
             last_used: AtomicI64::new(now.millis()),
             devices: AtomicBool::new(false),
@@ -103,10 +108,27 @@ impl Shared {
         self.snapshot.load_full()
     }
 
-    /// Whether another node is known to have gone past that version.
+    /// Whether another node is known to have gone past that version, or may have without this one being told.
     #[must_use]
     pub fn is_behind(&self, version: i64) -> bool {
         version < self.required_version.load(Ordering::Acquire)
+            || self.doubts_read.load(Ordering::Acquire) != self.doubts.load(Ordering::Acquire)
+    }
+
+    /// The ledger is about to be read: what was doubted before this is settled by it, what is doubted from now on is not.
+    /// Returns the version that was asked for.
+    pub(in crate::actors) fn reads(&self) -> i64 {
+        self.doubts_read.store(self.doubts.load(Ordering::Acquire), Ordering::Release);
+        self.required_version.load(Ordering::Acquire)
+    }
+
+    /// The ledger was read. A version that was asked for before and that the database does not have was never committed: a
+    /// message on Redis can be anybody's.
+    pub(in crate::actors) fn has_read(&self, required: i64, version: i64) {
+        if version < required {
+            let (order, failure) = (Ordering::AcqRel, Ordering::Acquire);
+            let _ = self.required_version.compare_exchange(required, version, order, failure);
+        }
     }
 
     /// Notes that another node has gone on to that version. True if that was news, and what is shown is older.
@@ -116,12 +138,9 @@ impl Shared {
         before < version && shown.is_some_and(|shown| shown < version)
     }
 
-    /// Shows nothing until the actor has read everything again.
+    /// Shows nothing until the actor has read everything again, also where it is just reading.
     pub(super) fn distrust(&self) {
-        let shown = self.snapshot.load().as_ref().map(|shown| shown.version);
-        if let Some(shown) = shown {
-            self.required_version.fetch_max(shown.saturating_add(1), Ordering::AcqRel);
-        }
+        self.doubts.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Notes that a user request came by, for the choice of whom to retire.

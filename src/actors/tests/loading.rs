@@ -3,10 +3,11 @@
 use futures_util::future::join_all;
 
 use crate::actors::messages::ActorError;
-use crate::actors::testing::{Setup, eventually, login};
+use crate::actors::testing::{Node, Setup, eventually, login};
 use crate::clock::new_uuid;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
+use crate::domain::ledger::Ledger;
 
 #[actix_web::test]
 async fn everyone_who_waits_hears_that_the_load_failed_and_the_next_ask_works() {
@@ -61,4 +62,43 @@ async fn a_commit_that_fails_changes_nothing() {
     let shown = node.present(person).await.snapshot;
     assert_eq!((shown.version, shown.live().len()), (before + 1, 2));
     assert_eq!(node.store().outbox_backlog().await.unwrap().0, waiting + 2);
+}
+
+/// As when the feed of changes starts over: what is being read at that moment may be from before.
+#[actix_web::test]
+async fn what_is_doubted_while_it_is_read_is_read_again() {
+    let node = Setup::default().start().await;
+    let person = node.register().await;
+    node.present(person).await;
+    let shared = node.registry.peek(person.user).unwrap();
+    let ledger = stored(&node, person.user).await;
+    shared.publish(None);
+    shared.reads();
+    node.registry.distrust_all();
+    shared.publish(Some(&ledger));
+    assert!(shared.fresh_snapshot().is_none(), "it was read before the doubt");
+    shared.reads();
+    assert!(shared.fresh_snapshot().is_some(), "and now after it");
+    node.present(person).await;
+}
+
+#[actix_web::test]
+async fn a_newcomer_is_read_again_if_there_was_news_since_it_was_stored() {
+    let node = Setup::default().start().await;
+    let (person, other) = (node.register().await, node.register().await);
+    let news = node.registry.news();
+    node.registry.welcome(stored(&node, person.user).await, news).await;
+    let shown = async |user| node.shared(user).snapshot().is_some();
+    eventually("it is shown", async || shown(person.user).await).await;
+    assert!(node.shared(person.user).fresh_snapshot().is_some());
+    node.registry.note_news();
+    node.registry.welcome(stored(&node, other.user).await, news).await;
+    eventually("it is shown", async || shown(other.user).await).await;
+    assert!(node.shared(other.user).fresh_snapshot().is_none());
+    node.present(other).await;
+    assert!(node.shared(other.user).fresh_snapshot().is_some());
+}
+
+async fn stored(node: &Node, user: UserId) -> Ledger {
+    node.store().load_ledger(user).await.unwrap().unwrap()
 }

@@ -49,12 +49,11 @@ impl<C: Command> Execution<C> {
             let now = self.registry.clock().now();
             let policy = self.registry.policy(ledger.role);
             let decision = decide(&self.command, &ledger, now, &policy);
+            if from_memory && self.registry.store().is_shared() && !is_compared(&decision.events) {
+                self.outdated = Some(ledger);
+                continue;
+            }
             if decision.events.is_empty() {
-                if from_memory && self.registry.store().is_shared() {
-                    // A commit would be compared with what other nodes did; a refusal must not rest on memory either.
-                    self.outdated = Some(ledger);
-                    continue;
-                }
                 return (Some(ledger), Ok(decision.reply));
             }
             let Some(seals) = Seals::set(&decision.events, self.shared.snapshot().as_deref()) else {
@@ -115,6 +114,7 @@ impl<C: Command> Execution<C> {
 
     async fn load(&mut self, in_turn: bool) -> Result<Ledger, ActorError> {
         self.turn = None;
+        let required = self.shared.reads();
         let store = self.registry.store();
         let loaded = if in_turn {
             let loaded = store.load_ledger_in_turn(self.user).await?;
@@ -126,6 +126,7 @@ impl<C: Command> Execution<C> {
             store.load_ledger(self.user).await?
         };
         let mut ledger = loaded.ok_or(ActorError::NoSuchUser)?;
+        self.shared.has_read(required, ledger.version);
         if let Some(outdated) = &self.outdated {
             ledger.remember_endings_of(outdated);
         }
@@ -134,14 +135,16 @@ impl<C: Command> Execution<C> {
     }
 
     /// Asks why sessions are gone that were shown here: their devices are told, and their late requests answered.
-    async fn remember_vanished(&self, ledger: &mut Ledger) -> Result<(), ActorError> {
+    async fn remember_vanished(&mut self, ledger: &mut Ledger) -> Result<(), ActorError> {
         let Some(shown) = self.shared.snapshot() else { return Ok(()) };
         let vanished = shown.live().iter().map(|live| live.id());
         let vanished: Vec<_> = vanished
             .filter(|id| ledger.find(*id).is_none() && ledger.remembered_ending(*id).is_none())
             .collect();
         if !vanished.is_empty() {
-            let endings = self.registry.store().list_endings(self.user, vanished).await?;
+            let turn = self.turn.take();
+            let (endings, turn) = self.registry.store().list_endings(self.user, vanished, turn).await?;
+            self.turn = turn;
             endings.into_iter().for_each(|ending| ledger.remember_ending(ending));
         }
         Ok(())
@@ -165,6 +168,13 @@ impl<C: Command> Execution<C> {
         };
         Ok(self.registry.store().commit(commit, self.turn.take()).await?)
     }
+}
+
+/// Whether a commit compares all that such a decision stands on with what other nodes did. A refusal is not committed, and
+/// who was active least lately is not in the version: neither may rest on memory.
+fn is_compared(events: &[LedgerEvent]) -> bool {
+    let evicts = |event: &LedgerEvent| event.ending().is_some_and(|it| it.reason == EndReason::Evicted);
+    !events.is_empty() && !events.iter().any(evicts)
 }
 
 /// A random wait that grows with the number of lost commits, so that nodes do not keep meeting.

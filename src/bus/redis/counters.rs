@@ -6,29 +6,33 @@ use std::time::Duration;
 use redis::Script;
 
 use super::{COUNTER_PATIENCE, RedisBus};
-use crate::security::rate_limit::{Exceeded, Quota};
+use crate::security::rate_limit::{Counted, Exceeded, Quota, Usage};
 
-/// Answers -1 if the try is allowed, else how many ms the window still lasts. A refused try is not counted.
+/// Answers whether the try is refused, how many there were with it, and how many ms the window still lasts. A refused try
+/// is not counted.
 static COUNT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local used = tonumber(redis.call('GET', KEYS[1]) or '0')
-         if used >= tonumber(ARGV[1]) then return math.max(redis.call('PTTL', KEYS[1]), 0) end
-         if ARGV[3] == '1' and redis.call('INCR', KEYS[1]) == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-         return -1",
+         local refused = used >= tonumber(ARGV[1])
+         if not refused and ARGV[3] == '1' then
+             used = redis.call('INCR', KEYS[1])
+             if used == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+         end
+         return {refused and 1 or 0, used, math.max(redis.call('PTTL', KEYS[1]), 0)}",
     )
 });
 
 impl RedisBus {
-    pub(in crate::bus) async fn count(&self, key: &str, quota: Quota) -> Option<Result<(), Exceeded>> {
+    pub(in crate::bus) async fn count(&self, key: &str, quota: Quota) -> Option<Counted> {
         self.run_counter(key, quota, true).await
     }
 
-    pub(in crate::bus) async fn check(&self, key: &str, quota: Quota) -> Option<Result<(), Exceeded>> {
+    pub(in crate::bus) async fn check(&self, key: &str, quota: Quota) -> Option<Counted> {
         self.run_counter(key, quota, false).await
     }
 
     /// Nothing when Redis gave no answer: then the caller counts for itself.
-    async fn run_counter(&self, key: &str, quota: Quota, counts: bool) -> Option<Result<(), Exceeded>> {
+    async fn run_counter(&self, key: &str, quota: Quota, counts: bool) -> Option<Counted> {
         if !self.health.may_try() {
             return None;
         }
@@ -37,13 +41,18 @@ impl RedisBus {
         script.arg(quota.count).arg(window).arg(u8::from(counts));
         let mut connection = self.connection.manager();
         let asking = async move {
-            tokio::time::timeout(COUNTER_PATIENCE, script.invoke_async::<i64>(&mut connection)).await
+            let answer = script.invoke_async::<(bool, u32, u64)>(&mut connection);
+            tokio::time::timeout(COUNTER_PATIENCE, answer).await
         };
         match self.io.run(asking).await {
-            Ok(Ok(Ok(left))) => Some(match u64::try_from(left) {
-                Ok(millis) => Err(Exceeded { retry_after: Duration::from_millis(millis) }),
-                Err(_) => Ok(()),
-            }),
+            Ok(Ok(Ok((refused, used, reset)))) => {
+                let reset = Duration::from_millis(reset);
+                let remaining = quota.count.saturating_sub(used);
+                Some(match refused {
+                    true => Err(Exceeded::until(quota, reset)),
+                    false => Ok(Some(Usage { quota, remaining, reset })),
+                })
+            }
             Ok(Ok(Err(_)) | Err(_)) | Err(_) => {
                 self.health.note(false);
                 None

@@ -11,7 +11,7 @@ use redis::aio::{PubSubSink, PubSubStream};
 
 use super::RedisBus;
 use crate::bus::BusError;
-use crate::bus::internal::{Invalidation, channel_of};
+use crate::bus::internal::{Activity, Invalidation, Word, channel_of};
 
 /// How often the subscriptions are compared with the users that are here.
 const LOOK: Duration = Duration::from_millis(100);
@@ -29,6 +29,9 @@ pub trait Listener: Send + Sync + 'static {
 
     /// Another node changed a user's sessions.
     fn invalidated(&self, invalidation: &Invalidation);
+
+    /// Another node saw activity.
+    fn active(&self, activity: &Activity);
 }
 
 impl RedisBus {
@@ -78,8 +81,9 @@ async fn next(stream: &mut PubSubStream) -> Option<Msg> {
 }
 
 fn hear(listener: &impl Listener, message: &Msg) {
-    match serde_json::from_slice::<Invalidation>(message.get_payload_bytes()) {
-        Ok(invalidation) => listener.invalidated(&invalidation),
+    match serde_json::from_slice(message.get_payload_bytes()) {
+        Ok(Word::Invalidation(invalidation)) => listener.invalidated(&invalidation),
+        Ok(Word::Activity(activity)) => listener.active(&activity),
         // A newer version's message, or a stranger's: the feed tells what is true.
         Err(error) => tracing::debug!(%error, "redis.message_not_understood"),
     }

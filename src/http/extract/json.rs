@@ -1,5 +1,7 @@
 //! Bodies: a JSON object of at most 16 KiB, or the exact reason why it is none.
 
+use std::time::Duration;
+
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut};
@@ -7,12 +9,16 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::domain::user::Unfit;
 use crate::http::problem::{Code, FieldError, Problem};
 
 /// Largest body, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
+
+/// A body that has not come whole by then is not waited for.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that is a JSON object. `T` has only optional members: what is missing is told by [`Members`], with the rest.
 #[derive(Debug)]
@@ -47,7 +53,23 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJsonObject<T> {
     }
 }
 
+/// The framework reads the rest of a chunked body whose reader is gone, for ever if need be; while there is a reader it
+/// ends the connection with the answer. So long the reader stays.
+const ANSWER_SENT: Duration = Duration::from_secs(1);
+
 async fn read(request: HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
+    let read = timeout(BODY_TIMEOUT, read_whole(&request, &mut payload)).await;
+    let read = read.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)));
+    if read.is_err() {
+        actix_web::rt::spawn(async move {
+            tokio::time::sleep(ANSWER_SENT).await;
+            drop(payload);
+        });
+    }
+    read
+}
+
+async fn read_whole(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge);
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -61,9 +83,13 @@ async fn read(request: HttpRequest, mut payload: Payload) -> Result<Bytes, Probl
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);
+        // After an `Upgrade` that is not followed, the framework would wait for the connection's end.
+        if announced.is_some_and(|length| body.len() as u64 >= length) {
+            break;
+        }
     }
     // No body has no type; whether it may be missing is the handler's to say.
-    if !body.is_empty() && !is_json(&request) {
+    if !body.is_empty() && !is_json(request) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
     Ok(body.freeze())
@@ -78,9 +104,14 @@ fn is_json(request: &HttpRequest) -> bool {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, Problem> {
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => Ok(None),
-        Some(b'{') => serde_json::from_slice(body).map(Some).map_err(|_| Problem::new(Code::InvalidJson)),
+        Some(b'{') => read_object(body).map(Some).ok_or_else(|| Problem::new(Code::InvalidJson)),
         Some(_) => Err(Problem::new(Code::InvalidJson)),
     }
+}
+
+/// All of it must be UTF-8; of members nobody reads serde would not look at it.
+fn read_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
 }
 
 /// Collects what is wrong with the members of a body, so that all of it is told at once.

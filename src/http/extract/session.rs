@@ -3,12 +3,13 @@
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 
 use crate::actors::standing::{Present, Standing};
 use crate::domain::ids::{SessionId, UserId};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::AppState;
+use crate::security::access_token::AccessClaims;
 use crate::security::tokens::TokenError;
 
 /// A live session of a user, shown by an access token.
@@ -35,26 +36,55 @@ impl Authenticated {
     /// # Errors
     /// The 401 or 503 to answer with.
     pub async fn by_token(request: &HttpRequest) -> Result<Self, Problem> {
-        authenticate(request).await.map_err(Problem::with_challenge)
+        match at_once(request) {
+            Ok(Known::Standing(authenticated)) => Ok(authenticated),
+            Ok(Known::Claims(state, claims)) => ask(state.clone(), claims).await,
+            Err(problem) => Err(problem.with_challenge()),
+        }
     }
 }
 
 impl FromRequest for Authenticated {
     type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+    type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
+    /// Nearly always there is nothing to wait for, and then no future is made.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move { Self::by_token(&request).await })
+        match at_once(request) {
+            Ok(Known::Standing(authenticated)) => Either::Left(ready(Ok(authenticated))),
+            Ok(Known::Claims(state, claims)) => Either::Right(Box::pin(ask(state.clone(), claims))),
+            Err(problem) => Either::Left(ready(Err(problem.with_challenge()))),
+        }
     }
 }
 
-/// Signature, then snapshot, then the user's share of requests.
-async fn authenticate(request: &HttpRequest) -> Result<Authenticated, Problem> {
+/// What can be told of a request without waiting.
+enum Known<'a> {
+    /// All.
+    Standing(Authenticated),
+    /// Only what its token says.
+    Claims(&'a web::Data<AppState>, AccessClaims),
+}
+
+/// Signature, then snapshot.
+fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
     let state = request.app_data::<web::Data<AppState>>().ok_or_else(|| Problem::unavailable(NoState))?;
-    let token = bearer_token(request)?;
-    let claims = state.access_tokens.verify(token, state.now())?;
-    match state.registry.standing(claims.user, claims.session, Some(claims.token)).await? {
+    let claims = state.access_tokens.verify(bearer_token(request)?, state.now())?;
+    match state.registry.standing_at_once(claims.user, claims.session, Some(claims.token)) {
+        Some(standing) => admit(state, standing).map(Known::Standing),
+        None => Ok(Known::Claims(state, claims)),
+    }
+}
+
+async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authenticated, Problem> {
+    let standing = state.registry.standing(claims.user, claims.session, Some(claims.token)).await;
+    let admitted = standing.map_err(Problem::from).and_then(|standing| admit(&state, standing));
+    admitted.map_err(Problem::with_challenge)
+}
+
+/// Who is here gets a share of requests; who is not is told why.
+fn admit(state: &AppState, standing: Standing) -> Result<Authenticated, Problem> {
+    match standing {
         Standing::Present(present) => {
             state.limits.api(&present.shared, present.now)?;
             Ok(Authenticated(present))
@@ -68,7 +98,7 @@ async fn authenticate(request: &HttpRequest) -> Result<Authenticated, Problem> {
 fn bearer_token(request: &HttpRequest) -> Result<&str, Problem> {
     let missing = || Problem::new(Code::TokenMissing);
     let value = request.headers().get(AUTHORIZATION).ok_or_else(missing)?;
-    let value = value.to_str().map_err(|_| Problem::new(Code::TokenInvalid))?;
+    let value = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::new(Code::TokenInvalid))?;
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     match token.trim() {
         token if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => Ok(token),

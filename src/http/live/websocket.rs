@@ -2,10 +2,14 @@
 //!
 //! Close codes: 4401 with the reason when the session ended, 1012 at shutdown, 1013 to a device that does not read.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::error::PayloadError;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
+use futures_util::StreamExt;
 use serde::Deserialize;
 
 use super::{HEARTBEAT, Open, caller, open};
@@ -21,6 +25,8 @@ use crate::http::state::AppState;
 const SESSION_OVER: u16 = 4401;
 /// Largest message of a client, in bytes.
 const MESSAGE_MAX: usize = 4 * 1024;
+/// Bytes a client may send that make no whole message: a message, and what one read may bring beyond it.
+const UNFINISHED_MAX: usize = 256 * 1024;
 /// A device that has said nothing for so long, not even to a ping, is gone.
 const SILENCE: Duration = Duration::from_secs(55);
 /// How long a device may take to read a message before it is given up.
@@ -38,12 +44,16 @@ async fn connect(
 ) -> Result<HttpResponse, Problem> {
     let present = caller(&request, &state, &client).await?;
     let open = open(&state, &present, "websocket").await?;
-    let (answer, session, messages) =
-        actix_ws::handle(&request, payload).map_err(|_| Problem::new(Code::InvalidJson))?;
+    let no_handshake = |_| Problem::new(Code::UpgradeRequired);
+    let unfinished = Rc::new(Cell::new(0));
+    let payload = web::Payload::from_request(&request, &mut bounded(payload, unfinished.clone()));
+    let payload = payload.await.map_err(no_handshake)?;
+    let (answer, session, messages) = actix_ws::handle(&request, payload).map_err(no_handshake)?;
     let connection = Connection {
         user: present.session.user,
         session_id: present.session.id(),
         heard: Instant::now(),
+        unfinished,
         state,
         open,
         session,
@@ -64,6 +74,18 @@ struct Connection {
     session: Session,
     messages: AggregatedMessageStream,
     heard: Instant,
+    /// Bytes that came since the last whole message.
+    unfinished: Rc<Cell<usize>>,
+}
+
+/// The client's bytes, cut off when too many of them make no message: an unfinished frame is kept whatever its size.
+fn bounded(payload: web::Payload, unfinished: Rc<Cell<usize>>) -> dev::Payload {
+    let counted = payload.into_inner().map(move |chunk| {
+        let chunk = chunk?;
+        unfinished.set(unfinished.get() + chunk.len());
+        if unfinished.get() > UNFINISHED_MAX { Err(PayloadError::Overflow) } else { Ok(chunk) }
+    });
+    dev::Payload::Stream { payload: Box::pin(counted) }
 }
 
 /// How a connection ends: with a close frame, or without where nobody is left to read it.
@@ -128,6 +150,7 @@ impl Connection {
         message: Option<Result<AggregatedMessage, actix_ws::ProtocolError>>,
     ) -> Result<(), Ended> {
         self.heard = Instant::now();
+        self.unfinished.set(0);
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => {
                 self.understand(&text).await;

@@ -37,6 +37,7 @@ macro_rules! codes {
 
 codes! {
     InvalidJson = "invalid_json", BAD_REQUEST, "The body is no JSON object, or a member has the wrong type.";
+    BadRequest = "bad_request", BAD_REQUEST, "The request is not one that HTTP allows.";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The email address or the password is wrong.";
     TokenMissing = "token_missing", UNAUTHORIZED, "An access token is needed.";
     TokenInvalid = "token_invalid", UNAUTHORIZED, "The access token is not valid.";
@@ -54,10 +55,12 @@ codes! {
     NotFound = "not_found", NOT_FOUND, "There is nothing at this path.";
     SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not answer to this method.";
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request did not come whole in time.";
     EmailTaken = "email_taken", CONFLICT, "There is an account with this email address.";
     SessionLimitReached = "session_limit_reached", CONFLICT, "There are as many sessions as allowed; end one first.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.";
+    UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "The path answers to a WebSocket handshake alone.";
     ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "Some members of the body cannot be accepted.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests; try again later.";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much is going on; try again shortly.";

@@ -14,7 +14,9 @@ impl From<ActorError> for Problem {
         match error {
             ActorError::NoSuchUser => Self::new(Code::SessionTerminated),
             ActorError::Overloaded => Self::overloaded(),
-            ActorError::Unavailable(_) | ActorError::Stale | ActorError::Contended | ActorError::NoAnswer => {
+            // Every request is refused then, and the feed has said why in a line of its own.
+            ActorError::Stale => Self::unavailable_for_now(),
+            ActorError::Unavailable(_) | ActorError::Contended | ActorError::NoAnswer => {
                 Self::unavailable(error)
             }
         }
@@ -38,7 +40,7 @@ impl From<PasswordError> for Problem {
 
 impl From<Exceeded> for Problem {
     fn from(exceeded: Exceeded) -> Self {
-        Self::rate_limited(exceeded.retry_after)
+        Self::rate_limited(exceeded.0)
     }
 }
 

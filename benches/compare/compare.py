@@ -1,0 +1,278 @@
+"""The comparisons of scripts/bench. Each prints rows of (what, reach, found); `all` also writes them to a file."""
+
+import argparse
+import datetime
+import os
+import platform
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from load import drive
+from seed import seed
+from service import Bare, Service, key_file, token_maker
+
+CORES = os.cpu_count()
+ROUNDS = 3
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def requests(options):
+    """CPU time of a session check and of an activity, beside the bare framework's in the same minute."""
+    with tempfile.TemporaryDirectory() as folder, Bare() as bare:
+        for algorithm in ("HS256", "EdDSA"):
+            settings = {"JWT_ALGORITHM": algorithm}
+            if algorithm != "HS256":
+                settings["JWT_PRIVATE_KEY_FILE"] = key_file(folder, algorithm)
+            with Service(BCRYPT_COST=4, **settings) as service:
+                tokens = [service.sign_up(f"bench{number}")["accessToken"] for number in range(100)]
+                kinds = {
+                    "bare": (bare, "/session", "GET"),
+                    "session": (service, "/session", "GET"),
+                    "activity": (service, "/activity", "POST"),
+                }
+                found = {kind: [] for kind in kinds}
+                for _ in range(ROUNDS):
+                    for kind, (server, path, method) in kinds.items():
+                        found[kind].append(drive(server, path, tokens, method=method, seconds=options.seconds))
+            base = median(run.cpu_us for run in found["bare"])
+            for kind, path, reach in (("session", "GET /session", "≤ 1.35"), ("activity", "POST /activity", "≤ 1.6")):
+                cpu = median(run.cpu_us for run in found[kind])
+                rate = median(run.per_second for run in found[kind])
+                what = f"`{path}`, {algorithm}: CPU per request ÷ bare framework's"
+                yield what, reach, f"{cpu / base:.2f} ({cpu:.1f} µs ÷ {base:.1f} µs; {rate:,.0f} a second beside wrk)"
+
+
+def start(options):
+    """Start to first healthy answer, and memory then."""
+    seconds, resident = [], []
+    for _ in range(5):
+        with Service(BCRYPT_COST=4) as service:
+            time.sleep(1)
+            seconds.append(service.start_seconds)
+            resident.append(service.resident_bytes())
+    yield "Start to first ready answer, embedded", "≤ 100 ms", f"{median(seconds) * 1e3:.0f} ms"
+    yield "Resident memory idle, embedded", "≤ 30 MB", f"{median(resident) / 1e6:.0f} MB"
+
+
+def logins(options):
+    """Logins against the machine's bcrypt, and session checks beside them."""
+    with Service(PASSWORD_QUEUE=256) as service:
+        token = service.sign_up()["accessToken"]
+        account = {"email": "bench@example.com", "password": "correct horse battery"}
+        before = service.metric("auth_password_hash_duration_seconds_sum"), service.metric(
+            "auth_password_hash_duration_seconds_count"
+        )
+        for _ in range(10):
+            service.post("/login", account)
+        spent = service.metric("auth_password_hash_duration_seconds_sum") - before[0]
+        one = spent / (service.metric("auth_password_hash_duration_seconds_count") - before[1])
+        quiet = median(checks(service, token, 5).p99_ms for _ in range(ROUNDS))
+        stop, done = threading.Event(), []
+        workers = [threading.Thread(target=log_in, args=(service, account, stop, done)) for _ in range(4 * CORES)]
+        for worker in workers:
+            worker.start()
+        time.sleep(1)
+        began, counted = time.monotonic(), len(done)
+        storm = median(checks(service, token, 5).p99_ms for _ in range(ROUNDS))
+        rate_beside = (len(done) - counted) / (time.monotonic() - began)
+        began, counted = time.monotonic(), len(done)
+        time.sleep(10)
+        rate = (len(done) - counted) / (time.monotonic() - began)
+        stop.set()
+        for worker in workers:
+            worker.join(30)
+    yield "Logins a second ÷ (cores ÷ one bcrypt)", "≥ 0.95", (
+        f"{rate / (CORES / one):.2f} ({rate:.1f} a second, {CORES} cores, one bcrypt {one * 1e3:.1f} ms)"
+    )
+    yield "`/session` p99 in a login storm, against quiet", "≤ 3 ×, ≤ 20 ms", (
+        f"{storm / quiet:.1f} × ({storm:.1f} ms against {quiet:.1f} ms; {rate_beside:.1f} logins a second beside it)"
+    )
+
+
+def checks(service, token, seconds):
+    """Few connections: the time of an answer is asked for, not how many there can be."""
+    return drive(service, "/session", [token], seconds=seconds, connections=4)
+
+
+def log_in(service, account, stop, done):
+    while not stop.is_set():
+        try:
+            service.post("/login", account)
+            done.append(None)
+        except OSError:
+            time.sleep(0.05)
+
+
+def statements(options):
+    """Statements to the database for each kind of change."""
+    with Service(BCRYPT_COST=4, ACTIVITY_FLUSH_SECONDS=3600, EVENTS_ENABLED="true") as service:
+        service.sign_up()
+        account = {"email": "bench@example.com", "password": "correct horse battery", "refreshTokenDelivery": "body"}
+
+        def counted(work):
+            before = service.metric("auth_database_statements_total")
+            result = work()
+            return result, service.metric("auth_database_statements_total") - before
+
+        found = {"login": [], "refresh": [], "logout": []}
+        for _ in range(20):
+            signed_in, count = counted(lambda: service.post("/login", account))
+            found["login"].append(count)
+            body = {"refreshToken": signed_in["refreshToken"]}
+            refreshed, count = counted(lambda: service.post("/refresh", body))
+            found["refresh"].append(count)
+            _, count = counted(lambda: service.post("/logout", {}, refreshed["accessToken"]))
+            found["logout"].append(count)
+    for kind, reach in (("login", 5), ("logout", 4), ("refresh", 3)):
+        yield f"Statements of a {kind}, user resident", f"≤ {reach}", f"{min(found[kind]):.0f}"
+
+
+def memory(options):
+    """Resident users with two sessions each: their memory, and what they do to throughput."""
+    rates = {}
+    for count in options.residents:
+        folder = Path(tempfile.mkdtemp(prefix="auth-service-bench."))
+        try:
+            with Service(folder, BCRYPT_COST=4) as service:
+                example = service.sign_up()["accessToken"]
+            people = seed(folder, example, count)
+            make = token_maker(example)
+            tokens = [make(*person) for person in people]
+            with Service(folder, BCRYPT_COST=4, MAX_RESIDENT_USERS=2 * count + 1000, ACTIVITY_FLUSH_SECONDS=60) as service:
+                before = service.resident_bytes()
+                visit_all(service, tokens)
+                resident = service.metric("auth_user_actors")
+                if resident < count:
+                    raise SystemExit(f"only {resident} of {count} users are resident")
+                after = service.resident_bytes()
+                rates[count] = median(
+                    drive(service, "/session", tokens, seconds=options.seconds).cpu_us for _ in range(ROUNDS)
+                )
+                whole = service.resident_bytes()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        yield f"Memory per resident user with two sessions, {count:,} of them", "≤ 1.5 KB", (
+            f"{(after - before) / count:,.0f} B (process {after / 1e6:,.0f} MB, under load {whole / 1e6:,.0f} MB)"
+        )
+    few, many = min(rates), max(rates)
+    if few < many:
+        yield f"Session checks per CPU time with {many:,} resident against {few:,}", "≥ 0.9", (
+            f"{rates[few] / rates[many]:.2f} ({rates[many]:.1f} µs against {rates[few]:.1f} µs a request)"
+        )
+
+
+def visit_all(service, tokens):
+    """Each user once, which starts its actor: over a few connections, many requests at a time."""
+    share = -(-len(tokens) // 4)
+    parts = [tokens[at : at + share] for at in range(0, len(tokens), share)]
+    workers = [threading.Thread(target=visit, args=(service.port, part)) for part in parts]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def visit(port, tokens):
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
+        answers = connection.makefile("rb")
+        for at in range(0, len(tokens), 50):
+            part = tokens[at : at + 50]
+            lines = (f"GET /session HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n" for token in part)
+            connection.sendall("".join(lines).encode())
+            for _ in part:
+                read_answer(answers)
+
+
+def read_answer(answers):
+    status, length = answers.readline(), 0
+    while (line := answers.readline()) != b"\r\n":
+        if not line:
+            raise SystemExit("the service hung up")
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    body = answers.read(length)
+    if b" 200 " not in status:
+        raise SystemExit(f"{status.decode().strip()} {body.decode()}")
+
+
+def devices(options):
+    """Open event streams that have nothing to tell."""
+    room, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(options.devices, room - 200)
+    limits = {"MAX_CONNECTIONS_PER_SESSION": 1000, "MAX_CONNECTIONS_PER_NODE": 2 * count}
+    with Service(BCRYPT_COST=4, **limits) as service:
+        tokens = [service.sign_up(f"bench{number}")["accessToken"] for number in range(100)]
+        before = service.resident_bytes()
+        held = []
+        try:
+            for number in range(count):
+                # Several addresses: one has not enough ports.
+                source = (f"127.0.0.{2 + number // 20_000}", 0)
+                connection = socket.create_connection(("127.0.0.1", service.port), 30, source)
+                token = tokens[number % len(tokens)]
+                head = f"GET /sessions/events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
+                connection.sendall(head.encode())
+                if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
+                    raise SystemExit("an event stream was refused")
+                held.append(connection)
+            each = (service.resident_bytes() - before) / count
+        finally:
+            for connection in held:
+                connection.close()
+    yield f"Open event stream, {count:,} at once", "≤ 10 KB", f"{each / 1e3:.1f} KB"
+
+
+COMPARISONS = {"requests": requests, "start": start, "statements": statements, "logins": logins, "memory": memory, "devices": devices}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("which", nargs="*", choices=[*COMPARISONS, []], help="which of them; all, if none is named")
+    parser.add_argument("--seconds", type=int, default=5, help="length of one run of wrk (default 5)")
+    parser.add_argument("--residents", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="numbers of users")
+    parser.add_argument("--devices", type=int, default=50_000, help="number of event streams")
+    parser.add_argument("--write", type=Path, help="a Markdown file whose table between the marks is replaced")
+    options = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    rows = []
+    for name in options.which or COMPARISONS:
+        for row in COMPARISONS[name](options):
+            print("{}\n    reach {}: {}".format(*row), flush=True)
+            rows.append(row)
+    if options.write:
+        write(options.write, rows)
+
+
+def write(path, rows):
+    begin, end = "<!-- table: written by scripts/bench -->", "<!-- end of table -->"
+    text = path.read_text()
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    machine = f"{CORES} cores ({processor()}), {platform.system()} {platform.release()}"
+    day = datetime.date.today().isoformat()
+    command = " ".join(["scripts/bench", *sys.argv[1:]])
+    table = ["| what | reach | found |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]
+    parts = [f"{head}{begin}", f"{day}, {machine}. `{command}`", "\n".join(table), f"{end}{tail}"]
+    path.write_text("\n\n".join(parts))
+
+
+def processor():
+    info = Path("/proc/cpuinfo").read_text()
+    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    main()

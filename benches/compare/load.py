@@ -1,0 +1,67 @@
+"""Load by wrk: how many requests, how long they took, and what they cost the server."""
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+
+
+@dataclass
+class Outcome:
+    """One run."""
+
+    requests: int
+    per_second: float
+    cpu_us: float
+    p50_ms: float
+    p99_ms: float
+
+
+def millis(text):
+    number, unit = re.fullmatch(r"([\d.]+)(\w+)", text).groups()
+    return float(number) * UNITS[unit]
+
+
+# Each thread of wrk goes round through the tokens of a file, in an order of its own.
+SCRIPT = """
+wrk.method = "{method}"
+local tokens, at, threads = {{}}, 0, 0
+function setup(thread) thread:set("first", threads); threads = threads + 1 end
+function init()
+  for line in io.lines("{tokens}") do tokens[#tokens + 1] = "Bearer " .. line end
+  at = first * 7919
+end
+function request()
+  at = at + {step}
+  wrk.headers["Authorization"] = tokens[at % #tokens + 1]
+  return wrk.format()
+end
+"""
+
+
+def drive(server, path, tokens, *, method="GET", seconds=5, connections=64, threads=1):
+    """Asks for `path` with those tokens in turn, as fast as it goes."""
+    with tempfile.TemporaryDirectory() as folder:
+        names, script = Path(folder) / "tokens", Path(folder) / "script.lua"
+        names.write_text("\n".join(tokens) + "\n")
+        # A step that shares no factor with the usual counts, so that neighbours are not asked for one after another.
+        step = 1 if len(tokens) < 10 else 9973
+        script.write_text(SCRIPT.format(method=method, tokens=names, step=step))
+        command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script]
+        before = server.cpu_seconds()
+        run = subprocess.run([*command, server.url + path], capture_output=True, text=True, timeout=seconds + 120)
+        cpu = server.cpu_seconds() - before
+    told = run.stdout
+    if "Non-2xx" in told or run.returncode != 0:
+        raise SystemExit(f"wrk: not every answer was good\n{told}{run.stderr}")
+    requests = int(re.search(r"(\d+) requests in", told)[1])
+    return Outcome(
+        requests=requests,
+        per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1]),
+        cpu_us=cpu / requests * 1e6,
+        p50_ms=millis(re.search(r"50%\s+(\S+)", told)[1]),
+        p99_ms=millis(re.search(r"99%\s+(\S+)", told)[1]),
+    )

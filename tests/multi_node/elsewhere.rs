@@ -1,0 +1,83 @@
+//! What one node saw and another goes by: activity in answers and in the choice of whom to evict, and words that are not to
+//! be believed.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::time::{Stopwatch, millis_of, unix_millis, until};
+use crate::support::{Cluster, Person, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn activity_on_one_node_is_shown_by_another() {
+    let cluster = Cluster::of(2).start().await;
+    let mut device = cluster.client(0);
+    device.signup(&Person::named("Ada")).await.expect(201);
+    let elsewhere = device.at(cluster.base(1));
+    let before = millis_of(&elsewhere.session().await.expect(200).json["idleExpiresAt"]);
+    until(unix_millis() + 50).await;
+    let moved = millis_of(&device.activity().await.expect(200).json["idleExpiresAt"]);
+    assert!(moved > before);
+    let shown = async || {
+        let answer = elsewhere.session().await.expect(200);
+        let listed = elsewhere.sessions().await.expect(200);
+        let told =
+            [&answer.json["idleExpiresAt"], &listed.json["sessions"][0]["idleExpiresAt"]].map(millis_of);
+        if told == [moved; 2] { Ok(()) } else { Err(format!("{told:?}, not {moved}")) }
+    };
+    eventually("the other node shows it", PATIENCE, shown).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn whoever_was_active_on_another_node_is_not_evicted() {
+    let cluster = Cluster::of(2).set("MAX_SESSIONS_PER_USER", 2).start().await;
+    let ada = Person::named("Ada");
+    let (mut first, mut second, mut third) = (cluster.client(0), cluster.client(0), cluster.client(0));
+    first.signup(&ada).await.expect(201);
+    second.login(&ada).await.expect(200);
+    until(unix_millis() + 20).await;
+    first.at(cluster.base(1)).activity().await.expect(200);
+    let stored = async || {
+        let sql = "SELECT count(*) FROM sessions WHERE last_activity > created_at";
+        if cluster.count(sql).await == 1 { Ok(()) } else { Err("it is not".to_owned()) }
+    };
+    eventually("the activity is stored", PATIENCE, stored).await;
+    let answer = third.login(&ada).await.expect(200);
+    assert_eq!(answer.json["evictedSessionIds"], json!([second.session_id]));
+    first.session().await.expect(200);
+}
+
+/// Redis may be shared, and what comes over it proves nothing.
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn a_forged_word_locks_nobody_out_and_keeps_nobody_in() {
+    let cluster = Cluster::of(1).set("SESSION_TIMEOUT_MINUTES", "0.05").start().await;
+    let mut device = cluster.client(0);
+    let answer = device.signup(&Person::named("Ada")).await.expect(201);
+    let user = answer.uuid("/user/id");
+    let stranger = "00000000-0000-4000-8000-000000000000";
+    let far = unix_millis() + 3_600_000;
+    let words = [
+        json!({"node": stranger, "user": user, "version": i64::MAX, "ended": [], "at": 0}),
+        json!({"node": stranger, "user": user, "session": device.session_id, "active_at": far}),
+    ];
+    for word in words {
+        for shard in 0..64 {
+            cluster.redis.publish(&format!("auth:internal:{{{shard}}}"), &word.to_string()).await;
+        }
+    }
+    let watch = Stopwatch::start();
+    while watch.elapsed() < Duration::from_millis(500) {
+        device.session().await.expect(200);
+    }
+    let over = async || match device.session().await {
+        answer if answer.status == 401 => Ok(answer),
+        answer => Err(answer.to_string()),
+    };
+    let answer = eventually("it is idle in time all the same", PATIENCE * 3, over).await;
+    answer.expect_problem(401, "session_idle_timeout");
+}
