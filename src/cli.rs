@@ -1,24 +1,30 @@
 //! The commands beside serving: each does one thing and ends. What they print is for people and scripts, not the log.
 
+mod account;
+mod events;
 mod health;
+mod import;
+mod keys;
+mod output;
+mod sessions;
 mod users;
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
-use clap::{Parser, Subcommand, ValueEnum};
-
-use crate::config::{Config, JwtAlgorithm};
+use crate::config::Config;
 use crate::http::OPENAPI;
 use crate::io::Io;
-use crate::security::generate::private_key_pem;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
+pub use events::EventsCommand;
 pub use health::ask_health;
-pub use users::{RoleName, UserCommand};
+pub use import::ImportCommand;
+pub use keys::{KeysCommand, generate_key};
+use output::say;
+pub use sessions::SessionsCommand;
+pub use users::UserCommand;
 
 /// What a command may fail with; told in one line.
 pub type Failure = Box<dyn std::error::Error>;
@@ -59,14 +65,38 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Look at, change or delete an account.
+    /// Make, list, look at, change or delete accounts.
     User {
         /// What to do.
         #[command(subcommand)]
         command: UserCommand,
     },
+    /// List or end a user's sessions.
+    Sessions {
+        /// What to do.
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+    /// Follow what the other services are told.
+    Events {
+        /// What to do.
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
+    /// Take over the users of another application.
+    Import {
+        /// What to do.
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Print the OpenAPI document.
     Openapi,
+    /// Print what completes these commands in a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 /// Which way to migrate.
@@ -84,34 +114,6 @@ pub enum Direction {
     Status,
 }
 
-/// What to do with keys.
-#[derive(Clone, Debug, Subcommand)]
-pub enum KeysCommand {
-    /// Make a private key for access tokens: PKCS#8 in a PEM file that only the owner may read.
-    Generate {
-        /// For `JWT_ALGORITHM`.
-        #[arg(long, value_enum, default_value_t = KeyAlgorithm::EdDSA)]
-        algorithm: KeyAlgorithm,
-        /// Where to write it; an existing file is left alone.
-        #[arg(long, default_value = "jwt-private.pem")]
-        out: PathBuf,
-    },
-}
-
-/// Algorithms that have a key file.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum KeyAlgorithm {
-    /// Ed25519: small and quick.
-    #[value(name = "EdDSA")]
-    EdDSA,
-    /// ECDSA on P-256.
-    #[value(name = "ES256")]
-    ES256,
-    /// RSA with 2,048 bits: what old libraries know.
-    #[value(name = "RS256")]
-    RS256,
-}
-
 /// What to do with the configuration.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -126,14 +128,14 @@ pub enum ConfigCommand {
 pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(), Failure> {
     let store = Store::open(StoreOptions { database: config.database, io, metrics: Metrics::new()? }).await?;
     match direction {
-        Direction::Up => say(&format!("{} migrations applied", store.migrate().await?)),
+        Direction::Up => say(&format!("{} migrations applied", store.migrate().await?))?,
         Direction::Down { steps } => {
             store.migrate_down(steps).await?;
-            say(&format!("{steps} migrations reverted"));
+            say(&format!("{steps} migrations reverted"))?;
         }
         Direction::Status => {
             let missing = store.pending_migrations().await?;
-            say(&format!("{missing} migrations missing"));
+            say(&format!("{missing} migrations missing"))?;
             if missing > 0 {
                 return Err("the schema is not up to date".into());
             }
@@ -143,53 +145,68 @@ pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(),
     Ok(())
 }
 
-/// Looks at, changes or deletes an account.
+/// Does one of the commands that need the database or Redis, beside the service.
 ///
 /// # Errors
-/// When there is no such account, or the database cannot be used.
-pub async fn administer_user(config: Config, io: Io, command: UserCommand) -> Result<(), Failure> {
-    let options = StoreOptions { database: config.database.clone(), io, metrics: Metrics::new()? };
+/// When it cannot be done; what was done until then is told.
+pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), Failure> {
+    if let Command::Events { command } = command {
+        return events::run(&config, io, command).await;
+    }
+    let options =
+        StoreOptions { database: config.database.clone(), io: io.clone(), metrics: Metrics::new()? };
     let store = Store::open(options).await?;
-    let done = users::run(&config, &store, command).await;
+    let done = match store.pending_migrations().await? {
+        0 => administer_store(&config, &store, io, command).await,
+        missing => Err(format!("{missing} migrations are missing; run `auth-service migrate`").into()),
+    };
     store.close().await;
     done
 }
 
-/// Prints every variable with the value in force.
-pub fn show_config(config: &Config) {
-    for (name, value) in config.effective() {
-        say(&format!("{name}={value}"));
+async fn administer_store(config: &Config, store: &Store, io: Io, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::User { command } => users::run(config, store, command).await,
+        Command::Sessions { command } => sessions::run(config, store, command).await,
+        Command::Import { command } => import::run(store, io, command).await,
+        Command::Serve
+        | Command::Migrate { .. }
+        | Command::Health
+        | Command::Keys { .. }
+        | Command::Config { .. }
+        | Command::Events { .. }
+        | Command::Openapi
+        | Command::Completions { .. } => Err("this command needs no database".into()),
     }
 }
 
-/// Prints the OpenAPI document.
-pub fn show_openapi() {
-    say(OPENAPI);
-}
-
-/// Makes a key file.
+/// Prints every variable with the value in force.
 ///
 /// # Errors
-/// When the file is there already, or cannot be written.
-pub fn generate_key(algorithm: KeyAlgorithm, out: &Path) -> Result<(), Failure> {
-    let algorithm = match algorithm {
-        KeyAlgorithm::EdDSA => JwtAlgorithm::EdDSA,
-        KeyAlgorithm::ES256 => JwtAlgorithm::ES256,
-        KeyAlgorithm::RS256 => JwtAlgorithm::RS256,
-    };
-    let pem = private_key_pem(algorithm)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(out)
-        .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
-    file.write_all(pem.as_bytes())?;
-    say(&format!("JWT_ALGORITHM={algorithm:?}\nJWT_PRIVATE_KEY_FILE={}", out.display()));
-    Ok(())
+/// When standard output cannot be written to.
+pub fn show_config(config: &Config) -> Result<(), Failure> {
+    config.effective().into_iter().try_for_each(|(name, value)| say(&format!("{name}={value}")))
 }
 
-#[expect(clippy::print_stdout, reason = "a command's result goes to standard output")]
-fn say(text: &str) {
-    println!("{text}");
+/// Prints the OpenAPI document.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn show_openapi() -> Result<(), Failure> {
+    say(OPENAPI)
+}
+
+/// Prints what completes the commands in that shell.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn show_completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut script);
+    say(String::from_utf8(script)?.trim_end())
+}
+
+/// `1 session`, `2 sessions`.
+fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use auth_service::app::App;
 use auth_service::cli::{
     self, Cli, Command, ConfigCommand, Direction, Failure, KeysCommand, ask_health, generate_key,
-    show_config, show_openapi,
+    show_completions, show_config, show_openapi,
 };
 use auth_service::config::Config;
 use auth_service::io::Io;
@@ -25,21 +25,22 @@ fn main() -> ExitCode {
         Command::Keys { command: KeysCommand::Generate { algorithm, out } } => {
             return exit(generate_key(algorithm, &out));
         }
-        Command::Openapi => {
-            show_openapi();
-            return ExitCode::SUCCESS;
-        }
+        Command::Openapi => return exit(show_openapi()),
+        Command::Completions { shell } => return exit(show_completions(shell)),
         Command::Serve
         | Command::Migrate { .. }
         | Command::Health
         | Command::Config { .. }
-        | Command::User { .. } => {}
+        | Command::User { .. }
+        | Command::Sessions { .. }
+        | Command::Events { .. }
+        | Command::Import { .. } => {}
     }
     if let Err(error) = load_env_file() {
         return fail(2, &error);
     }
     match Config::from_env() {
-        Ok(config) => exit(run(&command, config)),
+        Ok(config) => exit(run(command, config)),
         Err(errors) => fail(2, &errors),
     }
 }
@@ -52,20 +53,20 @@ fn load_env_file() -> Result<(), dotenvy::Error> {
     }
 }
 
-fn run(command: &Command, config: Config) -> Result<(), Failure> {
-    match command {
+fn run(command: Command, config: Config) -> Result<(), Failure> {
+    match &command {
         Command::Health => return ask_health(&config.http),
-        Command::Config { command: ConfigCommand::Check } => {
-            show_config(&config);
-            return Ok(());
+        Command::Config { command: ConfigCommand::Check } => return show_config(&config),
+        // What they print is for people and scripts: the log must not be in it.
+        Command::User { .. } | Command::Sessions { .. } | Command::Events { .. } | Command::Import { .. } => {
+            logging::init_aside(&config.log);
         }
         Command::Serve
         | Command::Migrate { .. }
-        | Command::User { .. }
         | Command::Keys { .. }
-        | Command::Openapi => {}
+        | Command::Openapi
+        | Command::Completions { .. } => logging::init(&config.log),
     }
-    logging::init(&config.log);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -77,11 +78,11 @@ fn run(command: &Command, config: Config) -> Result<(), Failure> {
     let io = Io::new(runtime.handle().clone());
     let result = actix::System::new().block_on(async {
         match command {
+            Command::Serve => serve(config, io).await,
             Command::Migrate { direction } => {
                 cli::migrate(config, io, direction.unwrap_or(Direction::Up)).await
             }
-            Command::User { command } => cli::administer_user(config, io, command.clone()).await,
-            _ => serve(config, io).await,
+            command => cli::administer(config, io, command).await,
         }
     });
     runtime.shutdown_background();

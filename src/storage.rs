@@ -1,12 +1,15 @@
 //! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives here.
 //!
-//! In reading order: [`open`] connects and migrates, [`users`], [`ledger`] (load, and compare-and-set commit),
-//! [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the sweeper); `rows` maps rows to values.
+//! In reading order: [`open`] connects and migrates, [`users`], [`accounts`] (for operators), [`ledger`] (load, and
+//! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
+//! sweeper), [`legacy`] (an application that is moved from); `rows` maps rows to values.
 //! "Not found" is `Ok(None)`; it becomes an error only at the edge.
 
+pub mod accounts;
 pub mod activity;
 pub mod changes;
 pub mod ledger;
+pub mod legacy;
 pub mod open;
 pub mod outbox;
 pub mod overdue;

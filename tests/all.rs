@@ -44,8 +44,10 @@ mod blackbox {
     mod cors;
     mod crash;
     mod errors;
+    mod event_tail;
     mod events;
     mod health;
+    mod importing;
     mod limit;
     mod live_limits;
     mod live_nodes;
@@ -75,6 +77,7 @@ mod blackbox {
 
 /// What every database must do alike, asked of the library's store.
 mod storage {
+    mod accounts;
     mod activity;
     mod changes;
     mod ledger;

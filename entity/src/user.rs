@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
-    /// UUIDv7, made by the service.
+    /// UUIDv7, made by the service; of an imported user the UUID it had, or one made of its old id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Trimmed display name, 1–100 characters.
@@ -26,10 +26,12 @@ pub struct Model {
     pub last_activity_at: i64,
     /// When the person signed up, in ms.
     pub created_at: i64,
-    /// When name, email, password or role last changed, in ms.
+    /// When name, email, password or role last changed, or the account was disabled or enabled, in ms.
     pub updated_at: i64,
     /// When the account was deleted, in ms; its sessions ended in the same transaction.
     pub deleted_at: Option<i64>,
+    /// When an operator disabled the account, in ms; its sessions ended in the same transaction. None while it may sign in.
+    pub disabled_at: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -8,6 +8,7 @@ pub use sea_orm_migration::prelude::*;
 mod m20261123_000001_create_users;
 mod m20261123_000002_create_sessions;
 mod m20261123_000003_create_outbox;
+mod m20261123_000004_add_disabled_at;
 
 /// The list of migrations, in the order they are applied.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000001_create_users::Migration),
             Box::new(m20261123_000002_create_sessions::Migration),
             Box::new(m20261123_000003_create_outbox::Migration),
+            Box::new(m20261123_000004_add_disabled_at::Migration),
         ]
     }
 }

@@ -204,6 +204,7 @@ impl Node {
                 last_activity_at: now,
                 created_at: now,
                 updated_at: now,
+                disabled_at: None,
             },
             password_hash: PasswordHash::from_stored("none".to_owned()),
             announcements: announcer.announce(&decision.events),

@@ -6,6 +6,7 @@
 
 mod counters;
 mod sender;
+pub mod stream;
 pub mod subscriber;
 mod tickets;
 

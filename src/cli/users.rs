@@ -1,43 +1,110 @@
-//! `user …`: looking at an account, giving it a role, deleting it. On PostgreSQL running nodes learn of it from the feed
-//! of changes; an embedded database is open to one process only, so the service must be stopped first.
+//! `user …`: making, listing, looking at, changing and deleting accounts. On PostgreSQL running nodes learn of it from
+//! the feed of changes; an embedded database is open to one process only, so the service must be stopped first.
 
-use clap::{Subcommand, ValueEnum};
-use serde_json::json;
+use std::io::IsTerminal;
 
-use super::{Failure, say};
+use clap::{Args, Subcommand, ValueEnum};
+use rand::distr::{Alphanumeric, SampleString};
+use serde_json::{Value, json};
+
+use super::account::{execute, find, live_sessions};
+use super::output::{remark, say, say_json, table};
+use super::{Failure, plural, sessions};
 use crate::clock::{Clock, new_uuid};
 use crate::config::Config;
-use crate::domain::command::{EndAll, decide};
+use crate::domain::command::EndAll;
+use crate::domain::ids::UserId;
 use crate::domain::reason::EndReason;
-use crate::domain::user::{Email, Role, User};
+use crate::domain::user::{Email, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Role, User, parse_name};
 use crate::events::announcement::Announcer;
+use crate::security::password::{Password, PasswordPool};
 use crate::storage::Store;
-use crate::storage::ledger::{Commit, CommitOutcome};
+use crate::storage::accounts::{Account, Listing};
+use crate::telemetry::metrics::Metrics;
 
-/// How often a deletion is tried against nodes that change the same user's sessions.
-const TRIES: usize = 20;
+/// Characters of a password that is made at random: about 119 bits.
+const RANDOM_PASSWORD: usize = 20;
 
-/// What to do with an account.
+/// What to do with accounts.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UserCommand {
-    /// Print the account and its live sessions as JSON.
+    /// Make an account. Its password is asked for, or read from standard input (one line).
+    Create(Create),
+    /// List accounts in order of their addresses.
+    List(List),
+    /// Show an account and its live sessions.
     Show {
-        /// Address it signs in with.
-        email: String,
+        /// Address or id of the account.
+        user: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Give it a role; access tokens carry it from the next refresh on.
     Role {
-        /// Address it signs in with.
-        email: String,
+        /// Address or id of the account.
+        user: String,
         /// The role.
         #[arg(value_enum, ignore_case = true)]
         role: RoleName,
     },
+    /// Disable it: every session ends at once, and it cannot log in; logins are answered as with a wrong password.
+    Disable {
+        /// Address or id of the account.
+        user: String,
+    },
+    /// Let a disabled account log in again.
+    Enable {
+        /// Address or id of the account.
+        user: String,
+    },
     /// Delete it: every session ends at once, and name, address and password are forgotten.
     Delete {
-        /// Address it signs in with.
-        email: String,
+        /// Address or id of the account.
+        user: String,
     },
+}
+
+/// The account to make.
+#[derive(Clone, Debug, Args)]
+pub struct Create {
+    /// Address it signs in with.
+    email: String,
+    /// Display name.
+    #[arg(long)]
+    name: String,
+    /// The role.
+    #[arg(long, value_enum, ignore_case = true, default_value_t = RoleName::Starter)]
+    role: RoleName,
+    /// Make a password at random and print it, once.
+    #[arg(long)]
+    random_password: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which accounts to list.
+#[derive(Clone, Debug, Args)]
+pub struct List {
+    /// Only those with this in their address or name, in whatever case.
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Only those of this role.
+    #[arg(long, value_enum, ignore_case = true)]
+    role: Option<RoleName>,
+    /// Only disabled ones.
+    #[arg(long)]
+    disabled: bool,
+    /// Only addresses that come after this one: the last one of the page before.
+    #[arg(long, value_name = "EMAIL", default_value = "")]
+    after: String,
+    /// At most so many.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    limit: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A role, as it is written.
@@ -67,71 +134,160 @@ impl From<RoleName> for Role {
 
 pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) -> Result<(), Failure> {
     match command {
-        UserCommand::Show { email } => show(store, &find(store, &email).await?).await,
-        UserCommand::Role { email, role } => {
-            let user = find(store, &email).await?;
+        UserCommand::Create(create) => self::create(config, store, create).await,
+        UserCommand::List(list) => self::list(store, list).await,
+        UserCommand::Show { user, json } => show(config, store, &find(store, &user).await?, json).await,
+        UserCommand::Role { user, role } => {
+            let user = find(store, &user).await?;
             store.change_role(user.id, role.into(), Clock::System.now()).await?;
-            say(&format!("{} is {}", user.id, Role::from(role).as_str()));
-            Ok(())
+            say(&format!("{} is {}", user.id, Role::from(role).as_str()))
         }
-        UserCommand::Delete { email } => delete(config, store, &find(store, &email).await?).await,
+        UserCommand::Disable { user } => {
+            let user = find(store, &user).await?;
+            if user.disabled_at.is_some() {
+                return say(&format!("{} is disabled already", user.id));
+            }
+            let command = EndAll { reason: EndReason::Terminated };
+            let disabling = async |commit| store.disable_user(commit).await;
+            let ended = execute(config, store, &user, &command, true, disabling).await?;
+            say(&format!("{} is disabled; {} ended", user.id, plural(ended, "session")))
+        }
+        UserCommand::Enable { user } => {
+            let user = find(store, &user).await?;
+            store.enable_user(user.id, Clock::System.now()).await?;
+            say(&format!("{} may log in", user.id))
+        }
+        UserCommand::Delete { user } => {
+            let user = find(store, &user).await?;
+            let command = EndAll { reason: EndReason::UserDeleted };
+            let deleting = async |commit| store.delete_user(commit).await;
+            let ended = execute(config, store, &user, &command, true, deleting).await?;
+            say(&format!("{} is deleted; {} ended", user.id, plural(ended, "session")))
+        }
     }
 }
 
-async fn find(store: &Store, email: &str) -> Result<User, Failure> {
-    let found = store.lookup_credentials(Email::lookup_key(email)).await?;
-    found.map(|found| found.user).ok_or_else(|| "there is no account with this address".into())
+async fn create(config: &Config, store: &Store, create: Create) -> Result<(), Failure> {
+    let email =
+        Email::parse(&create.email).map_err(|_| "this is no email address of at most 254 characters")?;
+    let name =
+        parse_name(&create.name).map_err(|_| "a name has 1 to 100 characters, none a control character")?;
+    if store.lookup_credentials(email.as_str().to_owned()).await?.is_some() {
+        return Err("the address is taken".into());
+    }
+    let text = if create.random_password { random_password() } else { ask_for_password()? };
+    let password = Password::parse_new(text.clone()).map_err(|_| {
+        format!(
+            "a password has at least {PASSWORD_MIN_CHARS} characters and at most {PASSWORD_MAX_BYTES} bytes"
+        )
+    })?;
+    let password_hash = PasswordPool::start(&config.password, Metrics::new()?)?.hash(password).await?;
+    let now = Clock::System.now();
+    let user = User {
+        id: UserId::new(new_uuid()),
+        name,
+        email,
+        role: create.role.into(),
+        last_activity_at: now,
+        created_at: now,
+        updated_at: now,
+        disabled_at: None,
+    };
+    let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
+    let announcement = announcer.registered(user.email.as_str());
+    let id = user.id;
+    if !store.add_account(Account { user, password_hash }, announcement).await? {
+        return Err("the address is taken".into());
+    }
+    match (create.json, create.random_password) {
+        (true, true) => say_json(&json!({"id": id, "password": text})),
+        (true, false) => say_json(&json!({"id": id})),
+        (false, true) => say(&format!("{id} is made; the password is {text}")),
+        (false, false) => say(&format!("{id} is made")),
+    }
 }
 
-async fn show(store: &Store, user: &User) -> Result<(), Failure> {
-    let ledger = store.load_ledger(user.id).await?.ok_or("the account was just deleted")?;
-    let sessions: Vec<_> = ledger
-        .live()
-        .iter()
-        .map(|session| {
-            json!({
-                "id": session.id(),
-                "deviceInfo": session.profile.device,
-                "ipAddress": session.profile.ip_address,
-                "createdAt": session.profile.created_at,
-                "lastActivity": session.last_activity,
-                "expiresAt": session.profile.expires_at,
-            })
-        })
-        .collect();
-    say(&serde_json::to_string_pretty(&json!({
+fn random_password() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), RANDOM_PASSWORD)
+}
+
+/// Not shown while it is typed; else a line of standard input, so that it is in no list of processes and no history.
+fn ask_for_password() -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        let password = rpassword::prompt_password("Password: ")?;
+        let again = rpassword::prompt_password("Again: ")?;
+        return if password == again { Ok(password) } else { Err("the two are not the same".into()) };
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn list(store: &Store, list: List) -> Result<(), Failure> {
+    let wanted = Listing {
+        search: list.search.map(|text| text.to_lowercase()),
+        role: list.role.map(Role::from),
+        disabled: list.disabled,
+        after: Email::lookup_key(&list.after),
+        limit: list.limit,
+    };
+    let users = store.list_users(wanted).await?;
+    if list.json {
+        return say_json(&users.iter().map(as_json).collect::<Vec<_>>());
+    }
+    let row = |user: &User| {
+        let state = if user.disabled_at.is_some() { "disabled" } else { "" };
+        [
+            user.email.as_str().to_owned(),
+            user.id.to_string(),
+            user.name.clone(),
+            user.role.as_str().to_owned(),
+            user.created_at.to_string(),
+            user.last_activity_at.to_string(),
+            state.to_owned(),
+        ]
+    };
+    let rows: Vec<_> = users.iter().map(row).collect();
+    say(&table(["EMAIL", "ID", "NAME", "ROLE", "CREATED", "LAST ACTIVITY", "STATE"], &rows))?;
+    if let Some(last) = users.last().filter(|_| users.len() as u64 == list.limit) {
+        remark(&format!("there may be more: --after {}", last.email.as_str()));
+    }
+    Ok(())
+}
+
+fn as_json(user: &User) -> Value {
+    json!({
         "id": user.id,
         "name": user.name,
         "email": user.email.as_str(),
         "role": user.role,
         "createdAt": user.created_at,
+        "updatedAt": user.updated_at,
         "lastActivityAt": user.last_activity_at,
-        "sessions": sessions,
-    }))?);
-    Ok(())
+        "disabledAt": user.disabled_at,
+    })
 }
 
-/// The same rule and the same transaction as in a user's actor; the compare-and-set keeps the two apart.
-async fn delete(config: &Config, store: &Store, user: &User) -> Result<(), Failure> {
-    let policies = crate::app::policies(config, store.is_shared());
-    for _ in 0..TRIES {
-        let Some(ledger) = store.load_ledger(user.id).await? else { break };
-        let now = Clock::System.now();
-        let command = EndAll { reason: EndReason::UserDeleted };
-        let decision = decide(&command, &ledger, now, policies.for_role(ledger.role));
-        let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
-        let commit = Commit {
-            user: user.id,
-            decided_on: ledger.version,
-            announcements: announcer.announce(&decision.events),
-            events: decision.events,
-            last_activity_at: ledger.last_activity_at,
-            now,
-        };
-        if let CommitOutcome::Committed(_) = store.delete_user(commit).await? {
-            say(&format!("{} is deleted; {} sessions ended", user.id, decision.reply));
-            return Ok(());
-        }
+async fn show(config: &Config, store: &Store, user: &User, json: bool) -> Result<(), Failure> {
+    let ledger = live_sessions(config, store, user).await?;
+    if json {
+        let mut shown = as_json(user);
+        shown["sessions"] = sessions::as_json(config, &ledger).into();
+        return say_json(&shown);
     }
-    Err("the account could not be deleted: its sessions kept changing, or it was just deleted".into())
+    let disabled = user.disabled_at.map_or_else(|| "no".to_owned(), |at| format!("since {at}"));
+    for (title, value) in [
+        ("id", user.id.to_string()),
+        ("email", user.email.as_str().to_owned()),
+        ("name", user.name.clone()),
+        ("role", user.role.as_str().to_owned()),
+        ("created", user.created_at.to_string()),
+        ("updated", user.updated_at.to_string()),
+        ("last activity", user.last_activity_at.to_string()),
+        ("disabled", disabled),
+        ("live sessions", ledger.live().len().to_string()),
+    ] {
+        say(&format!("{title:<14} {value}"))?;
+    }
+    if ledger.live().is_empty() { Ok(()) } else { say(&format!("\n{}", sessions::as_table(config, &ledger))) }
 }

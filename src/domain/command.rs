@@ -7,8 +7,8 @@ mod end;
 mod open;
 mod refresh;
 
-pub use end::{EndAll, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated};
-pub use open::{LimitReached, Open, Opened};
+pub use end::{EndAll, EndOne, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated};
+pub use open::{Open, OpenRefusal, Opened};
 pub use refresh::{RefreshRefusal, Refreshed, RotateRefresh};
 
 use super::event::LedgerEvent;

@@ -28,7 +28,7 @@ pub struct Ending {
     pub token: SessionToken,
     /// Why.
     pub reason: EndReason,
-    /// The session from which a person ended it; set for [`EndReason::Terminated`].
+    /// The session from which a person ended it; with [`EndReason::Terminated`], none where an operator did.
     pub by: Option<SessionId>,
     /// The activity on which the decision stands: an idle ending holds only if nothing later is stored.
     pub last_activity: Timestamp,

@@ -35,7 +35,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A user; UUIDv7.
+    /// A user; UUIDv7, or the UUID it had in the application it came from.
     UserId
 }
 id! {

@@ -33,12 +33,14 @@ pub struct Ledger {
     pub version: i64,
     /// Latest activity of any session, also of ended ones.
     pub last_activity_at: Timestamp,
+    /// Whether the account is disabled: then no session is opened. There is none live, because they ended with it.
+    pub disabled: bool,
     live: Vec<Session>,
     ended: Vec<RememberedEnding>,
 }
 
 impl Ledger {
-    /// The ledger of a user as stored: `live` are the sessions that have not ended.
+    /// The ledger of a user who may sign in: `live` are the sessions that have not ended.
     #[must_use]
     pub fn new(
         user: UserId,
@@ -47,7 +49,7 @@ impl Ledger {
         last_activity_at: Timestamp,
         live: Vec<Session>,
     ) -> Self {
-        Self { user, role, version, last_activity_at, live, ended: Vec::new() }
+        Self { user, role, version, last_activity_at, disabled: false, live, ended: Vec::new() }
     }
 
     /// The live sessions, in no order.

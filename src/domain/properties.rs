@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::command::{
-    Command, EndAll, EndOverdue, Logout, Open, RefreshRefusal, RotateRefresh, Terminate, TerminateOthers,
-    decide,
+    Command, EndAll, EndOne, EndOverdue, Logout, Open, OpenRefusal, RefreshRefusal, RotateRefresh, Terminate,
+    TerminateOthers, decide,
 };
 use super::device::DeviceInfo;
 use super::event::{LedgerEvent, Occasion};
@@ -30,7 +30,10 @@ enum Step {
     TerminateOthers(usize),
     Rotate(usize, u32),
     EndOverdue,
+    EndOne(usize),
     EndAll,
+    Disable,
+    Enable,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -42,9 +45,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => session.clone().prop_map(Step::Logout),
         1 => (session.clone(), session.clone()).prop_map(|(a, b)| Step::Terminate(a, b)),
         1 => session.clone().prop_map(Step::TerminateOthers),
-        3 => (session, 0..4u32).prop_map(|(a, b)| Step::Rotate(a, b)),
+        3 => (session.clone(), 0..4u32).prop_map(|(a, b)| Step::Rotate(a, b)),
         2 => Just(Step::EndOverdue),
+        1 => session.prop_map(Step::EndOne),
         1 => Just(Step::EndAll),
+        1 => Just(Step::Disable),
+        2 => Just(Step::Enable),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -122,9 +128,18 @@ impl Observer {
             }
             Step::Rotate(index, behind) => self.rotate(self.session(index), behind),
             Step::EndOverdue => self.run(&EndOverdue),
+            Step::EndOne(index) => {
+                let _ =
+                    self.run(&EndOne { session: self.session(index), reason: EndReason::RefreshTokenReused });
+            }
             Step::EndAll => {
                 let _ = self.run(&EndAll { reason: EndReason::UserDeleted });
             }
+            Step::Disable => {
+                let _ = self.run(&EndAll { reason: EndReason::Terminated });
+                self.ledger.disabled = true;
+            }
+            Step::Enable => self.ledger.disabled = false,
         }
         self.check();
     }
@@ -141,13 +156,15 @@ impl Observer {
         let live_before = self.ledger.live().len();
         match self.run(&open) {
             Ok(opened) => {
+                assert!(!self.ledger.disabled, "a disabled account has a new session");
                 assert_eq!(opened.session.id(), id);
                 assert!(opened.evicted.iter().all(|id| self.ended[id] == EndReason::Evicted));
                 self.opened.push(id);
             }
-            Err(refusal) => {
+            Err(OpenRefusal::Disabled) => assert!(self.ledger.disabled),
+            Err(OpenRefusal::LimitReached { max_sessions }) => {
                 assert_eq!(self.policy.at_limit, AtLimit::Reject);
-                assert!(live_before >= refusal.max_sessions);
+                assert!(live_before >= max_sessions);
             }
         }
     }
@@ -174,6 +191,10 @@ impl Observer {
 
     fn check(&mut self) {
         assert!(self.ledger.live().len() <= self.policy.max_sessions, "more live sessions than the limit");
+        assert!(
+            !self.ledger.disabled || self.ledger.live().is_empty(),
+            "a disabled account has a live session"
+        );
         let live: HashSet<_> = self.ledger.live().iter().map(|session| session.id()).collect();
         assert_eq!(live.len(), self.ledger.live().len(), "a session is there twice");
         for id in &self.opened {

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub enum EndReason {
     /// The person signed out on this device.
     Logout,
-    /// The person ended it from another device.
+    /// The person ended it from another device, or an operator did.
     Terminated,
     /// No activity for the idle timeout.
     IdleTimeout,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::{Serialize, Serializer};
 
 /// Milliseconds since the Unix epoch, UTC. Arithmetic saturates.
@@ -36,6 +37,27 @@ impl Timestamp {
     #[must_use]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// Reads RFC 3339, what PostgreSQL writes (`2026-11-23 18:00:30.993`, with or without an offset; without one it is
+    /// UTC), a date alone, or a whole number of milliseconds since the epoch.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Ok(millis) = text.parse() {
+            return Some(Self(millis));
+        }
+        let with_offset = DateTime::parse_from_rfc3339(text)
+            .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"));
+        let without = || {
+            let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+                .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"));
+            time.or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(NaiveDateTime::from)).ok()
+        };
+        let millis = match with_offset {
+            Ok(time) => time.timestamp_millis(),
+            Err(_) => without()?.and_utc().timestamp_millis(),
+        };
+        Some(Self(millis))
     }
 
     /// This much later.
@@ -99,6 +121,24 @@ mod tests {
     #[test]
     fn is_written_with_milliseconds_and_z() {
         assert_eq!(Timestamp::from_millis(1_700_000_000_005).to_string(), "2023-11-14T22:13:20.005Z");
+    }
+
+    #[test]
+    fn is_read_in_each_form() {
+        for text in [
+            "2023-11-14T22:13:20.005Z",
+            "2023-11-14T23:13:20.005+01:00",
+            "2023-11-14 22:13:20.005",
+            "2023-11-14 22:13:20.005+00",
+            "2023-11-14T22:13:20.005",
+            "1700000000005",
+        ] {
+            assert_eq!(Timestamp::parse(text), Some(Timestamp::from_millis(1_700_000_000_005)), "{text}");
+        }
+        assert_eq!(Timestamp::parse("2023-11-14"), Some(Timestamp::from_millis(1_699_920_000_000)));
+        for text in ["", "yesterday", "2023-11-14 25:00:00", "14.11.2023"] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
     }
 
     #[test]

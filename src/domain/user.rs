@@ -71,6 +71,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the account itself last changed.
     pub updated_at: Timestamp,
+    /// Since when it may not sign in; none while it may.
+    pub disabled_at: Option<Timestamp>,
 }
 
 /// Why a member of a request cannot be stored.

@@ -70,9 +70,15 @@ impl Announcer<'_> {
         self.message(Channel::SessionActivityUpdated, fields)
     }
 
+    /// That there is a new account.
+    #[must_use]
+    pub fn registered(&self, email: &str) -> Announcement {
+        self.message(Channel::UserRegistered, json!({"email": email}))
+    }
+
     fn opened(&self, made: &mut Vec<Announcement>, session: &Session, occasion: &Occasion) {
         made.push(match occasion {
-            Occasion::Signup { email } => self.message(Channel::UserRegistered, json!({"email": &**email})),
+            Occasion::Signup { email } => self.registered(email),
             Occasion::Login => self.message(Channel::UserLogin, json!({"sessionId": session.id()})),
         });
         let fields = json!({"sessionId": session.id(), "deviceInfo": session.profile.device});

@@ -3,7 +3,7 @@
 /// A public Redis channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// A person signed up.
+    /// A person signed up, or an operator made the account.
     UserRegistered,
     /// A person logged in.
     UserLogin,
@@ -11,7 +11,7 @@ pub enum Channel {
     UserLogout,
     /// A session was opened.
     SessionCreated,
-    /// A person ended a session from another device.
+    /// A person ended a session from another device, or an operator did.
     SessionTerminated,
     /// A session ended in any other way; the message carries the reason.
     SessionDeleted,

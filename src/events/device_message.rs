@@ -47,14 +47,14 @@ pub enum DeviceMessage<'a> {
         /// When.
         timestamp: Timestamp,
     },
-    /// A session was ended from another device.
+    /// A session was ended from another device, or by an operator.
     #[serde(rename = "session.terminated")]
     Terminated {
         /// The session.
         session_id: SessionId,
         /// Why.
         reason: EndReason,
-        /// The device it was ended from.
+        /// The device it was ended from; none where an operator did it.
         #[serde(skip_serializing_if = "Option::is_none")]
         terminated_by_session_id: Option<SessionId>,
         /// Whether it is the receiver's own.

@@ -12,6 +12,7 @@ use super::resource;
 use super::signed_in::{self, Delivery, open_for};
 use super::state::AppState;
 use crate::actors::messages::ActorError;
+use crate::domain::command::OpenRefusal;
 use crate::domain::device::parse_device_name;
 use crate::domain::event::Occasion;
 use crate::domain::user::{EMAIL_MAX_BYTES, Email, Unfit, User};
@@ -60,7 +61,9 @@ async fn log_in(
     let open = open_for(&client, request.device_name, Occasion::Login);
     let opened = match state.registry.ask(user.id, open).await {
         Ok(Ok(opened)) => opened,
-        Ok(Err(_)) => return Err(Problem::new(Code::SessionLimitReached)),
+        Ok(Err(OpenRefusal::LimitReached { .. })) => return Err(Problem::new(Code::SessionLimitReached)),
+        // Disabled while the password was looked at.
+        Ok(Err(OpenRefusal::Disabled)) => return Err(Problem::new(Code::InvalidCredentials)),
         Err(ActorError::NoSuchUser) => return Err(Problem::new(Code::InvalidCredentials)),
         Err(error) => return Err(error.into()),
     };
@@ -68,13 +71,15 @@ async fn log_in(
     signed_in::answer(&state, StatusCode::OK, &user, &opened, request.delivery)
 }
 
-/// The user, if there is one and the password is theirs. It takes the same time if there is none.
+/// The user, if there is one and the password is theirs. It takes the same time if there is none, or if the account is
+/// disabled: that one is looked at no further.
 async fn check_password(state: &AppState, email: &str, password: Password) -> Result<Option<User>, Problem> {
     let found = if email.len() <= EMAIL_MAX_BYTES {
         state.registry.store().lookup_credentials(email.to_owned()).await?
     } else {
         None
     };
+    let found = found.filter(|found| found.user.disabled_at.is_none());
     let hash = found.as_ref().map(|found| found.password_hash.clone());
     match (state.passwords.verify(password, hash).await?, found) {
         (Verdict::Right { rehashed }, Some(Credentials { user, password_hash })) => {

@@ -66,6 +66,7 @@ async fn sign_up(
         last_activity_at: now,
         created_at: now,
         updated_at: now,
+        disabled_at: None,
     };
     // A user that does not exist yet has no actor; the first session is decided by the same rule as any other.
     let occasion = Occasion::Signup { email: Arc::from(user.email.as_str()) };

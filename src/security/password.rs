@@ -3,6 +3,9 @@
 //! Bound: `workers` hashes run and `queue` wait; one more is refused ([`PasswordError::Overloaded`]), which
 //! `auth_password_refused_total` counts. A password or a hash is never printed.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +62,22 @@ impl PasswordHash {
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)
+    }
+
+    /// A hash that another system made: bcrypt as `$2a$`, `$2b$` or `$2y$`, which differ in name only for passwords of up
+    /// to 72 bytes.
+    ///
+    /// # Errors
+    /// [`Unfit`], where there is none, or none that could ever be checked.
+    pub fn parse(text: &str) -> Result<Self, Unfit> {
+        if text.is_empty() {
+            return Err(Unfit::Required);
+        }
+        let hash = Self(text.to_owned());
+        let is_known = ["$2a$", "$2b$", "$2y$"].iter().any(|name| text.starts_with(name));
+        let is_whole = text.parse::<bcrypt::HashParts>().is_ok();
+        let can_be_checked = hash.cost().is_some_and(|cost| (4..=31).contains(&cost));
+        if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(Unfit::Invalid) }
     }
 
     /// The hash, for the row.
@@ -239,84 +258,5 @@ impl Worker {
             }
             None => Ok(Verdict::Wrong),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn password(text: &str) -> Password {
-        Password::parse_given(text.to_owned()).unwrap()
-    }
-
-    fn pool(cost: u32, workers: usize, queue: usize) -> PasswordPool {
-        let config = PasswordConfig { bcrypt_cost: cost, queue, workers };
-        PasswordPool::start(&config, Metrics::new().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn length_is_counted_in_characters_below_and_bytes_above() {
-        assert!(Password::parse_new("ääääääää".into()).is_ok());
-        assert!(matches!(Password::parse_new("äääääää".into()), Err(Unfit::TooShort)));
-        assert!(Password::parse_new("ä".repeat(36)).is_ok());
-        assert!(matches!(Password::parse_new("ä".repeat(37)), Err(Unfit::TooLong)));
-        assert!(matches!(Password::parse_given("a\0b".into()), Err(Unfit::Invalid)));
-    }
-
-    #[tokio::test]
-    async fn right_wrong_and_unknown() {
-        let pool = pool(4, 2, 8);
-        let hash = pool.hash(password("correct horse")).await.unwrap();
-        let right = pool.verify(password("correct horse"), Some(hash.clone())).await.unwrap();
-        assert!(matches!(right, Verdict::Right { rehashed: None }));
-        assert!(matches!(pool.verify(password("battery"), Some(hash)).await.unwrap(), Verdict::Wrong));
-        assert!(matches!(pool.verify(password("battery"), None).await.unwrap(), Verdict::Wrong));
-    }
-
-    #[tokio::test]
-    async fn a_hash_of_another_cost_is_made_anew() {
-        let old = pool(4, 1, 8).hash(password("correct horse")).await.unwrap();
-        let Verdict::Right { rehashed: Some(new) } =
-            pool(5, 1, 8).verify(password("correct horse"), Some(old)).await.unwrap()
-        else {
-            panic!("a new hash was expected");
-        };
-        assert_eq!(new.cost(), Some(5));
-    }
-
-    #[tokio::test]
-    async fn a_cheap_hash_takes_as_long_as_an_unknown_account() {
-        let old = pool(4, 1, 8).hash(password("correct horse")).await.unwrap();
-        let pool = pool(9, 1, 8);
-        let took = async |hash: Option<PasswordHash>| {
-            let mut times = Vec::new();
-            for _ in 0..15 {
-                let began = std::time::Instant::now();
-                let verdict = pool.verify(password("battery"), hash.clone()).await.unwrap();
-                assert!(matches!(verdict, Verdict::Wrong));
-                times.push(began.elapsed());
-            }
-            times.into_iter().min().unwrap().as_secs_f64()
-        };
-        let ratio = took(Some(old)).await / took(None).await;
-        // Without the making up it is 1/32.
-        assert!((0.6..1.7).contains(&ratio), "{ratio}");
-    }
-
-    #[tokio::test]
-    async fn beyond_the_queue_is_refused_and_the_rest_is_served() {
-        let pool = pool(8, 1, 2);
-        let asks = (0..20).map(|_| pool.hash(password("correct horse")));
-        let results = futures_util::future::join_all(asks).await;
-        let refused = results.iter().filter(|result| **result == Err(PasswordError::Overloaded)).count();
-        assert!((17..=18).contains(&refused), "{refused} of 20 were refused");
-        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 20 - refused);
-    }
-
-    #[test]
-    fn nothing_secret_is_printed() {
-        let shown = format!("{:?} {:?}", password("correct horse"), PasswordHash("$2b$04$x".into()));
-        assert_eq!(shown, "Password(hidden) PasswordHash(hidden)");
     }
 }

@@ -215,7 +215,9 @@ fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError>
         live.push(session_of(row)?);
     }
     let last_activity_at = Timestamp::from_millis(user.last_activity_at);
-    Ok(Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live))
+    let mut ledger = Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live);
+    ledger.disabled = user.disabled_at.is_some();
+    Ok(ledger)
 }
 
 /// The user's row comes first: from then on the row lock keeps other nodes out, and keeps the outbox in order.

@@ -22,6 +22,7 @@ pub(super) fn user_of(row: user::Model) -> Result<User, StorageError> {
         last_activity_at: Timestamp::from_millis(row.last_activity_at),
         created_at: Timestamp::from_millis(row.created_at),
         updated_at: Timestamp::from_millis(row.updated_at),
+        disabled_at: row.disabled_at.map(Timestamp::from_millis),
     })
 }
 

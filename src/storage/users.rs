@@ -4,7 +4,7 @@ use entity::{outbox, session, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, SqlErr,
-    TransactionTrait,
+    TransactionTrait, UpdateMany,
 };
 
 use super::ledger::{Commit, CommitOutcome, store};
@@ -122,9 +122,19 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub async fn change_role(&self, id: UserId, role: Role, now: Timestamp) -> Result<(), StorageError> {
+        let change = user::Entity::update_many().col_expr(user::Column::Role, Expr::value(role.as_str()));
+        self.change_and_tell(id, change, now).await
+    }
+
+    /// A change of the user's row that no session has a part in.
+    async fn change_and_tell(
+        &self,
+        id: UserId,
+        change: UpdateMany<user::Entity>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
         let db = self.db.clone();
-        let update = user::Entity::update_many()
-            .col_expr(user::Column::Role, Expr::value(role.as_str()))
+        let update = change
             .col_expr(user::Column::UpdatedAt, Expr::value(now.millis()))
             .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
             .col_expr(user::Column::ChangeStamp, self.change_stamp())
@@ -139,28 +149,57 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub async fn delete_user(&self, commit: Commit) -> Result<CommitOutcome, StorageError> {
+        let now = commit.now.millis();
+        let change = user::Entity::update_many()
+            .col_expr(user::Column::Name, Expr::value(""))
+            .col_expr(user::Column::Email, Expr::value(format!("deleted:{}", commit.user)))
+            .col_expr(user::Column::PasswordHash, Expr::value(""))
+            .col_expr(user::Column::UpdatedAt, Expr::value(now))
+            .col_expr(user::Column::DeletedAt, Expr::value(now));
+        self.change_account(commit, change).await
+    }
+
+    /// Disables a user: ends the sessions as decided; no login opens another one.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn disable_user(&self, commit: Commit) -> Result<CommitOutcome, StorageError> {
+        let now = commit.now.millis();
+        let change = user::Entity::update_many()
+            .col_expr(user::Column::UpdatedAt, Expr::value(now))
+            .col_expr(user::Column::DisabledAt, Expr::value(now));
+        self.change_account(commit, change).await
+    }
+
+    /// Stores the endings, and in the same transaction what changes with them in the user's row.
+    async fn change_account(
+        &self,
+        commit: Commit,
+        change: UpdateMany<user::Entity>,
+    ) -> Result<CommitOutcome, StorageError> {
         let db = self.db.clone();
         let stamp = self.change_stamp();
         let work = async move {
             let transaction = db.begin().await?;
-            let (id, now, version) = (commit.user, commit.now, commit.decided_on + 1);
+            let (id, version) = (commit.user.uuid(), commit.decided_on + 1);
             if !store(&transaction, commit, stamp).await? {
                 transaction.rollback().await?;
                 return Ok(CommitOutcome::Conflict);
             }
-            user::Entity::update_many()
-                .col_expr(user::Column::Name, Expr::value(""))
-                .col_expr(user::Column::Email, Expr::value(format!("deleted:{id}")))
-                .col_expr(user::Column::PasswordHash, Expr::value(""))
-                .col_expr(user::Column::UpdatedAt, Expr::value(now.millis()))
-                .col_expr(user::Column::DeletedAt, Expr::value(now.millis()))
-                .filter(user::Column::Id.eq(id.uuid()))
-                .exec(&transaction)
-                .await?;
+            change.filter(user::Column::Id.eq(id)).exec(&transaction).await?;
             transaction.commit().await?;
             Ok::<_, DbErr>(CommitOutcome::Committed(version))
         };
         self.run(work).await
+    }
+
+    /// Lets a disabled user sign in again, and has all nodes read the user again.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn enable_user(&self, id: UserId, now: Timestamp) -> Result<(), StorageError> {
+        let change = user::Entity::update_many().col_expr(user::Column::DisabledAt, Expr::value(None::<i64>));
+        self.change_and_tell(id, change, now).await
     }
 }
 
@@ -179,6 +218,7 @@ async fn insert_registration(transaction: &DatabaseTransaction, new: Registratio
         created_at: Set(user.created_at.millis()),
         updated_at: Set(user.updated_at.millis()),
         deleted_at: Set(None),
+        disabled_at: Set(None),
     };
     user::Entity::insert(row).exec_without_returning(transaction).await?;
     session::Entity::insert(new_session_row(user.id, &session)).exec_without_returning(transaction).await?;

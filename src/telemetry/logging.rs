@@ -20,6 +20,11 @@ pub fn init(config: &LogConfig) {
     let _ = dispatch(config, io::stdout, io::stdout().is_terminal()).try_init();
 }
 
+/// The same to standard error, for commands whose result goes to standard output.
+pub fn init_aside(config: &LogConfig) {
+    let _ = dispatch(config, io::stderr, io::stderr().is_terminal()).try_init();
+}
+
 fn dispatch<W>(config: &LogConfig, writer: W, colours: bool) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,

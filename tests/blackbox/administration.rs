@@ -1,9 +1,20 @@
 //! The commands for operators: what they print, and what running nodes make of what they do.
 
-use crate::support::{Client, Database, Person, Setup, TestApp, eventually, on_each_database};
 use std::time::Duration;
 
-on_each_database!(a_deleted_user_is_out_and_the_address_is_free, a_role_is_given_and_carried_by_new_tokens);
+use serde_json::Value;
+
+use crate::support::{
+    Client, Connection, Database, Person, Setup, TestApp, Transport, eventually, on_each_database,
+};
+
+on_each_database!(
+    a_deleted_user_is_out_and_the_address_is_free,
+    a_role_is_given_and_carried_by_new_tokens,
+    an_account_is_made_with_a_password_from_standard_input,
+    a_disabled_account_is_as_good_as_none,
+    sessions_are_listed_and_ended,
+);
 
 /// Runs a command beside the service; on SQLite instead of it, since the file belongs to one process.
 async fn administer(
@@ -25,6 +36,15 @@ async fn administer(
     output
 }
 
+/// Waits until the node has heard that this device is out, and insists on the reason.
+async fn expect_ended(client: &Client, reason: &str) {
+    let refused = eventually("the ended session is refused", Duration::from_secs(3), async || {
+        let answer = client.session().await;
+        if answer.status == 401 { Ok(answer) } else { Err(answer.status.to_string()) }
+    });
+    refused.await.expect_problem(401, reason);
+}
+
 async fn a_deleted_user_is_out_and_the_address_is_free(db: Database) {
     let mut app = TestApp::on(db).await;
     let ada = Person::named("Ada");
@@ -37,15 +57,7 @@ async fn a_deleted_user_is_out_and_the_address_is_free(db: Database) {
     assert!(told.contains("2 sessions ended"), "{told}");
 
     for client in [&mut laptop, &mut phone] {
-        eventually("the deleted user is refused", Duration::from_secs(3), async || {
-            let answer = client.session().await;
-            if answer.status == 401 {
-                Ok(answer.expect_problem(401, "session_terminated"))
-            } else {
-                Err(answer.status.to_string())
-            }
-        })
-        .await;
+        expect_ended(client, "session_terminated").await;
         client.refresh().await.expect_problem(401, "session_terminated");
         client.login(&ada).await.expect_problem(401, "invalid_credentials");
     }
@@ -60,9 +72,145 @@ async fn a_role_is_given_and_carried_by_new_tokens(db: Database) {
     administer(&mut app, &mut [&mut laptop], db, &["user", "role", &ada.email, "pro"]).await;
     let answer = laptop.me().await.expect(200);
     assert_eq!(answer.json["user"]["role"], "PRO");
-    let shown = administer(&mut app, &mut [&mut laptop], db, &["user", "show", &ada.email]).await;
-    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let shown = administer(&mut app, &mut [&mut laptop], db, &["user", "show", &ada.email, "--json"]).await;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((&shown["role"], shown["sessions"].as_array().map(Vec::len)), (&"PRO".into(), Some(1)));
+}
+
+async fn an_account_is_made_with_a_password_from_standard_input(db: Database) {
+    let setup = Setup::on(db).await;
+    setup.command(&["user", "list"]).await.expect_code(1).expect_output("run `auth-service migrate`");
+    setup.command(&["migrate"]).await.expect_code(0);
+    let ada = Person::named("Ada");
+    let create = ["user", "create", "ADA@example.com ", "--name", " Ada ", "--role", "pro", "--json"];
+    setup.command_with_input(&create, "short\n").await.expect_code(1).expect_output("at least 8 characters");
+    let made = setup.command_with_input(&create, &format!("{}\n", ada.password)).await.expect_code(0).output;
+    let made: Value = serde_json::from_str(&made).unwrap();
+    setup.command_with_input(&create, "another password").await.expect_code(1).expect_output("taken");
+    let random = ["user", "create", "eve@example.com", "--name", "Eve", "--random-password", "--json"];
+    let random = setup.command(&random).await.expect_code(0).output;
+    let random: Value = serde_json::from_str(&random).unwrap();
+
+    let list = async |arguments: &[&str]| {
+        let arguments = [&["user", "list", "--json"], arguments].concat();
+        let listed = setup.command(&arguments).await.expect_code(0).output;
+        let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+        listed.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(list(&[]).await, "ada@example.com eve@example.com");
+    assert_eq!(list(&["--limit", "1"]).await, "ada@example.com");
+    assert_eq!(list(&["--after", "ada@example.com"]).await, "eve@example.com");
+    assert_eq!(list(&["--role", "pro"]).await, "ada@example.com");
+    assert_eq!(list(&["--search", "EVE"]).await, "eve@example.com");
+    assert_eq!(list(&["--search", "%"]).await, "");
+    setup.command(&["user", "list"]).await.expect_code(0).expect_output("EMAIL");
+
+    let app = setup.start().await;
+    let mut client = app.client();
+    let answer = client.login(&ada).await.expect(200);
+    assert_eq!(answer.json["user"]["id"], made["id"]);
+    assert_eq!((&answer.json["user"]["name"], &answer.json["user"]["role"]), (&"Ada".into(), &"PRO".into()));
+    let password = random["password"].as_str().unwrap().to_owned();
+    client.login(&Person { password, ..Person::named("Eve") }).await.expect(200);
+}
+
+async fn a_disabled_account_is_as_good_as_none(db: Database) {
+    let mut app = TestApp::on(db).await;
+    let ada = Person::named("Ada");
+    let (mut laptop, mut phone) = (app.client(), app.client());
+    laptop.signup(&ada).await.expect(201);
+    phone.login(&ada).await.expect(200);
+
+    let mut devices = [&mut laptop, &mut phone];
+    let told = administer(&mut app, &mut devices, db, &["user", "disable", &ada.email]).await;
+    assert!(told.contains("2 sessions ended"), "{told}");
+    for client in [&mut laptop, &mut phone] {
+        expect_ended(client, "session_terminated").await;
+        client.refresh().await.expect_problem(401, "session_terminated");
+    }
+    let refused = phone.login(&ada).await.expect_problem(401, "invalid_credentials");
+    let stranger = phone.login(&Person::named("Nobody")).await.expect_problem(401, "invalid_credentials");
+    for member in ["type", "title", "status", "detail", "code"] {
+        assert_eq!(refused.json[member], stranger.json[member], "{member}");
+    }
+    laptop.signup(&ada).await.expect_problem(409, "email_taken");
+    let mut devices = [&mut laptop, &mut phone];
+    let told = administer(&mut app, &mut devices, db, &["user", "disable", &ada.email]).await;
+    assert!(told.contains("already"), "{told}");
+    let listed = administer(&mut app, &mut devices, db, &["user", "list", "--disabled"]).await;
+    assert!(listed.contains(&ada.email), "{listed}");
+
+    administer(&mut app, &mut devices, db, &["user", "enable", &ada.email]).await;
+    phone.login(&ada).await.expect(200);
+    phone.session().await.expect(200);
+}
+
+async fn sessions_are_listed_and_ended(db: Database) {
+    let mut app = TestApp::on(db).await;
+    let ada = Person::named("Ada");
+    let (mut laptop, mut phone) = (app.client(), app.client());
+    laptop.signup(&ada).await.expect(201);
+    phone.login(&ada).await.expect(200);
+
+    let mut devices = [&mut laptop, &mut phone];
+    let listed = administer(&mut app, &mut devices, db, &["sessions", "list", &ada.email, "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let ids: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|session| &session["id"]).collect();
+    assert_eq!(ids, [phone.session_id.as_str(), laptop.session_id.as_str()]);
+
+    let (id, ended) = (listed["userId"].as_str().unwrap().to_owned(), phone.session_id.clone());
+    let mut devices = [&mut laptop, &mut phone];
+    administer(&mut app, &mut devices, db, &["sessions", "end", &id, &ended]).await;
+    expect_ended(&phone, "session_terminated").await;
+    laptop.session().await.expect(200);
+    phone.login(&ada).await.expect(200);
+
+    let mut devices = [&mut laptop, &mut phone];
+    let all = ["sessions", "end", &ada.email, "--all", "--reason", "logout"];
+    let told = administer(&mut app, &mut devices, db, &all).await;
+    assert!(told.contains("2 sessions ended"), "{told}");
+    for client in [&laptop, &phone] {
+        expect_ended(client, "session_logged_out").await;
+    }
+    if db == Database::Postgres {
+        let gone = ["sessions", "end", &ada.email, &ended];
+        app.setup.command(&gone).await.expect_code(1).expect_output("no such live session");
+        app.setup.command(&["sessions", "end", &ada.email]).await.expect_code(2);
+        app.setup.command(&["sessions", "list", "nobody@example.com"]).await.expect_code(1);
+    }
+}
+
+mod a_device_is_told_that_an_operator_has_ended_its_session {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let app = TestApp::on(Database::Postgres).await;
+        let ada = Person::named("Ada");
+        let devices = app.devices(&ada, 2).await;
+        let mut phone = Connection::open(Transport::WebSocket, &devices[0]).await;
+        let mut laptop = Connection::open(Transport::Sse, &devices[1]).await;
+        let end = ["sessions", "end", &ada.email, &devices[0].session_id];
+        app.setup.command(&end).await.expect_code(0);
+        let told = phone.expect("session.terminated").await;
+        assert_eq!((&told["reason"], &told["terminatedBySessionId"]), (&"terminated".into(), &Value::Null));
+        phone.expect_over("terminated").await;
+        assert_eq!(laptop.expect("session.terminated").await["current"], false);
+
+        app.setup.command(&["user", "disable", &ada.email]).await.expect_code(0);
+        assert_eq!(laptop.expect("session.terminated").await["current"], true);
+        laptop.expect_over("terminated").await;
+    }
+}
+
+#[tokio::test]
+async fn commands_are_completed_in_each_shell() {
+    let setup = Setup::bare();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        setup.command(&["completions", shell]).await.expect_code(0).expect_output("disable");
+    }
+    setup.command(&["completions", "dos"]).await.expect_code(2);
 }
 
 #[tokio::test]

@@ -103,14 +103,25 @@ impl Setup {
 
     /// Runs another command of the program in the same surroundings, and waits for it to end.
     pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
-        self.spawn_with(arguments.iter().map(|argument| (*argument).to_owned())).end(PATIENCE).await
+        self.command_with_input(arguments, "").await
+    }
+
+    /// The same, with something on its standard input.
+    pub(crate) async fn command_with_input(&self, arguments: &[&str], input: &str) -> Ended {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        Process::spawn_with_input(self.program(arguments), input).end(PATIENCE).await
+    }
+
+    /// Starts another command that ends when it is told to.
+    pub(crate) fn start_command(&self, arguments: &[&str]) -> Process {
+        Process::spawn(self.program(arguments.iter().map(|argument| (*argument).to_owned())))
     }
 
     fn spawn(&self) -> Process {
-        self.spawn_with(self.arguments.iter().cloned())
+        Process::spawn(self.program(self.arguments.iter().cloned()))
     }
 
-    fn spawn_with(&self, arguments: impl IntoIterator<Item = String>) -> Process {
+    fn program(&self, arguments: impl IntoIterator<Item = String>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
         command
             .args(arguments)
@@ -118,7 +129,7 @@ impl Setup {
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(&self.environment);
-        Process::spawn(command)
+        command
     }
 
     /// Starts it and waits until it is ready.

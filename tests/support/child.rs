@@ -3,7 +3,7 @@
 //! It never outlives its owner: dropping it is SIGKILL.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -56,9 +56,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_with_input(command, "")
+    }
+
+    /// With something to read: little enough to wait in the pipe.
+    pub(crate) fn spawn_with_input(mut command: Command, input: &str) -> Self {
         let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A program that does not care may be gone by now.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let printed = Arc::new(Mutex::new(Printed::default()));
         let readers = vec![
             keep_reading(child.stdout.take().unwrap(), Arc::clone(&printed)),

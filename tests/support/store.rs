@@ -183,6 +183,7 @@ pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
             last_activity_at: START,
             created_at: START,
             updated_at: START,
+            disabled_at: None,
         },
         password_hash: PasswordHash::from_stored("hash".to_owned()),
         announcements: announcer(id, START).announce(&decision.events),

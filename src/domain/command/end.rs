@@ -19,14 +19,8 @@ impl Command for Logout {
     type Reply = Result<(), SessionOver>;
     const REPEATABLE: bool = true;
 
-    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<Self::Reply> {
-        match ledger.find(self.session) {
-            None => Decision::unchanged(Err(SessionOver::of(ledger, self.session))),
-            Some(session) => Decision {
-                events: vec![LedgerEvent::Ended(ending(session, EndReason::Logout, None, now))],
-                reply: Ok(()),
-            },
-        }
+    fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply> {
+        EndOne { session: self.session, reason: EndReason::Logout }.decide(ledger, now, policy)
     }
 }
 
@@ -105,6 +99,30 @@ impl Command for TerminateOthers {
             events.push(LedgerEvent::BulkTerminated { count });
         }
         Decision { events, reply: Ok(count) }
+    }
+}
+
+/// Ends one session of the user, for a reason that is not the person's own.
+#[derive(Clone, Copy, Debug)]
+pub struct EndOne {
+    /// The session.
+    pub session: SessionId,
+    /// Why.
+    pub reason: EndReason,
+}
+
+impl Command for EndOne {
+    type Reply = Result<(), SessionOver>;
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<Self::Reply> {
+        match ledger.find(self.session) {
+            None => Decision::unchanged(Err(SessionOver::of(ledger, self.session))),
+            Some(session) => Decision {
+                events: vec![LedgerEvent::Ended(ending(session, self.reason, None, now))],
+                reply: Ok(()),
+            },
+        }
     }
 }
 

@@ -37,22 +37,30 @@ pub struct Opened {
     pub evicted: Vec<SessionId>,
 }
 
-/// The user has as many sessions as allowed, and the policy is to refuse.
+/// Why none was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LimitReached {
-    /// How many are allowed.
-    pub max_sessions: usize,
+pub enum OpenRefusal {
+    /// The account is disabled.
+    Disabled,
+    /// The user has as many sessions as allowed, and the policy is to refuse.
+    LimitReached {
+        /// How many are allowed.
+        max_sessions: usize,
+    },
 }
 
 impl Command for Open {
-    type Reply = Result<Opened, LimitReached>;
+    type Reply = Result<Opened, OpenRefusal>;
     const REPEATABLE: bool = false;
 
     fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply> {
+        if ledger.disabled {
+            return Decision::unchanged(Err(OpenRefusal::Disabled));
+        }
         let max_sessions = policy.max_sessions.max(1);
         let excess = (ledger.live().len() + 1).saturating_sub(max_sessions);
         if excess > 0 && policy.at_limit == AtLimit::Reject {
-            return Decision::unchanged(Err(LimitReached { max_sessions }));
+            return Decision::unchanged(Err(OpenRefusal::LimitReached { max_sessions }));
         }
         let evictions: Vec<_> = least_recently_active(ledger, excess)
             .into_iter()

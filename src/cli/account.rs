@@ -1,0 +1,71 @@
+//! What the commands about one account share: finding it, and changing its sessions by the same rules and the same
+//! transaction as its actor. The compare-and-set on the version keeps the two apart, and running nodes learn of it
+//! from the feed of changes.
+
+use uuid::Uuid;
+
+use super::Failure;
+use crate::clock::{Clock, new_uuid};
+use crate::config::Config;
+use crate::domain::command::{Command, decide};
+use crate::domain::ids::UserId;
+use crate::domain::ledger::Ledger;
+use crate::domain::user::{Email, User};
+use crate::events::announcement::Announcer;
+use crate::storage::ledger::{Commit, CommitOutcome};
+use crate::storage::{StorageError, Store};
+
+/// How often a change is tried against nodes that change the same user's sessions.
+const TRIES: usize = 20;
+
+/// The account with that address or id.
+pub(super) async fn find(store: &Store, who: &str) -> Result<User, Failure> {
+    let found = match Uuid::try_parse(who) {
+        Ok(id) => store.lookup_user(UserId::new(id)).await?,
+        Err(_) => store.lookup_credentials(Email::lookup_key(who)).await?.map(|found| found.user),
+    };
+    found.ok_or_else(|| "there is no account with this address or id".into())
+}
+
+/// Its sessions, without those whose time is up though nobody has ended them yet.
+pub(super) async fn live_sessions(config: &Config, store: &Store, user: &User) -> Result<Ledger, Failure> {
+    let mut ledger = store.load_ledger(user.id).await?.ok_or("the account was just deleted")?;
+    let policies = crate::app::policies(config, store.is_shared());
+    let due = ledger.due(Clock::System.now(), policies.for_role(ledger.role));
+    due.into_iter().for_each(|ending| ledger.apply(&crate::domain::event::LedgerEvent::Ended(ending)));
+    Ok(ledger)
+}
+
+/// Decides on the stored sessions, and stores it with `store_commit`; again where a node was first. Where nothing
+/// happens nothing is stored, unless the account itself is to change with it.
+pub(super) async fn execute<C: Command>(
+    config: &Config,
+    store: &Store,
+    user: &User,
+    command: &C,
+    account_changes: bool,
+    store_commit: impl AsyncFn(Commit) -> Result<CommitOutcome, StorageError>,
+) -> Result<C::Reply, Failure> {
+    let policies = crate::app::policies(config, store.is_shared());
+    for _ in 0..TRIES {
+        let ledger = store.load_ledger(user.id).await?.ok_or("the account was just deleted")?;
+        let now = Clock::System.now();
+        let decision = decide(command, &ledger, now, policies.for_role(ledger.role));
+        if decision.events.is_empty() && !account_changes {
+            return Ok(decision.reply);
+        }
+        let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
+        let commit = Commit {
+            user: user.id,
+            decided_on: ledger.version,
+            announcements: announcer.announce(&decision.events),
+            events: decision.events,
+            last_activity_at: ledger.last_activity_at,
+            now,
+        };
+        if let CommitOutcome::Committed(_) = store_commit(commit).await? {
+            return Ok(decision.reply);
+        }
+    }
+    Err("nothing was changed: the sessions of the account kept changing".into())
+}

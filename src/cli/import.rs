@@ -1,0 +1,270 @@
+//! `import …`: users of another application, with their password hashes. It may be stopped at any moment and run again:
+//! who is there is left alone, or brought up to date where that is asked for.
+//!
+//! In reading order: `lines` reads files, `candidate` makes accounts of what they hold, `record` keeps the books.
+
+mod candidate;
+mod lines;
+mod record;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use uuid::Uuid;
+
+use super::Failure;
+use super::users::RoleName;
+use crate::clock::Clock;
+use crate::config::Secret;
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
+use crate::io::Io;
+use crate::storage::Store;
+use crate::storage::accounts::{Adding, MAX_ACCOUNTS, Outcome};
+use crate::storage::legacy::Legacy;
+use candidate::{Candidate, Refusal};
+use lines::{Format, Line, Lines};
+use record::{Ending, Record};
+
+/// What to import.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Users in a file: columns or members id, email, name, password (a bcrypt hash), role, createdAt, updatedAt and
+    /// lastActivityAt, of which email, name and password must be there.
+    Users {
+        /// CSV with a header, or JSON objects, one a line; - is standard input.
+        file: PathBuf,
+        /// How it is written; told by its first character otherwise.
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+        /// How to do it.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Users in the PostgreSQL database of an application that uses Prisma.
+    Prisma {
+        /// Its address, as Prisma has it. It is only read from. Better in the variable, where no list of processes shows it.
+        #[arg(long, value_name = "URL", env = "LEGACY_DATABASE_URL", hide_env_values = true)]
+        from: String,
+        /// Also tell how many live sessions stay behind: they cannot be imported.
+        #[arg(long)]
+        sessions: bool,
+        /// How to do it.
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// How to import.
+#[derive(Clone, Debug, Args)]
+pub struct How {
+    /// Change nothing; tell what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Bring users who are there up to date (name, address, password, role) where updatedAt is later than here.
+    #[arg(long)]
+    update: bool,
+    /// What a role of the other application is here; may be said several times.
+    #[arg(long, value_name = "OLD=ROLE", value_parser = parse_role)]
+    map_role: Vec<(String, Role)>,
+    /// Write who was refused, and why, as JSON lines.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write which ids have changed, as CSV (old_id,id): those that are no UUIDs get one, always the same.
+    #[arg(long, value_name = "FILE")]
+    id_map: Option<PathBuf>,
+    /// Users of one transaction.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=MAX_ACCOUNTS as u64))]
+    batch: u64,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_role(text: &str) -> Result<(String, Role), String> {
+    let (old, new) = text.split_once('=').ok_or("want OLD=ROLE, for instance USER=STARTER")?;
+    Ok((old.to_owned(), RoleName::from_str(new, true)?.into()))
+}
+
+pub(super) async fn run(store: &Store, io: Io, command: ImportCommand) -> Result<(), Failure> {
+    match command {
+        ImportCommand::Users { file, format, how } => {
+            let bar = bar(lines::size(&file), "{bar:40} {bytes}/{total_bytes} {msg} {eta}");
+            let mut lines = Lines::open(&file, format, &bar)?;
+            let mut import = Import::begin(store, how, bar)?;
+            while let Some(line) = lines.next()? {
+                import.take(line).await?;
+            }
+            import.finish(None).await
+        }
+        ImportCommand::Prisma { from, sessions, how } => {
+            let legacy = Legacy::open(&Secret::new(from), io).await?;
+            let done = import_prisma(store, &legacy, sessions, how).await;
+            legacy.close().await;
+            done
+        }
+    }
+}
+
+async fn import_prisma(store: &Store, legacy: &Legacy, sessions: bool, how: How) -> Result<(), Failure> {
+    let mut users = legacy.users().await?;
+    let sessions = if sessions { Some(legacy.live_sessions().await?) } else { None };
+    let bar = bar(Some(legacy.count(&users).await?), "{bar:40} {pos}/{len} {msg} {eta}");
+    let size = usize::try_from(how.batch)?;
+    let mut import = Import::begin(store, how, bar)?;
+    let mut number = 0;
+    loop {
+        let page = legacy.page(&mut users, size).await?;
+        if page.is_empty() {
+            return import.finish(sessions).await;
+        }
+        import.bar.inc(page.len() as u64);
+        for fields in page {
+            number += 1;
+            import.take(Line { number, fields: Ok(fields) }).await?;
+        }
+    }
+}
+
+/// Seen on a terminal alone.
+fn bar(length: Option<u64>, template: &str) -> ProgressBar {
+    let Some(length) = length else { return ProgressBar::new_spinner() };
+    // The template is tried by every import on a terminal; where it were wrong the bar would be a plain one.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
+}
+
+/// One run.
+struct Import<'a> {
+    store: &'a Store,
+    how: How,
+    bar: ProgressBar,
+    record: Record,
+    /// Waiting for a batch to be full, with their lines.
+    waiting: Vec<(u64, Candidate)>,
+    /// Who would be there by now, in a dry run: nothing is stored that could tell.
+    imagined: Imagined,
+    now: Timestamp,
+    began: Instant,
+}
+
+#[derive(Default)]
+struct Imagined {
+    ids: HashSet<Uuid>,
+    emails: HashMap<String, UserId>,
+}
+
+impl<'a> Import<'a> {
+    fn begin(store: &'a Store, how: How, bar: ProgressBar) -> Result<Self, Failure> {
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Ok(Self {
+            record: Record::open(how.report.as_deref(), how.id_map.as_deref())?,
+            store,
+            how,
+            bar,
+            waiting: Vec::new(),
+            imagined: Imagined::default(),
+            now: Clock::System.now(),
+            began: Instant::now(),
+        })
+    }
+
+    async fn take(&mut self, Line { number, fields }: Line) -> Result<(), Failure> {
+        self.record.tally.read += 1;
+        let fields = match fields {
+            Ok(fields) => fields,
+            Err(why) => return self.refuse(number, None, None, &why),
+        };
+        match Candidate::read(&fields, &self.how.map_role, self.now) {
+            Ok(candidate) => self.waiting.push((number, candidate)),
+            Err(Refusal { field, why }) => {
+                return self.refuse(number, fields.get("id").map(String::as_str), Some(field), &why);
+            }
+        }
+        if self.waiting.len() as u64 >= self.how.batch { self.store_waiting().await } else { Ok(()) }
+    }
+
+    fn refuse(&mut self, line: u64, id: Option<&str>, field: Option<&str>, why: &str) -> Result<(), Failure> {
+        self.record.tally.refused += 1;
+        self.record.tell(line, id, field, why)
+    }
+
+    async fn store_waiting(&mut self) -> Result<(), Failure> {
+        let batch = std::mem::take(&mut self.waiting);
+        let adding = Adding { update: self.how.update, dry_run: self.how.dry_run };
+        let accounts = batch.iter().map(|(_, candidate)| candidate.account.clone()).collect();
+        let outcomes = self.store.add_accounts(accounts, adding).await?;
+        for ((line, candidate), outcome) in batch.iter().zip(outcomes) {
+            let outcome = if self.how.dry_run { self.imagined.add(candidate, outcome) } else { outcome };
+            self.note(*line, candidate, outcome)?;
+        }
+        let tally = &self.record.tally;
+        self.bar.set_message(format!("{} added, {} refused", tally.added, tally.refused));
+        Ok(())
+    }
+
+    fn note(&mut self, line: u64, candidate: &Candidate, outcome: Outcome) -> Result<(), Failure> {
+        let old_id = candidate.old_id.as_deref();
+        let tally = &mut self.record.tally;
+        let mut id = candidate.account.user.id;
+        match outcome {
+            Outcome::Added => tally.added += 1,
+            Outcome::Updated => tally.updated += 1,
+            Outcome::Present => tally.present += 1,
+            Outcome::PresentAs(other) => {
+                tally.present += 1;
+                id = other;
+                // Without an id of its own it is the same person: there is nothing to tell of.
+                if old_id.is_some() {
+                    tally.present_under_another_id += 1;
+                    let why = format!("the address belongs to {other}: this one was not added");
+                    self.record.tell(line, old_id, Some("email"), &why)?;
+                }
+            }
+            Outcome::AddressTaken(other) => {
+                let why = format!("the new address belongs to {other}: this one was not brought up to date");
+                self.refuse(line, old_id, Some("email"), &why)?;
+            }
+        }
+        self.record.map(old_id, id)
+    }
+
+    async fn finish(
+        mut self,
+        sessions: Option<crate::storage::legacy::LegacySessions>,
+    ) -> Result<(), Failure> {
+        if !self.waiting.is_empty() {
+            self.store_waiting().await?;
+        }
+        self.bar.finish_and_clear();
+        self.record.finish(&Ending {
+            took: self.began.elapsed(),
+            dry_run: self.how.dry_run,
+            json: self.how.json,
+            sessions,
+        })
+    }
+}
+
+impl Imagined {
+    fn add(&mut self, candidate: &Candidate, outcome: Outcome) -> Outcome {
+        let user = &candidate.account.user;
+        if outcome != Outcome::Added {
+            return outcome;
+        }
+        if !self.ids.insert(user.id.uuid()) {
+            return Outcome::Present;
+        }
+        match self.emails.get(user.email.as_str()) {
+            Some(other) => Outcome::PresentAs(*other),
+            None => {
+                self.emails.insert(user.email.as_str().to_owned(), user.id);
+                Outcome::Added
+            }
+        }
+    }
+}

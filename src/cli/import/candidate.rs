@@ -1,0 +1,177 @@
+//! From what another application wrote of a user to an account that may be stored, by the same rules as at sign-up.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::clock::new_uuid;
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+use crate::domain::user::{Email, Role, Unfit, User, parse_name};
+use crate::security::password::PasswordHash;
+use crate::storage::accounts::Account;
+
+/// What each thing may be called; the first is the name it has here.
+pub(super) const FIELDS: [(&str, &[&str]); 8] = [
+    ("id", &["id"]),
+    ("email", &["email"]),
+    ("name", &["name"]),
+    ("password", &["password", "passwordHash", "password_hash"]),
+    ("role", &["role"]),
+    ("createdAt", &["createdAt", "created_at"]),
+    ("updatedAt", &["updatedAt", "updated_at"]),
+    ("lastActivityAt", &["lastActivityAt", "last_activity_at"]),
+];
+
+/// Makes UUIDs of ids that are none (RFC 9562, section 5.5). It must never change: the same id gives the same UUID.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_5c0a_9f5b_4d86_9d0e_0c7d_52a1_3be7);
+
+/// What was written of a user, under the names it has here; an empty text counts as nothing.
+pub(super) type Fields = BTreeMap<&'static str, String>;
+
+/// Why a user is not imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The thing that is at fault.
+    pub(super) field: &'static str,
+    /// In words.
+    pub(super) why: String,
+}
+
+/// An account to be added.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) account: Account,
+    /// The id it has in the other application, where it has one.
+    pub(super) old_id: Option<String>,
+}
+
+/// Other names of roles.
+pub(super) type RoleMap = [(String, Role)];
+
+impl Candidate {
+    /// Reads what is written of a user.
+    pub(super) fn read(fields: &Fields, roles: &RoleMap, now: Timestamp) -> Result<Self, Refusal> {
+        let given = |name: &str| fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
+        let time = |name: &'static str| match given(name) {
+            None => Ok(None),
+            Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| refusal(name, "is no time")),
+        };
+        let email = Email::parse(required(given, "email")?).map_err(|unfit| {
+            refusal("email", if unfit == Unfit::TooLong { "is too long" } else { "is no email address" })
+        })?;
+        let name = parse_name(required(given, "name")?).map_err(|unfit| match unfit {
+            Unfit::TooLong => refusal("name", "is longer than 100 characters"),
+            Unfit::Required | Unfit::TooShort => refusal("name", "is missing"),
+            Unfit::Invalid => refusal("name", "holds a control character"),
+        })?;
+        let password_hash = PasswordHash::parse(required(given, "password")?)
+            .map_err(|_| refusal("password", "is no bcrypt hash ($2a$, $2b$ or $2y$)"))?;
+        let created_at = time("createdAt")?.unwrap_or(now);
+        let old_id = given("id").map(str::to_owned);
+        let user = User {
+            id: UserId::new(old_id.as_deref().map_or_else(new_uuid, id_of)),
+            name,
+            email,
+            role: given("role").map_or(Ok(Role::default()), |text| role(text, roles))?,
+            last_activity_at: time("lastActivityAt")?.unwrap_or(created_at),
+            created_at,
+            updated_at: time("updatedAt")?.unwrap_or(created_at),
+            disabled_at: None,
+        };
+        Ok(Self { account: Account { user, password_hash }, old_id })
+    }
+}
+
+fn required<'a>(given: impl Fn(&str) -> Option<&'a str>, field: &'static str) -> Result<&'a str, Refusal> {
+    given(field).ok_or_else(|| refusal(field, "is missing"))
+}
+
+fn refusal(field: &'static str, why: &str) -> Refusal {
+    Refusal { field, why: why.to_owned() }
+}
+
+/// A UUID stays what it is; any other id gives always the same one.
+fn id_of(old: &str) -> Uuid {
+    Uuid::try_parse(old).unwrap_or_else(|_| Uuid::new_v5(&NAMESPACE, old.as_bytes()))
+}
+
+fn role(text: &str, roles: &RoleMap) -> Result<Role, Refusal> {
+    let mapped = roles.iter().find(|(old, _)| old == text).map(|(_, role)| *role);
+    mapped.or_else(|| Role::parse(&text.to_uppercase())).ok_or_else(|| Refusal {
+        field: "role",
+        why: format!("{text:?} is no role here; --map-role {text}=STARTER would make it one"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "$2b$04$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC";
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    fn fields(pairs: &[(&'static str, &str)]) -> Fields {
+        let complete = [("email", "ada@example.com"), ("name", "Ada"), ("password", HASH)];
+        complete.iter().chain(pairs).map(|(name, text)| (*name, (*text).to_owned())).collect()
+    }
+
+    fn read(pairs: &[(&'static str, &str)]) -> Result<Candidate, Refusal> {
+        Candidate::read(&fields(pairs), &[("USER".to_owned(), Role::Pro)], NOW)
+    }
+
+    #[test]
+    fn what_may_be_missing_has_a_default() {
+        let Candidate { account, old_id } = read(&[("role", ""), ("createdAt", "")]).unwrap();
+        let user = account.user;
+        assert_eq!((user.role, user.created_at, user.updated_at), (Role::Starter, NOW, NOW));
+        assert_eq!((user.last_activity_at, old_id), (NOW, None));
+    }
+
+    #[test]
+    fn everything_is_read_as_sign_up_would() {
+        let user = read(&[
+            ("email", " Ada@Example.COM "),
+            ("name", " Ada "),
+            ("role", "admin"),
+            ("createdAt", "2023-11-14 22:13:20"),
+            ("updatedAt", "1700000000001"),
+        ]);
+        let user = user.unwrap().account.user;
+        assert_eq!(
+            (user.email.as_str(), user.name.as_str(), user.role),
+            ("ada@example.com", "Ada", Role::Admin)
+        );
+        assert_eq!((user.created_at, user.updated_at.millis()), (NOW, 1_700_000_000_001));
+    }
+
+    #[test]
+    fn a_uuid_is_kept_and_any_other_id_is_always_the_same_uuid() {
+        let id = |text: &str| read(&[("id", text)]).unwrap().account.user.id.uuid();
+        let uuid = "0b4b9a0e-7f1c-4c37-9a53-3d2f6c1f1c11";
+        assert_eq!(id(uuid).to_string(), uuid);
+        assert_eq!(id(&uuid.to_uppercase()).to_string(), uuid);
+        // Written down, so that a later version cannot give another one unnoticed.
+        assert_eq!(id("clh3z9x0a0000qzrmn831i7rn").to_string(), "b97d5e92-0424-565a-878e-0be5e7d811d6");
+        assert_ne!(id("1"), id("2"));
+    }
+
+    #[test]
+    fn what_cannot_be_stored_is_refused_by_name() {
+        let long = "a".repeat(101);
+        for (field, text) in [
+            ("email", "ada"),
+            ("email", ""),
+            ("name", "\u{7}"),
+            ("name", "   "),
+            ("name", long.as_str()),
+            ("password", "correct horse"),
+            ("password", ""),
+            ("role", "EMPEROR"),
+            ("createdAt", "yesterday"),
+        ] {
+            assert_eq!(read(&[(field, text)]).unwrap_err().field, field, "{text:?}");
+        }
+        assert_eq!(read(&[("role", "USER")]).unwrap().account.user.role, Role::Pro);
+    }
+}

@@ -1,0 +1,284 @@
+//! Accounts as an operator handles them: many at once, from elsewhere, without a session, and listed.
+
+use std::collections::HashMap;
+
+use entity::{outbox, user};
+use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use uuid::Uuid;
+
+use super::rows::{outbox_rows, user_of};
+use super::{StorageError, Store};
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+use crate::domain::user::{Role, User};
+use crate::events::announcement::Announcement;
+use crate::security::password::PasswordHash;
+
+/// Most accounts of one call: bound by the parameters of one statement.
+pub const MAX_ACCOUNTS: usize = 1_000;
+
+/// An account with what its password is checked against.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The account.
+    pub user: User,
+    /// Hash of its password.
+    pub password_hash: PasswordHash,
+}
+
+/// How an account that was to be added stands now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was not there, and is now.
+    Added,
+    /// It was there, and is as it was.
+    Present,
+    /// Its address was there, and belongs to the account of this other id.
+    PresentAs(UserId),
+    /// It was there, and has taken over what is newer.
+    Updated,
+    /// It was there, and could not take over what is newer: its new address belongs to this other account.
+    AddressTaken(UserId),
+}
+
+/// What to do with accounts that may be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adding {
+    /// One that is there takes over name, address, password and role, if it has changed later than what is there.
+    pub update: bool,
+    /// Nothing is stored; only told what would be.
+    pub dry_run: bool,
+}
+
+/// Which accounts to list.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Part of address or name, in lower case.
+    pub search: Option<String>,
+    /// Role.
+    pub role: Option<Role>,
+    /// Disabled ones alone.
+    pub disabled: bool,
+    /// Those after this address.
+    pub after: String,
+    /// How many at most.
+    pub limit: u64,
+}
+
+/// What is there of the accounts in question.
+#[derive(Debug, Default)]
+struct Known {
+    /// When each was last changed, in ms; none where it was deleted.
+    by_id: HashMap<Uuid, Option<i64>>,
+    by_email: HashMap<String, Uuid>,
+}
+
+impl Store {
+    /// Accounts in order of their addresses.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn list_users(&self, wanted: Listing) -> Result<Vec<User>, StorageError> {
+        let db = self.db.clone();
+        let mut query = user::Entity::find()
+            .filter(user::Column::DeletedAt.is_null())
+            .filter(user::Column::Email.gt(wanted.after))
+            .order_by_asc(user::Column::Email)
+            .limit(wanted.limit);
+        if let Some(text) = wanted.search {
+            // Not LIKE: what is searched for may hold its wildcards.
+            let position = if self.is_postgres() { "strpos" } else { "instr" };
+            let holds = |column: user::Column| {
+                let lower: SimpleExpr = Func::lower(Expr::col(column)).into();
+                Expr::from(Func::cust(position).arg(lower).arg(text.as_str())).gt(0)
+            };
+            let found = Condition::any().add(holds(user::Column::Email)).add(holds(user::Column::Name));
+            query = query.filter(found);
+        }
+        if let Some(role) = wanted.role {
+            query = query.filter(user::Column::Role.eq(role.as_str()));
+        }
+        if wanted.disabled {
+            query = query.filter(user::Column::DisabledAt.is_not_null());
+        }
+        let rows = self.run(async move { query.all(&db).await }).await?;
+        rows.into_iter().map(user_of).collect()
+    }
+
+    /// Adds one account, and tells of it. False when the address is taken.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn add_account(
+        &self,
+        account: Account,
+        announcement: Announcement,
+    ) -> Result<bool, StorageError> {
+        let db = self.db.clone();
+        let work = async move {
+            let transaction = db.begin().await?;
+            let now = account.user.created_at;
+            let added = insert(&transaction, &[&account]).await? == 1;
+            if added {
+                let rows = outbox_rows(vec![announcement], now);
+                outbox::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok::<_, DbErr>(added)
+        };
+        self.run(work).await
+    }
+
+    /// Adds, in one transaction, those of at most [`MAX_ACCOUNTS`] accounts that are not there yet, by id or by address.
+    /// Nobody is told: a person who is moved has not signed up. The outcomes are in the order of the accounts.
+    ///
+    /// # Errors
+    /// [`StorageError`]; doing it again is harmless.
+    pub async fn add_accounts(
+        &self,
+        accounts: Vec<Account>,
+        adding: Adding,
+    ) -> Result<Vec<Outcome>, StorageError> {
+        let db = self.db.clone();
+        let stamp = self.change_stamp();
+        let work = async move {
+            // SQLite lets nobody write on what it has read before another one wrote.
+            let immediate = Some(SqliteTransactionMode::Immediate);
+            let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
+            let transaction = db.begin_with_options(options).await?;
+            let mut known = Known::look_up(&transaction, &accounts).await?;
+            let mut outcomes = known.take_in(&accounts, adding.update);
+            if !adding.dry_run {
+                for account in those(&accounts, &outcomes, Outcome::Updated) {
+                    update(&transaction, account, stamp.clone()).await?;
+                }
+                let mut new: Vec<_> = those(&accounts, &outcomes, Outcome::Added).collect();
+                // In one order, so that two imports do not wait for each other.
+                new.sort_by(|one, other| one.user.email.as_str().cmp(other.user.email.as_str()));
+                if insert(&transaction, &new).await? < new.len() as u64 {
+                    let known = Known::look_up(&transaction, &accounts).await?;
+                    known.correct(&accounts, &mut outcomes);
+                }
+            }
+            transaction.commit().await?;
+            Ok::<_, DbErr>(outcomes)
+        };
+        self.run(Box::pin(work)).await
+    }
+}
+
+fn those<'a>(
+    accounts: &'a [Account],
+    outcomes: &[Outcome],
+    wanted: Outcome,
+) -> impl Iterator<Item = &'a Account> {
+    accounts.iter().zip(outcomes).filter(move |(_, outcome)| **outcome == wanted).map(|(account, _)| account)
+}
+
+impl Known {
+    async fn look_up(db: &impl ConnectionTrait, accounts: &[Account]) -> Result<Self, DbErr> {
+        let ids = accounts.iter().map(|account| account.user.id.uuid());
+        let emails = accounts.iter().map(|account| account.user.email.as_str());
+        let mut known = Self::default();
+        // Not in one with OR: PostgreSQL would read the whole table.
+        for condition in [user::Column::Id.is_in(ids), user::Column::Email.is_in(emails)] {
+            let rows = user::Entity::find()
+                .select_only()
+                .columns([
+                    user::Column::Id,
+                    user::Column::Email,
+                    user::Column::UpdatedAt,
+                    user::Column::DeletedAt,
+                ])
+                .filter(condition)
+                .into_tuple::<(Uuid, String, i64, Option<i64>)>()
+                .all(db)
+                .await?;
+            for (id, email, updated_at, deleted_at) in rows {
+                known.by_id.insert(id, deleted_at.is_none().then_some(updated_at));
+                known.by_email.insert(email, id);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Decides on each in turn; what is new is known to those that come after it.
+    fn take_in(&mut self, accounts: &[Account], update: bool) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(accounts.len());
+        for Account { user, .. } in accounts {
+            let (id, updated_at) = (user.id.uuid(), user.updated_at.millis());
+            let owner = self.by_email.get(user.email.as_str()).copied();
+            let other = owner.filter(|owner| *owner != id).map(UserId::new);
+            outcomes.push(match (self.by_id.get(&id), other) {
+                (Some(Some(there)), other) if update && *there < updated_at => {
+                    other.map_or(Outcome::Updated, Outcome::AddressTaken)
+                }
+                (Some(_), _) => Outcome::Present,
+                (None, Some(other)) => Outcome::PresentAs(other),
+                (None, None) => {
+                    self.by_email.insert(user.email.as_str().to_owned(), id);
+                    Outcome::Added
+                }
+            });
+            self.by_id.entry(id).or_insert(Some(updated_at));
+        }
+        outcomes
+    }
+
+    /// Another process was quicker with some of those that were new.
+    fn correct(&self, accounts: &[Account], outcomes: &mut [Outcome]) {
+        for (Account { user, .. }, outcome) in accounts.iter().zip(outcomes) {
+            let is_there = self.by_id.contains_key(&user.id.uuid());
+            if let Some(owner) = self.by_email.get(user.email.as_str())
+                && *outcome == Outcome::Added
+                && !is_there
+            {
+                *outcome = Outcome::PresentAs(UserId::new(*owner));
+            }
+        }
+    }
+}
+
+/// No node holds anything of a new user, so its row needs no change stamp. Tells how many there were not.
+async fn insert(db: &impl ConnectionTrait, accounts: &[&Account]) -> Result<u64, DbErr> {
+    let row = |Account { user, password_hash }: &Account| user::ActiveModel {
+        id: Set(user.id.uuid()),
+        name: Set(user.name.clone()),
+        email: Set(user.email.as_str().to_owned()),
+        password_hash: Set(password_hash.expose().to_owned()),
+        role: Set(user.role.as_str().to_owned()),
+        session_version: Set(0),
+        change_stamp: Set(0),
+        last_activity_at: Set(user.last_activity_at.millis()),
+        created_at: Set(user.created_at.millis()),
+        updated_at: Set(user.updated_at.millis()),
+        deleted_at: Set(None),
+        disabled_at: Set(user.disabled_at.map(Timestamp::millis)),
+    };
+    let rows = accounts.iter().map(|account| row(account));
+    // Whatever is in conflict, the id or the address.
+    let nothing = OnConflict::new().do_nothing().to_owned();
+    user::Entity::insert_many(rows).on_conflict(nothing).exec_without_returning(db).await
+}
+
+async fn update(db: &impl ConnectionTrait, account: &Account, stamp: SimpleExpr) -> Result<(), DbErr> {
+    let Account { user, password_hash } = account;
+    user::Entity::update_many()
+        .col_expr(user::Column::Name, Expr::value(user.name.as_str()))
+        .col_expr(user::Column::Email, Expr::value(user.email.as_str()))
+        .col_expr(user::Column::PasswordHash, Expr::value(password_hash.expose()))
+        .col_expr(user::Column::Role, Expr::value(user.role.as_str()))
+        .col_expr(user::Column::UpdatedAt, Expr::value(user.updated_at.millis()))
+        .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
+        .col_expr(user::Column::ChangeStamp, stamp)
+        .filter(user::Column::Id.eq(user.id.uuid()))
+        .filter(user::Column::UpdatedAt.lt(user.updated_at.millis()))
+        .filter(user::Column::DeletedAt.is_null())
+        .exec(db)
+        .await
+        .map(drop)
+}

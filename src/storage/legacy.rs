@@ -1,0 +1,295 @@
+//! Reading users, and counting sessions, in the PostgreSQL database of an application that is moved from: tables as
+//! Prisma makes them, with columns in camelCase. It never writes there: each look is a read-only transaction.
+//!
+//! Tables and columns are looked for under the names that are usual; what is missing is told with what there is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sea_orm::{
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, QueryResult,
+    Statement, TransactionTrait, Value,
+};
+
+use crate::config::Secret;
+use crate::io::{Io, IoGone};
+
+/// How long to wait for the database, and for one page of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The names under which each thing is looked for, the likeliest first; the last says whether it must be there.
+const USER_COLUMNS: [(&str, &[&str], bool); 8] = [
+    ("id", &["id"], true),
+    ("email", &["email"], true),
+    ("name", &["name", "fullName", "full_name", "displayName", "display_name", "username"], true),
+    ("password", &["password", "passwordHash", "password_hash", "hashedPassword", "hashed_password"], true),
+    ("role", &["role"], false),
+    ("createdAt", &["createdAt", "created_at"], false),
+    ("updatedAt", &["updatedAt", "updated_at"], false),
+    ("lastActivityAt", &["lastActivityAt", "last_activity_at", "lastActivity"], false),
+];
+const USER_TABLES: [&str; 3] = ["users", "User", "user"];
+const SESSION_TABLES: [&str; 3] = ["sessions", "Session", "session"];
+
+/// Why the old application's database is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum LegacyError {
+    /// It cannot be reached, or does not answer.
+    #[error("the other database could not be asked: {0}")]
+    Database(#[from] DbErr),
+    /// It took too long.
+    #[error("the other database did not answer in time")]
+    TimedOut,
+    /// No table of these names.
+    #[error("schema {schema:?} of the other database has no table {wanted}; it has: {there}")]
+    NoTable {
+        /// Where it was looked for.
+        schema: String,
+        /// The names that were tried.
+        wanted: String,
+        /// The tables there are.
+        there: String,
+    },
+    /// A table without something that is needed.
+    #[error("table {table:?} of the other database has no column {wanted}; it has: {there}")]
+    NoColumn {
+        /// The table.
+        table: String,
+        /// The names that were tried.
+        wanted: String,
+        /// The columns there are.
+        there: String,
+    },
+    /// The runtime for sockets has ended.
+    #[error(transparent)]
+    Gone(#[from] IoGone),
+}
+
+/// A user as the old application has it; times in ms.
+pub type LegacyUser = BTreeMap<&'static str, String>;
+
+/// Live sessions of the old application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegacySessions {
+    /// How many.
+    pub live: i64,
+    /// Of how many users.
+    pub users: i64,
+}
+
+/// The old application's database.
+#[derive(Debug)]
+pub struct Legacy {
+    db: DatabaseConnection,
+    io: Io,
+    schema: String,
+}
+
+/// Its table of users, with what is read of it.
+#[derive(Debug)]
+pub struct LegacyUsers {
+    /// Quoted, with its schema.
+    table: String,
+    /// Type of the id, for the comparison that leads from page to page.
+    id_type: String,
+    /// Name here, and the expression that gives it as text.
+    columns: Vec<(&'static str, String)>,
+    /// Ids that were read last; none at the beginning.
+    after: Option<String>,
+}
+
+/// A column: its name, and PostgreSQL's name of its type.
+type Columns = BTreeMap<String, String>;
+
+impl Legacy {
+    /// Connects. What Prisma alone understands of its URL is heeded (`schema`) or left out.
+    ///
+    /// # Errors
+    /// [`LegacyError`].
+    pub async fn open(url: &Secret, io: Io) -> Result<Self, LegacyError> {
+        let (base, parameters) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
+        let of_name = |name: &str| {
+            parameters
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+        };
+        let kept = of_name("sslmode").map(|mode| format!("?sslmode={mode}")).unwrap_or_default();
+        let mut options = ConnectOptions::new(format!("{base}{kept}"));
+        options
+            .max_connections(1)
+            .connect_timeout(Duration::from_secs(10))
+            .acquire_timeout(Duration::from_secs(10))
+            .map_sqlx_postgres_opts(|options| options.application_name("auth-service import"))
+            .sqlx_logging(false);
+        let db = io.run(Database::connect(options)).await??;
+        Ok(Self { db, io, schema: of_name("schema").unwrap_or_else(|| "public".to_owned()) })
+    }
+
+    /// Closes the connection.
+    pub async fn close(&self) {
+        let db = self.db.clone();
+        // Nothing was written: there is nothing to lose.
+        let _ = self.io.run(async move { db.close_by_ref().await }).await;
+    }
+
+    /// Finds the table of users.
+    ///
+    /// # Errors
+    /// [`LegacyError`].
+    pub async fn users(&self) -> Result<LegacyUsers, LegacyError> {
+        let (name, there) = self.table(&USER_TABLES).await?;
+        let mut columns = Vec::new();
+        for (ours, theirs, needed) in USER_COLUMNS {
+            match theirs.iter().find_map(|theirs| there.get_key_value(*theirs)) {
+                Some((column, kind)) => columns.push((ours, as_text(column, kind))),
+                None if needed => return Err(no_column(&name, theirs, &there)),
+                None => {}
+            }
+        }
+        let id_type = there.get("id").cloned().unwrap_or_default();
+        Ok(LegacyUsers { table: self.quoted(&name), id_type, columns, after: None })
+    }
+
+    /// How many users there are.
+    ///
+    /// # Errors
+    /// [`LegacyError`].
+    pub async fn count(&self, users: &LegacyUsers) -> Result<u64, LegacyError> {
+        let rows = self.ask(format!("SELECT count(*) FROM {}", users.table), Vec::new()).await?;
+        let count = rows.first().map(|row| row.try_get_by_index::<i64>(0)).transpose()?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    }
+
+    /// The next users in order of their ids; empty at the end.
+    ///
+    /// # Errors
+    /// [`LegacyError`]; asking again goes on where it was.
+    pub async fn page(&self, users: &mut LegacyUsers, size: usize) -> Result<Vec<LegacyUser>, LegacyError> {
+        let columns: Vec<_> = users.columns.iter().map(|(_, expression)| expression.as_str()).collect();
+        let (condition, values) = match &users.after {
+            Some(id) => {
+                (format!("WHERE legacy.\"id\" > $1::{}", quote(&users.id_type)), vec![id.as_str().into()])
+            }
+            None => (String::new(), Vec::new()),
+        };
+        // By the column itself: `id` alone would mean the text that is selected, which is in another order for numbers.
+        let sql = format!(
+            "SELECT {} FROM {} AS legacy {condition} ORDER BY legacy.\"id\" LIMIT {size}",
+            columns.join(", "),
+            users.table
+        );
+        let rows = self.ask(sql, values).await?;
+        let mut page = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let mut read = LegacyUser::new();
+            for (index, (name, _)) in users.columns.iter().enumerate() {
+                if let Some(text) = row.try_get_by_index::<Option<String>>(index)? {
+                    read.insert(name, text);
+                }
+            }
+            users.after = read.get("id").cloned();
+            page.push(read);
+        }
+        Ok(page)
+    }
+
+    /// How many sessions have not run out. They cannot be moved: their tokens are another program's.
+    ///
+    /// # Errors
+    /// [`LegacyError`].
+    pub async fn live_sessions(&self) -> Result<LegacySessions, LegacyError> {
+        let (name, there) = self.table(&SESSION_TABLES).await?;
+        let find = |wanted: &'static [&'static str]| {
+            let found = wanted.iter().find_map(|wanted| there.get_key_value(*wanted));
+            found.ok_or_else(|| no_column(&name, wanted, &there))
+        };
+        let user = quote(find(&["userId", "user_id"])?.0);
+        let (expiry, kind) = find(&["expiresAt", "expires_at", "expires"])?;
+        // Prisma keeps UTC in columns that know no time zone.
+        let now = if kind == "timestamp" { "now() AT TIME ZONE 'UTC'" } else { "now()" };
+        let mut condition = format!("{} > {now}", quote(expiry));
+        for (column, must) in
+            [("isActive", "IS TRUE"), ("is_active", "IS TRUE"), ("isRevoked", "IS NOT TRUE")]
+        {
+            if there.get(column).is_some_and(|kind| kind == "bool") {
+                condition.push_str(&format!(" AND {} {must}", quote(column)));
+            }
+        }
+        let table = self.quoted(&name);
+        let sql = format!("SELECT count(*), count(DISTINCT {user}) FROM {table} WHERE {condition}");
+        let rows = self.ask(sql, Vec::new()).await?;
+        let Some(row) = rows.first() else { return Ok(LegacySessions { live: 0, users: 0 }) };
+        Ok(LegacySessions { live: row.try_get_by_index(0)?, users: row.try_get_by_index(1)? })
+    }
+
+    /// The first table of these names, and its columns.
+    async fn table(&self, wanted: &[&str]) -> Result<(String, Columns), LegacyError> {
+        let sql = "SELECT table_name::text, column_name::text, udt_name::text \
+                   FROM information_schema.columns WHERE table_schema = $1";
+        let mut tables = BTreeMap::<String, Columns>::new();
+        for row in self.ask(sql.to_owned(), vec![self.schema.as_str().into()]).await? {
+            let table: String = row.try_get_by_index(0)?;
+            let (column, kind) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+            tables.entry(table).or_default().insert(column, kind);
+        }
+        match wanted.iter().find_map(|name| tables.remove_entry(*name)) {
+            Some(found) => Ok(found),
+            None => Err(LegacyError::NoTable {
+                schema: self.schema.clone(),
+                wanted: wanted.join(", "),
+                there: tables.into_keys().collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    fn quoted(&self, table: &str) -> String {
+        format!("{}.{}", quote(&self.schema), quote(table))
+    }
+
+    async fn ask(&self, sql: String, values: Vec<Value>) -> Result<Vec<QueryResult>, LegacyError> {
+        let db = self.db.clone();
+        let work = async move {
+            let transaction = db.begin_with_config(None, Some(AccessMode::ReadOnly)).await?;
+            let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
+            let rows = transaction.query_all_raw(statement).await?;
+            transaction.commit().await?;
+            Ok::<_, DbErr>(rows)
+        };
+        let done = self.io.run(tokio::time::timeout(PATIENCE, work)).await?;
+        Ok(done.map_err(|_| LegacyError::TimedOut)??)
+    }
+}
+
+fn no_column(table: &str, wanted: &[&str], there: &Columns) -> LegacyError {
+    LegacyError::NoColumn {
+        table: table.to_owned(),
+        wanted: wanted.join(", "),
+        there: there.keys().cloned().collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Times as ms since the epoch, anything else as PostgreSQL writes it. A time without a zone is UTC, as Prisma keeps it.
+fn as_text(column: &str, kind: &str) -> String {
+    let column = quote(column);
+    match kind {
+        "timestamp" | "timestamptz" | "date" => {
+            format!("round(extract(epoch FROM {column}) * 1000)::bigint::text")
+        }
+        _ => format!("{column}::text"),
+    }
+}
+
+/// An identifier, whatever it holds.
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_quoted() {
+        assert_eq!(quote("createdAt"), "\"createdAt\"");
+        assert_eq!(quote("a\"; DROP TABLE users; --"), "\"a\"\"; DROP TABLE users; --\"");
+    }
+}
