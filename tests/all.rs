@@ -70,6 +70,7 @@ mod blackbox {
     mod theft;
     mod tickets;
     mod timeouts;
+    mod token_attacks;
     mod tokens;
     mod validation;
     mod websocket;

@@ -152,7 +152,9 @@ def memory(options):
             people = seed(folder, example, count)
             make = token_maker(example)
             tokens = [make(*person) for person in people]
-            with Service(folder, BCRYPT_COST=4, MAX_RESIDENT_USERS=2 * count + 1000, ACTIVITY_FLUSH_SECONDS=60) as service:
+            # Sessions must not grow idle before all are there.
+            settings = {"MAX_RESIDENT_USERS": 2 * count + 1000, "SESSION_TIMEOUT_MINUTES": 600}
+            with Service(folder, BCRYPT_COST=4, **settings) as service:
                 before = service.resident_bytes()
                 visit_all(service, tokens)
                 resident = service.metric("auth_user_actors")

@@ -197,7 +197,7 @@ impl Snapshot {
     /// Latest activity of any session, ended ones included.
     #[must_use]
     pub fn last_activity_at(&self) -> Timestamp {
-        let live = self.live.iter().map(|session| session.last_activity()).max();
+        let live = self.live.iter().map(|session| session.shown_activity()).max();
         live.unwrap_or_default().max(self.last_activity_at)
     }
 }

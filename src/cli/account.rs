@@ -8,12 +8,14 @@ use super::Failure;
 use crate::clock::{Clock, new_uuid};
 use crate::config::Config;
 use crate::domain::command::{Command, decide};
+use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome};
 use crate::storage::{StorageError, Store};
+use crate::telemetry::audit::Act;
 
 /// How often a change is tried against nodes that change the same user's sessions.
 const TRIES: usize = 20;
@@ -32,7 +34,7 @@ pub(super) async fn live_sessions(config: &Config, store: &Store, user: &User) -
     let mut ledger = store.load_ledger(user.id).await?.ok_or("the account was just deleted")?;
     let policies = crate::app::policies(config, store.is_shared());
     let due = ledger.due(Clock::System.now(), policies.for_role(ledger.role));
-    due.into_iter().for_each(|ending| ledger.apply(&crate::domain::event::LedgerEvent::Ended(ending)));
+    due.into_iter().for_each(|ending| ledger.apply(&LedgerEvent::Ended(ending)));
     Ok(ledger)
 }
 
@@ -55,6 +57,8 @@ pub(super) async fn execute<C: Command>(
             return Ok(decision.reply);
         }
         let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
+        let endings = decision.events.iter().filter_map(LedgerEvent::ending);
+        let acts: Vec<_> = endings.filter_map(|ending| Act::ending(user.id, ending)).collect();
         let commit = Commit {
             user: user.id,
             decided_on: ledger.version,
@@ -64,6 +68,7 @@ pub(super) async fn execute<C: Command>(
             now,
         };
         if let CommitOutcome::Committed(_) = store_commit(commit).await? {
+            acts.into_iter().for_each(Act::log);
             return Ok(decision.reply);
         }
     }

@@ -20,6 +20,7 @@ use crate::events::announcement::Announcer;
 use crate::security::password::{Password, PasswordPool};
 use crate::storage::Store;
 use crate::storage::accounts::{Account, Listing};
+use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
 
 /// Characters of a password that is made at random: about 119 bits.
@@ -162,6 +163,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
             let command = EndAll { reason: EndReason::UserDeleted };
             let deleting = async |commit| store.delete_user(commit).await;
             let ended = execute(config, store, &user, &command, true, deleting).await?;
+            Act::Deleted(user.id).log();
             say(&format!("{} is deleted; {} ended", user.id, plural(ended, "session")))
         }
     }

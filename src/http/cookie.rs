@@ -1,4 +1,4 @@
-//! The refresh cookie: no script can read it, and it goes nowhere but to this service.
+//! The refresh cookie: no script can read it, and it goes to this host alone.
 
 use std::time::Duration;
 

@@ -144,7 +144,10 @@ impl PasswordPool {
         for number in 0..config.workers.max(1) {
             let worker = Worker::new(config.bcrypt_cost, metrics.clone());
             let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("password-{number}")).spawn(move || worker.run(&queue))?;
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || {
+                step_back();
+                worker.run(&queue);
+            })?;
         }
         Ok(Self { jobs, metrics })
     }
@@ -194,6 +197,15 @@ const MIN_COST: u32 = 4;
 /// Well formed, of that cost, and the hash of nothing.
 fn decoy(cost: u32) -> PasswordHash {
     PasswordHash(format!("$2b${cost:02}${}", "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"))
+}
+
+/// Hashes take the time that nothing else wants: where all cores are busy, session checks go first. On Linux a priority is a
+/// thread's own; elsewhere it would be the whole process's, so there it stays as it is.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        tracing::debug!(%error, "password.priority_kept");
+    }
 }
 
 /// One thread of the pool.

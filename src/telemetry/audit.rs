@@ -18,6 +18,8 @@ pub enum Act {
     LoginFailed,
     /// A limit refused a request; which one.
     LimitHit(&'static str),
+    /// An account was deleted.
+    Deleted(UserId),
     /// A session ended for a reason that is more than time or the person's own sign-out here.
     Ended(UserId, Ending),
 }
@@ -39,11 +41,11 @@ impl Act {
     #[must_use]
     pub fn ending(user: UserId, ending: &Ending) -> Option<Self> {
         match ending.reason {
-            EndReason::Terminated
-            | EndReason::Evicted
-            | EndReason::RefreshTokenReused
-            | EndReason::UserDeleted => Some(Self::Ended(user, *ending)),
-            EndReason::Logout | EndReason::IdleTimeout | EndReason::Expired => None,
+            EndReason::Terminated | EndReason::Evicted | EndReason::RefreshTokenReused => {
+                Some(Self::Ended(user, *ending))
+            }
+            // The deletion itself is the act.
+            EndReason::UserDeleted | EndReason::Logout | EndReason::IdleTimeout | EndReason::Expired => None,
         }
     }
 
@@ -53,23 +55,32 @@ impl Act {
             Self::LoggedIn(..) => "login.succeeded",
             Self::LoginFailed => "login.failed",
             Self::LimitHit(_) => "rate_limit.hit",
+            Self::Deleted(_) => "account.deleted",
             Self::Ended(_, ending) => match ending.reason {
                 EndReason::Evicted => "session.evicted",
                 EndReason::RefreshTokenReused => "refresh_token.reused",
-                EndReason::UserDeleted => "account.deleted",
-                EndReason::Terminated | EndReason::Logout | EndReason::IdleTimeout | EndReason::Expired => {
-                    "session.terminated"
-                }
+                EndReason::Terminated
+                | EndReason::UserDeleted
+                | EndReason::Logout
+                | EndReason::IdleTimeout
+                | EndReason::Expired => "session.terminated",
             },
         }
     }
 
     /// Writes the line and counts it.
     pub fn record(self, metrics: &Metrics) {
+        metrics.security_events.with_label_values(&[self.name()]).inc();
+        self.log();
+    }
+
+    /// Writes the line alone, for commands: nobody asks them for metrics.
+    pub fn log(self) {
         let act = self.name();
-        metrics.security_events.with_label_values(&[act]).inc();
         match self {
-            Self::SignedUp(user) => tracing::info!(target: "audit", act, user_id = %user, "audit"),
+            Self::SignedUp(user) | Self::Deleted(user) => {
+                tracing::info!(target: "audit", act, user_id = %user, "audit")
+            }
             Self::LoggedIn(user, session) => {
                 tracing::info!(target: "audit", act, user_id = %user, session_id = %session, "audit");
             }
