@@ -29,6 +29,7 @@ mod session;
 mod sessions;
 mod signed_in;
 mod signup;
+mod trace;
 
 use actix_web::{HttpResponse, Resource, web};
 

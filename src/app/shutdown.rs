@@ -1,4 +1,5 @@
-//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity, publish events, close.
+//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity, publish events,
+//! close, send the last traces.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,8 @@ use crate::actors::publisher::DrainOutbox;
 
 /// What is left of the time for requests is kept for writing what they left behind.
 const SHARE_FOR_REQUESTS: f64 = 0.6;
+/// A collector that is away may cost so much of it, after all that matters is done.
+const SHARE_FOR_TRACES: f64 = 0.2;
 
 struct Signals {
     terminate: Signal,
@@ -54,6 +57,9 @@ pub(super) async fn run(app: App) -> io::Result<()> {
         let _ = flusher.address().send(FlushActivity).await;
         let _ = publisher.address().send(DrainOutbox).await;
         state.registry.store().close().await;
+        if let Some(traces) = &state.traces {
+            traces.finish(time.mul_f64(SHARE_FOR_TRACES)).await;
+        }
     };
     tokio::select! {
         done = tokio::time::timeout(settings.timeout, orderly) => match done {
