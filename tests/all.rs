@@ -15,6 +15,7 @@ mod support {
     pub(crate) mod child;
     pub(crate) mod client;
     pub(crate) mod cluster;
+    pub(crate) mod collector;
     pub(crate) mod database;
     pub(crate) mod live;
     pub(crate) mod metrics;
@@ -71,6 +72,7 @@ mod blackbox {
     mod tickets;
     mod timeouts;
     mod tokens;
+    mod traces;
     mod validation;
     mod websocket;
 }

@@ -80,11 +80,9 @@ impl HttpClient for Collector {
             let body = Limited::new(body, MOST_OF_ANSWER).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
-        let answer = match self.io.run(tokio::time::timeout(PATIENCE, exchange)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(late)) => Err(late.into()),
-            Err(gone) => Err(gone.into()),
-        };
+        // The clock too is that runtime's, so it is asked for there.
+        let in_time = async { tokio::time::timeout(PATIENCE, exchange).await? };
+        let answer = self.io.run(in_time).await.unwrap_or_else(|gone| Err(gone.into()));
         self.tell(&answer);
         answer
     }
