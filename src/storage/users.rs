@@ -15,8 +15,8 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 use crate::events::announcement::Announcement;
-use crate::telemetry::traces::Step;
 use crate::security::password::PasswordHash;
+use crate::telemetry::traces::Step;
 
 /// What a login needs of an account.
 #[derive(Clone, Debug)]

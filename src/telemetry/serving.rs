@@ -48,6 +48,12 @@ pub(super) fn begin_child(name: &'static str) -> Option<Span> {
     SERVING.try_with(|serving| serving.span.as_ref().map(|span| span.child(name))).ok().flatten()
 }
 
+/// The id of the trace that the work here belongs to, if it belongs to one.
+#[must_use]
+pub fn trace_id() -> Option<String> {
+    SERVING.try_with(|serving| serving.span.as_ref().map(Span::to_string)).ok().flatten()
+}
+
 /// Lines with `request_id` and `trace_id` where a request is being served.
 pub(super) struct WithRequest<F> {
     pub(super) lines: F,

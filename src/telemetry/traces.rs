@@ -52,7 +52,11 @@ impl Traces {
         let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), headers);
         let method = KeyValue::new("http.request.method", method.unwrap_or("_OTHER"));
         let builder = SpanBuilder::from_name("HTTP").with_kind(SpanKind::Server);
-        Span::begin(&self.tracer, builder.with_attributes([method, KeyValue::new("url.scheme", "http")]), &caller)
+        Span::begin(
+            &self.tracer,
+            builder.with_attributes([method, KeyValue::new("url.scheme", "http")]),
+            &caller,
+        )
     }
 
     /// Sends what waits and ends the thread; what cannot be sent in that time is lost.

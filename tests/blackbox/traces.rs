@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::collector::{Collector, attribute};
+use crate::support::redis::RedisServer;
 use crate::support::time::Stopwatch;
 use crate::support::{Database, Person, Setup, eventually, on_each_database};
 
@@ -121,6 +122,31 @@ async fn none_holds_a_secret() {
 }
 
 #[tokio::test]
+async fn events_name_the_trace_they_come_from() {
+    let (redis, collector) = (RedisServer::start().await, Collector::start().await);
+    let setup = traced(Database::Sqlite, &collector.endpoint()).await;
+    let app = setup.set("REDIS_URL", format!("redis://{}", redis.address())).start().await;
+    let ada = Person::named("Ada");
+    // One that is decided in the request, and one that the actor decides.
+    for (path, body, trace) in [
+        ("/signup", ada.registration(), TRACE.to_owned()),
+        ("/login", ada.credentials(), TRACE.replace('4', "5")),
+    ] {
+        let request = app.client().request(Method::POST, path).json(&body);
+        app.client().send(request.header("traceparent", format!("00-{trace}-{CALLER}-01"))).await;
+        let mut tail = app.setup.start_command(&["events", "tail", "--from", "0"]);
+        eventually("both events name the trace", Duration::from_secs(15), async || {
+            let events = tail.logs();
+            let lines = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let named = lines.filter(|event| event["data"]["traceId"] == trace.as_str()).count();
+            if named == 2 { Ok(()) } else { Err(events) }
+        })
+        .await;
+        tail.kill();
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_is_not_sampled_is_not_sent() {
     let collector = Collector::start().await;
     let mut app = traced(Database::Sqlite, &collector.endpoint()).await.start().await;
@@ -189,4 +215,23 @@ async fn nothing_waits_for_a_collector_that_hangs() {
     assert!(watch.elapsed() < AT_ONCE * 2, "20 logins took {:?}", watch.elapsed());
     let ended = app.terminate().await.expect_code(0).expect_output("shutdown.finished");
     assert!(ended.took < Duration::from_secs(4), "it took {:?}", ended.took);
+}
+
+#[tokio::test]
+async fn a_second_signal_waits_for_no_collector() {
+    let collector = Collector::hanging().await;
+    let setup = traced(Database::Sqlite, &collector.endpoint()).await;
+    let mut app = setup.set("SHUTDOWN_DRAIN_SECONDS", 14).start().await;
+    eventually("the collector is asked", Duration::from_secs(10), async || {
+        app.client().get("/me").await.expect(401);
+        if collector.connections() > 0 { Ok(()) } else { Err(app.logs()) }
+    })
+    .await;
+    app.signal("TERM");
+    eventually("the first signal is heard", Duration::from_secs(5), async || {
+        if app.logs().contains("shutdown.started") { Ok(()) } else { Err(app.logs()) }
+    })
+    .await;
+    let ended = app.terminate().await;
+    assert!(ended.took < AT_ONCE, "it took {:?}", ended.took);
 }

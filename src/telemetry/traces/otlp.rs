@@ -97,7 +97,9 @@ impl Collector {
             return;
         }
         match status {
-            Err(error) => tracing::warn!(error = error.as_ref() as &dyn std::error::Error, "traces.export_failed"),
+            Err(error) => {
+                tracing::warn!(error = error.as_ref() as &dyn std::error::Error, "traces.export_failed")
+            }
             Ok(status) if is_away => tracing::warn!(status = status.as_u16(), "traces.export_failed"),
             Ok(_) => tracing::info!("traces.export_resumed"),
         }
