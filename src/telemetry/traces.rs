@@ -43,6 +43,9 @@ impl Traces {
         let Some(endpoint) = &config.endpoint else { return Ok(None) };
         let provider = otlp::provider(endpoint, config, io.clone())?;
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
+        // The last one to be dropped would wait seconds for the collector, also where a second signal ends the process at
+        // once; only `finish` may wait. So one lives as long as the process.
+        std::mem::forget(provider.clone());
         Ok(Some(Self { provider, tracer }))
     }
 
