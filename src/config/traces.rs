@@ -5,6 +5,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::Secret;
+use super::origin::normalise;
 use super::source::{Listing, Source};
 
 /// The traces.
@@ -81,16 +82,15 @@ impl TraceConfig {
 
 fn endpoint(source: &mut Source<'_>) -> Option<String> {
     let address = source.text("OTEL_EXPORTER_OTLP_ENDPOINT")?;
-    let rest = match address.split_once("://") {
-        Some((scheme, rest)) if ["http", "https"].contains(&scheme) => rest,
-        _ => "",
-    };
+    let rest =
+        address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or_default();
     let host = rest.split('/').next().unwrap_or_default();
-    // Some collectors take a key in the address; what may be one is not shown.
+    let is_host = normalise(&format!("http://{host}")).is_some();
+    // What may be a key is not shown.
     if rest.contains(['@', '?', '#']) {
         let wants = "an address without user, password or query; keys go into OTEL_EXPORTER_OTLP_HEADERS";
         source.refuse_secret("OTEL_EXPORTER_OTLP_ENDPOINT", address.len(), wants);
-    } else if host.is_empty() || host.starts_with(':') || !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+    } else if !is_host || !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
         source.refuse("OTEL_EXPORTER_OTLP_ENDPOINT", address, "http://HOST[:PORT][/PATH] or https://…");
     }
     Some(address.trim_end_matches('/').to_owned())
@@ -149,7 +149,14 @@ mod tests {
         let endpoint = |value| parse(&[("OTEL_EXPORTER_OTLP_ENDPOINT", value)]).traces.endpoint;
         assert_eq!(endpoint("http://collector:4318/").as_deref(), Some("http://collector:4318"));
         assert_eq!(endpoint("https://otel.example/otlp").as_deref(), Some("https://otel.example/otlp"));
-        for wrong in ["collector:4318", "grpc://collector:4317", "http://", "http://:4318", "http://a b"] {
+        for wrong in [
+            "collector:4318",
+            "grpc://collector:4317",
+            "http://",
+            "http://h:99999",
+            "http://a b",
+            "http://h/a b",
+        ] {
             assert_eq!(refused(&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]), ["OTEL_EXPORTER_OTLP_ENDPOINT"]);
         }
         for keyed in ["https://u:hunter2@otel.example", "https://otel.example/?key=hunter2"] {
