@@ -1,5 +1,5 @@
 //! The framework alone: what `scripts/bench` compares the service with. It answers `GET /session` and `POST /activity`
-//! with JSON of the same size as the service's, and does nothing else: no log, no token, no state.
+//! with the same JSON as the service does, and does nothing else: no token, no state, no log, no metrics.
 //!
 //!     cargo run --release --example bare -- 127.0.0.1:4000 2      address, workers
 
@@ -11,38 +11,67 @@ use serde::Serialize;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
-    user: User,
     session: Session,
-}
-
-#[derive(Serialize)]
-struct User {
-    id: &'static str,
-    email: &'static str,
-    role: &'static str,
+    idle_expires_at: &'static str,
+    remaining_seconds: u64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Session {
     id: &'static str,
+    device_info: Device,
+    ip_address: &'static str,
+    created_at: &'static str,
     last_activity: &'static str,
     expires_at: &'static str,
+    idle_expires_at: &'static str,
+    current: bool,
 }
 
-async fn answer() -> HttpResponse {
-    HttpResponse::Ok().json(Body {
-        user: User {
-            id: "0198f0a0-0000-7000-8000-000000000000",
-            email: "bench@example.com",
-            role: "STARTER",
-        },
-        session: Session {
-            id: "0198f0a0-0000-7000-8000-000000000001",
-            last_activity: "2026-01-01T00:00:00.000Z",
-            expires_at: "2026-01-08T00:00:00.000Z",
-        },
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Device {
+    name: Option<&'static str>,
+    browser: &'static str,
+    os: &'static str,
+    device_type: &'static str,
+    user_agent: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Activity {
+    last_activity: &'static str,
+    idle_expires_at: &'static str,
+}
+
+const NOW: &str = "2026-01-01T00:00:00.000Z";
+const LATER: &str = "2026-01-01T00:05:00.000Z";
+
+async fn session() -> HttpResponse {
+    let device_info = Device {
+        name: None,
+        browser: "Chrome",
+        os: "Linux",
+        device_type: "desktop",
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+    };
+    let session = Session {
+        id: "0198f0a0-0000-7000-8000-000000000001",
+        device_info,
+        ip_address: "127.0.0.1",
+        created_at: NOW,
+        last_activity: NOW,
+        expires_at: "2026-01-02T00:00:00.000Z",
+        idle_expires_at: LATER,
+        current: true,
+    };
+    HttpResponse::Ok().json(Body { session, idle_expires_at: LATER, remaining_seconds: 300 })
+}
+
+async fn activity() -> HttpResponse {
+    HttpResponse::Ok().json(Activity { last_activity: NOW, idle_expires_at: LATER })
 }
 
 #[actix_web::main]
@@ -51,6 +80,6 @@ async fn main() -> std::io::Result<()> {
     let address = arguments.next().unwrap_or_else(|| String::from("127.0.0.1:4000"));
     let workers = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(2);
     let routes =
-        || App::new().route("/session", web::get().to(answer)).route("/activity", web::post().to(answer));
+        || App::new().route("/session", web::get().to(session)).route("/activity", web::post().to(activity));
     HttpServer::new(routes).workers(workers).bind(address)?.run().await
 }

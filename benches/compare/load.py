@@ -62,6 +62,6 @@ def drive(server, path, tokens, *, method="GET", seconds=5, connections=64, thre
         requests=requests,
         per_second=float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1]),
         cpu_us=cpu / requests * 1e6,
-        p50_ms=millis(re.search(r"50%\s+(\S+)", told)[1]),
-        p99_ms=millis(re.search(r"99%\s+(\S+)", told)[1]),
+        p50_ms=millis(re.search(r"^\s+50%\s+(\S+)", told, re.M)[1]),
+        p99_ms=millis(re.search(r"^\s+99%\s+(\S+)", told, re.M)[1]),
     )

@@ -77,7 +77,9 @@ impl AppState {
         session: &Session,
     ) -> Result<(AccessToken, RefreshToken), Problem> {
         let (id, token) = (session.id(), session.profile.token);
-        let access = self.access_tokens.sign(user, role, id, token, self.now());
+        // Never good for longer than the session's last token was announced to be, however long the commit took.
+        let latest = session.tokens_expire_at.minus(self.config.tokens.access_expiry);
+        let access = self.access_tokens.sign(user, role, id, token, self.now().min(latest));
         let refresh = self.refresh_tokens.sign(user, id, session.refresh);
         let signed = access.and_then(|access| Ok((access, refresh?))).map_err(Problem::unavailable)?;
         for kind in ["access", "refresh"] {

@@ -88,8 +88,10 @@ impl AccessTokens {
         let keyring = Keyring::load(config)?;
         let mut validation = validation(keyring.algorithm, &["exp", "iss", "sub"]);
         validation.set_issuer(&[&config.issuer]);
+        // Where no audience is configured a token for somebody else is refused too (RFC 7519, section 4.1.3).
+        validation.validate_aud = true;
+        validation.validate_nbf = true;
         if let Some(audience) = &config.audience {
-            validation.validate_aud = true;
             validation.set_audience(&[audience]);
             validation.required_spec_claims.insert("aud".to_owned());
         }

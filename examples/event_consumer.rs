@@ -1,0 +1,160 @@
+//! Prints each event of the auth service once, a line of JSON each, in the order in which a user's events happened.
+//! Nothing here is of the auth service's own code.
+//!
+//!     GROUP=reports cargo run --example event_consumer
+//!
+//! An event is acknowledged when it was printed, so none is lost, whenever this program is killed. Killed between the
+//! two, it prints that one event again when it is back: a consumer that cannot bear this writes its result and the
+//! event's id in one transaction of its own database. One process at a time reads for a group: two would share the events,
+//! and a user's could overtake each other.
+
+use std::env;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::streams::{
+    StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamReadOptions, StreamReadReply,
+};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisResult};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+const STREAM: &str = "auth:events";
+const BATCH: usize = 100;
+const WAIT: Duration = Duration::from_secs(1);
+/// Longer than the auth service could still send an event again: it does so when it could not see that Redis has it.
+const REMEMBER_SECONDS: u64 = 24 * 3600;
+
+/// Who reads: a group sees each event once. A consumer that comes back under the same name goes on with what it had.
+struct Reader {
+    group: String,
+    consumer: String,
+    /// What another name was given and has not acknowledged for so long is taken over from it.
+    claim_idle_ms: usize,
+    stopping: Arc<AtomicBool>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let client = Client::open(setting("REDIS_URL", "redis://localhost:6379"))?;
+    let reader = Reader {
+        group: setting("GROUP", "example"),
+        consumer: setting("CONSUMER", "one"),
+        claim_idle_ms: setting("CLAIM_IDLE_MS", "30000").parse()?,
+        stopping: stopped_by_signal()?,
+    };
+    while !reader.stopping() {
+        // A line that breaks is replaced and no command is repeated: what it had asked for may have been given out already,
+        // and is among what is read first on the next line.
+        if let Err(error) = reader.run(&client).await {
+            eprintln!("starting over: {error}");
+            tokio::time::sleep(WAIT / 2).await;
+        }
+    }
+    Ok(())
+}
+
+fn stopped_by_signal() -> std::io::Result<Arc<AtomicBool>> {
+    let stopping = Arc::new(AtomicBool::new(false));
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signals, stopping) = (signal(kind)?, Arc::clone(&stopping));
+        tokio::spawn(async move {
+            signals.recv().await;
+            stopping.store(true, Ordering::Relaxed);
+        });
+    }
+    Ok(stopping)
+}
+
+impl Reader {
+    fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Until it is time to stop, or the line to Redis breaks.
+    async fn run(&self, client: &Client) -> RedisResult<()> {
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(WAIT * 3));
+        let mut line = client.get_multiplexed_async_connection_with_config(&config).await?;
+        self.make_group(&mut line).await?;
+        self.take_over(&mut line).await?;
+        // What this name was given and has not acknowledged comes before anything new.
+        while self.read(&mut line, "0").await? && !self.stopping() {}
+        while !self.stopping() {
+            self.take_over(&mut line).await?;
+            self.read(&mut line, ">").await?;
+        }
+        Ok(())
+    }
+
+    /// From the beginning of the stream, so that a new group sees all that is still there.
+    async fn make_group(&self, line: &mut MultiplexedConnection) -> RedisResult<()> {
+        match line.xgroup_create_mkstream(STREAM, &self.group, "0").await {
+            Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether there was anything.
+    async fn read(&self, line: &mut MultiplexedConnection, from: &str) -> RedisResult<bool> {
+        let wait_ms = WAIT.as_secs() as usize * 1000;
+        let options =
+            StreamReadOptions::default().group(&self.group, &self.consumer).count(BATCH).block(wait_ms);
+        let found: Option<StreamReadReply> = line.xread_options(&[STREAM], &[from], &options).await?;
+        let keys = found.map(|found| found.keys).unwrap_or_default();
+        let entries: Vec<_> = keys.into_iter().flat_map(|key| key.ids).collect();
+        for entry in &entries {
+            self.handle(line, entry).await?;
+        }
+        Ok(!entries.is_empty())
+    }
+
+    async fn take_over(&self, line: &mut MultiplexedConnection) -> RedisResult<()> {
+        let mut start = "0-0".to_owned();
+        loop {
+            let options = StreamAutoClaimOptions::default().count(BATCH);
+            let found: StreamAutoClaimReply = line
+                .xautoclaim_options(STREAM, &self.group, &self.consumer, self.claim_idle_ms, &start, options)
+                .await?;
+            // Given out, never acknowledged, and meanwhile trimmed away. What was to be known from them has to be asked for.
+            found.deleted_ids.iter().for_each(|id| eprintln!("lost: {id}"));
+            for entry in &found.claimed {
+                self.handle(line, entry).await?;
+            }
+            start = found.next_stream_id;
+            if start == "0-0" {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn handle(&self, line: &mut MultiplexedConnection, entry: &StreamId) -> RedisResult<()> {
+        // What is left of a batch when it is time to go is given to this name again.
+        if self.stopping() {
+            return Ok(());
+        }
+        let data: String = entry.get("data").unwrap_or_default();
+        let event: Value = serde_json::from_str(&data).unwrap_or_default();
+        let handled = format!("{}:handled:{}", self.group, event["eventId"].as_str().unwrap_or(&entry.id));
+        if !line.exists::<_, bool>(&handled).await? {
+            say(&data);
+        }
+        redis::pipe()
+            .atomic()
+            .set_ex(&handled, "", REMEMBER_SECONDS)
+            .xack(STREAM, &self.group, &[&entry.id])
+            .exec_async(line)
+            .await
+    }
+}
+
+fn setting(name: &str, default: &str) -> String {
+    env::var(name).unwrap_or(default.to_owned())
+}
+
+#[expect(clippy::print_stdout, reason = "the events go to standard output")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,118 @@
+// Tokens as other libraries see them (jose, PyJWT, jsonwebtoken), with each algorithm: good ones pass, all others do not.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { join } from 'node:path';
+import { decodeJwt } from 'jose';
+import { freePort, run } from '../../tests/browser/support/processes.js';
+import { SECRETS, authService, eventually, example, place, somebody } from './support/service.js';
+import { badTokens, keysOf } from './support/tokens.js';
+import { verifyPy } from './support/verify-py.js';
+
+const AUDIENCE = 'orders';
+let here;
+
+before(async () => {
+  here = await place(1);
+});
+
+after(() => here?.stop());
+
+describe('tokens', { concurrency: 2 }, () => {
+  for (const algorithm of ['HS256', 'EdDSA', 'ES256', 'RS256']) {
+    test(`${algorithm}: good tokens pass, all others do not`, async () => {
+      const keyFile = algorithm === 'HS256' ? undefined : await newKey(algorithm, 'only');
+      const service = await authService(here, { ...signing(algorithm, keyFile), JWT_AUDIENCE: AUDIENCE });
+      const env = settings(service.url, algorithm, AUDIENCE);
+      const [express, actix] = await Promise.all([example(here, 'express', env), example(here, 'actix', env)]);
+      const python = verifyPy(env);
+      here.onStop(python.stop);
+
+      const { laptop } = await somebody(service.url);
+      await laptop.refresh();
+      const { sub, sid, role } = decodeJwt(laptop.token);
+      for (const each of [express, actix]) {
+        const answer = await each.orders(laptop.token);
+        assert.deepEqual([answer.status, answer.body.caller], [200, { user: sub, session: sid, role }]);
+        const nothing = await each.orders(undefined);
+        assert.deepEqual([nothing.status, nothing.challenge, nothing.body.code], [401, 'Bearer', 'token_missing']);
+      }
+      const verified = await python.verify(laptop.token);
+      assert.deepEqual(verified.claims, decodeJwt(laptop.token), verified.why);
+
+      const bad = await badTokens(laptop.token, laptop.refreshToken, await keysOf(algorithm, keyFile));
+      for (const [what, token] of Object.entries(bad)) {
+        const code = what.startsWith('expired') ? 'token_expired' : 'token_invalid';
+        const answers = await Promise.all([express.orders(token), actix.orders(token)]);
+        for (const { status, challenge, body } of answers) {
+          assert.deepEqual([status, challenge, body.code], [401, 'Bearer error="invalid_token"', code], what);
+        }
+        assert.equal((await python.verify(token)).accepted, false, what);
+      }
+      // So it was not for something else that all of them were refused.
+      assert.equal((await express.orders(laptop.token)).status, 200);
+      assert.equal((await actix.orders(laptop.token)).status, 200);
+      assert.equal((await python.verify(laptop.token)).accepted, true);
+      await Promise.all([express.stop(), actix.stop()]);
+      await service.stop();
+    });
+  }
+
+  test('a key is rotated, and nobody who verifies is started again', async () => {
+    const [first, second, third] = await Promise.all(['first', 'second', 'third'].map((name) => newKey('EdDSA', name)));
+    const port = { PORT: String(await freePort()) };
+    const before = await authService(here, { ...signing('EdDSA', first), ...port });
+    const env = settings(before.url, 'EdDSA');
+    const [express, actix] = await Promise.all([example(here, 'express', env), example(here, 'actix', env)]);
+    const python = verifyPy(env);
+    here.onStop(python.stop);
+    const verdicts = async (token) => {
+      const answers = await Promise.all([express.orders(token), actix.orders(token)]);
+      return [...answers.map(({ status }) => status === 200), (await python.verify(token)).accepted];
+    };
+    const all = [true, true, true];
+    const { laptop, signIn } = await somebody(before.url);
+    assert.deepEqual(await verdicts(laptop.token), all);
+    await before.stop();
+
+    // The new key comes as a surprise: it is fetched as soon as the keys may be fetched again.
+    const surprise = { ...signing('EdDSA', second), JWT_PREVIOUS_KEY_FILES: [first, third].join() };
+    const meanwhile = await authService(here, { ...surprise, ...port });
+    const phone = await signIn('Phone');
+    assert.notEqual(keyId(phone.token), keyId(laptop.token));
+    await eventually('the new key is known', async () => String(await verdicts(phone.token)) === String(all));
+    assert.deepEqual(await verdicts(laptop.token), all, 'the old key is good as well');
+    await meanwhile.stop();
+
+    // The third was shown before it signs: it is known at once.
+    await authService(here, { ...signing('EdDSA', third), JWT_PREVIOUS_KEY_FILES: [first, second].join(), ...port });
+    const tablet = await signIn('Tablet');
+    assert.equal(new Set([laptop, phone, tablet].map(({ token }) => keyId(token))).size, 3);
+    assert.deepEqual(await verdicts(tablet.token), all);
+  });
+});
+
+function signing(algorithm, keyFile) {
+  return { JWT_ALGORITHM: algorithm, ...(keyFile && { JWT_PRIVATE_KEY_FILE: keyFile }) };
+}
+
+/** What the examples are told. */
+function settings(url, algorithm, audience) {
+  const { JWT_ACCESS_SECRET } = SECRETS;
+  return {
+    AUTH_URL: url,
+    REDIS_URL: here.redisUrl,
+    JWT_ALGORITHM: algorithm,
+    ...(audience && { JWT_AUDIENCE: audience }),
+    ...(algorithm === 'HS256' && { JWT_ACCESS_SECRET }),
+  };
+}
+
+async function newKey(algorithm, name) {
+  const file = join(here.folder, `${algorithm}-${name}.pem`);
+  await run(here.program, ['keys', 'generate', '--algorithm', algorithm, '--out', file], { cwd: here.folder });
+  return file;
+}
+
+function keyId(token) {
+  return JSON.parse(Buffer.from(token.split('.')[0], 'base64url')).kid;
+}
