@@ -33,6 +33,7 @@ use crate::security::password::PasswordPool;
 use crate::security::refresh_token::RefreshTokens;
 use crate::storage::{OpenError, Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{TraceError, Traces};
 
 /// How often, and how far apart, it is asked at start whether the feed of changes has been read.
 const FIRST_LOOK_TRIES: usize = 400;
@@ -66,6 +67,9 @@ pub enum StartError {
     /// The system gives no threads.
     #[error("cannot start the password threads: {0}")]
     Threads(std::io::Error),
+    /// Traces have nowhere to go.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// A metric is registered twice.
     #[error("cannot set up metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -89,6 +93,7 @@ impl App {
         let started = Instant::now();
         let metrics = Metrics::new()?;
         let access_tokens = AccessTokens::new(&config.tokens)?;
+        let traces = Traces::start(&config.traces, &io)?;
         let store = open_store(&config, &io, &metrics).await?;
         let bus = open_bus(&config, &io, &metrics).await?;
         let registry =
@@ -109,6 +114,7 @@ impl App {
             closing: watch::Sender::new(false),
             connections: Arc::new(Semaphore::new(config.limits.max_connections_per_node)),
             access_tokens,
+            traces,
             started,
             config,
         });

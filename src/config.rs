@@ -26,6 +26,7 @@ mod source;
 mod tests;
 mod token_secrets;
 mod tokens;
+mod traces;
 mod variables;
 
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ pub use secret::Secret;
 pub use sessions::{LimitPolicy, SessionConfig};
 pub use shutdown::ShutdownConfig;
 pub use tokens::{JwtAlgorithm, TokenConfig};
+pub use traces::{TraceConfig, TraceSampler};
 pub use variables::VARIABLES;
 
 use source::{Listing, Source};
@@ -81,6 +83,8 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// What is logged, and how it looks.
     pub log: LogConfig,
+    /// Where traces go, and which.
+    pub traces: TraceConfig,
     /// The folder of the SQLite file and of generated secrets.
     pub data_dir: PathBuf,
     /// What works but should be changed; to be logged once logging is set up. Holds no secret.
@@ -130,6 +134,7 @@ impl Config {
             limits: LimitConfig::parse(&mut source),
             shutdown: ShutdownConfig::parse(&mut source, environment),
             log: LogConfig::parse(&mut source, environment),
+            traces: TraceConfig::parse(&mut source, &service_name),
             // Last, because it may write secrets to disk, which it does only while nothing is wrong.
             tokens: TokenConfig::parse(&mut source, environment, &service_name, &data_dir),
             service_name,
@@ -161,6 +166,7 @@ impl Config {
         self.limits.list(&mut listing);
         self.shutdown.list(&mut listing);
         self.log.list(&mut listing);
+        self.traces.list(&mut listing);
         listing
     }
 }

@@ -1,6 +1,6 @@
 //! The outside: routes, extractors, answers. A handler extracts, converts, asks once and maps; it decides nothing.
 //!
-//! In reading order: [`routes`] (the table), [`state`], [`context`] (request id, log line, metrics, headers),
+//! In reading order: [`routes`] (the table), [`state`], [`context`] (request id, log line, metrics, headers), `trace`,
 //! [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one file a resource.
 
 pub mod context;
@@ -29,6 +29,7 @@ mod session;
 mod sessions;
 mod signed_in;
 mod signup;
+mod trace;
 
 use actix_web::{HttpResponse, Resource, web};
 

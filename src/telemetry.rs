@@ -1,11 +1,13 @@
-//! What the service tells about itself: log lines and metrics.
+//! What the service tells about itself: log lines, metrics and traces.
 //!
 //! It must never tell a token, a secret, an email or an address of a person.
 //!
 //! In reading order: [`logging`] sets up the log, [`audit`] names the acts that somebody may have to answer for,
-//! [`request_id`] puts the request's id into every line, [`metrics`] holds every metric in one typed struct.
+//! [`traces`] makes spans where a collector is configured, [`serving`] puts the request's id and trace into every line,
+//! [`metrics`] holds every metric in one typed struct.
 
 pub mod audit;
 pub mod logging;
 pub mod metrics;
-pub mod request_id;
+pub mod serving;
+pub mod traces;

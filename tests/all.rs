@@ -15,6 +15,7 @@ mod support {
     pub(crate) mod child;
     pub(crate) mod client;
     pub(crate) mod cluster;
+    pub(crate) mod collector;
     pub(crate) mod database;
     pub(crate) mod live;
     pub(crate) mod metrics;
@@ -72,6 +73,7 @@ mod blackbox {
     mod timeouts;
     mod token_attacks;
     mod tokens;
+    mod traces;
     mod validation;
     mod websocket;
 }

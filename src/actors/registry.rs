@@ -38,6 +38,7 @@ use crate::domain::user::Role;
 use crate::storage::Store;
 use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Step;
 
 use resident::Resident;
 pub use resident::{Lease, Shared};
@@ -165,12 +166,14 @@ impl Registry {
         C: Command + Send + 'static,
         C::Reply: Send + 'static,
     {
+        let step = Step::begin("actor.execute").with("auth.command", C::name);
         let (address, lease) = self.lease(user).await?;
         let shared = lease.shared();
-        let message = Execute { command, lease, sent: Instant::now() };
+        let message = Execute { command, lease, sent: Instant::now(), span: step.span() };
         let answer = address.send(message).timeout(ANSWER_TIMEOUT).await;
-        let reply = answer.map_err(|_| ActorError::NoAnswer)??;
-        Ok((shared, reply))
+        let reply = answer.map_err(|_| ActorError::NoAnswer).flatten();
+        step.note(&reply);
+        Ok((shared, reply?))
     }
 
     /// Connects a device of a live session; what it is told comes out of the queue, a snapshot first.

@@ -21,6 +21,7 @@ use crate::domain::command::{Command, EndOverdue};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::time::Timestamp;
+use crate::telemetry::serving::work_within;
 use execution::Execution;
 
 /// How soon devices are looked after again when the database was away, or another node may know more.
@@ -156,9 +157,10 @@ where
     type Result = AtomicResponse<Self, Result<C::Reply, ActorError>>;
 
     fn handle(&mut self, message: Execute<C>, _: &mut Context<Self>) -> Self::Result {
-        let Execute { command, lease, sent } = message;
+        let Execute { command, lease, sent, span } = message;
         self.registry.metrics().mailbox_wait.observe(sent.elapsed().as_secs_f64());
-        let work = self.execution(command).run().into_actor(self).map(|(ledger, result), actor, ctx| {
+        let work = work_within(span, self.execution(command).run());
+        let work = work.into_actor(self).map(|(ledger, result), actor, ctx| {
             actor.settle(ledger, &result, ctx);
             drop(lease);
             result

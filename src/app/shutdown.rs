@@ -1,4 +1,5 @@
-//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity, publish events, close.
+//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity, publish events,
+//! send the last traces, close.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,8 @@ use crate::actors::publisher::DrainOutbox;
 
 /// What is left of the time for requests is kept for writing what they left behind.
 const SHARE_FOR_REQUESTS: f64 = 0.6;
+/// A collector that is away may cost so much of it, after all that matters is stored.
+const SHARE_FOR_TRACES: f64 = 0.2;
 
 struct Signals {
     terminate: Signal,
@@ -53,6 +56,10 @@ pub(super) async fn run(app: App) -> io::Result<()> {
         // Neither can fail but by its actor being down; then what it holds is lost or published later, as in a crash.
         let _ = flusher.address().send(FlushActivity).await;
         let _ = publisher.address().send(DrainOutbox).await;
+        // Before the pool is closed: meanwhile the workers go on asking the database.
+        if let Some(traces) = &state.traces {
+            traces.finish(time.mul_f64(SHARE_FOR_TRACES)).await;
+        }
         state.registry.store().close().await;
     };
     tokio::select! {

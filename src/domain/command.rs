@@ -42,6 +42,12 @@ pub trait Command {
     /// Whether doing it a second time, after a failure that left the outcome unknown, changes nothing more.
     const REPEATABLE: bool;
 
+    /// What it is called in traces: the type without its path.
+    #[must_use]
+    fn name() -> &'static str {
+        std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default()
+    }
+
     /// Decides on a ledger in which nothing is overdue.
     fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply>;
 }

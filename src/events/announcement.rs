@@ -10,6 +10,7 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::telemetry::serving::trace_id;
 
 /// One message for one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +115,9 @@ impl Announcer<'_> {
         message.insert("timestamp".into(), json!(self.now));
         message.insert("service".into(), self.service.into());
         message.insert("userId".into(), json!(self.user));
+        if let Some(id) = trace_id() {
+            message.insert("traceId".into(), id.into());
+        }
         if let Value::Object(fields) = fields {
             message.extend(fields);
         }

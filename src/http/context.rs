@@ -16,8 +16,9 @@ use super::host::names_a_host;
 use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::state::AppState;
+use super::trace;
 use crate::security::rate_limit::Usage;
-use crate::telemetry::request_id::with_request_id;
+use crate::telemetry::serving::serve_request;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken over from the caller.
@@ -60,6 +61,8 @@ pub async fn around_request(
     let started = Instant::now();
     let id = RequestId::of(request.headers());
     let name = id.as_str().to_owned();
+    let span = trace::begin(&request);
+    let served = span.clone();
     let serving = async move {
         // No clone of the request may be kept here: the router wants to be the only one that holds it.
         let answer = match names_a_host(request.headers()) {
@@ -68,9 +71,12 @@ pub async fn around_request(
         };
         let (request, answer) = finish(answer, &id).into_parts();
         record(&request, answer.status().as_u16(), started);
+        if let Some(span) = served {
+            trace::end(&span, &request, answer.status().as_u16());
+        }
         Ok(ServiceResponse::new(request, answer))
     };
-    with_request_id(name, serving).await
+    serve_request(name, span, serving).await
 }
 
 /// Writes a problem's answer with the request's id, and sets the headers every answer has.
@@ -165,7 +171,7 @@ fn record(request: &HttpRequest, status: u16, started: Instant) {
 }
 
 /// Methods outside this list are one label: a client must not be able to make series.
-fn known_method(method: &Method) -> &'static str {
+pub(super) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -18,6 +18,7 @@ use crate::security::access_token::{AccessToken, AccessTokens};
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::{RefreshToken, RefreshTokens};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// Shared by all workers.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct AppState {
     pub refresh_tokens: RefreshTokens,
     /// How often things may be done.
     pub limits: RateLimits,
+    /// Makes the spans of requests, where a collector is configured.
+    pub traces: Option<Traces>,
     /// Whether the node is on its way out.
     pub shutting_down: Arc<AtomicBool>,
     /// Told to open connections when they must end.

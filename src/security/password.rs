@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::config::PasswordConfig;
 use crate::domain::user::{PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Unfit};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Step;
 
 /// What a person types to prove who they are. Never printed, never stored.
 #[derive(Clone)]
@@ -157,6 +158,7 @@ impl PasswordPool {
     /// # Errors
     /// [`PasswordError`].
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, PasswordError> {
+        let _step = Step::begin("password.hash");
         let (reply, result) = oneshot::channel();
         self.submit(Job::Hash(password, reply))?;
         result.await.map_err(|_| PasswordError::Failed)?
@@ -171,6 +173,7 @@ impl PasswordPool {
         password: Password,
         hash: Option<PasswordHash>,
     ) -> Result<Verdict, PasswordError> {
+        let _step = Step::begin("password.verify");
         let (reply, result) = oneshot::channel();
         self.submit(Job::Verify(password, hash, reply))?;
         result.await.map_err(|_| PasswordError::Failed)?

@@ -17,6 +17,7 @@ use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
 use crate::io::Io;
+use crate::telemetry::traces::Step;
 
 /// What was decided on a ledger, to be stored if the ledger is still what it was.
 #[derive(Clone, Debug)]
@@ -124,7 +125,10 @@ impl Store {
         };
         // Boxed, because it is large and would be copied from future to future.
         let work = Box::pin(work);
-        self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
+        let step = Step::begin("database.commit");
+        let outcome = self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await;
+        step.note(&outcome);
+        outcome
     }
 
     /// How those sessions of that user ended; what is live or unknown is left out. Asked on the turn's connection, if

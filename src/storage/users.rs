@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
+use crate::telemetry::traces::Step;
 
 /// What a login needs of an account.
 #[derive(Clone, Debug)]
@@ -89,7 +90,10 @@ impl Store {
             insert_registration(&transaction, registration).await?;
             transaction.commit().await
         };
-        match self.io.run(work).await.map_err(StorageError::from)? {
+        let step = Step::begin("database.commit");
+        let done = self.io.run(work).await.map_err(StorageError::from)?;
+        step.note(&done);
+        match done {
             Ok(()) => Ok(()),
             Err(error) if is_duplicate(&error) => Err(RegisterError::EmailTaken),
             Err(error) => Err(RegisterError::Storage(error.into())),

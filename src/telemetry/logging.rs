@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Format, JsonFields};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::request_id::WithRequestId;
+use super::serving::WithRequest;
 use crate::config::{LogConfig, LogFormat};
 
 /// Starts logging for the whole process; only the first call counts.
@@ -36,11 +36,11 @@ where
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
             let fields = JsonFields::default();
-            builder.fmt_fields(fields).event_format(WithRequestId { lines, format }).finish().into()
+            builder.fmt_fields(fields).event_format(WithRequest { lines, format }).finish().into()
         }
         LogFormat::Text => {
             let lines = lines.with_target(false);
-            builder.event_format(WithRequestId { lines, format }).finish().into()
+            builder.event_format(WithRequest { lines, format }).finish().into()
         }
     }
 }
@@ -63,7 +63,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::telemetry::request_id::with_request_id;
+    use crate::telemetry::serving::serve_request;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     fn serving(id: &str, work: impl FnOnce()) {
-        let serving = with_request_id(id.to_owned(), async { work() });
+        let serving = serve_request(id.to_owned(), None, async { work() });
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(serving);
     }
 

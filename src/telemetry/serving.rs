@@ -1,0 +1,101 @@
+//! The request that is being served: its id and its trace, for the log lines written meanwhile and for the spans of what
+//! it waits for.
+//!
+//! Both are kept beside the task and not in a span of the log: one for each request cost 5 % of a session check (`perf`),
+//! and most requests write no line.
+
+use std::fmt;
+use std::future::Future;
+
+use futures_util::future::Either;
+use tokio::task::futures::TaskLocalFuture;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::traces::Span;
+use crate::config::LogFormat;
+
+/// What is known of the request.
+#[derive(Debug)]
+pub struct Serving {
+    /// Known where the request itself is served, and not where an actor works for it.
+    id: Option<String>,
+    /// Where traces are collected.
+    span: Option<Span>,
+}
+
+tokio::task_local! {
+    static SERVING: Serving;
+}
+
+/// Serves a request of that id. It must be plain: letters, digits and `-_.:` need no escape in JSON.
+pub async fn serve_request<F: Future>(id: String, span: Option<Span>, serving: F) -> F::Output {
+    SERVING.scope(Serving { id: Some(id), span }, serving).await
+}
+
+/// Works for a request elsewhere than where it is served; without a span it is the work and nothing more.
+pub fn work_within<F: Future>(span: Option<Span>, work: F) -> Either<F, TaskLocalFuture<Serving, F>> {
+    match span {
+        None => Either::Left(work),
+        span => Either::Right(SERVING.scope(Serving { id: None, span }, work)),
+    }
+}
+
+/// Begins a span of the request that is being served here, if there is one and traces are collected.
+pub(super) fn begin_child(name: &'static str) -> Option<Span> {
+    SERVING.try_with(|serving| serving.span.as_ref().map(|span| span.child(name))).ok().flatten()
+}
+
+/// The id of the trace that the work here belongs to, if it belongs to one.
+#[must_use]
+pub fn trace_id() -> Option<String> {
+    SERVING.try_with(|serving| serving.span.as_ref().map(Span::to_string)).ok().flatten()
+}
+
+/// Lines with `request_id` and `trace_id` where a request is being served.
+pub(super) struct WithRequest<F> {
+    pub(super) lines: F,
+    pub(super) format: LogFormat,
+}
+
+impl<S, N, F> FormatEvent<S, N> for WithRequest<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = String::new();
+        self.lines.format_event(context, Writer::new(&mut line), event)?;
+        let line = line.trim_end();
+        let told = SERVING.try_with(|serving| {
+            let id = serving.id.as_ref().map(|id| ("request_id", id as &dyn fmt::Display));
+            let trace = serving.span.as_ref().map(|span| ("trace_id", span as &dyn fmt::Display));
+            let fields = [id, trace].into_iter().flatten();
+            match self.format {
+                LogFormat::Json => {
+                    write!(writer, "{}", line.strip_suffix('}').unwrap_or(line))?;
+                    for (name, value) in fields {
+                        write!(writer, ",\"{name}\":\"{value}\"")?;
+                    }
+                    writeln!(writer, "}}")
+                }
+                LogFormat::Text => {
+                    write!(writer, "{line}")?;
+                    for (name, value) in fields {
+                        write!(writer, " {name}={value}")?;
+                    }
+                    writeln!(writer)
+                }
+            }
+        });
+        told.unwrap_or_else(|_| writeln!(writer, "{line}"))
+    }
+}
