@@ -7,6 +7,7 @@
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -197,6 +198,11 @@ impl PasswordPool {
 /// The cheapest that bcrypt has.
 const MIN_COST: u32 = 4;
 
+/// The costs of the hashes that together take as long as what one of cost `is` lacks of one of cost `wanted`.
+fn missing_costs(is: u32, wanted: u32) -> Range<u32> {
+    is.max(MIN_COST)..wanted
+}
+
 /// Well formed, of that cost, and the hash of nothing.
 fn decoy(cost: u32) -> PasswordHash {
     PasswordHash(format!("$2b${cost:02}${}", "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"))
@@ -252,7 +258,7 @@ impl Worker {
     /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper: what the hash
     /// of cost `c` lacks of the configured cost `C` is 2^`C` − 2^`c`, which is 2^`c` + 2^(`c`+1) + … + 2^(`C`−1).
     fn make_up(&self, password: &Password, hash: &PasswordHash) {
-        for cost in hash.cost().unwrap_or(self.cost).max(MIN_COST)..self.cost {
+        for cost in missing_costs(hash.cost().unwrap_or(self.cost), self.cost) {
             let _ = bcrypt::verify(&password.0, decoy(cost).expose());
         }
     }
