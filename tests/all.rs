@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod database;
     pub(crate) mod live;
     pub(crate) mod metrics;
+    pub(crate) mod postgres;
     pub(crate) mod proxy;
     pub(crate) mod random;
     pub(crate) mod redis;
@@ -25,6 +26,7 @@ mod support {
     pub(crate) mod time;
     pub(crate) mod token;
     pub(crate) mod witness;
+    pub(crate) mod writer;
 
     pub(crate) use answer::Answer;
     pub(crate) use app::{Setup, TestApp};
@@ -43,6 +45,7 @@ mod blackbox {
     mod cookies;
     mod cors;
     mod crash;
+    mod disk_full;
     mod errors;
     mod event_tail;
     mod events;
@@ -93,11 +96,13 @@ mod multi_node {
     mod chaos;
     mod elsewhere;
     mod events;
+    mod faults;
     mod idle;
     mod limit;
     mod node_death;
     mod partition;
     mod propagation;
+    mod redis_faults;
     mod refresh;
     mod revocation;
     mod startup;
