@@ -19,6 +19,7 @@ mod support {
     pub(crate) mod database;
     pub(crate) mod live;
     pub(crate) mod metrics;
+    pub(crate) mod postgres;
     pub(crate) mod proxy;
     pub(crate) mod random;
     pub(crate) mod redis;
@@ -26,6 +27,7 @@ mod support {
     pub(crate) mod time;
     pub(crate) mod token;
     pub(crate) mod witness;
+    pub(crate) mod writer;
 
     pub(crate) use answer::Answer;
     pub(crate) use app::{Setup, TestApp};
@@ -44,6 +46,7 @@ mod blackbox {
     mod cookies;
     mod cors;
     mod crash;
+    mod disk_full;
     mod errors;
     mod event_tail;
     mod events;
@@ -96,11 +99,13 @@ mod multi_node {
     mod chaos;
     mod elsewhere;
     mod events;
+    mod faults;
     mod idle;
     mod limit;
     mod node_death;
     mod partition;
     mod propagation;
+    mod redis_faults;
     mod refresh;
     mod revocation;
     mod startup;

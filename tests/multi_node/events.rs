@@ -18,7 +18,7 @@ const TOLD_WITHIN: Duration = Duration::from_secs(30);
 type Told = (String, String);
 
 /// Somebody who changes sessions, and knows what other services have to hear of it, in this order.
-struct Writer {
+pub(super) struct Writer {
     person: Person,
     user: String,
     keeper: Client,
@@ -78,12 +78,12 @@ fn told(event: &str, session: &str) -> Told {
     (event.to_owned(), session.to_owned())
 }
 
-async fn writers(cluster: &Cluster) -> Vec<Writer> {
+pub(super) async fn writers(cluster: &Cluster) -> Vec<Writer> {
     join_all((0..PEOPLE).map(|number| Writer::new(cluster.base(number), number))).await
 }
 
 /// All write at once, each one change after the other.
-async fn write(writers: &mut [Writer], bases: &[&str]) {
+pub(super) async fn write(writers: &mut [Writer], bases: &[&str]) {
     let writing = writers.iter_mut().enumerate().map(|(number, writer)| async move {
         for round in 0..ROUNDS {
             writer.change(number + round, bases).await;
@@ -92,7 +92,7 @@ async fn write(writers: &mut [Writer], bases: &[&str]) {
     join_all(writing).await;
 }
 
-async fn everything_is_told(cluster: &Cluster, writers: &[Writer]) {
+pub(super) async fn everything_is_told(cluster: &Cluster, writers: &[Writer]) {
     let watch = Stopwatch::start();
     let waiting = async || cluster.count("SELECT count(*) FROM outbox").await;
     let before = waiting().await;

@@ -104,21 +104,25 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by its name, as `kill -NAME`; quiet where the process is gone already.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.child.id().to_string())
-            .stderr(Stdio::null())
-            .status();
-        assert!(sent.is_ok(), "the command `kill` is needed: {sent:?}");
+        send_signal(self.id(), name);
+    }
+
+    /// Blocks until it has ended.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+        self.drain();
     }
 
     pub(crate) fn kill(&mut self) {
         // An error here means that it has ended already, which is what was wanted.
         let _ = self.child.kill();
-        self.child.wait().unwrap();
-        self.drain();
+        self.wait();
     }
 
     /// Waits for its own end; counts from now.
@@ -152,6 +156,13 @@ impl Drop for Process {
             eprintln!("--- what the program printed:\n{}---", self.logs());
         }
     }
+}
+
+/// Sends a signal to any process of the test's.
+pub(crate) fn send_signal(pid: u32, name: &str) {
+    let sent =
+        Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
+    assert!(sent.is_ok(), "the command `kill` is needed: {sent:?}");
 }
 
 fn keep_reading(

@@ -22,6 +22,8 @@ pub(crate) enum Mode {
 
 pub(crate) struct Proxy {
     address: SocketAddr,
+    /// Where new connections lead.
+    target: watch::Sender<String>,
     mode: watch::Sender<Mode>,
     /// Goes up when the open connections are to go silent for ever.
     generation: watch::Sender<u64>,
@@ -35,8 +37,14 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (mode, watched) = watch::channel(Mode::Forward);
         let (generation, current) = watch::channel(0);
-        let accepting = tokio::spawn(accept(listener, target.to_owned(), watched, current));
-        Self { address, mode, generation, accepting }
+        let (target, led) = watch::channel(target.to_owned());
+        let accepting = tokio::spawn(accept(listener, led, watched, current));
+        Self { address, target, mode, generation, accepting }
+    }
+
+    /// Passes new connections on to another `host:port`; those that are open stay as they are.
+    pub(crate) fn lead_to(&self, target: &str) {
+        self.target.send_replace(target.to_owned());
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -63,14 +71,15 @@ impl Drop for Proxy {
 
 async fn accept(
     listener: TcpListener,
-    target: String,
+    target: watch::Receiver<String>,
     mode: watch::Receiver<Mode>,
     generation: watch::Receiver<u64>,
 ) {
     while let Ok((near, _)) = listener.accept().await {
         // For the request-and-answer protocols behind it, as their clients do it too.
         let _ = near.set_nodelay(true);
-        tokio::spawn(join(near, target.clone(), mode.clone(), generation.clone()));
+        let target = target.borrow().clone();
+        tokio::spawn(join(near, target, mode.clone(), generation.clone()));
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,6 +105,21 @@ impl RedisServer {
         let mut connection = self.connect().await.unwrap();
         let publish = redis::cmd("PUBLISH").arg(channel).arg(message).to_owned();
         publish.query_async::<()>(&mut connection).await.unwrap();
+    }
+
+    /// Has it do something, as an operator would.
+    pub(crate) async fn command(&self, words: &[&str]) {
+        let mut connection = self.connect().await.unwrap();
+        let (name, arguments) = words.split_first().unwrap();
+        redis::cmd(name).arg(arguments).query_async::<redis::Value>(&mut connection).await.unwrap();
+    }
+
+    /// What is said on a channel from now on.
+    pub(crate) async fn listen(&self, channel: &str) -> impl Stream<Item = String> + Unpin {
+        let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
+        let mut connection = client.get_async_pubsub().await.unwrap();
+        connection.subscribe(channel).await.unwrap();
+        Box::pin(connection.into_on_message().map(|message| message.get_payload().unwrap()))
     }
 
     /// The stream of events, oldest first, each as often as it was sent.

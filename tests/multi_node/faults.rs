@@ -1,0 +1,273 @@
+//! A PostgreSQL that is frozen, killed, replaced by its standby, out of connections or read-only: refused within
+//! bounded time meanwhile, nothing acknowledged is lost, and nothing has to be restarted afterwards.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+
+use super::revocation::{BOUND, check_within_bound};
+use crate::support::postgres::{PostgresServer, url_at};
+use crate::support::proxy::{Mode, Proxy};
+use crate::support::time::{Stopwatch, millis_of};
+use crate::support::writer::{Writer, write_until};
+use crate::support::{Client, Database, Person, Setup, TestApp, eventually};
+
+const WRITERS: usize = 4;
+/// What a refusal may take: 6 s of waiting for the database, and a slow machine.
+const REFUSED_WITHIN: Duration = Duration::from_secs(9);
+/// From the database being well to the service being so.
+const MENDED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Nodes on one database, and people who use them.
+struct Scene {
+    nodes: Vec<TestApp>,
+    writers: Vec<Writer>,
+    ada: Person,
+    /// Signed in, and not one of those who write.
+    device: Client,
+    /// Signed out.
+    ended: Client,
+}
+
+impl Scene {
+    async fn on(urls: &[String]) -> Self {
+        let nodes = join_all(urls.iter().map(|url| node(url))).await;
+        let bases: Vec<_> = nodes.iter().map(TestApp::base).collect();
+        let writers = bases.iter().cycle().take(WRITERS).enumerate();
+        let writers = join_all(writers.map(|(number, base)| Writer::new(base, number))).await;
+        let ada = Person::named("Ada");
+        let (mut device, mut ended) = (nodes[0].client(), nodes[0].client());
+        device.signup(&ada).await.expect(201);
+        ended.login(&ada).await.expect(200);
+        ended.logout().await.expect(204);
+        Self { nodes, writers, ada, device, ended }
+    }
+
+    /// Breaks something while everybody writes; returns when nobody can any more.
+    async fn break_while_writing(&mut self, fault: impl Future<Output = ()>) {
+        let bases: Vec<_> = self.nodes.iter().map(TestApp::base).collect();
+        write_until(&bases, &mut self.writers, fault).await;
+    }
+
+    /// Everything that writes is refused, in bounded time.
+    async fn writes_are_refused(&self) {
+        let asked = Stopwatch::start();
+        let (mut login, mut signup) = (self.nodes[0].client(), self.nodes[0].client());
+        let (mut refresh, mut logout) = (self.device.clone(), self.device.clone());
+        let eve = Person::named("Eve");
+        let (login, signup) = join(login.login(&self.ada), signup.signup(&eve)).await;
+        let (refresh, logout) = join(refresh.refresh(), logout.logout()).await;
+        for answer in [login, signup, refresh, logout] {
+            answer.expect_problem(503, "unavailable");
+        }
+        // Two waits, one after the other.
+        assert!(asked.elapsed() < REFUSED_WITHIN * 2, "refused after {:?}", asked.elapsed());
+    }
+
+    /// Nothing remembered is trusted for longer than the bound, and nobody is told that a session is over.
+    async fn is_silent_past_the_bound(&self, broken: &Stopwatch) {
+        while broken.elapsed() < BOUND * 2 {
+            let sent = broken.elapsed();
+            let (live, ended) = join(self.device.session(), self.ended.session()).await;
+            match live.status {
+                200 => check_within_bound(sent, &live),
+                _ => drop(live.expect_problem(503, "unavailable")),
+            }
+            assert!(matches!(ended.status, 401 | 503), "{ended}");
+        }
+        let health = self.nodes[0].client().get("/health").await;
+        assert_eq!((health.status, &health.json["status"]), (503, &"unavailable".into()), "{health}");
+        self.nodes[0].client().get("/health/live").await.expect(200);
+    }
+
+    /// Everything is as it was acknowledged, and everybody is served, with nothing restarted.
+    async fn is_whole_again(&mut self) {
+        let back = Stopwatch::start();
+        for node in &self.nodes {
+            let mut device = node.client();
+            eventually("the node serves again", MENDED_WITHIN, async || {
+                let answer = device.login(&self.ada).await;
+                let session = device.session().await;
+                match (answer.status, session.status) {
+                    (200, 200) => Ok(()),
+                    _ => Err(format!("{answer}, then {session}")),
+                }
+            })
+            .await;
+        }
+        println!("served again after {:.1?}", back.elapsed());
+        self.device.session().await.expect(200);
+        self.device.refresh().await.expect(200);
+        self.ended.session().await.expect_problem(401, "session_logged_out");
+        for writer in &mut self.writers {
+            writer.check().await;
+        }
+        self.nodes[0].client().get("/health/ready").await.expect(200);
+    }
+}
+
+async fn node(url: &str) -> TestApp {
+    let setup =
+        Setup::on(Database::Sqlite).await.set("DATABASE_URL", url).set("MAX_SESSIONS_PER_USER", 1_000);
+    setup.start().await
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_frozen_database_is_not_waited_for_and_goes_on() {
+    let server = PostgresServer::start(&[]).await;
+    let mut scene = Scene::on(&[server.url()]).await;
+    let mut frozen = Stopwatch::start();
+    scene
+        .break_while_writing(async {
+            server.freeze();
+            frozen = Stopwatch::start();
+        })
+        .await;
+    join(scene.is_silent_past_the_bound(&frozen), scene.writes_are_refused()).await;
+    server.thaw();
+    scene.is_whole_again().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_killed_database_has_everything_when_it_is_back() {
+    let mut server = PostgresServer::start(&[]).await;
+    let mut scene = Scene::on(&[server.url()]).await;
+    let mut killed = Stopwatch::start();
+    scene
+        .break_while_writing(async {
+            server.kill().await;
+            killed = Stopwatch::start();
+        })
+        .await;
+    join(scene.is_silent_past_the_bound(&killed), scene.writes_are_refused()).await;
+    server.restart().await;
+    scene.is_whole_again().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_standby_that_takes_over_has_everything() {
+    let mut primary = PostgresServer::start(&[]).await;
+    let standby = primary.standby().await;
+    let proxy = Proxy::to(&primary.address()).await;
+    let url = url_at(&proxy.address().to_string());
+    let mut scene = Scene::on(&[url.clone(), url]).await;
+    scene
+        .break_while_writing(async {
+            primary.kill().await;
+            proxy.lead_to(&standby.address());
+        })
+        .await;
+    // Nobody has promoted it yet.
+    scene.writes_are_refused().await;
+    standby.promote().await;
+    scene.is_whole_again().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_database_without_a_free_connection_is_one_that_is_away() {
+    let server = PostgresServer::start(&["max_connections=14"]).await;
+    let mut scene = Scene::on(&[server.url()]).await;
+    let taken = server.use_up_connections("auth-service%").await;
+    // The service's own are gone now: it lost the last of them a moment ago.
+    let lost = Stopwatch::start();
+    join(scene.is_silent_past_the_bound(&lost), scene.writes_are_refused()).await;
+    for connection in taken {
+        connection.close().await.unwrap();
+    }
+    scene.is_whole_again().await;
+}
+
+/// New connections are read-only, so those opened meanwhile stay so when the database is writable again.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_read_only_database_serves_who_is_signed_in() {
+    let server = PostgresServer::start(&[]).await;
+    let mut scene = Scene::on(&[server.url()]).await;
+    let end_connections =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'auth-service%'";
+    scene
+        .break_while_writing(async {
+            server.execute("ALTER DATABASE postgres SET default_transaction_read_only = on").await;
+            server.execute(end_connections).await;
+        })
+        .await;
+    scene.writes_are_refused().await;
+    eventually("the feed has its connection again", MENDED_WITHIN, async || {
+        let answer = scene.device.session().await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    scene.device.me().await.expect(200);
+    scene.device.sessions().await.expect(200);
+    scene.ended.session().await.expect_problem(401, "session_logged_out");
+    let active = scene.device.activity().await.expect(200).json;
+
+    let reset = "ALTER DATABASE postgres RESET default_transaction_read_only";
+    server.execute(&format!("BEGIN READ WRITE; {reset}; COMMIT")).await;
+    scene.is_whole_again().await;
+    // What could not be written was kept.
+    let (id, at) = (&scene.device.session_id, millis_of(&active["lastActivity"]));
+    let stored = format!("SELECT count(*) FROM sessions WHERE id = '{id}' AND last_activity >= {at}");
+    eventually("the activity is stored", MENDED_WITHIN, async || match server.count(&stored).await {
+        1 => Ok(()),
+        count => Err(format!("{count} rows")),
+    })
+    .await;
+}
+
+/// A standby may be behind: here it is told to stay so. What a node reads there is no reason to accept anybody.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_node_that_was_led_to_a_standby_trusts_nothing_it_reads() {
+    let primary = PostgresServer::start(&[]).await;
+    let standby = primary.standby().await;
+    let proxy = Proxy::to(&primary.address()).await;
+    let led = url_at(&proxy.address().to_string());
+    let scene = Scene::on(&[primary.url(), led]).await;
+    let mut other = scene.nodes[0].client();
+    other.login(&scene.ada).await.expect(200);
+    let there = other.at(scene.nodes[1].base());
+    eventually("the session is known there", MENDED_WITHIN, async || {
+        let answer = there.session().await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+
+    standby.execute("SELECT pg_wal_replay_pause()").await;
+    proxy.lead_to(&standby.address());
+    proxy.set(Mode::Cut);
+    proxy.set(Mode::Forward);
+    other.logout().await.expect(204);
+    let ended = Stopwatch::start();
+    while ended.elapsed() < BOUND * 3 {
+        let sent = ended.elapsed();
+        let answer = there.session().await;
+        match answer.status {
+            200 => check_within_bound(sent, &answer),
+            _ => drop(answer.expect_problem(503, "unavailable")),
+        }
+    }
+    scene.nodes[1].client().login(&scene.ada).await.expect_problem(503, "unavailable");
+
+    // What is open stays open, and leads to the standby for as long as the node keeps it.
+    proxy.lead_to(&primary.address());
+    eventually("the node serves again", MENDED_WITHIN, async || {
+        let answer = scene.nodes[1].client().login(&scene.ada).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    let refused = async {
+        loop {
+            let answer = there.session().await;
+            assert_ne!(answer.status, 200, "accepted {:?} after its end: {answer}", ended.elapsed());
+            if answer.status == 401 {
+                return answer.expect_problem(401, "session_logged_out");
+            }
+        }
+    };
+    tokio::time::timeout(MENDED_WITHIN, refused).await.expect("the session is refused in the end");
+}

@@ -1,0 +1,286 @@
+//! `PostgresServer`: a PostgreSQL of one test, so that it may be frozen, killed, followed by a standby and replaced by it.
+//!
+//! What it acknowledged it keeps when it is killed, though not over a power cut. Its programs are those that
+//! `./scripts/test` uses, and as there another user runs them where the tests run as root, whom PostgreSQL refuses.
+
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement,
+};
+use tempfile::TempDir;
+
+use super::child::{Process, send_signal};
+use super::database::connect;
+use super::time::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Tries to get a port that nobody takes between choosing and binding it.
+const TRIES: usize = 5;
+
+pub(crate) struct PostgresServer {
+    // Fields are dropped in this order: the server before its folder.
+    process: Process,
+    port: u16,
+    /// Told to the server at each start.
+    settings: Vec<String>,
+    folder: TempDir,
+}
+
+impl PostgresServer {
+    /// An empty one, with settings such as `max_connections=10`.
+    pub(crate) async fn start(settings: &[&str]) -> Self {
+        let folder = folder();
+        let mut initdb = program("initdb");
+        initdb.arg("-D").arg(data(&folder)).args(["-U", "postgres", "--auth=trust", "--encoding=UTF8"]);
+        finish(initdb.args(["--locale=C", "--no-sync"]));
+        Self::serve(folder, settings).await
+    }
+
+    /// One that follows this one. As from now nothing is acknowledged that it does not have.
+    pub(crate) async fn standby(&self) -> Self {
+        let folder = folder();
+        let mut copy = program("pg_basebackup");
+        copy.arg("-D").arg(data(&folder)).args(["-d", &self.url(), "-R", "--checkpoint=fast", "--no-sync"]);
+        finish(&mut copy);
+        let standby = Self::serve(folder, &[]).await;
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+        self.execute("SELECT pg_reload_conf()").await;
+        eventually("the standby is waited for", PATIENCE, async || {
+            match self.count("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await {
+                1 => Ok(()),
+                count => Err(format!("{count} standbys")),
+            }
+        })
+        .await;
+        standby
+    }
+
+    async fn serve(folder: TempDir, settings: &[&str]) -> Self {
+        let settings: Vec<_> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let port = free_port();
+        let mut server = Self { process: spawn(port, &settings, &folder), port, settings, folder };
+        for _ in 0..TRIES {
+            if server.is_ready().await {
+                return server;
+            }
+            server.port = free_port();
+            server.process = spawn(server.port, &server.settings, &server.folder);
+        }
+        panic!("no port for PostgreSQL in {TRIES} tries")
+    }
+
+    /// False when the process ended instead.
+    async fn is_ready(&mut self) -> bool {
+        eventually("PostgreSQL answers", PATIENCE, async || {
+            if self.process.has_ended() {
+                return Ok(false);
+            }
+            let connection = self.connect().await.map_err(|cause| cause.to_string())?;
+            connection.close().await.map(|()| true).map_err(|cause| cause.to_string())
+        })
+        .await
+    }
+
+    /// `host:port`
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        url_at(&self.address())
+    }
+
+    /// One connection.
+    pub(crate) async fn connect(&self) -> Result<DatabaseConnection, DbErr> {
+        connect(&self.url()).await
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        super::database::execute(&self.url(), sql).await.unwrap();
+    }
+
+    async fn query(&self, sql: &str) -> Vec<QueryResult> {
+        let connection = self.connect().await.unwrap();
+        let rows = connection.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+        connection.close().await.unwrap();
+        rows
+    }
+
+    /// The one number that a query answers.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        self.query(sql).await[0].try_get_by_index(0).unwrap()
+    }
+
+    /// Ends the connections of applications named so, and takes all there are. They are free again when those that are
+    /// handed over are closed.
+    pub(crate) async fn use_up_connections(&self, application: &str) -> Vec<DatabaseConnection> {
+        let mut options = ConnectOptions::new(self.url());
+        // Being refused for want of a connection, the client tries again until then.
+        options.max_connections(1).acquire_timeout(Duration::from_millis(200)).sqlx_logging(false);
+        let mut taken = vec![self.connect().await.unwrap()];
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '{application}'"
+        );
+        eventually("every connection is taken", PATIENCE, async || {
+            let ended = Statement::from_string(DbBackend::Postgres, &end);
+            let ended = taken[0].query_all_raw(ended).await.unwrap().len();
+            while let Ok(connection) = sea_orm::Database::connect(options.clone()).await {
+                taken.push(connection);
+            }
+            if ended == 0 { Ok(()) } else { Err(format!("{ended} were not")) }
+        })
+        .await;
+        taken
+    }
+
+    /// Keeps its connections open and answers nobody.
+    pub(crate) fn freeze(&self) {
+        self.everybody().iter().for_each(|pid| send_signal(*pid, "STOP"));
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.everybody().iter().for_each(|pid| send_signal(*pid, "CONT"));
+    }
+
+    /// SIGKILL of all its processes at once, as when the machine goes.
+    pub(crate) async fn kill(&mut self) {
+        let everybody = self.everybody();
+        everybody.iter().for_each(|pid| send_signal(*pid, "KILL"));
+        self.process.kill();
+        // One that is left would keep the next from starting.
+        eventually("all its processes are gone", PATIENCE, async || {
+            let left: Vec<_> = everybody.iter().filter(|pid| is_running(**pid)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        })
+        .await;
+    }
+
+    /// Starts it again on the same port, with what it had.
+    pub(crate) async fn restart(&mut self) {
+        self.process = spawn(self.port, &self.settings, &self.folder);
+        assert!(self.is_ready().await, "PostgreSQL did not come back:\n{}", self.process.logs());
+    }
+
+    /// From now on a standby is a server like any other.
+    pub(crate) async fn promote(&self) {
+        self.execute("SELECT pg_promote()").await;
+    }
+
+    /// The first process, and those that it has started.
+    fn everybody(&self) -> Vec<u32> {
+        let first = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        std::iter::once(first).chain(children).collect()
+    }
+}
+
+impl Drop for PostgresServer {
+    /// Frozen ones too have to hear that it is over; then it takes its shared memory along.
+    fn drop(&mut self) {
+        if !self.process.has_ended() {
+            self.thaw();
+            self.process.signal("QUIT");
+            self.process.wait();
+        }
+    }
+}
+
+/// The URL of the one database, at the server's address or at that of a proxy before it.
+pub(crate) fn url_at(address: &str) -> String {
+    format!("postgres://postgres@{address}/postgres")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
+    let mut command = program("postgres");
+    command.arg("-D").arg(data(folder)).arg("-p").arg(port.to_string());
+    let sockets = format!("unix_socket_directories={}", folder.path().display());
+    // Enough to outlive its processes, which is all that is done to it.
+    let fixed =
+        ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "shared_buffers=16MB", &sockets];
+    for setting in fixed.into_iter().chain(settings.iter().map(String::as_str)) {
+        command.arg("-c").arg(setting);
+    }
+    Process::spawn(command)
+}
+
+/// A folder of whoever runs the server.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some((user, group)) = server_user() {
+        chown(folder.path(), Some(user), Some(group)).unwrap();
+    }
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    folder
+}
+
+fn data(folder: &TempDir) -> PathBuf {
+    folder.path().join("data")
+}
+
+/// A program of PostgreSQL's, run by a user that it accepts.
+fn program(name: &str) -> Command {
+    let path = folder_of_programs().join(name);
+    let mut command = match server_user() {
+        None => Command::new(path),
+        Some((user, group)) => {
+            let mut command = Command::new("setpriv");
+            command
+                .arg(format!("--reuid={user}"))
+                .arg(format!("--regid={group}"))
+                .arg("--clear-groups")
+                .arg(path);
+            command
+        }
+    };
+    command.current_dir("/").env("LC_ALL", "C");
+    command
+}
+
+/// As `scripts/lib/servers.sh` finds it.
+fn folder_of_programs() -> PathBuf {
+    let named = Command::new("pg_config").arg("--bindir").output().ok();
+    let named = named.map(|named| PathBuf::from(String::from_utf8(named.stdout).unwrap().trim()));
+    let mut folders: Vec<_> = named.into_iter().collect();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    folders.extend(versions.map(|version| version.unwrap().path().join("bin")));
+    folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    let found =
+        folders.into_iter().find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
+    found.expect("this test needs the programs of PostgreSQL: run ./scripts/test")
+}
+
+/// Who runs the server, where that cannot be whoever runs the tests.
+fn server_user() -> Option<(u32, u32)> {
+    let ask = |arguments: &[&str]| {
+        let answer = Command::new("id").args(arguments).output().unwrap();
+        String::from_utf8(answer.stdout).unwrap().trim().parse::<u32>().ok()
+    };
+    if ask(&["-u"]) != Some(0) {
+        return None;
+    }
+    let user = if ask(&["-u", "postgres"]).is_some() { "postgres" } else { "nobody" };
+    Some((ask(&["-u", user]).unwrap(), ask(&["-g", user]).unwrap()))
+}
+
+/// Runs it to its end.
+fn finish(command: &mut Command) {
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {told}");
+}
+
+fn is_running(pid: u32) -> bool {
+    let state = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    // The name in parentheses may hold anything.
+    state.is_ok_and(|state| !state.rsplit_once(") ").unwrap().1.starts_with('Z'))
+}
