@@ -19,7 +19,7 @@ pub mod users;
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, RuntimeErr};
 
 pub use open::{OpenError, StoreOptions};
 
@@ -28,6 +28,8 @@ use crate::io::{Io, IoGone};
 
 /// How long the database may take for one piece of work, waiting for a connection included.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// What PostgreSQL calls a write that it refuses because it is a standby, or was told to be read-only.
+const READ_ONLY: &str = "25006";
 
 /// The database could not do it. Nothing is known about whether it was done.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +48,27 @@ pub enum StorageError {
     /// The database took too long.
     #[error("the database did not answer in time")]
     TimedOut,
+    /// The database follows another, and may be behind it.
+    #[error("the database is a standby")]
+    Standby,
     /// The service is shutting down.
     #[error(transparent)]
     Gone(#[from] IoGone),
+}
+
+impl StorageError {
+    /// Whether the database refused to write.
+    fn is_read_only(&self) -> bool {
+        let Self::Database(
+            DbErr::Exec(RuntimeErr::SqlxError(cause))
+            | DbErr::Query(RuntimeErr::SqlxError(cause))
+            | DbErr::Conn(RuntimeErr::SqlxError(cause)),
+        ) = self
+        else {
+            return false;
+        };
+        cause.as_database_error().and_then(|error| error.code()).as_deref() == Some(READ_ONLY)
+    }
 }
 
 /// A handle on the database; clones share the pool.
@@ -72,7 +92,25 @@ impl Store {
         StorageError: From<E>,
     {
         let done = self.io.run(tokio::time::timeout(PATIENCE, work)).await?;
-        Ok(done.map_err(|_| StorageError::TimedOut)??)
+        let done = done.map_err(|_| StorageError::TimedOut)?.map_err(StorageError::from);
+        if done.as_ref().is_err_and(StorageError::is_read_only) {
+            self.drop_idle_connections();
+        }
+        done
+    }
+
+    /// Has the pool open new connections. What made one read-only often stays with it for its life: a setting of the
+    /// database, or a server that is no longer the one its address leads to.
+    fn drop_idle_connections(&self) {
+        if self.is_postgres() {
+            let pool = self.db.get_postgres_connection_pool().clone();
+            self.io.detach(async move {
+                while let Some(connection) = pool.try_acquire() {
+                    // It is gone either way.
+                    let _ = connection.close().await;
+                }
+            });
+        }
     }
 
     fn is_postgres(&self) -> bool {

@@ -46,7 +46,6 @@ mod blackbox {
     mod cookies;
     mod cors;
     mod crash;
-    mod disk_full;
     mod errors;
     mod event_tail;
     mod events;

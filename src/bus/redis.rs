@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
+use redis::{Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisResult, ServerErrorKind};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -40,8 +40,12 @@ const REST: Duration = Duration::from_secs(1);
 const QUEUE: usize = 20_000;
 /// How often Redis is asked whether it is there.
 const PULSE: Duration = Duration::from_millis(500);
-/// Pulses without an answer after which the line counts as dead, though nobody has closed it.
+/// What is written to find that out: a Redis that is full, or a replica, answers a ping like any other.
+const PULSE_KEY: &str = "auth:pulse";
+/// Pulses in vain after which the line counts as dead, though nobody has closed it.
 const SILENCES: u32 = 2;
+/// What a replica answers to a write.
+const READ_ONLY: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
 
 /// Redis, through one connection that mends itself.
 #[derive(Debug)]
@@ -96,7 +100,7 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Whether Redis answers.
+/// Whether Redis does what it is asked.
 #[derive(Debug)]
 struct Health {
     up: AtomicBool,
@@ -195,17 +199,23 @@ impl RedisBus {
     }
 }
 
-/// Asks Redis again and again whether it is there, for as long as the service lives.
+/// Asks Redis again and again whether it takes writes, for as long as the service lives. A line that says nothing any
+/// more is replaced, and so is one to a Redis that is a replica now: the address may lead to another by then.
 async fn feel_pulse(connection: Connection, health: Arc<Health>) {
-    let mut silent = 0;
+    let mut useless = 0;
     loop {
         let mut manager = connection.manager();
-        let ping = async move { redis::cmd("PING").query_async::<()>(&mut manager).await };
-        let answer: Result<RedisResult<()>, _> = tokio::time::timeout(PULSE * 2, ping).await;
+        let beat = async move {
+            let mut set = redis::cmd("SET");
+            set.arg(PULSE_KEY).arg("").arg("EX").arg(60);
+            set.query_async::<()>(&mut manager).await
+        };
+        let answer: Result<RedisResult<()>, _> = tokio::time::timeout(PULSE * 2, beat).await;
         health.note(matches!(answer, Ok(Ok(()))));
-        silent = if answer.is_err() { silent + 1 } else { 0 };
-        if silent == SILENCES {
-            silent = 0;
+        let is_useless = answer.map_or(true, |answer| answer.is_err_and(|error| error.kind() == READ_ONLY));
+        useless = if is_useless { useless + 1 } else { 0 };
+        if useless == SILENCES {
+            useless = 0;
             connection.replace();
         }
         tokio::time::sleep(PULSE).await;

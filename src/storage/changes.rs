@@ -3,6 +3,9 @@
 //! Each change stamps its user's row with its transaction's id. A look asks for every row stamped at or after the
 //! oldest transaction that was still running at the look before: whatever commits later has such a stamp. Seeing a
 //! row twice is harmless. The feed has a connection of its own, so that no queue of other queries delays it.
+//!
+//! A standby may be behind, so it is not believed. Where nothing can be written each look has a new connection: the
+//! address may lead to another server by then.
 
 use std::time::Duration;
 
@@ -13,8 +16,10 @@ use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 
 const LOOK: &str = "\
-    WITH look AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest) \
-    SELECT look.oldest, users.id, users.session_version \
+    WITH look AS MATERIALIZED (\
+        SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, pg_is_in_recovery() AS standby, \
+        current_setting('transaction_read_only')::boolean AS read_only) \
+    SELECT look.*, users.id, users.session_version \
     FROM look LEFT JOIN users ON users.change_stamp >= $1";
 
 /// What a look found.
@@ -76,8 +81,13 @@ impl ChangeFeed {
         };
         let (connection, rows) = self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
         let mut changes = Changes::default();
-        let mut oldest = None;
+        let (mut oldest, mut read_only) = (None, false);
         for row in &rows {
+            if row.try_get("", "standby")? {
+                self.store.drop_idle_connections();
+                return Err(StorageError::Standby);
+            }
+            read_only = row.try_get("", "read_only")?;
             oldest = Some(row.try_get::<i64>("", "oldest")?);
             if let (Some(id), Some(version)) =
                 (row.try_get::<Option<Uuid>>("", "id")?, row.try_get::<Option<i64>>("", "session_version")?)
@@ -87,7 +97,7 @@ impl ChangeFeed {
         }
         changes.started_over = oldest < self.oldest;
         self.oldest = oldest;
-        self.connection = Some(connection);
+        self.connection = (!read_only).then_some(connection);
         Ok(changes)
     }
 }

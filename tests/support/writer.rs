@@ -79,12 +79,6 @@ impl Writer {
             device.session().await.expect_problem(401, "session_logged_out");
         }
     }
-
-    /// The same, where the service has another address by now.
-    pub(crate) async fn check_at(&mut self, base: &str) {
-        self.live.iter_mut().chain(&mut self.ended).for_each(|device| device.follow(base));
-        self.check().await;
-    }
 }
 
 /// Has everybody write, each at the next of these addresses, and does something to the service in the midst of it.

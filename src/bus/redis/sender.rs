@@ -10,9 +10,11 @@ use crate::telemetry::metrics::Metrics;
 /// Most messages sent in one go.
 const BATCH: usize = 500;
 
-/// Each message to its channel and to the stream, in order, in one round trip.
+/// Each message to its channel and to the stream, in order, in one round trip. A transaction: a Redis that takes no
+/// writes refuses the whole of it, where else it would tell the channels the same messages again at every try.
 pub(super) fn kept_pipeline(messages: &[Message], stream_max_len: u64) -> Pipeline {
     let mut pipeline = pipe();
+    pipeline.atomic();
     for Message { channel, payload } in messages {
         pipeline.cmd("XADD").arg(STREAM).arg("MAXLEN").arg("~").arg(stream_max_len).arg("*");
         pipeline.arg("channel").arg(&**channel).arg("data").arg(&**payload).ignore();
