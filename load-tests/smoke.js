@@ -1,5 +1,5 @@
 // Every endpoint once, in the order of a person's day. One user, a second or two: does it work at all?
-import { call, login, refresh, signUp } from './lib/api.js';
+import { call, login, refresh, refusedSoon, signUp } from './lib/api.js';
 import { ALWAYS, TREND_STATS, vus, within } from './lib/settings.js';
 import { summary } from './lib/summary.js';
 
@@ -29,10 +29,10 @@ export default function () {
   // The laptop ends the phone's session, whose token is of no use from then on, whichever node is asked. Nodes that
   // were not asked hear of it within a second at the latest; the gateway may have sent the question to one of them.
   call('DELETE', `/sessions/${phone.sessionId}`, 'terminate', laptop.accessToken, 204);
-  call('GET', '/session', 'session_ended', phone.accessToken, 401);
+  refusedSoon(phone.accessToken);
   call('DELETE', '/sessions/all', 'terminate_others', laptop.accessToken, 200);
   call('POST', '/logout', 'logout', laptop.accessToken, 204);
-  call('GET', '/session', 'session_ended', laptop.accessToken, 401);
+  refusedSoon(laptop.accessToken);
   call('POST', '/login', 'login_refused', null, 401, { email: laptop.email, password: 'quite another one' });
   call('GET', '/nowhere', 'not_found', null, 404);
 }

@@ -88,6 +88,17 @@ export function call(method, path, op, token, expected, body) {
   return answer;
 }
 
+// An ended session: refused at once by the node that ended it, and by any other within a second at the latest.
+export function refusedSoon(token) {
+  const expect = http.expectedStatuses(200, 401);
+  const until = Date.now() + 1000;
+  let answer;
+  do {
+    answer = http.get(`${BASE}/session`, params('session_ended', token, { expect }));
+  } while (answer.status === 200 && Date.now() < until);
+  check(answer, { 'the ended session is refused within a second': (a) => a.status === 401 });
+}
+
 // Does not wait: sockets go on being read meanwhile.
 export function terminateOthers(me) {
   return http.asyncRequest('DELETE', `${BASE}/sessions/all`, null, params('terminate_others', me.accessToken));
