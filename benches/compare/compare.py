@@ -226,7 +226,7 @@ def devices(options):
                 source = (f"127.0.0.{2 + number // 20_000}", 0)
                 connection = socket.create_connection(("127.0.0.1", service.port), 30, source)
                 token = tokens[number % len(tokens)]
-                head = f"GET /sessions/events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
+                head = f"GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
                 connection.sendall(head.encode())
                 if not connection.recv(4096).startswith(b"HTTP/1.1 200"):
                     raise SystemExit("an event stream was refused")
