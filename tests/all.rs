@@ -46,6 +46,7 @@ mod blackbox {
     mod cookies;
     mod cors;
     mod crash;
+    mod disk_full;
     mod errors;
     mod event_tail;
     mod events;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, AsyncContext, Context, WrapFuture};
 
 use super::registry::Registry;
-use crate::storage::changes::Changes;
+use crate::storage::changes::{Changes, Look};
 
 /// Looks at the feed.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ async fn watch(registry: &Registry, bound: Duration) {
     loop {
         let began = Instant::now();
         match feed.look().await {
-            Ok(changes) => {
+            Ok(Look { asked, changes }) => {
                 metrics.feed_looks.with_label_values(&["success"]).inc();
                 // Nobody has looked until now, or the watcher before this one may have missed something: what was read
                 // before the first look is read again.
@@ -50,7 +50,7 @@ async fn watch(registry: &Registry, bound: Duration) {
                     registry.distrust_all();
                 }
                 apply(registry, &changes);
-                registry.freshness().looked(began);
+                registry.freshness().looked(asked);
             }
             Err(error) => {
                 metrics.feed_looks.with_label_values(&["failure"]).inc();
@@ -58,7 +58,8 @@ async fn watch(registry: &Registry, bound: Duration) {
             }
         }
         metrics.feed_lag.set(registry.freshness().age().unwrap_or_default().min(bound * 100).as_secs_f64());
-        tokio::time::sleep(period).await;
+        // A slow look is followed by the next at once.
+        tokio::time::sleep_until((began + period).into()).await;
     }
 }
 

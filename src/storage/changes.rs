@@ -7,7 +7,7 @@
 //! A standby may be behind, so it is not believed. Where nothing can be written each look has a new connection: the
 //! address may lead to another server by then.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
 use uuid::Uuid;
@@ -29,6 +29,16 @@ pub struct Changes {
     pub users: Vec<(UserId, i64)>,
     /// Whether transaction ids went backwards, as after a restore: then anything may have changed.
     pub started_over: bool,
+}
+
+/// What a look found, and how old that is.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When the database was asked: everything that was committed before is known. Opening the connection is not
+    /// counted, and may have taken long.
+    pub asked: Instant,
+    /// What changed.
+    pub changes: Changes,
 }
 
 /// Where the next look begins. One a node.
@@ -62,7 +72,7 @@ impl ChangeFeed {
     ///
     /// # Errors
     /// [`StorageError`]; the next look then begins where this one would have, on a new connection.
-    pub async fn look(&mut self) -> Result<Changes, StorageError> {
+    pub async fn look(&mut self) -> Result<Look, StorageError> {
         let connection = self.connection.take();
         let (url, patience, since) = (self.url.clone(), self.patience, self.oldest);
         let work = async move {
@@ -74,12 +84,14 @@ impl ChangeFeed {
                 // The first look only begins: whoever looks reads again what was read before it.
                 let since = since.unwrap_or(i64::MAX);
                 let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOOK, [since.into()]);
+                let asked = Instant::now();
                 let rows = connection.query_all_raw(statement).await?;
-                Ok::<_, DbErr>((connection, rows))
+                Ok::<_, DbErr>((connection, asked, rows))
             };
             tokio::time::timeout(patience, looking).await
         };
-        let (connection, rows) = self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
+        let (connection, asked, rows) =
+            self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
         let mut changes = Changes::default();
         let (mut oldest, mut read_only) = (None, false);
         for row in &rows {
@@ -98,7 +110,7 @@ impl ChangeFeed {
         changes.started_over = oldest < self.oldest;
         self.oldest = oldest;
         self.connection = (!read_only).then_some(connection);
-        Ok(changes)
+        Ok(Look { asked, changes })
     }
 }
 

@@ -6,8 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{
+    SqliteConnection, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
+};
+use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
+use sqlx_core::transaction::TransactionManager as _;
 
 use super::Store;
 use crate::config::{DatabaseConfig, DatabaseLocation};
@@ -222,6 +226,11 @@ async fn open_sqlite(path: &Path) -> Result<DatabaseConnection, OpenError> {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .sqlx_logging(false)
         .test_before_acquire(false)
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(async move { forget_transaction(connection).await.map(|()| true) })
+            })
+        })
         .map_sqlx_sqlite_opts(move |options| {
             options
                 .filename(&file)
@@ -239,6 +248,20 @@ async fn open_sqlite(path: &Path) -> Result<DatabaseConnection, OpenError> {
         None => String::new(),
     };
     if verdict == "ok" { Ok(db) } else { Err(damaged(DbErr::Custom(verdict))) }
+}
+
+/// SQLite itself gives up the transaction that meets a full disk, which sqlx does not notice: the connection would
+/// refuse to begin another for the rest of its life. It is not closed: to open one needs room on the disk.
+async fn forget_transaction(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    if connection.is_in_transaction() {
+        // Lets a rollback happen that is under way already.
+        connection.ping().await?;
+    }
+    if connection.is_in_transaction() {
+        sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+        SqliteTransactionManager::rollback(connection).await?;
+    }
+    Ok(())
 }
 
 async fn open_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection, OpenError> {

@@ -9,7 +9,7 @@ use super::revocation::{BOUND, check_within_bound};
 use crate::support::postgres::{PostgresServer, url_at};
 use crate::support::proxy::Proxy;
 use crate::support::time::{Stopwatch, millis_of};
-use crate::support::writer::{Writer, write_until};
+use crate::support::writer::{Writer, settled, write_until};
 use crate::support::{Client, Database, Person, Setup, TestApp, eventually};
 
 const WRITERS: usize = 4;
@@ -96,9 +96,9 @@ impl Scene {
             .await;
         }
         println!("served again after {:.1?}", back.elapsed());
-        self.device.session().await.expect(200);
-        self.device.refresh().await.expect(200);
-        self.ended.session().await.expect_problem(401, "session_logged_out");
+        settled(async || self.device.session().await).await.expect(200);
+        settled(async || self.device.refresh().await).await.expect(200);
+        settled(async || self.ended.session().await).await.expect_problem(401, "session_logged_out");
         for writer in &mut self.writers {
             writer.check().await;
         }
@@ -201,10 +201,10 @@ async fn a_read_only_database_serves_who_is_signed_in() {
         if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
     })
     .await;
-    scene.device.me().await.expect(200);
-    scene.device.sessions().await.expect(200);
-    scene.ended.session().await.expect_problem(401, "session_logged_out");
-    let active = scene.device.activity().await.expect(200).json;
+    settled(async || scene.device.me().await).await.expect(200);
+    settled(async || scene.device.sessions().await).await.expect(200);
+    settled(async || scene.ended.session().await).await.expect_problem(401, "session_logged_out");
+    let active = settled(async || scene.device.activity().await).await.expect(200).json;
 
     let reset = "ALTER DATABASE postgres RESET default_transaction_read_only";
     server.execute(&format!("BEGIN READ WRITE; {reset}; COMMIT")).await;
@@ -217,4 +217,56 @@ async fn a_read_only_database_serves_who_is_signed_in() {
         count => Err(format!("{count} rows")),
     })
     .await;
+}
+
+/// A standby may be behind: here it is told to stay so. What a node reads there is no reason to accept anybody.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_node_that_was_led_to_a_standby_trusts_nothing_it_reads() {
+    let primary = PostgresServer::start(&[]).await;
+    let standby = primary.standby().await;
+    let proxy = Proxy::to(&primary.address()).await;
+    let led = url_at(&proxy.address().to_string());
+    let scene = Scene::on(&[primary.url(), led]).await;
+    let mut other = scene.nodes[0].client();
+    other.login(&scene.ada).await.expect(200);
+    let there = other.at(scene.nodes[1].base());
+    eventually("the session is known there", MENDED_WITHIN, async || {
+        let answer = there.session().await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+
+    standby.execute("SELECT pg_wal_replay_pause()").await;
+    proxy.lead_to(&standby.address());
+    proxy.cut_open();
+    other.logout().await.expect(204);
+    let ended = Stopwatch::start();
+    while ended.elapsed() < BOUND * 3 {
+        let sent = ended.elapsed();
+        let answer = there.session().await;
+        match answer.status {
+            200 => check_within_bound(sent, &answer),
+            _ => drop(answer.expect_problem(503, "unavailable")),
+        }
+    }
+    scene.nodes[1].client().login(&scene.ada).await.expect_problem(503, "unavailable");
+
+    // What is open stays open, and leads to the standby for as long as the node keeps it.
+    proxy.lead_to(&primary.address());
+    eventually("the node serves again", MENDED_WITHIN, async || {
+        let answer = scene.nodes[1].client().login(&scene.ada).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    let refused = async {
+        loop {
+            let answer = there.session().await;
+            assert_ne!(answer.status, 200, "accepted {:?} after its end: {answer}", ended.elapsed());
+            if answer.status == 401 {
+                return answer.expect_problem(401, "session_logged_out");
+            }
+        }
+    };
+    tokio::time::timeout(MENDED_WITHIN, refused).await.expect("the session is refused in the end");
 }

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
+    /// A program, with its arguments, that runs this one in its place; empty where there is none.
+    wrapper: Vec<String>,
     data: TempDir,
     postgres: Option<PostgresDatabase>,
 }
@@ -61,6 +63,7 @@ impl Setup {
         Self {
             environment: BTreeMap::new(),
             arguments: Vec::new(),
+            wrapper: Vec::new(),
             data: tempfile::tempdir().unwrap(),
             postgres: None,
         }
@@ -83,6 +86,12 @@ impl Setup {
 
     pub(crate) fn without_arguments(mut self) -> Self {
         self.arguments.clear();
+        self
+    }
+
+    /// Has another program run it: one that ends in a call of `exec` with what it was given.
+    pub(crate) fn run_by(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -122,9 +131,10 @@ impl Setup {
     }
 
     fn program(&self, arguments: impl IntoIterator<Item = String>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
+        let mut words = self.wrapper.iter().cloned().chain([env!("CARGO_BIN_EXE_auth-service").to_owned()]);
+        let mut command = Command::new(words.next().expect("the program is there without a wrapper"));
         command
-            .args(arguments)
+            .args(words.chain(arguments))
             .current_dir(self.data.path())
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
@@ -199,6 +209,10 @@ impl TestApp {
     /// The memory it holds, in bytes.
     pub(crate) fn resident_memory(&self) -> u64 {
         self.process.resident_memory()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// SIGKILL: nothing is flushed, nobody is told.

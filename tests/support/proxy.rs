@@ -27,6 +27,8 @@ pub(crate) struct Proxy {
     mode: watch::Sender<Mode>,
     /// Goes up when the open connections are to go silent for ever.
     generation: watch::Sender<u64>,
+    /// Goes up when the open connections are to be closed.
+    cuts: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
 
@@ -37,9 +39,11 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (mode, watched) = watch::channel(Mode::Forward);
         let (generation, current) = watch::channel(0);
+        let (cuts, cut) = watch::channel(0);
         let (target, led) = watch::channel(target.to_owned());
-        let accepting = tokio::spawn(accept(listener, led, watched, current));
-        Self { address, target, mode, generation, accepting }
+        let line = Line { target: led, mode: watched, generation: current, cuts: cut };
+        let accepting = tokio::spawn(accept(listener, line));
+        Self { address, target, mode, generation, cuts, accepting }
     }
 
     /// Passes new connections on to another `host:port`; those that are open stay as they are.
@@ -53,6 +57,11 @@ impl Proxy {
 
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Closes what is open; new connections are not concerned.
+    pub(crate) fn cut_open(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// What is open stays open and says nothing any more, ever; new connections are not concerned. So does a firewall
@@ -69,27 +78,27 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What a connection goes by.
+#[derive(Clone)]
+struct Line {
     target: watch::Receiver<String>,
     mode: watch::Receiver<Mode>,
     generation: watch::Receiver<u64>,
-) {
+    cuts: watch::Receiver<u64>,
+}
+
+async fn accept(listener: TcpListener, line: Line) {
     while let Ok((near, _)) = listener.accept().await {
         // For the request-and-answer protocols behind it, as their clients do it too.
         let _ = near.set_nodelay(true);
-        let target = target.borrow().clone();
-        tokio::spawn(join(near, target, mode.clone(), generation.clone()));
+        tokio::spawn(join(near, line.clone()));
     }
 }
 
 /// Carries one connection until either side ends it or the line is cut; dropping the sockets closes them.
-async fn join(
-    near: TcpStream,
-    target: String,
-    mut mode: watch::Receiver<Mode>,
-    generation: watch::Receiver<u64>,
-) {
+async fn join(near: TcpStream, line: Line) {
+    let Line { target, mut mode, generation, cuts } = line;
+    let target = target.borrow().clone();
     let open = mode.wait_for(|mode| *mode != Mode::Stall).await.map(|mode| *mode);
     if matches!(open, Ok(Mode::Cut) | Err(_)) {
         return;
@@ -106,7 +115,8 @@ async fn join(
         () = carry(&mut far_read, &mut near_write, mode) => {}
         () = until_cut(cut.clone()) => {}
         // Both sockets are held here meanwhile: neither side hears of anything before the line is cut.
-        () = until_silenced(generation) => until_cut(cut).await,
+        () = until_next(cuts) => {}
+        () = until_next(generation) => until_cut(cut).await,
     }
 }
 
@@ -115,9 +125,9 @@ async fn until_cut(mut mode: watch::Receiver<Mode>) {
     let _ = mode.wait_for(|mode| *mode == Mode::Cut).await;
 }
 
-async fn until_silenced(mut generation: watch::Receiver<u64>) {
-    let mine = *generation.borrow();
-    let _ = generation.wait_for(|now| *now != mine).await;
+async fn until_next(mut count: watch::Receiver<u64>) {
+    let mine = *count.borrow();
+    let _ = count.wait_for(|now| *now != mine).await;
 }
 
 /// Copies one direction, asking before each write what the line does just then.

@@ -1,5 +1,6 @@
 //! `TestStore`: the library's own store on a database of one test, and the people and changes it is filled with.
 
+use std::fmt::Display;
 use std::ops::Deref;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -59,7 +60,7 @@ pub(crate) struct TestStore {
     url: String,
     location: DatabaseLocation,
     // Dropped last.
-    _postgres: Option<PostgresDatabase>,
+    postgres: Option<PostgresDatabase>,
     _folder: TempDir,
 }
 
@@ -97,12 +98,23 @@ impl TestStore {
             }
         };
         let store = open(location.clone()).await.unwrap();
-        Self { store, url, location, _postgres: postgres, _folder: folder }
+        Self { store, url, location, postgres, _folder: folder }
     }
 
     /// The same database, as another process would open it.
     pub(crate) async fn open_again(&self) -> Result<Store, OpenError> {
         open(self.location.clone()).await
+    }
+
+    /// The same PostgreSQL, reached at another address.
+    pub(crate) async fn open_through(&self, address: impl Display) -> Store {
+        let url = self.postgres.as_ref().expect("on PostgreSQL").url_through(address);
+        open(DatabaseLocation::Postgres { url: Secret::new(url) }).await.unwrap()
+    }
+
+    /// Where that PostgreSQL listens, a `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        self.postgres.as_ref().expect("on PostgreSQL").address()
     }
 
     /// SQL that goes round the store.

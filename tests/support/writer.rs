@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 
+use super::answer::Answer;
 use super::client::{Client, Person};
-use super::time::eventually;
+use super::time::{Stopwatch, eventually};
 
+/// From the first "I cannot tell" to an answer.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 /// Sessions kept open at a time.
 const DEVICES: usize = 3;
 
@@ -66,18 +69,38 @@ impl Writer {
     pub(crate) async fn check(&mut self) {
         self.check_reads().await;
         for device in &mut self.live {
-            device.refresh().await.expect(200);
+            settled(async || device.refresh().await).await.expect(200);
         }
+    }
+
+    /// The same, where the service has another address by now.
+    pub(crate) async fn check_at(&mut self, base: &str) {
+        self.live.iter_mut().chain(&mut self.ended).for_each(|device| device.follow(base));
+        self.check().await;
     }
 
     /// The same, where nothing can be written.
     pub(crate) async fn check_reads(&self) {
         for device in &self.live {
-            device.session().await.expect(200);
+            settled(async || device.session().await).await.expect(200);
         }
         for device in &self.ended {
-            device.session().await.expect_problem(401, "session_logged_out");
+            settled(async || device.session().await).await.expect_problem(401, "session_logged_out");
         }
+    }
+}
+
+/// Asks, and asks again for as long as the service says that it cannot tell just now: it may, where the machine has
+/// stopped it for longer than the bound.
+pub(crate) async fn settled(mut ask: impl AsyncFnMut() -> Answer) -> Answer {
+    let asked = Stopwatch::start();
+    loop {
+        let answer = ask().await;
+        if answer.status != 503 || asked.elapsed() > SETTLED_WITHIN {
+            return answer;
+        }
+        answer.expect_problem(503, "unavailable");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
