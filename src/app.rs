@@ -32,6 +32,7 @@ use crate::security::keys::KeyError;
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::RefreshTokens;
 use crate::storage::{OpenError, Store, StoreOptions};
+use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{TraceError, Traces};
 
@@ -93,6 +94,8 @@ impl App {
         let started = Instant::now();
         let metrics = Metrics::new()?;
         let access_tokens = AccessTokens::new(&config.tokens)?;
+        let (kid, previous) = access_tokens.keyring().in_use();
+        Act::KeyLoaded(kid, previous).record(&metrics);
         let traces = Traces::start(&config.traces, &io)?;
         let store = open_store(&config, &io, &metrics).await?;
         let bus = open_bus(&config, &io, &metrics).await?;

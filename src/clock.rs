@@ -37,8 +37,17 @@ impl Clock {
 
     /// Moves a manual clock; the machine's is left alone.
     pub fn advance(&self, by: Duration) {
+        self.step(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
+    }
+
+    /// Sets a manual clock back, as somebody may do to the machine's, which is left alone.
+    pub fn turn_back(&self, by: Duration) {
+        self.step(i64::try_from(by.as_millis()).map_or(i64::MIN, std::ops::Neg::neg));
+    }
+
+    fn step(&self, by: i64) {
         if let Self::Manual(millis) = self {
-            millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            millis.fetch_add(by, Ordering::SeqCst);
         }
     }
 }

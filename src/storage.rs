@@ -13,6 +13,7 @@ pub mod legacy;
 pub mod open;
 pub mod outbox;
 pub mod overdue;
+mod primary;
 mod rows;
 pub mod users;
 
@@ -57,8 +58,11 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether the database refused to write.
+    /// Whether the connection leads to a standby, or the database refused to write.
     fn is_read_only(&self) -> bool {
+        if matches!(self, Self::Standby) {
+            return true;
+        }
         let Self::Database(
             DbErr::Exec(RuntimeErr::SqlxError(cause))
             | DbErr::Query(RuntimeErr::SqlxError(cause))

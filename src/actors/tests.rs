@@ -1,6 +1,7 @@
 //! The promises of the actors, each on a real database: loading, panics, retirement, room, mailboxes, standing,
-//! timers, draining, sweeping.
+//! timers, clocks that step, draining, sweeping.
 
+mod clock;
 mod draining;
 mod loading;
 mod mailbox;

@@ -66,6 +66,18 @@ struct ReadClaims {
     sid: SessionId,
     stk: Uuid,
     exp: i64,
+    /// Their values are checked by the validation, which passes over what is of another type (RFC 7519, section 4.1).
+    #[serde(rename = "iss")]
+    _issuer: String,
+    #[serde(rename = "aud", default)]
+    _audience: Option<Audience>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(#[expect(dead_code, reason = "only its type counts")] String),
+    Some(#[expect(dead_code, reason = "only their type counts")] Vec<String>),
 }
 
 /// Signs and verifies access tokens.
@@ -157,7 +169,7 @@ impl AccessTokens {
         let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid.ok_or(TokenError::Invalid)?;
         let key = self.keyring.verifying.iter().find(|key| key.kid == kid).ok_or(TokenError::Invalid)?;
         let claims: ReadClaims = read(token, TYP, &key.key, &self.validation)?.claims;
-        let ReadClaims { sub: user, sid: session, stk, exp } = claims;
+        let ReadClaims { sub: user, sid: session, stk, exp, .. } = claims;
         let claims = AccessClaims { user, session, token: SessionToken::new(stk) };
         self.verified.add(token, claims, exp);
         in_time(claims, exp, now)

@@ -96,6 +96,12 @@ impl Keyring {
         Ok(Self { algorithm: Algorithm::HS256, kid, signing, verifying, jwks: JwkSet { keys: Vec::new() } })
     }
 
+    /// The key that signs, and how many others verify.
+    #[must_use]
+    pub fn in_use(&self) -> (&str, usize) {
+        (&self.kid, self.verifying.len().saturating_sub(1))
+    }
+
     /// The public keys; empty with a symmetric algorithm.
     #[must_use]
     pub fn jwks(&self) -> &JwkSet {

@@ -24,7 +24,7 @@ pub(super) fn validation(algorithm: Algorithm, required: &[&str]) -> Validation 
     validation
 }
 
-/// Reads a token whose signature, algorithm and `typ` are right.
+/// Reads a token whose signature, algorithm and `typ` are right, and which asks for nothing more.
 pub(super) fn read<C: DeserializeOwned>(
     token: &str,
     typ: &str,
@@ -32,8 +32,9 @@ pub(super) fn read<C: DeserializeOwned>(
     validation: &Validation,
 ) -> Result<TokenData<C>, TokenError> {
     let data: TokenData<C> = decode(token, key, validation).map_err(|_| TokenError::Invalid)?;
+    // Extensions that have to be understood are not (RFC 7515, section 4.1.11).
     match data.header.typ.as_deref() {
-        Some(found) if found.eq_ignore_ascii_case(typ) => Ok(data),
+        Some(found) if found.eq_ignore_ascii_case(typ) && data.header.crit.is_none() => Ok(data),
         _ => Err(TokenError::Invalid),
     }
 }

@@ -1,18 +1,19 @@
-//! Loading a user's ledger, and committing what was decided on it: the compare-and-set that arbitrates between nodes.
+//! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that arbitrates
+//! between nodes.
+
+mod load;
 
 use entity::{outbox, session, user};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    RuntimeErr, Select, TransactionTrait,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, RuntimeErr, TransactionTrait,
 };
 use uuid::Uuid;
 
-use super::rows::{generation_column, new_session_row, outbox_rows, role_of, session_of};
+use super::rows::{generation_column, new_session_row, outbox_rows};
 use super::{StorageError, Store, greater_of};
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
@@ -70,37 +71,6 @@ impl Drop for Turn {
 }
 
 impl Store {
-    /// The user's live sessions, or nothing if there is no such user or it was deleted.
-    ///
-    /// The version is read before the sessions: a change in between makes the version too old, never the sessions.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn load_ledger(&self, id: UserId) -> Result<Option<Ledger>, StorageError> {
-        let db = self.db.clone();
-        let rows = self.run(async move { select(&db, user_row(id)).await }).await?;
-        rows.map(|rows| ledger_of(id, rows)).transpose()
-    }
-
-    /// The same, with the user's row locked until the turn is used up in a commit, or dropped: whoever lost to another
-    /// node needs it, because that one goes on from what it has just stored and is faster every time.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn load_ledger_in_turn(&self, id: UserId) -> Result<Option<(Ledger, Turn)>, StorageError> {
-        let (db, io) = (self.db.clone(), self.io.clone());
-        let work = async move {
-            let turn = Turn { transaction: Some(db.begin().await?), io };
-            let rows = match &turn.transaction {
-                Some(transaction) => select(transaction, user_row(id).lock_exclusive()).await?,
-                None => None,
-            };
-            Ok::<_, DbErr>(rows.map(|rows| (rows, turn)))
-        };
-        let Some((rows, turn)) = self.run(work).await? else { return Ok(None) };
-        Ok(Some((ledger_of(id, rows)?, turn)))
-    }
-
     /// Stores the decision in one transaction, if the ledger's version is still the one decided on; in that of the
     /// turn, if the ledger was read in one.
     ///
@@ -130,58 +100,6 @@ impl Store {
         step.note(&outcome);
         outcome
     }
-
-    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the turn's connection, if
-    /// there is a turn: whoever holds one must not wait for another.
-    ///
-    /// # Errors
-    /// [`StorageError`]; the turn is over then.
-    pub async fn list_endings(
-        &self,
-        user: UserId,
-        ids: Vec<SessionId>,
-        turn: Option<Turn>,
-    ) -> Result<(Vec<RememberedEnding>, Option<Turn>), StorageError> {
-        let db = self.db.clone();
-        let query = session::Entity::find()
-            .select_only()
-            .columns([session::Column::Id, session::Column::EndReason, session::Column::EndedBy])
-            .filter(session::Column::UserId.eq(user.uuid()))
-            .filter(session::Column::Id.is_in(ids.into_iter().map(SessionId::uuid)))
-            .filter(session::Column::EndedAt.is_not_null())
-            .into_tuple::<(Uuid, Option<String>, Option<Uuid>)>();
-        let work = async move {
-            let rows = match turn.as_ref().and_then(|turn| turn.transaction.as_ref()) {
-                Some(transaction) => query.all(transaction).await?,
-                None => query.all(&db).await?,
-            };
-            Ok::<_, DbErr>((rows, turn))
-        };
-        let (rows, turn) = self.run(work).await?;
-        let ending = |(id, reason, by): (Uuid, Option<String>, Option<Uuid>)| {
-            let reason = EndReason::parse(&reason?)?;
-            Some(RememberedEnding { session: SessionId::new(id), reason, by: by.map(SessionId::new) })
-        };
-        Ok((rows.into_iter().filter_map(ending).collect(), turn))
-    }
-
-    /// Why that session of that user ended; nothing if it is live or unknown.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn lookup_ending(
-        &self,
-        user: UserId,
-        id: SessionId,
-    ) -> Result<Option<EndReason>, StorageError> {
-        let db = self.db.clone();
-        let query = session::Entity::find_by_id((user.uuid(), id.uuid()))
-            .select_only()
-            .column(session::Column::EndReason)
-            .into_tuple::<Option<String>>();
-        let reason = self.run(async move { query.one(&db).await }).await?.flatten();
-        Ok(reason.as_deref().and_then(EndReason::parse))
-    }
 }
 
 /// The database chose this transaction to end a deadlock, or could not order it: nothing of it was stored.
@@ -194,34 +112,6 @@ fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
         Some("40P01" | "40001") => Ok(CommitOutcome::Conflict),
         _ => Err(error),
     }
-}
-
-type Rows = (user::Model, Vec<session::Model>);
-
-fn user_row(id: UserId) -> Select<user::Entity> {
-    user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null())
-}
-
-async fn select(db: &impl ConnectionTrait, user: Select<user::Entity>) -> Result<Option<Rows>, DbErr> {
-    let Some(user) = user.one(db).await? else { return Ok(None) };
-    let sessions = session::Entity::find()
-        .filter(session::Column::UserId.eq(user.id))
-        .filter(session::Column::EndedAt.is_null())
-        .all(db)
-        .await?;
-    Ok(Some((user, sessions)))
-}
-
-fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
-    // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the user is here.
-    let mut live = Vec::with_capacity(sessions.len());
-    for row in sessions {
-        live.push(session_of(row)?);
-    }
-    let last_activity_at = Timestamp::from_millis(user.last_activity_at);
-    let mut ledger = Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live);
-    ledger.disabled = user.disabled_at.is_some();
-    Ok(ledger)
 }
 
 /// The user's row comes first: from then on the row lock keeps other nodes out, and keeps the outbox in order.

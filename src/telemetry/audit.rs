@@ -9,7 +9,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// A security-relevant act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum Act<'a> {
+    /// A node signs with that key, by its `kid`, from now on; how many others still verify.
+    KeyLoaded(&'a str, usize),
     /// A person signed up.
     SignedUp(UserId),
     /// A person logged in.
@@ -25,7 +27,8 @@ pub enum Act {
 }
 
 /// The names, as in the log and in `auth_security_events_total`.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 9] = [
+    "signing_key.loaded",
     "account.created",
     "login.succeeded",
     "login.failed",
@@ -36,7 +39,7 @@ pub const NAMES: [&str; 8] = [
     "account.deleted",
 ];
 
-impl Act {
+impl Act<'_> {
     /// The ending of a session, if it is one to be told of.
     #[must_use]
     pub fn ending(user: UserId, ending: &Ending) -> Option<Self> {
@@ -51,6 +54,7 @@ impl Act {
 
     fn name(self) -> &'static str {
         match self {
+            Self::KeyLoaded(..) => "signing_key.loaded",
             Self::SignedUp(_) => "account.created",
             Self::LoggedIn(..) => "login.succeeded",
             Self::LoginFailed => "login.failed",
@@ -78,6 +82,7 @@ impl Act {
     pub fn log(self) {
         let act = self.name();
         match self {
+            Self::KeyLoaded(kid, previous) => tracing::info!(target: "audit", act, kid, previous, "audit"),
             Self::SignedUp(user) | Self::Deleted(user) => {
                 tracing::info!(target: "audit", act, user_id = %user, "audit")
             }

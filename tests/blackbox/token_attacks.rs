@@ -275,3 +275,38 @@ async fn a_token_for_later_is_invalid() {
     let later = good.with("nbf", unix_seconds() + 3600).sign(ACCESS_SECRET);
     check_refused("in an hour", &show(&ada, later).await, "token_invalid");
 }
+
+/// RFC 7515, section 4.1.11: what has to be understood and is not makes the token invalid.
+#[tokio::test]
+async fn a_token_with_critical_extensions_is_invalid() {
+    let app = TestApp::start().await;
+    let ada = signed_in(&app, "Ada").await;
+    let access = opened(&ada);
+    let refresh = Token::open(ada.cookie.as_ref().unwrap(), REFRESH_SECRET);
+    show(&ada, access.sign(ACCESS_SECRET)).await.expect(200);
+    let critical = |token: &Token| token.with_header(|header| header.crit = Some(vec!["exp".to_owned()]));
+    check_refused("access", &show(&ada, critical(&access).sign(ACCESS_SECRET)).await, "token_invalid");
+    let answer = ada.send(ada.body_refresh(&critical(&refresh).sign(REFRESH_SECRET))).await;
+    check_refused("refresh", &answer, "refresh_token_invalid");
+    ada.send(ada.body_refresh(&refresh.sign(REFRESH_SECRET))).await.expect(200);
+}
+
+/// RFC 7519, section 4.1: claims of another type than they have are not passed over.
+#[tokio::test]
+async fn a_claim_of_another_type_is_invalid() {
+    let app = TestApp::start().await;
+    let ada = signed_in(&app, "Ada").await;
+    let good = opened(&ada);
+    show(&ada, good.sign(ACCESS_SECRET)).await.expect(200);
+    let issuer = good.claims["iss"].clone();
+    let forged = [
+        ("issuers", good.with("iss", json!([issuer, "somebody"]))),
+        ("a number for an audience", good.with("aud", 7)),
+        ("an object for an audience", good.with("aud", json!({"the": "bank"}))),
+        ("numbers for audiences", good.with("aud", json!([7]))),
+        ("text for a time", good.with("exp", "tomorrow")),
+    ];
+    for (what, token) in forged {
+        check_refused(what, &show(&ada, token.sign(ACCESS_SECRET)).await, "token_invalid");
+    }
+}

@@ -2,13 +2,14 @@
 //! was answered is held against the session rules of the contract.
 //!
 //! In reading order: `history` (what is recorded), `people` (who act), `faults` (what is done to them), `rules` (what
-//! must hold). `CHAOS_SEEDS=50` runs that many seeds instead of five, `CHAOS_SEED=17` that one.
-//! The seed decides who tries what, where and when; the machine decides how it interleaves.
+//! must hold), `soak` (the same for long, on nodes that live on). `CHAOS_SEEDS=50` runs that many seeds instead of five,
+//! `CHAOS_SEED=17` that one. The seed decides who tries what, where and when; the machine decides how it interleaves.
 
 mod faults;
 mod history;
 mod people;
 mod rules;
+mod soak;
 
 use std::cell::Cell;
 use std::ops::RangeInclusive;
@@ -60,9 +61,15 @@ async fn cluster() -> Cluster {
 }
 
 async fn run(seed: u64) {
-    let watch = Stopwatch::start();
     let mut cluster = cluster().await;
-    let bases = Bases::of(&cluster);
+    round(seed, None, &mut cluster).await;
+}
+
+/// New people act while things break, and then the rules must have held.
+async fn round(seed: u64, spared: Option<usize>, cluster: &mut Cluster) {
+    let watch = Stopwatch::start();
+    let began_at = unix_millis();
+    let bases = Bases::of(cluster);
     let history = History::default();
     let people: Vec<_> = (0..PEOPLE).map(Someone::numbered).collect();
     join_all(people.iter().map(|someone| someone.sign_up(&bases, &history))).await;
@@ -79,7 +86,7 @@ async fn run(seed: u64) {
     let watcher = cluster.connect().await;
     let most = Cell::new(0);
     let sampling = rules::sample(&watcher, &most);
-    let breaking = faults::until(ends_at, seed, &mut cluster, &bases, &history);
+    let breaking = faults::until(ends_at, seed, spared, cluster, &bases, &history);
     match select(Box::pin(join(acting, breaking)), Box::pin(sampling)).await {
         Either::Left(_) => {}
         Either::Right((never, _)) => match never {},
@@ -89,7 +96,7 @@ async fn run(seed: u64) {
     // Every node knows every session, or why it is over.
     let healed_at = unix_millis();
     join_all(people.iter().map(|someone| someone.look_everywhere(&bases, &history))).await;
-    let stored = Stored::read(&cluster).await;
+    let stored = Stored::read(cluster, began_at).await;
     let history = history.into_entries();
     let summary = history::summary(&history);
     if let Err(violation) = rules::check(&history, &stored, most.get(), healed_at) {

@@ -15,7 +15,8 @@ use auth_service::storage::StorageError;
 use auth_service::storage::activity::SeenActivity;
 use auth_service::storage::ledger::CommitOutcome;
 
-use crate::support::store::{START, TestStore, commit_of, login, policy};
+use crate::support::postgres::PostgresServer;
+use crate::support::store::{START, TestStore, commit_of, login, open_at, policy, registration};
 use crate::support::{Database, on_each_database};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -286,4 +287,28 @@ async fn an_unreadable_session_is_an_error(db: Database) {
         matches!(error, StorageError::UnknownValue { table: "sessions", column: "refresh_generation" }),
         "{error}"
     );
+}
+
+/// It may be behind: what it has is no reason to accept anybody, and what it lacks none to refuse anybody.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn what_a_standby_tells_is_not_believed() {
+    let primary = PostgresServer::start(&[]).await;
+    let store = open_at(primary.url()).await;
+    store.migrate().await.unwrap();
+    let (registration, ledger) = registration("ada@example.com");
+    store.add_user(registration).await.unwrap();
+    let session = ledger.live()[0].id();
+    let standby = primary.standby().await;
+    let behind = open_at(standby.url()).await;
+    let nobody = UserId::new(new_uuid());
+
+    assert!(store.load_ledger(ledger.user).await.unwrap().is_some());
+    assert!(matches!(behind.load_ledger(ledger.user).await, Err(StorageError::Standby)));
+    assert!(store.load_ledger(nobody).await.unwrap().is_none());
+    assert!(matches!(behind.load_ledger(nobody).await, Err(StorageError::Standby)));
+    assert_eq!(store.lookup_ending(ledger.user, session).await.unwrap(), None);
+    assert!(matches!(behind.lookup_ending(ledger.user, session).await, Err(StorageError::Standby)));
+    let endings = behind.list_endings(ledger.user, vec![session], None).await;
+    assert!(matches!(endings, Err(StorageError::Standby)));
 }

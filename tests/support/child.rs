@@ -1,6 +1,6 @@
 //! One run of the real program: a child process, what it printed, and the signals sent to it.
 //!
-//! It never outlives its owner: dropping it is SIGKILL.
+//! It never outlives its owner: dropping it is SIGKILL. A program that has panicked fails its test then.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,6 +22,8 @@ struct Printed {
     lines: VecDeque<String>,
     /// From the line that tells that the program listens.
     address: Option<SocketAddr>,
+    /// The first line that tells of a panic.
+    panic: Option<String>,
 }
 
 /// How a run ended.
@@ -152,8 +154,11 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+        let panic = self.printed.lock().ok().and_then(|printed| printed.panic.clone());
         if std::thread::panicking() {
             eprintln!("--- what the program printed:\n{}---", self.logs());
+        } else if let Some(line) = panic {
+            panic!("the program panicked: {line}");
         }
     }
 }
@@ -173,6 +178,9 @@ fn keep_reading(
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut printed = printed.lock().unwrap();
             printed.address = printed.address.or_else(|| listening(&line));
+            if printed.panic.is_none() && line.contains("panicked at") {
+                printed.panic = Some(line.clone());
+            }
             if printed.lines.len() == LINES_KEPT {
                 printed.lines.pop_front();
             }

@@ -105,6 +105,11 @@ impl Node {
         self.app.restart().await;
     }
 
+    /// The memory it holds, in bytes.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.app.resident_memory()
+    }
+
     pub(crate) fn freeze(&self) {
         self.app.freeze();
     }

@@ -109,7 +109,7 @@ impl TestStore {
     /// The same PostgreSQL, reached at another address.
     pub(crate) async fn open_through(&self, address: impl Display) -> Store {
         let url = self.postgres.as_ref().expect("on PostgreSQL").url_through(address);
-        open(DatabaseLocation::Postgres { url: Secret::new(url) }).await.unwrap()
+        open_at(url).await
     }
 
     /// Where that PostgreSQL listens, a `host:port`.
@@ -168,6 +168,11 @@ impl TestStore {
     pub(crate) async fn waiting(&self) -> u64 {
         self.outbox_backlog().await.unwrap().0
     }
+}
+
+/// Whatever PostgreSQL is there.
+pub(crate) async fn open_at(url: String) -> Store {
+    open(DatabaseLocation::Postgres { url: Secret::new(url) }).await.unwrap()
 }
 
 async fn open(location: DatabaseLocation) -> Result<Store, OpenError> {

@@ -63,6 +63,33 @@ async fn panics_leave_no_lease_behind() {
     assert_eq!(node.metrics().mailbox_refused.get(), 0);
 }
 
+/// One bug may meet everybody at the same moment.
+#[actix_web::test]
+async fn a_thousand_panics_at_once_cost_nobody_a_session() {
+    const PEOPLE: usize = 1_000;
+    let node = Setup { arbiters: 2, ..Setup::default() }.start().await;
+    let people = node.register_many(PEOPLE).await;
+    let bystander = node.register().await;
+    join_all(people.iter().map(|person| node.present(*person))).await;
+    let untouched = {
+        node.present(bystander).await;
+        node.shared(bystander.user)
+    };
+    let exploded = join_all(people.iter().map(|person| node.registry.ask(person.user, Explode))).await;
+    assert!(exploded.iter().all(|answer| matches!(answer, Err(ActorError::NoAnswer))), "{exploded:?}");
+    join_all(people.iter().map(|person| node.present(*person))).await;
+    node.present(bystander).await;
+    assert!(Arc::ptr_eq(&untouched, &node.shared(bystander.user)), "the bystander's actor was started again");
+    assert_eq!(node.restarts("user"), PEOPLE as u64);
+    let residents = PEOPLE as i64 + 1;
+    assert_eq!(node.registry.resident_count() as i64, residents);
+    eventually("what the dead ones held is given back", async || {
+        let metrics = node.metrics();
+        (metrics.resident_users.get(), metrics.active_sessions.get()) == (residents, residents)
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn the_room_of_a_dead_actor_is_its_users_again() {
     let node = Setup { max_residents: 1, ..Setup::default() }.start().await;

@@ -15,11 +15,18 @@ use crate::support::time::{unix_millis, until as wait_until};
 /// What a fault of Redis is written down under: no node's.
 const NO_NODE: usize = usize::MAX;
 
-/// Breaks things until it is time, and leaves everything whole.
-pub(super) async fn until(ends_at: i64, seed: u64, cluster: &mut Cluster, bases: &Bases, history: &History) {
+/// Breaks things until it is time, and leaves everything whole. The spared node is frozen where it would be killed.
+pub(super) async fn until(
+    ends_at: i64,
+    seed: u64,
+    spared: Option<usize>,
+    cluster: &mut Cluster,
+    bases: &Bases,
+    history: &History,
+) {
     let Cluster { nodes, redis, .. } = cluster;
     join(
-        break_nodes(ends_at, StdRng::seed_from_u64(seed * 1_000 + 900), nodes, bases, history),
+        break_nodes(ends_at, StdRng::seed_from_u64(seed * 1_000 + 900), spared, nodes, bases, history),
         break_redis(ends_at, StdRng::seed_from_u64(seed * 1_000 + 901), redis, history),
     )
     .await;
@@ -29,21 +36,28 @@ async fn pause(random: &mut StdRng, millis: std::ops::Range<i64>) {
     wait_until(unix_millis() + random.random_range(millis)).await;
 }
 
-async fn break_nodes(ends_at: i64, mut random: StdRng, nodes: &mut [Node], bases: &Bases, history: &History) {
+async fn break_nodes(
+    ends_at: i64,
+    mut random: StdRng,
+    spared: Option<usize>,
+    nodes: &mut [Node],
+    bases: &Bases,
+    history: &History,
+) {
     while unix_millis() < ends_at {
         pause(&mut random, 100..800).await;
         let number = random.random_range(0..nodes.len());
         let node = &mut nodes[number];
         let from = unix_millis();
         let fault = match random.random_range(0..10) {
-            0 | 1 => {
+            0 | 1 if spared != Some(number) => {
                 node.kill();
                 pause(&mut random, 50..1_000).await;
                 node.restart().await;
                 bases.set(number, node.base());
                 "killed"
             }
-            2 | 3 => {
+            0..=3 => {
                 node.freeze();
                 pause(&mut random, 50..2_500).await;
                 node.thaw();

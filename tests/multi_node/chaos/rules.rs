@@ -210,9 +210,7 @@ impl<'a> Story<'a> {
         self.history.iter().any(|fault| {
             let keeps_from_writing = matches!(
                 fault.act,
-                Act::Fault(
-                    "killed" | "frozen" | "cut off from the database" | "no answers from the database"
-                )
+                Act::Fault("killed" | "frozen" | "without the database" | "without the database and Redis")
             );
             keeps_from_writing
                 && fault.node == active.node

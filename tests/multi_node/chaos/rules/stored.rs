@@ -30,11 +30,15 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The sessions, and then the events: every ending that is seen there is told by then.
-    pub(crate) async fn read(cluster: &Cluster) -> Self {
-        const SESSIONS: &str =
-            "SELECT id::text, last_activity, expires_at, ended_at, end_reason FROM sessions";
+    /// The sessions of those who signed up since then, and then the events: every ending that is seen there is told by
+    /// then.
+    pub(crate) async fn read(cluster: &Cluster, since: i64) -> Self {
+        let sessions = format!(
+            "SELECT sessions.id::text, last_activity, expires_at, ended_at, end_reason, user_id::text \
+             FROM sessions JOIN users ON users.id = user_id WHERE users.created_at >= {since}"
+        );
         let read_at = unix_millis();
+        let mut users = HashSet::new();
         let row = |row: sea_orm::QueryResult| {
             let session = Row {
                 last_activity: row.try_get_by_index(1).unwrap(),
@@ -42,15 +46,18 @@ impl Stored {
                 ended_at: row.try_get_by_index(3).unwrap(),
                 end_reason: row.try_get_by_index(4).unwrap(),
             };
+            users.insert(row.try_get_by_index::<String>(5).unwrap());
             (row.try_get_by_index(0).unwrap(), session)
         };
-        let sessions = cluster.query(SESSIONS).await.into_iter().map(row).collect();
+        let sessions = cluster.query(&sessions).await.into_iter().map(row).collect();
         eventually("everything is published", Duration::from_secs(30), async || {
             let waiting = cluster.count("SELECT count(*) FROM outbox").await;
             if waiting == 0 { Ok(()) } else { Err(format!("{waiting} in the outbox")) }
         })
         .await;
-        Self { sessions, events: cluster.redis.events().await, read_at }
+        let mut events = cluster.redis.events().await;
+        events.retain(|event| users.contains(event.text("userId")));
+        Self { sessions, events, read_at }
     }
 
     pub(crate) fn find(&self, session: &str) -> Option<&Row> {

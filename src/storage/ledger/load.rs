@@ -1,0 +1,159 @@
+//! Reading a user's ledger: from one server at one moment, and never from a standby.
+
+use entity::{session, user};
+use sea_orm::sea_query::{Expr, IntoCondition};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
+    FromQueryResult, IdenStatic, JoinType, QueryFilter, QuerySelect, QueryTrait, Select, SelectA, SelectB,
+    TransactionTrait,
+};
+
+use uuid::Uuid;
+
+use super::Turn;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ledger::{Ledger, RememberedEnding};
+use crate::domain::reason::EndReason;
+use crate::domain::time::Timestamp;
+use crate::storage::rows::{role_of, session_of};
+use crate::storage::{StorageError, Store, primary};
+
+impl Store {
+    /// The user's live sessions, or nothing if there is no such user or it was deleted.
+    ///
+    /// One statement, so that version and sessions are of one moment, and of one server.
+    ///
+    /// # Errors
+    /// [`StorageError`]; [`StorageError::Standby`] from a connection that leads to a standby, whatever the others do.
+    pub async fn load_ledger(&self, id: UserId) -> Result<Option<Ledger>, StorageError> {
+        let db = self.db.clone();
+        let rows = self.run(async move { select(&db, id).await }).await?;
+        rows.map(|rows| ledger_of(id, rows)).transpose()
+    }
+
+    /// The same, with the user's row locked until the turn is used up in a commit, or dropped: whoever lost to another
+    /// node needs it, because that one goes on from what it has just stored and is faster every time.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn load_ledger_in_turn(&self, id: UserId) -> Result<Option<(Ledger, Turn)>, StorageError> {
+        let (db, io) = (self.db.clone(), self.io.clone());
+        let work = async move {
+            let turn = Turn { transaction: Some(db.begin().await?), io };
+            let rows = match &turn.transaction {
+                Some(transaction) => select_locked(transaction, id).await?,
+                None => None,
+            };
+            Ok::<_, DbErr>(rows.map(|rows| (rows, turn)))
+        };
+        let Some((rows, turn)) = self.run(work).await? else { return Ok(None) };
+        Ok(Some((ledger_of(id, rows)?, turn)))
+    }
+
+    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the turn's connection, if
+    /// there is a turn: whoever holds one must not wait for another.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the turn is over then.
+    pub async fn list_endings(
+        &self,
+        user: UserId,
+        ids: Vec<SessionId>,
+        turn: Option<Turn>,
+    ) -> Result<(Vec<RememberedEnding>, Option<Turn>), StorageError> {
+        let db = self.db.clone();
+        let query = session::Entity::find()
+            .select_only()
+            .columns([session::Column::Id, session::Column::EndReason, session::Column::EndedBy])
+            .filter(session::Column::UserId.eq(user.uuid()))
+            .filter(session::Column::Id.is_in(ids.into_iter().map(SessionId::uuid)))
+            .filter(session::Column::EndedAt.is_not_null())
+            .into_query();
+        let work = async move {
+            let rows = match turn.as_ref().and_then(|turn| turn.transaction.as_ref()) {
+                Some(transaction) => transaction.query_all(&query).await?,
+                None => primary::rows(&db, query).await?,
+            };
+            Ok::<_, StorageError>((rows, turn))
+        };
+        let (rows, turn) = self.run(work).await?;
+        let mut endings = Vec::with_capacity(rows.len());
+        for row in rows {
+            let reason: Option<String> = row.try_get_by_index(1)?;
+            if let Some(reason) = reason.as_deref().and_then(EndReason::parse) {
+                let session = SessionId::new(row.try_get_by_index(0)?);
+                let by = row.try_get_by_index::<Option<Uuid>>(2)?.map(SessionId::new);
+                endings.push(RememberedEnding { session, reason, by });
+            }
+        }
+        Ok((endings, turn))
+    }
+
+    /// Why that session of that user ended; nothing if it is live or unknown.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn lookup_ending(
+        &self,
+        user: UserId,
+        id: SessionId,
+    ) -> Result<Option<EndReason>, StorageError> {
+        let db = self.db.clone();
+        let query = session::Entity::find_by_id((user.uuid(), id.uuid()))
+            .select_only()
+            .column(session::Column::EndReason)
+            .into_query();
+        let rows = self.run(async move { primary::rows(&db, query).await }).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let reason: Option<String> = row.try_get_by_index(0)?;
+        Ok(reason.as_deref().and_then(EndReason::parse))
+    }
+}
+
+type Rows = (user::Model, Vec<session::Model>);
+
+fn user_row(id: UserId) -> Select<user::Entity> {
+    user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null())
+}
+
+/// What a standby tells may be old: a session that has ended since, or a user who is not there yet.
+async fn select(db: &DatabaseConnection, id: UserId) -> Result<Option<Rows>, StorageError> {
+    let live = user::Entity::belongs_to(session::Entity)
+        .from(user::Column::Id)
+        .to(session::Column::UserId)
+        .on_condition(|_, sessions| {
+            Expr::col((sessions, session::Column::EndedAt)).is_null().into_condition()
+        });
+    let query = user_row(id).join(JoinType::LeftJoin, live.into()).select_also(session::Entity);
+    let rows = primary::rows(db, query.into_query()).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let user = user::Model::from_query_result(first, SelectA.as_str())?;
+    let mut sessions = Vec::with_capacity(rows.len());
+    for row in &rows {
+        sessions.extend(session::Model::from_query_result_optional(row, SelectB.as_str())?);
+    }
+    Ok(Some((user, sessions)))
+}
+
+/// A standby locks nothing, so this is none.
+async fn select_locked(transaction: &DatabaseTransaction, id: UserId) -> Result<Option<Rows>, DbErr> {
+    let Some(user) = user_row(id).lock_exclusive().one(transaction).await? else { return Ok(None) };
+    let sessions = session::Entity::find()
+        .filter(session::Column::UserId.eq(user.id))
+        .filter(session::Column::EndedAt.is_null())
+        .all(transaction)
+        .await?;
+    Ok(Some((user, sessions)))
+}
+
+fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
+    // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the user is here.
+    let mut live = Vec::with_capacity(sessions.len());
+    for row in sessions {
+        live.push(session_of(row)?);
+    }
+    let last_activity_at = Timestamp::from_millis(user.last_activity_at);
+    let mut ledger = Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live);
+    ledger.disabled = user.disabled_at.is_some();
+    Ok(ledger)
+}

@@ -1,0 +1,35 @@
+//! Reading where it must not be old: a standby may not have what another node has just changed, and a pool may still
+//! hold connections to one that its address no longer leads to.
+
+use sea_orm::sea_query::{Expr, Query, SelectStatement, SimpleExpr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult};
+
+use super::StorageError;
+
+const STANDBY: &str = "standby";
+
+/// The rows that a query finds on a server which is no standby.
+///
+/// # Errors
+/// [`StorageError::Standby`] from one that is; [`StorageError`].
+pub(super) async fn rows(
+    db: &DatabaseConnection,
+    mut query: SelectStatement,
+) -> Result<Vec<QueryResult>, StorageError> {
+    let rows = db.query_all(query.expr_as(is_standby(db), STANDBY)).await?;
+    let asked = match rows.first() {
+        Some(_) => None,
+        None => db.query_one(Query::select().expr_as(is_standby(db), STANDBY)).await?,
+    };
+    match rows.first().or(asked.as_ref()).map(|row| row.try_get("", STANDBY)).transpose()? {
+        Some(false) => Ok(rows),
+        _ => Err(StorageError::Standby),
+    }
+}
+
+fn is_standby(db: &DatabaseConnection) -> SimpleExpr {
+    match db.get_database_backend() {
+        DbBackend::Postgres => Expr::cust("pg_is_in_recovery()"),
+        _ => Expr::val(false),
+    }
+}
