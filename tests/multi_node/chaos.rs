@@ -71,7 +71,7 @@ async fn round(seed: u64, spared: Option<usize>, cluster: &mut Cluster) {
     let began_at = unix_millis();
     let bases = Bases::of(cluster);
     let history = History::default();
-    let people: Vec<_> = (0..PEOPLE).map(Someone::numbered).collect();
+    let people: Vec<_> = (0..PEOPLE).map(|number| Someone::numbered(number, seed)).collect();
     join_all(people.iter().map(|someone| someone.sign_up(&bases, &history))).await;
 
     let ends_at = unix_millis() + DURATION_MS;

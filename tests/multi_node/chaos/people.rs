@@ -85,11 +85,12 @@ pub(super) struct Someone {
 }
 
 impl Someone {
-    pub(super) fn numbered(number: usize) -> Self {
+    /// Somebody new to everybody, in each round.
+    pub(super) fn numbered(number: usize, round: u64) -> Self {
         Self {
             number,
             is_restless: number.is_multiple_of(2),
-            person: Person::named(&format!("Person{number}")),
+            person: Person::named(&format!("Person{number}of{round}")),
             http: Client::with_patience("", PATIENCE),
             at_hand: RefCell::default(),
             sessions: RefCell::default(),
