@@ -1,6 +1,6 @@
 //! Tests from outside the library. Black-box tests start the real program as a process of its own, speak HTTP to it
 //! over TCP, and look at nothing but what a client or an operator can see. Storage tests are the contract that both
-//! databases keep. House tests read the sources.
+//! databases keep. Fuzz tests try any input. House tests read the sources.
 //!
 //! One binary for all of them, because linking is what takes the time; so it is named `all`, and not after a folder,
 //! which rustfmt would take for the place of every module below. Tests named `sqlite` need nothing;
@@ -36,6 +36,12 @@ mod support {
     pub(crate) use database::{Database, on_each_database};
     pub(crate) use live::{Closing, Connection, Transport};
     pub(crate) use time::{eventually, milliseconds, timestamp};
+}
+
+/// Any input: properties of the parts, and of the running program.
+mod fuzz {
+    mod input;
+    mod requests;
 }
 
 /// The tests, one file for each resource or promise.
