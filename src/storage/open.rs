@@ -189,7 +189,7 @@ fn lock_file(path: &Path) -> Result<File, OpenError> {
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(name).map_err(failed)?;
+    let lock = open_private(Path::new(&name)).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
@@ -206,18 +206,18 @@ fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
-/// SQLite gives its other files the permissions of this one.
-fn create_private_file(path: &Path) -> std::io::Result<()> {
+/// Made for its owner alone if it is not there; SQLite gives its other files the permissions of the first.
+fn open_private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     // Opening for append tells a missing permission in plain words, which SQLite does not.
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    options.open(path)
 }
 
 async fn open_sqlite(path: &Path) -> Result<DatabaseConnection, OpenError> {
-    create_private_file(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+    open_private(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
     let file = path.to_owned();
     options

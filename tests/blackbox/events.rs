@@ -20,6 +20,7 @@ on_each_database!(
     an_eviction_tells_its_reason_before_the_new_session,
     a_stolen_token_ends_the_connection_with_its_reason,
     an_idle_end_is_announced_and_activity_puts_it_off,
+    a_device_that_connects_again_is_warned_again,
     nobody_is_warned_where_the_warning_is_as_long_as_the_timeout,
     the_longest_time_of_a_session_ends_its_connection,
     a_connection_outlives_its_access_token,
@@ -220,6 +221,17 @@ async fn idle_end_of(transport: Transport, device: &Client, connection: &mut Con
     assert_eq!((&ended["reason"], &ended["current"]), (&json!("idle_timeout"), &json!(true)));
     assert!(milliseconds(&second["idleExpiresAt"], &ended["timestamp"]) >= 0, "before its time: {ended}");
     connection.expect_over("idle_timeout").await;
+}
+
+async fn a_device_that_connects_again_is_warned_again(db: Database) {
+    let setup = Setup::on(db).await.set("SESSION_TIMEOUT_MINUTES", TIMEOUT_MINUTES);
+    let app = setup.set("SESSION_WARNING_SECONDS", 2).start().await;
+    let warned_twice = async |transport| {
+        let device = app.devices(&ada(transport), 1).await.remove(0);
+        Connection::open(transport, &device).await.expect("session.expiring").await;
+        Connection::open(transport, &device).await.expect("session.expiring").await;
+    };
+    tokio::join!(warned_twice(Transport::Sse), warned_twice(Transport::WebSocket));
 }
 
 async fn expect_warning(connection: &mut Connection, device: &Client) -> Value {

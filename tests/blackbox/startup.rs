@@ -4,9 +4,10 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use crate::support::database::execute;
 use crate::support::{Database, Person, Setup, TestApp, on_each_database};
 
-on_each_database!(migrations_can_be_run_alone);
+on_each_database!(migrations_can_be_run_alone, it_starts_on_the_schema_of_a_newer_version);
 
 /// Wants a run to be refused as wrongly configured, and every one of the variables to be named.
 async fn refused(setup: &Setup, variables: &[&str]) -> String {
@@ -167,6 +168,39 @@ async fn migrations_can_be_run_alone(db: Database) {
     let setup = setup.without_arguments().set("AUTO_MIGRATE", false);
     let app = setup.start().await;
     app.client().signup(&Person::named("Ada")).await.expect(201);
+}
+
+/// As after an upgrade that was taken back: schemas stay readable to the version before.
+async fn it_starts_on_the_schema_of_a_newer_version(db: Database) {
+    let mut app = TestApp::on(db).await;
+    let mut ada = app.client();
+    ada.signup(&Person::named("Ada")).await.expect(201);
+    app.terminate().await.expect_code(0);
+    let url = match db {
+        Database::Sqlite => format!("sqlite://{}?mode=rw", app.setup.sqlite_file().display()),
+        Database::Postgres => app.setup.get("DATABASE_URL").to_owned(),
+    };
+    let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m99999999_000001_of_a_newer_version', 0)";
+    execute(&url, newer).await.unwrap();
+    app.restart().await;
+    ada.follow(app.base());
+    ada.session().await.expect(200);
+    ada.refresh().await.expect(200);
+}
+
+/// It holds password hashes and secrets.
+#[tokio::test]
+async fn what_it_keeps_is_for_its_owner_alone() {
+    let app = Setup::bare().set("PORT", 0).set("LOG_FORMAT", "json").start().await;
+    app.client().signup(&Person::named("Ada")).await.expect(201);
+    let folder = app.setup.data_dir().join("data");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.iter().any(|file| file.ends_with("auth.db")), "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! Other services hear of every change, a user's in order, however long Redis was away and whoever has died meanwhile.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::support::app::ACCESS_SECRET;
 use crate::support::redis::StreamEvent;
-use crate::support::time::Stopwatch;
+use crate::support::time::{Stopwatch, millis_of};
+use crate::support::token::Token;
 use crate::support::{Client, Cluster, Person, eventually};
 
 const PEOPLE: usize = 10;
@@ -147,4 +150,51 @@ async fn what_a_node_had_not_told_when_it_died_is_told_by_another() {
     cluster.nodes[0].kill();
     cluster.redis.restart().await;
     everything_is_told(&cluster, &writers).await;
+}
+
+/// Whoever keeps a list of ended sessions drops an entry at that time: no token of the session may be good after it.
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn no_token_outlives_the_time_that_is_told_with_its_end() {
+    const SESSIONS: usize = 20;
+    const ROTATIONS: usize = 10;
+    let cluster = Cluster::of(2).start().await;
+    let person = Person::named("Ada");
+    cluster.client(0).signup(&person).await.expect(201);
+    let mut good_until = HashMap::new();
+    for number in 0..SESSIONS {
+        let mut device = cluster.client(number % 2);
+        device.login(&person).await.expect(200);
+        let mut latest = expiry(&device);
+        for step in 0..ROTATIONS {
+            device.follow(cluster.base(number + step));
+            // The second comes with a token that has just been replaced: that is answered too.
+            let replaced = device.clone();
+            for mut asking in [device.clone(), replaced] {
+                asking.refresh().await.expect(200);
+                latest = latest.max(expiry(&asking));
+                device = asking;
+            }
+        }
+        device.logout().await.expect(204);
+        good_until.insert(device.session_id.clone(), latest);
+    }
+    everything_is_told(&cluster, &[]).await;
+    let events = cluster.redis.events().await;
+    let endings = events.iter().filter(|event| event.text("event") == "session.deleted");
+    let told: HashMap<_, _> =
+        endings.map(|event| (event.text("sessionId"), millis_of(&event.data["tokensExpireAt"]))).collect();
+    for (session, latest) in good_until {
+        let told = told[session.as_str()];
+        assert!(
+            latest * 1_000 <= told,
+            "session {session}: a token is good until {latest} s, told was {told} ms"
+        );
+    }
+}
+
+/// `exp` of the device's access token, in seconds.
+fn expiry(device: &Client) -> i64 {
+    let claims = Token::open(device.access.as_ref().unwrap(), ACCESS_SECRET).claims;
+    claims["exp"].as_i64().unwrap()
 }
