@@ -23,6 +23,7 @@ use crate::bus::{Bus, BusError};
 use crate::clock::Clock;
 use crate::config::{Config, LimitPolicy};
 use crate::domain::policy::{AtLimit, Policies, Policy};
+use crate::http::health::Probe;
 use crate::http::limits::RateLimits;
 use crate::http::server::serve;
 use crate::http::state::AppState;
@@ -118,6 +119,7 @@ impl App {
             connections: Arc::new(Semaphore::new(config.limits.max_connections_per_node)),
             access_tokens,
             traces,
+            probe: Probe::default(),
             started,
             config,
         });

@@ -15,7 +15,7 @@ pub mod view;
 mod activity;
 mod config;
 mod documentation;
-mod health;
+pub mod health;
 mod host;
 mod keys;
 mod live;

@@ -13,22 +13,28 @@ pub mod legacy;
 pub mod open;
 pub mod outbox;
 pub mod overdue;
+mod pressure;
 mod primary;
 mod rows;
 pub mod users;
 
+use futures_util::FutureExt;
 use sea_orm::sea_query::{Expr, SimpleExpr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, RuntimeErr};
 
 pub use open::{OpenError, StoreOptions};
+use pressure::Pressure;
 
 use crate::config::Secret;
 use crate::io::{Io, IoGone};
 
 /// How long the database may take for one piece of work, waiting for a connection included.
 const PATIENCE: Duration = Duration::from_secs(6);
+/// What a request may be expected to wait for the database.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 /// What PostgreSQL calls a write that it refuses because it is a standby, or was told to be read-only.
 const READ_ONLY: &str = "25006";
 
@@ -80,10 +86,11 @@ impl StorageError {
 pub struct Store {
     db: DatabaseConnection,
     io: Io,
+    pressure: Arc<Pressure>,
     /// The address, where several nodes may serve on the database.
     shared_url: Option<Secret>,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.
-    _file_lock: Option<std::sync::Arc<std::fs::File>>,
+    _file_lock: Option<Arc<std::fs::File>>,
 }
 
 impl Store {
@@ -95,8 +102,14 @@ impl Store {
         E: Send + 'static,
         StorageError: From<E>,
     {
-        let done = self.io.run(tokio::time::timeout(PATIENCE, work)).await?;
-        let done = done.map_err(|_| StorageError::TimedOut)?.map_err(StorageError::from);
+        let in_hand = self.pressure.begin();
+        // It goes on where the asker has gone away.
+        let work = tokio::time::timeout(PATIENCE, work).inspect(move |done| {
+            if matches!(done, Ok(Ok(_))) {
+                in_hand.succeeded();
+            }
+        });
+        let done = self.io.run(work).await?.map_err(|_| StorageError::TimedOut)?.map_err(StorageError::from);
         if done.as_ref().is_err_and(StorageError::is_read_only) {
             self.drop_idle_connections();
         }
@@ -125,6 +138,18 @@ impl Store {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.is_postgres()
+    }
+
+    /// Whether more work waits for the database than it can do in good time: whoever can come again should be told so.
+    #[must_use]
+    pub fn is_overloaded(&self) -> bool {
+        self.pressure.expected_wait() > MAX_WAIT
+    }
+
+    /// Whether the database has done something for this node within that time.
+    #[must_use]
+    pub fn succeeded_within(&self, time: Duration) -> bool {
+        self.pressure.succeeded_within(time)
     }
 
     /// Asks the database for nothing, to see whether it answers.

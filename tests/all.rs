@@ -56,6 +56,7 @@ mod blackbox {
     mod errors;
     mod event_tail;
     mod events;
+    mod flood;
     mod health;
     mod importing;
     mod limit;

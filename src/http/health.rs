@@ -8,9 +8,14 @@ use serde_json::json;
 
 use super::resource;
 use super::state::AppState;
+use crate::storage::Store;
 
 /// How long the database may take to answer before it counts as away.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(1);
+/// For so long an answer is given again.
+const PROBED_EVERY: Duration = Duration::from_millis(200);
+/// How long it is waited for where it is only busy: it has done something else within its patience.
+const BUSY_PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
@@ -25,7 +30,7 @@ fn probe(path: &'static str) -> Resource {
 }
 
 async fn health(state: web::Data<AppState>) -> HttpResponse {
-    let (database, latency) = database(&state).await;
+    let (database, latency) = state.probe.look(state.registry.store()).await;
     let events = state.registry.tools().bus.is_up();
     let (status, word) = match (database, events) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
@@ -51,17 +56,42 @@ async fn live() -> HttpResponse {
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
     // Until the feed of changes was read, every protected request would be refused.
     let can_serve = !state.is_shutting_down() && state.registry.freshness().is_fresh();
-    if can_serve && database(&state).await.0 {
+    if can_serve && state.probe.look(state.registry.store()).await.0 {
         HttpResponse::Ok().json(json!({"status": "ok"}))
     } else {
         HttpResponse::ServiceUnavailable().json(json!({"status": "unavailable"}))
     }
 }
 
-async fn database(state: &AppState) -> (bool, Duration) {
+/// Asks the database now and then, however often it is asked itself: whoever floods `/health` does not flood that.
+#[derive(Debug, Default)]
+pub struct Probe(tokio::sync::Mutex<Option<(Instant, bool, Duration)>>);
+
+impl Probe {
+    /// Whether the database answers, and what that took.
+    async fn look(&self, store: &Store) -> (bool, Duration) {
+        // Who comes meanwhile waits for the same answer.
+        let mut last = self.0.lock().await;
+        if let Some((_, up, latency)) = last.filter(|(at, ..)| at.elapsed() < PROBED_EVERY) {
+            return (up, latency);
+        }
+        let (up, latency) = ask(store).await;
+        *last = Some((Instant::now(), up, latency));
+        (up, latency)
+    }
+}
+
+async fn ask(store: &Store) -> (bool, Duration) {
     let started = Instant::now();
-    let answer = tokio::time::timeout(DATABASE_PATIENCE, state.registry.store().ping()).await;
-    (matches!(answer, Ok(Ok(()))), started.elapsed())
+    let mut ping = std::pin::pin!(store.ping());
+    let answer = match tokio::time::timeout(BUSY_PATIENCE, &mut ping).await {
+        Ok(answer) => answer.is_ok(),
+        // The question waits behind others, which are answered. A node that is busy must not be taken out: the others
+        // would be so next.
+        Err(_) if store.succeeded_within(DATABASE_PATIENCE) => true,
+        Err(_) => matches!(tokio::time::timeout(DATABASE_PATIENCE, ping).await, Ok(Ok(()))),
+    };
+    (answer, started.elapsed())
 }
 
 fn up_or_down(up: bool) -> &'static str {

@@ -48,6 +48,7 @@ async fn log_in(
     body: JsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
+    state.admit()?;
     let now = state.now();
     tell(&http, state.limits.login(client.address, now).await?);
     state.limits.check_login_failures(&request.email, client.address, now).await?;

@@ -84,6 +84,7 @@ async fn rotate(
             TokenError::Expired => Code::RefreshTokenExpired,
         })
     })?;
+    state.admit()?;
     tell(request, state.limits.refresh(claims.session, now).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
     // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.

@@ -54,6 +54,7 @@ async fn sign_up(
     body: JsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
+    state.admit()?;
     tell(&http, state.limits.signup(client.address, state.now()).await?);
     let password_hash = state.passwords.hash(request.password).await?;
 

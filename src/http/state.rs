@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::health::Probe;
 use super::limits::RateLimits;
 use crate::actors::registry::Registry;
 use crate::config::Config;
@@ -23,6 +24,8 @@ use crate::telemetry::traces::Traces;
 /// Shared by all workers.
 #[derive(Debug)]
 pub struct AppState {
+    /// Whether the database answers.
+    pub probe: Probe,
     /// The checked configuration.
     pub config: Config,
     /// The user actors.
@@ -58,6 +61,18 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         self.registry.metrics()
+    }
+
+    /// Lets a request that needs the database go on, unless it would wait too long: then it is told at once.
+    ///
+    /// # Errors
+    /// 503 `overloaded`.
+    pub fn admit(&self) -> Result<(), Problem> {
+        if self.registry.store().is_overloaded() {
+            self.metrics().requests_shed.inc();
+            return Err(Problem::overloaded());
+        }
+        Ok(())
     }
 
     /// Whether shutdown has begun.

@@ -14,6 +14,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbE
 use sqlx_core::transaction::TransactionManager as _;
 
 use super::Store;
+use super::pressure::Pressure;
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
@@ -88,13 +89,14 @@ impl Store {
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let io = options.io.clone();
         io.run(async move {
-            let (mut db, file_lock) = match &options.database.location {
+            let (mut db, connections, file_lock) = match &options.database.location {
                 DatabaseLocation::Sqlite { path } => {
                     let lock = lock_file(path)?;
-                    (open_sqlite(path).await?, Some(Arc::new(lock)))
+                    (open_sqlite(path).await?, SQLITE_CONNECTIONS, Some(Arc::new(lock)))
                 }
                 DatabaseLocation::Postgres { url } => {
-                    (open_postgres(url.expose(), options.database.max_connections).await?, None)
+                    let connections = options.database.max_connections;
+                    (open_postgres(url.expose(), connections).await?, connections, None)
                 }
             };
             let statements = options.metrics.database_statements.clone();
@@ -103,7 +105,8 @@ impl Store {
                 DatabaseLocation::Sqlite { .. } => None,
                 DatabaseLocation::Postgres { url } => Some(url),
             };
-            Ok(Self { db, io: options.io, shared_url, _file_lock: file_lock })
+            let pressure = Arc::new(Pressure::new(connections as usize));
+            Ok(Self { db, io: options.io, pressure, shared_url, _file_lock: file_lock })
         })
         .await?
     }

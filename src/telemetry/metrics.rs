@@ -108,6 +108,8 @@ meters! {
         "Commands given up after losing too many commits.", counter();
     database_pool: IntGaugeVec = "auth_database_connections",
         "Database connections of this node, by state (in_use, idle).", gauges(&["state"]);
+    requests_shed: IntCounter = "auth_requests_shed_total",
+        "Requests refused because they would have waited too long for the database.", counter();
     database_statements: IntCounter = "auth_database_statements_total",
         "Statements sent to the database.", counter();
 

@@ -47,6 +47,13 @@ impl Answer {
         }
     }
 
+    /// Insists on a header.
+    #[track_caller]
+    pub(crate) fn expect_header(self, name: &str, value: &str) -> Self {
+        assert_eq!(self.header(name), Some(value), "{name} of {self}");
+        self
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
