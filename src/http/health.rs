@@ -12,7 +12,7 @@ use crate::storage::Store;
 
 /// How long the database may take to answer before it counts as away.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(1);
-/// For so long an answer is given again.
+/// For so long a good answer is given again; a bad one is not, so that a node is back at once.
 const PROBED_EVERY: Duration = Duration::from_millis(200);
 /// How long it is waited for where it is only busy: it has done something else within its patience.
 const BUSY_PATIENCE: Duration = Duration::from_millis(100);
@@ -65,18 +65,18 @@ async fn ready(state: web::Data<AppState>) -> HttpResponse {
 
 /// Asks the database now and then, however often it is asked itself: whoever floods `/health` does not flood that.
 #[derive(Debug, Default)]
-pub struct Probe(tokio::sync::Mutex<Option<(Instant, bool, Duration)>>);
+pub struct Probe(tokio::sync::Mutex<Option<(Instant, Duration)>>);
 
 impl Probe {
     /// Whether the database answers, and what that took.
     async fn look(&self, store: &Store) -> (bool, Duration) {
         // Who comes meanwhile waits for the same answer.
         let mut last = self.0.lock().await;
-        if let Some((_, up, latency)) = last.filter(|(at, ..)| at.elapsed() < PROBED_EVERY) {
-            return (up, latency);
+        if let Some((_, latency)) = last.filter(|(at, _)| at.elapsed() < PROBED_EVERY) {
+            return (true, latency);
         }
         let (up, latency) = ask(store).await;
-        *last = Some((Instant::now(), up, latency));
+        *last = up.then(|| (Instant::now(), latency));
         (up, latency)
     }
 }
