@@ -8,7 +8,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use auth_service::clock::new_uuid;
 use auth_service::config::{JwtAlgorithm, Secret, TokenConfig};
 use auth_service::domain::command::{EndOverdue, Open, RotateRefresh, decide};
-use auth_service::domain::device::DeviceInfo;
+use auth_service::domain::device::{Device, DeviceInfo};
 use auth_service::domain::event::Occasion;
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::ledger::Ledger;
@@ -40,7 +40,7 @@ fn open() -> Open {
     Open {
         id: SessionId::new(new_uuid()),
         token: SessionToken::new(new_uuid()),
-        device: DeviceInfo::from_user_agent(Some(USER_AGENT), None),
+        device: Device::new(DeviceInfo::from_user_agent(Some(USER_AGENT), None)),
         ip_address: Some([203, 0, 113, 9].into()),
         occasion: Occasion::Login,
     }

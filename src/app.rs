@@ -13,6 +13,7 @@ use actix_web::web;
 use tokio::sync::{Semaphore, watch};
 
 use crate::actors::activity_flusher::ActivityFlusher;
+use crate::actors::alarms::Waker;
 use crate::actors::change_watcher::ChangeWatcher;
 use crate::actors::keeper::{Kept, keep};
 use crate::actors::publisher::Publisher;
@@ -127,6 +128,8 @@ impl App {
         let (at_most, retention) = (sessions.activity_flush, sessions.retention);
         let bound = sessions.max_staleness;
         let (flushing, publishing, sweeping) = (registry.clone(), registry.clone(), registry.clone());
+        let waking = registry.clone();
+        keep("waker", metrics.clone(), move || Waker::new(waking.clone()).start());
         let flusher = keep("activity_flusher", metrics.clone(), move || {
             ActivityFlusher::new(flushing.clone(), at_most).start()
         });

@@ -1,6 +1,6 @@
 //! The outside: routes, extractors, answers. A handler extracts, converts, asks once and maps; it decides nothing.
 //!
-//! In reading order: [`routes`] (the table), [`state`], [`context`] (request id, log line, metrics, headers), `trace`,
+//! In reading order: [`routes`] (the table), `route`, [`state`], [`context`] (request id, log line, metrics, headers), `trace`,
 //! [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one file a resource.
 
 pub mod context;
@@ -25,17 +25,19 @@ mod me;
 mod metrics;
 mod page;
 mod refresh;
+mod route;
 mod session;
 mod sessions;
 mod signed_in;
 mod signup;
 mod trace;
 
-use actix_web::{HttpResponse, Resource, web};
+use actix_web::{HttpResponse, web};
 
 pub use documentation::OPENAPI;
 
 use problem::Problem;
+use route::resource;
 
 /// The prefix that the gateway forwards unstripped; everything is served with and without it.
 pub const PREFIX: &str = "/api/auth";
@@ -68,14 +70,4 @@ fn resources(scope: &mut web::ServiceConfig) {
 
 async fn no_such_route() -> Result<HttpResponse, Problem> {
     Err(Problem::not_found())
-}
-
-/// The pattern of the route that answers a request, without the prefix.
-#[derive(Clone, Copy, Debug)]
-struct RoutePattern(&'static str);
-
-/// A resource that answers 405 to every method it has no route for.
-fn resource(path: &'static str, allow: &'static str) -> Resource {
-    let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
-    web::resource(path).app_data(RoutePattern(path)).default_service(web::to(refuse))
 }

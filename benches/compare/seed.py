@@ -4,7 +4,17 @@ import sqlite3
 import time
 import uuid
 
-from service import USER_AGENT
+
+# The forms that most browsers' User-Agents have; {} is the version. With it they are some hundred, as among real users.
+DEVICES = [
+    ("Chrome", "Windows 10", "desktop", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36"),
+    ("Edge", "Windows 10", "desktop", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{0}.0.0.0 Safari/537.36 Edg/{0}.0.0.0"),
+    ("Chrome", "Mac OSX", "desktop", "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36"),
+    ("Firefox", "Linux", "desktop", "Mozilla/5.0 (X11; Linux x86_64; rv:{0}.0) Gecko/20100101 Firefox/{0}.0"),
+    ("Chrome", "Android", "mobile", "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Mobile Safari/537.36"),
+    ("Safari", "iPhone", "mobile", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_{} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1"),
+]
+VERSIONS = range(60, 160)
 
 
 def seed(folder, example, count):
@@ -15,6 +25,7 @@ def seed(folder, example, count):
     session = dict(database.execute("SELECT * FROM sessions LIMIT 1").fetchone())
     now = int(time.time() * 1000)
     made = []
+    kinds = [device(*form, version) for version in VERSIONS for form in DEVICES]
 
     def users():
         for number in range(count):
@@ -23,14 +34,14 @@ def seed(folder, example, count):
             yield {**user, "id": like(user["id"], ids[0]), "email": f"seed{number}@example.com"}
 
     def sessions():
-        for owner, first, first_token, second, second_token in made:
-            for name, token in ((first, first_token), (second, second_token)):
+        for number, (owner, first, first_token, second, second_token) in enumerate(made):
+            for of_user, (name, token) in enumerate(((first, first_token), (second, second_token))):
                 yield {
                     **session,
+                    **kinds[(number * 7 + of_user * 11) % len(kinds)],
                     "user_id": like(session["user_id"], owner),
                     "id": like(session["id"], name),
                     "token": like(session["token"], token),
-                    "user_agent": USER_AGENT,
                     "last_activity": now,
                 }
 
@@ -39,6 +50,16 @@ def seed(folder, example, count):
         insert(database, "sessions", session, sessions())
     database.close()
     return [(ids[0], ids[1], ids[2]) for ids in made]
+
+
+def device(browser, system, sort, user_agent, version):
+    return {
+        "device_name": f"{browser} on {system}",
+        "browser": browser,
+        "os": system,
+        "device_type": sort,
+        "user_agent": user_agent.format(version),
+    }
 
 
 def like(sample, value):

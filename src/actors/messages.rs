@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix::Message;
-use tokio::sync::mpsc::Sender;
+use futures_channel::mpsc::Sender;
 
 use super::devices::Delivery;
 use super::registry::Lease;
@@ -87,6 +87,11 @@ pub enum ConnectRefusal {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct LookAgain;
+
+/// An actor's time has come.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Wake;
 
 /// Asks an actor to go, if nothing is going on.
 #[derive(Clone, Copy, Debug, Message)]

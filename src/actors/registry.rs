@@ -9,6 +9,7 @@ mod resident;
 mod retirement;
 #[cfg(test)]
 mod testing;
+mod tools;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,27 +22,23 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::activity::ActivityBuffer;
+use super::alarms::Alarms;
 use super::devices::{self, Deliveries};
 use super::freshness::Freshness;
 use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
 use super::user_session::UserSession;
-use crate::bus::Bus;
 use crate::bus::internal::{Invalidation, SHARDS, shard_of};
-use crate::clock::Clock;
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
-use crate::domain::policy::{Policies, Policy};
 use crate::domain::time::Timestamp;
-use crate::domain::user::Role;
-use crate::storage::Store;
 use crate::telemetry::audit::Act;
-use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Step;
 
 use resident::Resident;
 pub use resident::{Lease, Shared};
+pub use tools::Tools;
 
 /// Most messages that wait for, or are handled by, one user's actor.
 pub const MAX_IN_FLIGHT: usize = 128;
@@ -50,33 +47,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a newcomer waits for another user to be retired.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the actors work with.
-#[derive(Clone, Debug)]
-pub struct Tools {
-    /// The database.
-    pub store: Store,
-    /// The time.
-    pub clock: Clock,
-    /// The rules' numbers.
-    pub policies: Policies,
-    /// Where other services are told.
-    pub bus: Bus,
-    /// `SERVICE_NAME`, told in events.
-    pub service_name: Arc<str>,
-    /// How often other services are told of one session's activity, at most.
-    pub activity_event_interval: Duration,
-    /// How long what this node remembers is trusted; none where one process has the database for itself.
-    pub max_staleness: Option<Duration>,
-    /// What is counted.
-    pub metrics: Metrics,
-}
-
 #[derive(Debug)]
 struct Inner {
     tools: Tools,
     /// Names this process among the nodes.
     node: Uuid,
     activity: ActivityBuffer,
+    alarms: Alarms,
     freshness: Freshness,
     /// How often the feed of changes has told something.
     news: AtomicU64,
@@ -107,6 +84,7 @@ impl Registry {
         Self(Arc::new(Inner {
             node: Uuid::new_v4(),
             activity: ActivityBuffer::default(),
+            alarms: Alarms::default(),
             freshness: Freshness::new(tools.max_staleness),
             news: AtomicU64::new(0),
             shards: [const { AtomicUsize::new(0) }; SHARDS],
@@ -196,8 +174,8 @@ impl Registry {
     /// The shared part of a user's actor, if it is there. What a dead one showed is not to be believed.
     #[must_use]
     pub fn peek(&self, user: UserId) -> Option<Arc<Shared>> {
-        let resident = self.0.residents.get(&user).filter(|resident| resident.is_alive())?;
-        Some(Arc::clone(resident.shared()))
+        let resident = self.0.residents.get(&user)?;
+        Some(resident.shared()).filter(|shared| !shared.is_gone()).cloned()
     }
 
     /// How many users are resident.
@@ -257,8 +235,8 @@ impl Registry {
     fn start(&self, user: UserId, known: Option<Ledger>, permit: OwnedSemaphorePermit) -> Resident {
         let shared = Arc::new(Shared::new(permit, self.metrics().clone(), self.clock().now()));
         let (registry, theirs) = (self.clone(), Arc::clone(&shared));
-        let address = UserSession::start_in_arbiter(&self.arbiter_of(user), move |_| {
-            UserSession::new(user, registry, theirs, known)
+        let address = UserSession::start_in_arbiter(&self.arbiter_of(user), move |ctx| {
+            UserSession::new(user, registry, theirs, known, ctx)
         });
         self.metrics().activations.inc();
         self.0.shards[shard_of(user)].fetch_add(1, Ordering::Relaxed);
@@ -299,51 +277,5 @@ impl Registry {
 
     pub(super) fn outbox_bell(&self) -> &Notify {
         &self.0.outbox_bell
-    }
-
-    /// The rules' numbers for users of that role.
-    #[must_use]
-    pub fn policy(&self, role: Role) -> Policy {
-        self.0.tools.policies.for_role(role).clone()
-    }
-
-    /// Activity that is not written yet.
-    #[must_use]
-    pub fn activity(&self) -> &ActivityBuffer {
-        &self.0.activity
-    }
-
-    /// How old this node's knowledge of other nodes is.
-    #[must_use]
-    pub fn freshness(&self) -> &Freshness {
-        &self.0.freshness
-    }
-
-    /// What the actors work with.
-    #[must_use]
-    pub fn tools(&self) -> &Tools {
-        &self.0.tools
-    }
-
-    /// The database.
-    #[must_use]
-    pub fn store(&self) -> &Store {
-        &self.0.tools.store
-    }
-
-    /// The time.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.0.tools.clock
-    }
-
-    /// What is counted.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.0.tools.metrics
-    }
-
-    pub(super) fn service_name(&self) -> &str {
-        &self.0.tools.service_name
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
-use crate::domain::session::{Session, SessionProfile};
+use crate::domain::session::{Refresh, Session, SessionProfile};
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 
@@ -134,7 +134,8 @@ fn once_in(interval: Duration, last: &AtomicI64, now: Timestamp) -> bool {
     due && last.compare_exchange(told, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
-/// A user's sessions as of one version. Immutable but for the activity of its sessions.
+/// A user's sessions as of one version: what requests look at, and all that the actor keeps. Immutable but for the
+/// activity of its sessions.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The version it shows.
@@ -143,8 +144,17 @@ pub struct Snapshot {
     pub role: Role,
     /// Latest activity of any session when the snapshot was made.
     pub last_activity_at: Timestamp,
-    live: Vec<Arc<LiveSession>>,
+    disabled: bool,
+    live: Box<[Shown]>,
     endings: Box<[RememberedEnding]>,
+}
+
+/// A live session, with what of it changes with the version.
+#[derive(Debug)]
+struct Shown {
+    session: Arc<LiveSession>,
+    refresh: Refresh,
+    tokens_expire_at: Timestamp,
 }
 
 impl Snapshot {
@@ -158,34 +168,60 @@ impl Snapshot {
             }
             None => Arc::new(LiveSession::new(ledger.user, session)),
         };
+        let shown = |session: &Session| Shown {
+            session: live(session),
+            refresh: session.refresh,
+            tokens_expire_at: session.tokens_expire_at,
+        };
         Self {
             version: ledger.version,
             role: ledger.role,
             last_activity_at: ledger.last_activity_at,
-            live: ledger.live().iter().map(live).collect(),
+            disabled: ledger.disabled,
+            live: ledger.live().iter().map(shown).collect(),
             endings: ledger.remembered_endings().into(),
         }
     }
 
-    /// Takes over later activity that another node has seen.
-    pub(super) fn advance(&self, ledger: &Ledger) {
-        for session in ledger.live() {
-            if let Some(live) = self.find(session.id()) {
-                live.advance(session.last_activity);
+    /// The ledger it shows, with all activity that this node has seen since.
+    pub(super) fn ledger(&self, user: UserId) -> Ledger {
+        let session = |shown: &Shown| Session {
+            profile: Arc::clone(&shown.session.profile),
+            last_activity: shown.session.last_activity(),
+            refresh: shown.refresh,
+            tokens_expire_at: shown.tokens_expire_at,
+        };
+        let live: Vec<_> = self.live.iter().map(session).collect();
+        let latest = live.iter().map(|session| session.last_activity).max();
+        let latest = latest.unwrap_or_default().max(self.last_activity_at);
+        let mut ledger = Ledger::new(user, self.role, self.version, latest, live);
+        ledger.disabled = self.disabled;
+        self.endings.iter().for_each(|ending| ledger.remember_ending(*ending));
+        ledger
+    }
+
+    /// Takes over later activity that another node has seen. False if the ledger knows more than that.
+    pub(super) fn advance(&self, ledger: &Ledger) -> bool {
+        let same = self.version == ledger.version && self.last_activity_at >= ledger.last_activity_at;
+        if same {
+            for session in ledger.live() {
+                if let Some(live) = self.find(session.id()) {
+                    live.advance(session.last_activity);
+                }
             }
         }
+        same
     }
 
     /// The live sessions, in no order.
-    #[must_use]
-    pub fn live(&self) -> &[Arc<LiveSession>] {
-        &self.live
+    pub fn live(&self) -> impl ExactSizeIterator<Item = &Arc<LiveSession>> {
+        self.live.iter().map(|shown| &shown.session)
     }
 
     /// The live session of that id.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<&Arc<LiveSession>> {
-        self.live.iter().find(|session| session.id() == id)
+        self.live().find(|session| session.id() == id)
     }
 
     /// Why that session ended, if it did lately.
@@ -197,7 +233,7 @@ impl Snapshot {
     /// Latest activity of any session, ended ones included.
     #[must_use]
     pub fn last_activity_at(&self) -> Timestamp {
-        let live = self.live.iter().map(|session| session.shown_activity()).max();
+        let live = self.live().map(|session| session.shown_activity()).max();
         live.unwrap_or_default().max(self.last_activity_at)
     }
 }

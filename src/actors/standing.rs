@@ -105,15 +105,16 @@ impl Registry {
         Err(ActorError::NoAnswer)
     }
 
-    /// The standing of a session, if the snapshot alone can tell it.
+    /// The standing of a session at this moment, if the snapshot alone can tell it.
     #[must_use]
     pub fn standing_at_once(
         &self,
         user: UserId,
         session: SessionId,
-        token: Option<SessionToken>,
+        token: SessionToken,
+        now: Timestamp,
     ) -> Option<Standing> {
-        let subject = Subject { session, token, now: self.clock().now() };
+        let subject = Subject { session, token: Some(token), now };
         self.freshness().is_fresh().then(|| self.glance(user, subject)).flatten()
     }
 

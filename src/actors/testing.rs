@@ -5,12 +5,13 @@ pub(super) mod harm;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use actix::{Addr, Arbiter};
+use actix::{Actor, Addr, Arbiter};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
+use super::alarms::Waker;
 use super::messages::Retire;
 use super::registry::{Registry, Shared, Tools};
 use super::standing::{Present, Standing};
@@ -19,7 +20,7 @@ use crate::bus::Bus;
 use crate::clock::{Clock, new_uuid};
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::domain::command::{Open, decide};
-use crate::domain::device::DeviceInfo;
+use crate::domain::device::{Device, DeviceInfo};
 use crate::domain::event::Occasion;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::ledger::Ledger;
@@ -112,6 +113,7 @@ impl Setup {
         let store = Store::open(options).await.unwrap();
         store.migrate().await.unwrap();
         let registry = Registry::new(self.tools(store, metrics), self.max_residents);
+        Waker::new(registry.clone()).start();
         let mut arbiters = Vec::new();
         for _ in 0..self.arbiters {
             arbiters.push(adopted(&registry));
@@ -275,7 +277,7 @@ pub(super) fn login() -> Open {
     Open {
         id: SessionId::new(new_uuid()),
         token: SessionToken::new(Uuid::new_v4()),
-        device: DeviceInfo::from_user_agent(None, None),
+        device: Device::new(DeviceInfo::from_user_agent(None, None)),
         ip_address: None,
         occasion: Occasion::Login,
     }

@@ -1,7 +1,10 @@
 //! The actor of one user: the one writer of that user's sessions on this node, and their timer.
 //!
-//! It handles one message at a time, to its end, also over awaits. It never asks another user's actor. Everything it
-//! knows can be read again from the database, so it may be lost at any moment.
+//! It handles one message at a time, to its end, also over awaits. It never asks another user's actor. What it knows of
+//! the sessions is what it shows, and nothing beside that; all of it can be read again from the database, so the actor may
+//! be lost at any moment.
+//!
+//! There may be a million of these, so what only few need is kept elsewhere: see `docs/PERFORMANCE.md`.
 
 mod connecting;
 mod execution;
@@ -10,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, SpawnHandle,
-    WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture,
 };
 
+use super::alarms::Ringing;
 use super::devices::Devices;
-use super::messages::{ActorError, Execute, LookAgain, Retire};
+use super::messages::{ActorError, Execute, LookAgain, Retire, Wake};
 use super::registry::{Registry, Shared};
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::ids::UserId;
@@ -32,26 +35,37 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct UserSession {
     user: UserId,
     registry: Registry,
+    /// What it shows is what it knows: nothing until the first message has loaded it, and after a commit whose outcome is
+    /// unknown.
     shared: Arc<Shared>,
-    /// None until the first message has loaded it, and after a commit whose outcome is unknown.
-    ledger: Option<Ledger>,
     /// The one timer, and the deadline it was set for. Activity moves the deadline, not the timer.
-    timer: Option<(Timestamp, SpawnHandle)>,
-    /// Open connections of the user's devices to this node.
-    devices: Devices,
+    timer: Option<(Timestamp, Ringing)>,
+    /// Open connections of the user's devices to this node, if there are any.
+    devices: Option<Box<Devices>>,
 }
 
 impl UserSession {
-    pub(super) fn new(user: UserId, registry: Registry, shared: Arc<Shared>, ledger: Option<Ledger>) -> Self {
-        Self { user, registry, shared, ledger, timer: None, devices: Devices::default() }
+    /// The actor of a user whose sessions are to be loaded by the first message, or are `known`.
+    pub(super) fn new(
+        user: UserId,
+        registry: Registry,
+        shared: Arc<Shared>,
+        known: Option<Ledger>,
+        ctx: &mut Context<Self>,
+    ) -> Self {
+        let mut actor = Self { user, registry, shared, timer: None, devices: None };
+        if known.is_some() {
+            actor.install(known.as_ref(), ctx);
+        }
+        actor
     }
 
-    fn execution<C: Command>(&mut self, command: C) -> Execution<C> {
+    fn execution<C: Command>(&self, command: C) -> Execution<C> {
         Execution {
             user: self.user,
             registry: self.registry.clone(),
             shared: Arc::clone(&self.shared),
-            ledger: self.ledger.take(),
+            ledger: self.shared.snapshot().map(|shown| shown.ledger(self.user)),
             outdated: None,
             turn: None,
             command,
@@ -60,77 +74,97 @@ impl UserSession {
 
     /// Takes over what a command left, shows it to requests, tells devices, and sees to the timer. The reply goes out
     /// after this.
-    fn install(&mut self, ledger: Option<Ledger>, ctx: &mut Context<Self>) {
-        self.shared.publish(ledger.as_ref());
-        self.ledger = ledger;
+    fn install(&mut self, ledger: Option<&Ledger>, ctx: &mut Context<Self>) {
+        self.shared.publish(ledger);
         let now = self.registry.clock().now();
-        match &self.ledger {
+        match ledger {
             Some(ledger) => {
-                let policy = self.registry.policy_ref(ledger.role);
-                let metrics = self.registry.metrics();
-                self.devices.tell_changes(ledger, policy, now, metrics);
-                self.devices.tell_deadlines(ledger, policy, now, metrics);
+                if let Some(devices) = &mut self.devices {
+                    let policy = self.registry.policy_ref(ledger.role);
+                    let metrics = self.registry.metrics();
+                    devices.tell_changes(ledger, policy, now, metrics);
+                    devices.tell_deadlines(ledger, policy, now, metrics);
+                }
+                self.prune_devices();
                 self.mark_warned();
-                if let Some(wake) = self.next_wake(now) {
-                    self.arm(wake, ctx);
+                if let Some(wake) = self.next_wake(ledger, now) {
+                    self.arm(wake);
                 }
             }
             // With devices it is tried again until they can be told.
-            None if self.devices.prune() > 0 => self.arm(now.plus(RETRY), ctx),
+            None if self.prune_devices() > 0 => self.arm(now.plus(RETRY)),
             // Without a ledger there is nothing to stay for; whoever asks next starts afresh.
             None => ctx.notify(Retire),
         }
     }
 
     /// The same after any command; where the user is no more, the devices are let go.
-    fn settle<T>(&mut self, ledger: Option<Ledger>, result: &Result<T, ActorError>, ctx: &mut Context<Self>) {
-        if matches!(result, Err(ActorError::NoSuchUser)) {
-            self.devices.tell_end_of_user(self.registry.clock().now(), self.registry.metrics());
+    fn settle<T>(
+        &mut self,
+        ledger: Option<&Ledger>,
+        result: &Result<T, ActorError>,
+        ctx: &mut Context<Self>,
+    ) {
+        if matches!(result, Err(ActorError::NoSuchUser))
+            && let Some(devices) = &mut self.devices
+        {
+            devices.tell_end_of_user(self.registry.clock().now(), self.registry.metrics());
         }
         self.install(ledger, ctx);
     }
 
+    /// Forgets connections that are gone; returns how many are left.
+    fn prune_devices(&mut self) -> usize {
+        let left = self.devices.as_mut().map_or(0, |devices| devices.prune());
+        if left == 0 {
+            self.devices = None;
+        }
+        left
+    }
+
     /// The next time at which something is to be done without anybody asking.
-    fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
-        let ledger = self.ledger.as_ref()?;
+    fn next_wake(&self, ledger: &Ledger, now: Timestamp) -> Option<Timestamp> {
         let policy = self.registry.policy_ref(ledger.role);
         let deadline = ledger.earliest_deadline(policy);
-        let warning = self.devices.next_warning(ledger, policy, now);
+        let devices = self.devices.as_ref();
+        let warning = devices.and_then(|devices| devices.next_warning(ledger, policy, now));
         // Another node may see the activity that takes a warning back.
-        let extension =
-            (self.devices.has_warned() && self.registry.store().is_shared()).then(|| now.plus(RETRY));
+        let extendable = self.registry.store().is_shared() && devices.is_some_and(|it| it.has_warned());
+        let extension = extendable.then(|| now.plus(RETRY));
         [deadline, warning, extension].into_iter().flatten().min()
     }
 
     fn mark_warned(&self) {
-        if let Some(shown) = self.shared.snapshot().filter(|_| self.devices.has_warned()) {
-            self.devices.warned().filter_map(|id| shown.find(id)).for_each(|live| live.mark_warned());
+        let devices = self.devices.as_ref().filter(|devices| devices.has_warned());
+        if let Some((devices, shown)) = devices.zip(self.shared.snapshot()) {
+            devices.warned().filter_map(|id| shown.find(id)).for_each(|live| live.mark_warned());
         }
     }
 
-    /// Sets the timer, unless it is set for that time or an earlier one.
-    fn arm(&mut self, deadline: Timestamp, ctx: &mut Context<Self>) {
-        match self.timer {
-            Some((armed, _)) if armed <= deadline => return,
-            Some((_, handle)) => drop(ctx.cancel_future(handle)),
-            None => {}
+    /// Sets the timer, unless it is set for that time or an earlier one. One whose time is past without a ring is set
+    /// anew.
+    fn arm(&mut self, deadline: Timestamp) {
+        let now = self.registry.clock().now();
+        if self.timer.is_some_and(|(armed, _)| now < armed && armed <= deadline) {
+            return;
         }
-        let delay = self.registry.clock().now().until(deadline);
-        let handle = ctx.run_later(delay, |actor, ctx| actor.on_timer(ctx));
-        self.timer = Some((deadline, handle));
+        self.disarm();
+        let ringing = self.registry.alarms().set(self.user, now.until(deadline));
+        self.timer = Some((deadline, ringing));
     }
 
-    fn on_timer(&mut self, ctx: &mut Context<Self>) {
-        self.timer = None;
-        self.look_again(ctx);
+    fn disarm(&mut self) {
+        if let Some((_, ringing)) = self.timer.take() {
+            self.registry.alarms().cancel(self.user, ringing);
+        }
     }
 
     /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is away and no
     /// device waits the actor retires, and the sweeper finds what is overdue when it is back.
     fn look_again(&mut self, ctx: &mut Context<Self>) {
         let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.settle(ledger, &result, ctx);
-            if actor.ledger.as_ref().is_some_and(|ledger| ledger.live().is_empty()) {
+            actor.settle(ledger.as_ref(), &result, ctx);
+            if ledger.is_some_and(|ledger| ledger.live().is_empty()) {
                 ctx.notify(Retire);
             }
         });
@@ -139,14 +173,15 @@ impl UserSession {
     }
 }
 
+impl Drop for UserSession {
+    fn drop(&mut self) {
+        self.shared.goes();
+        self.disarm();
+    }
+}
+
 impl Actor for UserSession {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(known) = self.ledger.take() {
-            self.install(Some(known), ctx);
-        }
-    }
 }
 
 impl<C> Handler<Execute<C>> for UserSession
@@ -161,11 +196,20 @@ where
         self.registry.metrics().mailbox_wait.observe(sent.elapsed().as_secs_f64());
         let work = work_within(span, self.execution(command).run());
         let work = work.into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.settle(ledger, &result, ctx);
+            actor.settle(ledger.as_ref(), &result, ctx);
             drop(lease);
             result
         });
         AtomicResponse::new(Box::pin(work))
+    }
+}
+
+impl Handler<Wake> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
+        self.disarm();
+        self.look_again(ctx);
     }
 }
 
@@ -182,7 +226,7 @@ impl Handler<Retire> for UserSession {
     type Result = ();
 
     fn handle(&mut self, _: Retire, ctx: &mut Context<Self>) {
-        if self.devices.prune() > 0 {
+        if self.prune_devices() > 0 {
             // Who has devices stays; others are asked before it is asked again.
             self.shared.used(self.registry.clock().now());
         } else if self.registry.release(self.user, &self.shared) {

@@ -1,5 +1,6 @@
 //! What a session is shown as in the list of devices: read from the User-Agent, never trusted for a decision.
 
+use internment::ArcIntern;
 use serde::Serialize;
 use woothee::parser::Parser;
 
@@ -48,8 +49,12 @@ impl DeviceType {
     }
 }
 
+/// A device that is held once, however many sessions were opened on one like it: a browser of one version says the same
+/// on every machine. Free to copy and to compare.
+pub type Device = ArcIntern<DeviceInfo>;
+
 /// A device as its owner knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceInfo {
     /// The name that was given at login, or one made of browser and system.

@@ -10,7 +10,7 @@ use super::command::{
     Command, EndAll, EndOne, EndOverdue, Logout, Open, OpenRefusal, RefreshRefusal, RotateRefresh, Terminate,
     TerminateOthers, decide,
 };
-use super::device::DeviceInfo;
+use super::device::{Device, DeviceInfo};
 use super::event::{LedgerEvent, Occasion};
 use super::ids::{SessionId, SessionToken, UserId};
 use super::ledger::Ledger;
@@ -149,7 +149,7 @@ impl Observer {
         let open = Open {
             id,
             token: SessionToken::new(id.uuid()),
-            device: DeviceInfo::from_user_agent(None, None),
+            device: Device::new(DeviceInfo::from_user_agent(None, None)),
             ip_address: None,
             occasion: Occasion::Login,
         };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::device::DeviceInfo;
+use super::device::Device;
 use super::ids::{SessionId, SessionToken};
 use super::policy::Policy;
 use super::time::Timestamp;
@@ -16,7 +16,7 @@ pub struct SessionProfile {
     /// Value that binds access tokens to this session.
     pub token: SessionToken,
     /// The device it was opened on.
-    pub device: DeviceInfo,
+    pub device: Device,
     /// Address it was opened from.
     pub ip_address: Option<IpAddr>,
     /// When it was opened.

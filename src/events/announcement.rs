@@ -82,7 +82,7 @@ impl Announcer<'_> {
             Occasion::Signup { email } => self.registered(email),
             Occasion::Login => self.message(Channel::UserLogin, json!({"sessionId": session.id()})),
         });
-        let fields = json!({"sessionId": session.id(), "deviceInfo": session.profile.device});
+        let fields = json!({"sessionId": session.id(), "deviceInfo": *session.profile.device});
         made.push(self.message(Channel::SessionCreated, fields));
     }
 
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::domain::command::{Command, Logout, Open, TerminateOthers};
-    use crate::domain::device::DeviceInfo;
+    use crate::domain::device::{Device, DeviceInfo};
     use crate::domain::ids::SessionToken;
     use crate::domain::ledger::Ledger;
     use crate::domain::policy::{AtLimit, Policy};
@@ -167,7 +167,7 @@ mod tests {
         let command = Open {
             id: SessionId::new(Uuid::from_u128(id)),
             token: SessionToken::new(Uuid::from_u128(id)),
-            device: DeviceInfo::from_user_agent(None, None),
+            device: Device::new(DeviceInfo::from_user_agent(None, None)),
             ip_address: None,
             occasion,
         };

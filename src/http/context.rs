@@ -11,10 +11,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use uuid::Uuid;
 
-use super::RoutePattern;
 use super::host::names_a_host;
 use super::limits::usage_headers;
 use super::problem::{Code, Problem};
+use super::route::{self, Route, known_method};
 use super::state::AppState;
 use super::trace;
 use crate::security::rate_limit::Usage;
@@ -23,6 +23,8 @@ use crate::telemetry::serving::serve_request;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken over from the caller.
 const REQUEST_ID_MAX: usize = 128;
+/// What stands for the route where there is none.
+const UNMATCHED: &str = "unmatched";
 
 /// The id of the request.
 #[derive(Clone, Debug)]
@@ -69,7 +71,7 @@ pub async fn around_request(
             true => next.call(request).await?.map_into_boxed_body(),
             false => request.error_response(Problem::new(Code::BadRequest)),
         };
-        let (request, answer) = finish(answer, &id).into_parts();
+        let (request, answer) = finish(answer, id).into_parts();
         record(&request, answer.status().as_u16(), started);
         if let Some(span) = served {
             trace::end(&span, &request, answer.status().as_u16());
@@ -80,7 +82,7 @@ pub async fn around_request(
 }
 
 /// Writes a problem's answer with the request's id, and sets the headers every answer has.
-fn finish(answer: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+fn finish(answer: ServiceResponse<BoxBody>, id: RequestId) -> ServiceResponse<BoxBody> {
     let mut answer = match problem_of(&answer) {
         None => answer,
         Some(problem) => {
@@ -109,7 +111,7 @@ fn finish(answer: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<B
             headers.insert(name, value);
         }
     }
-    headers.insert(REQUEST_ID, id.0.clone());
+    headers.insert(REQUEST_ID, id.0);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -150,54 +152,23 @@ fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 
 fn record(request: &HttpRequest, status: u16, started: Instant) {
     let Some(state) = request.app_data::<web::Data<AppState>>() else { return };
-    let route = request.app_data().map_or("unmatched", |RoutePattern(pattern)| pattern);
     let method = known_method(request.method());
-    let elapsed = started.elapsed();
-    let metrics = state.metrics();
-    let mut status_text = [0; 3];
-    let status_text = three_digits(status, &mut status_text);
-    metrics.http_duration.with_label_values(&[method, route, status_text]).observe(elapsed.as_secs_f64());
-    if let Some(operation) = operation(method, route) {
-        let outcome = if status < 400 { "success" } else { "failure" };
-        metrics.operations.with_label_values(&[operation, outcome]).inc();
-    }
+    let (metrics, elapsed) = (state.metrics(), started.elapsed());
+    let route = match request.app_data::<Route>() {
+        Some(route) => {
+            route.count(metrics, method, status, elapsed);
+            route.pattern
+        }
+        None => {
+            route::count(metrics, method, UNMATCHED, status, elapsed);
+            UNMATCHED
+        }
+    };
     let duration_ms = elapsed.as_secs_f64() * 1e3;
     if status < 400 && (method == "GET" || route == "/activity") {
         // Reads and heartbeats are nearly all requests there are; metrics count them.
         tracing::debug!(method, route, status, duration_ms, "request.finished");
     } else {
         tracing::info!(method, route, status, duration_ms, "request.finished");
-    }
-}
-
-/// Methods outside this list are one label: a client must not be able to make series.
-pub(super) fn known_method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        Method::HEAD => "HEAD",
-        _ => "OTHER",
-    }
-}
-
-fn three_digits(status: u16, buffer: &mut [u8; 3]) -> &str {
-    for (place, digit) in buffer.iter_mut().zip([status / 100 % 10, status / 10 % 10, status % 10]) {
-        *place = b'0' + u8::try_from(digit).unwrap_or(0);
-    }
-    std::str::from_utf8(buffer).unwrap_or("000")
-}
-
-fn operation(method: &str, route: &str) -> Option<&'static str> {
-    match (method, route) {
-        ("POST", "/signup") => Some("signup"),
-        ("POST", "/login") => Some("login"),
-        ("POST", "/refresh") => Some("refresh"),
-        ("POST", "/logout") => Some("logout"),
-        ("POST", "/activity") => Some("activity"),
-        ("DELETE", "/sessions/{id}") => Some("terminate_session"),
-        ("DELETE", "/sessions/all") => Some("terminate_others"),
-        _ => None,
     }
 }

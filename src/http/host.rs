@@ -22,8 +22,9 @@ fn is_plain(host: &[u8]) -> bool {
     let digits = port.get(1..).unwrap_or_default();
     !name.is_empty()
         && name.iter().all(is_of_name)
-        && (1..=4).contains(&digits.len())
         && digits.iter().all(u8::is_ascii_digit)
+        // Anything longer is looked at more closely.
+        && std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
 }
 
 /// The rest: IPv6 addresses, long ports, what is odd and allowed.

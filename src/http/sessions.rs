@@ -38,7 +38,7 @@ async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse
     let is_live = |session: &&Arc<LiveSession>| {
         session.profile.idle_expires_at(session.shown_activity(), policy) > caller.0.now
     };
-    let live = caller.0.snapshot.live().iter().filter(is_live);
+    let live = caller.0.snapshot.live().filter(is_live);
     let mut sessions: Vec<_> = live.map(|session| session_view(session, policy, caller.session())).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
     HttpResponse::Ok().json(List { total: sessions.len(), sessions, max_sessions: policy.max_sessions })

@@ -12,7 +12,7 @@ use super::state::AppState;
 use super::view::UserView;
 use crate::clock::new_uuid;
 use crate::domain::command::{Open, Opened};
-use crate::domain::device::DeviceInfo;
+use crate::domain::device::{Device, DeviceInfo};
 use crate::domain::event::Occasion;
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::user::{Unfit, User};
@@ -45,7 +45,7 @@ pub(super) fn open_for(client: &Client, device_name: Option<String>, occasion: O
     Open {
         id: SessionId::new(new_uuid()),
         token: SessionToken::new(Uuid::new_v4()),
-        device: DeviceInfo::from_user_agent(client.user_agent.as_deref(), device_name),
+        device: Device::new(DeviceInfo::from_user_agent(client.user_agent.as_deref(), device_name)),
         ip_address: client.address,
         occasion,
     }

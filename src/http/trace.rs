@@ -9,8 +9,7 @@ use actix_web::{HttpRequest, web};
 use opentelemetry::propagation::Extractor;
 use uuid::Uuid;
 
-use super::RoutePattern;
-use super::context::known_method;
+use super::route::{Route, known_method};
 use super::state::AppState;
 use crate::telemetry::traces::{Answered, Span};
 
@@ -21,7 +20,7 @@ pub(super) fn begin(request: &ServiceRequest) -> Option<Span> {
 }
 
 pub(super) fn end(span: &Span, request: &HttpRequest, status: u16) {
-    let route = request.app_data().map(|RoutePattern(pattern)| *pattern);
+    let route = request.app_data().map(|route: &Route| route.pattern);
     span.answered(&Answered {
         method: method(request.method()),
         route,

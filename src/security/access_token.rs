@@ -162,17 +162,24 @@ impl AccessTokens {
     ///
     /// # Errors
     /// [`TokenError`].
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<AccessClaims, TokenError> {
+    pub fn verify(&self, token: impl AsRef<[u8]>, now: Timestamp) -> Result<AccessClaims, TokenError> {
+        let token = token.as_ref();
         if let Some((claims, expires)) = self.verified.lookup(token) {
             return in_time(claims, expires, now);
         }
-        let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid.ok_or(TokenError::Invalid)?;
-        let key = self.keyring.verifying.iter().find(|key| key.kid == kid).ok_or(TokenError::Invalid)?;
-        let claims: ReadClaims = read(token, TYP, &key.key, &self.validation)?.claims;
+        let claims = self.read(token)?;
         let ReadClaims { sub: user, sid: session, stk, exp, .. } = claims;
         let claims = AccessClaims { user, session, token: SessionToken::new(stk) };
         self.verified.add(token, claims, exp);
         in_time(claims, exp, now)
+    }
+
+    /// All but the time.
+    fn read(&self, token: &[u8]) -> Result<ReadClaims, TokenError> {
+        let token = std::str::from_utf8(token).map_err(|_| TokenError::Invalid)?;
+        let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid.ok_or(TokenError::Invalid)?;
+        let key = self.keyring.verifying.iter().find(|key| key.kid == kid).ok_or(TokenError::Invalid)?;
+        Ok(read(token, TYP, &key.key, &self.validation)?.claims)
     }
 }
 

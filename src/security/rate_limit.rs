@@ -83,7 +83,7 @@ impl Exceeded {
 /// What a try came to; nothing is told of a quota that is no limit.
 pub type Counted = Result<Option<Usage>, Exceeded>;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Window {
     count: u32,
     ends: Timestamp,
@@ -109,7 +109,7 @@ impl Window {
 
 /// One counter of its own, for whoever has a place to keep it.
 #[derive(Debug, Default)]
-pub struct Counter(Mutex<Option<Window>>);
+pub struct Counter(Mutex<Window>);
 
 impl Counter {
     /// Counts one try, unless the quota is used up.
@@ -120,8 +120,7 @@ impl Counter {
         if quota.count == 0 {
             return Ok(None);
         }
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        window.get_or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).count(quota, now)
     }
 }
 

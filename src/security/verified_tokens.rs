@@ -51,17 +51,17 @@ impl VerifiedTokens {
     }
 
     /// What the token says and when it expires (in seconds), if its signature was checked before.
-    pub(super) fn lookup(&self, token: &str) -> Option<(AccessClaims, i64)> {
+    pub(super) fn lookup(&self, token: &[u8]) -> Option<(AccessClaims, i64)> {
         self.known.get(&self.hash(token)).map(|known| (known.claims, known.expires))
     }
 
     /// Remembers a token whose signature was just checked.
-    pub(super) fn add(&self, token: &str, claims: AccessClaims, expires: i64) {
+    pub(super) fn add(&self, token: &[u8], claims: AccessClaims, expires: i64) {
         self.known.insert(self.hash(token), Verified { claims, expires });
     }
 
-    fn hash(&self, token: &str) -> u128 {
-        SipHasher24::new_with_key(&self.key).hash(token.as_bytes()).as_u128()
+    fn hash(&self, token: &[u8]) -> u128 {
+        SipHasher24::new_with_key(&self.key).hash(token).as_u128()
     }
 }
 
@@ -83,15 +83,15 @@ mod tests {
     #[test]
     fn only_the_very_same_token_is_known() {
         let tokens = VerifiedTokens::default();
-        tokens.add("header.claims.0123456789abcdef", claims(1), 9);
-        assert_eq!(tokens.lookup("header.claims.0123456789abcdef"), Some((claims(1), 9)));
-        assert_eq!(tokens.lookup("header.forged.0123456789abcdef"), None);
-        assert_eq!(tokens.lookup("header.claims.0123456789abcde"), None);
+        tokens.add(b"header.claims.0123456789abcdef", claims(1), 9);
+        assert_eq!(tokens.lookup(b"header.claims.0123456789abcdef"), Some((claims(1), 9)));
+        assert_eq!(tokens.lookup(b"header.forged.0123456789abcdef"), None);
+        assert_eq!(tokens.lookup(b"header.claims.0123456789abcde"), None);
     }
 
     #[test]
     fn each_process_knows_them_by_another_hash() {
-        let hash = || VerifiedTokens::default().hash("header.claims.signature");
+        let hash = || VerifiedTokens::default().hash(b"header.claims.signature");
         assert_ne!(hash(), hash());
     }
 
@@ -99,9 +99,9 @@ mod tests {
     fn the_number_of_tokens_is_bounded() {
         let tokens = VerifiedTokens::bounded(1_000);
         for number in 0..5_000 {
-            tokens.add(&format!("{number:020}"), claims(number), i64::MAX);
+            tokens.add(format!("{number:020}").as_bytes(), claims(number), i64::MAX);
         }
         assert!((500..=1_000).contains(&tokens.known.len()), "{}", tokens.known.len());
-        assert!((4_000..5_000).any(|number| tokens.lookup(&format!("{number:020}")).is_some()));
+        assert!((4_000..5_000).any(|number| tokens.lookup(format!("{number:020}").as_bytes()).is_some()));
     }
 }

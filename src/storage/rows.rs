@@ -6,7 +6,7 @@ use entity::{outbox, session, user};
 use sea_orm::ActiveValue::{NotSet, Set};
 
 use super::StorageError;
-use crate::domain::device::{DeviceInfo, DeviceType};
+use crate::domain::device::{Device, DeviceInfo, DeviceType};
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::session::{Refresh, Session, SessionProfile};
 use crate::domain::time::Timestamp;
@@ -45,13 +45,13 @@ pub(super) fn session_of(row: session::Model) -> Result<Session, StorageError> {
             ip_address: row.ip_address.as_deref().and_then(|address| address.parse().ok()),
             created_at: Timestamp::from_millis(row.created_at),
             expires_at: Timestamp::from_millis(row.expires_at),
-            device: DeviceInfo {
+            device: Device::new(DeviceInfo {
                 name: row.device_name.map(String::into_boxed_str),
                 browser: row.browser.map(String::into_boxed_str),
                 os: row.os.map(String::into_boxed_str),
                 device_type: DeviceType::parse(&row.device_type),
                 user_agent: row.user_agent.map(String::into_boxed_str),
-            },
+            }),
         }),
     })
 }

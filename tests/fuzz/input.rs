@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use auth_service::bus::internal::Word;
 use auth_service::clock::{Clock, new_uuid};
 use auth_service::config::{Config, JwtAlgorithm, VARIABLES};
-use auth_service::domain::device::{DeviceInfo, USER_AGENT_MAX_CHARS, parse_device_name};
+use auth_service::domain::device::{Device, DeviceInfo, USER_AGENT_MAX_CHARS, parse_device_name};
 use auth_service::domain::event::{LedgerEvent, Occasion};
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::session::Refresh;
@@ -130,7 +130,7 @@ proptest! {
         let (_, ledger) = registration("ada@example.com");
         let mut session = ledger.live()[0].clone();
         let mut profile = (*session.profile).clone();
-        profile.device = DeviceInfo::from_user_agent(Some(&agent), name);
+        profile.device = Device::new(DeviceInfo::from_user_agent(Some(&agent), name));
         let (kept, named) = (profile.device.user_agent.clone(), profile.device.name.clone());
         session.profile = profile.into();
         let announcer =

@@ -8,7 +8,7 @@ use std::time::Duration;
 use auth_service::clock::new_uuid;
 use auth_service::config::{DatabaseConfig, DatabaseLocation, Secret};
 use auth_service::domain::command::{Command, Open, decide};
-use auth_service::domain::device::DeviceInfo;
+use auth_service::domain::device::{Device, DeviceInfo};
 use auth_service::domain::event::{LedgerEvent, Occasion};
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::ledger::Ledger;
@@ -231,7 +231,7 @@ pub(crate) fn login() -> Open {
     Open {
         id: SessionId::new(new_uuid()),
         token: SessionToken::new(Uuid::new_v4()),
-        device: DeviceInfo::from_user_agent(Some(browser), Some("Ada's machine".to_owned())),
+        device: Device::new(DeviceInfo::from_user_agent(Some(browser), Some("Ada's machine".to_owned()))),
         ip_address: Some("2001:db8::1".parse().unwrap()),
         occasion: Occasion::Login,
     }

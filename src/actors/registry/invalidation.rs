@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use super::Registry;
+use crate::actors::messages::Wake;
 use crate::actors::snapshot::LiveSession;
 use crate::bus::internal::{Activity, Invalidation, SHARDS, shard_of};
 use crate::bus::redis::subscriber::Listener;
@@ -26,6 +27,13 @@ impl Registry {
     pub(in crate::actors) fn look_again(&self, user: UserId) {
         if let Some(resident) = self.0.residents.get(&user) {
             resident.look_again();
+        }
+    }
+
+    /// The alarm of the user's actor rings.
+    pub(in crate::actors) fn wake(&self, user: UserId) {
+        if let Some(resident) = self.0.residents.get(&user) {
+            resident.address().do_send(Wake);
         }
     }
 

@@ -70,6 +70,8 @@ pub struct Shared {
     devices: AtomicBool,
     /// Whether the actor has been asked to look again and has not begun to.
     to_look_again: AtomicBool,
+    /// Whether the actor is no more, for requests: to ask the mailbox is a look at one more place in memory.
+    gone: AtomicBool,
     /// Requests of the user on this node.
     pub api_requests: Counter,
     metrics: Metrics,
@@ -88,6 +90,7 @@ impl Shared {
             last_used: AtomicI64::new(now.millis()),
             devices: AtomicBool::new(false),
             to_look_again: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             api_requests: Counter::default(),
             metrics,
             _room: room,
@@ -158,6 +161,15 @@ impl Shared {
         self.to_look_again.store(false, Ordering::Release);
     }
 
+    /// The actor has stopped, or was lost in a panic.
+    pub(in crate::actors) fn goes(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     pub(super) fn last_used(&self) -> i64 {
         self.last_used.load(Ordering::Relaxed)
     }
@@ -169,10 +181,7 @@ impl Shared {
     /// Shows a ledger to requests from now on, or nothing.
     pub(in crate::actors) fn publish(&self, ledger: Option<&Ledger>) {
         let before = self.snapshot.load_full();
-        if let Some((shown, ledger)) =
-            before.as_ref().zip(ledger).filter(|(shown, ledger)| shown.version == ledger.version)
-        {
-            shown.advance(ledger);
+        if before.as_ref().zip(ledger).is_some_and(|(shown, ledger)| shown.advance(ledger)) {
             return;
         }
         let after = ledger.map(|ledger| Arc::new(Snapshot::of(ledger, before.as_deref())));

@@ -137,7 +137,7 @@ impl<C: Command> Execution<C> {
     /// Asks why sessions are gone that were shown here: their devices are told, and their late requests answered.
     async fn remember_vanished(&mut self, ledger: &mut Ledger) -> Result<(), ActorError> {
         let Some(shown) = self.shared.snapshot() else { return Ok(()) };
-        let vanished = shown.live().iter().map(|live| live.id());
+        let vanished = shown.live().map(|live| live.id());
         let vanished: Vec<_> = vanished
             .filter(|id| ledger.find(*id).is_none() && ledger.remembered_ending(*id).is_none())
             .collect();

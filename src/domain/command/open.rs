@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Command, Decision};
-use crate::domain::device::DeviceInfo;
+use crate::domain::device::Device;
 use crate::domain::event::{LedgerEvent, Occasion};
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::ledger::{Ledger, ending};
@@ -21,7 +21,7 @@ pub struct Open {
     /// Random token of the session to be.
     pub token: SessionToken,
     /// The device.
-    pub device: DeviceInfo,
+    pub device: Device,
     /// Where from.
     pub ip_address: Option<IpAddr>,
     /// Sign-up or login.

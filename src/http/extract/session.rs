@@ -69,8 +69,9 @@ enum Known<'a> {
 /// Signature, then snapshot.
 fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
     let state = request.app_data::<web::Data<AppState>>().ok_or_else(|| Problem::unavailable(NoState))?;
-    let claims = state.access_tokens.verify(bearer_token(request)?, state.now())?;
-    match state.registry.standing_at_once(claims.user, claims.session, Some(claims.token)) {
+    let now = state.now();
+    let claims = state.access_tokens.verify(bearer_token(request)?, now)?;
+    match state.registry.standing_at_once(claims.user, claims.session, claims.token, now) {
         Some(standing) => admit(state, standing).map(Known::Standing),
         None => Ok(Known::Claims(state, claims)),
     }
@@ -94,14 +95,15 @@ fn admit(state: &AppState, standing: Standing) -> Result<Authenticated, Problem>
     }
 }
 
-/// The token of an `Authorization: Bearer` header; any other scheme is no token.
-fn bearer_token(request: &HttpRequest) -> Result<&str, Problem> {
+const SCHEME: &[u8] = b"Bearer ";
+
+/// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1); any other scheme is no token.
+fn bearer_token(request: &HttpRequest) -> Result<&[u8], Problem> {
     let missing = || Problem::new(Code::TokenMissing);
-    let value = request.headers().get(AUTHORIZATION).ok_or_else(missing)?;
-    let value = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::new(Code::TokenInvalid))?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    match token.trim() {
-        token if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => Ok(token),
+    let value = request.headers().get(AUTHORIZATION).ok_or_else(missing)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(SCHEME.len()).ok_or_else(missing)?;
+    match token.trim_ascii() {
+        token if scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty() => Ok(token),
         _ => Err(missing()),
     }
 }

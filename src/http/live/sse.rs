@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
@@ -65,7 +65,7 @@ impl Connection {
         }
         tokio::select! {
             biased;
-            delivery = self.open.deliveries.recv() => match delivery? {
+            delivery = self.open.deliveries.next() => match delivery? {
                 Delivery::Message(message) => Some(event(&message)),
                 Delivery::Last(message, _) => {
                     self.ended = true;

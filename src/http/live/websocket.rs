@@ -101,7 +101,7 @@ impl Connection {
         let ended = loop {
             let step = tokio::select! {
                 biased;
-                delivery = self.open.deliveries.recv() => self.deliver(delivery).await,
+                delivery = self.open.deliveries.next() => self.deliver(delivery).await,
                 message = self.messages.recv() => self.hear(message).await,
                 _ = &mut closing => Err(close(CloseCode::Restart, "restarting")),
                 _ = heartbeat.tick() => self.beat().await,

@@ -1,0 +1,89 @@
+//! What the actors work with, and how they reach it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Registry;
+use crate::actors::activity::ActivityBuffer;
+use crate::actors::alarms::Alarms;
+use crate::actors::freshness::Freshness;
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::domain::policy::{Policies, Policy};
+use crate::domain::user::Role;
+use crate::storage::Store;
+use crate::telemetry::metrics::Metrics;
+
+/// What the actors work with.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The database.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The rules' numbers.
+    pub policies: Policies,
+    /// Where other services are told.
+    pub bus: Bus,
+    /// `SERVICE_NAME`, told in events.
+    pub service_name: Arc<str>,
+    /// How often other services are told of one session's activity, at most.
+    pub activity_event_interval: Duration,
+    /// How long what this node remembers is trusted; none where one process has the database for itself.
+    pub max_staleness: Option<Duration>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Registry {
+    /// The rules' numbers for users of that role.
+    #[must_use]
+    pub fn policy(&self, role: Role) -> Policy {
+        self.0.tools.policies.for_role(role).clone()
+    }
+
+    /// Activity that is not written yet.
+    #[must_use]
+    pub fn activity(&self) -> &ActivityBuffer {
+        &self.0.activity
+    }
+
+    /// How old this node's knowledge of other nodes is.
+    #[must_use]
+    pub fn freshness(&self) -> &Freshness {
+        &self.0.freshness
+    }
+
+    /// What the actors work with.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.0.tools
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.tools.store
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.tools.clock
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.tools.metrics
+    }
+
+    pub(in crate::actors) fn service_name(&self) -> &str {
+        &self.0.tools.service_name
+    }
+
+    /// The timers of its actors.
+    pub(in crate::actors) fn alarms(&self) -> &Alarms {
+        &self.0.alarms
+    }
+}
