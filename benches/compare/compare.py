@@ -15,7 +15,8 @@ import threading
 import time
 from pathlib import Path
 
-from load import drive
+import shared
+from load import drive, visit_all
 from seed import seed
 from service import Bare, Service, key_file, token_maker
 
@@ -177,40 +178,6 @@ def memory(options):
         )
 
 
-def visit_all(service, tokens):
-    """Each user once, which starts its actor: over a few connections, many requests at a time."""
-    share = -(-len(tokens) // 4)
-    parts = [tokens[at : at + share] for at in range(0, len(tokens), share)]
-    workers = [threading.Thread(target=visit, args=(service.port, part)) for part in parts]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-
-
-def visit(port, tokens):
-    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
-        answers = connection.makefile("rb")
-        for at in range(0, len(tokens), 50):
-            part = tokens[at : at + 50]
-            lines = (f"GET /session HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n" for token in part)
-            connection.sendall("".join(lines).encode())
-            for _ in part:
-                read_answer(answers)
-
-
-def read_answer(answers):
-    status, length = answers.readline(), 0
-    while (line := answers.readline()) != b"\r\n":
-        if not line:
-            raise SystemExit("the service hung up")
-        if line.lower().startswith(b"content-length:"):
-            length = int(line.split(b":")[1])
-    body = answers.read(length)
-    if b" 200 " not in status:
-        raise SystemExit(f"{status.decode().strip()} {body.decode()}")
-
-
 def devices(options):
     """Open event streams that have nothing to tell."""
     room, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -238,7 +205,17 @@ def devices(options):
     yield f"Open event stream, {count:,} at once", "≤ 10 KB", f"{each / 1e3:.1f} KB"
 
 
-COMPARISONS = {"requests": requests, "start": start, "statements": statements, "logins": logins, "memory": memory, "devices": devices}
+COMPARISONS = {
+    "requests": requests,
+    "start": start,
+    "statements": statements,
+    "logins": logins,
+    "push": shared.push,
+    "heartbeats": shared.heartbeats,
+    "express": shared.express,
+    "memory": memory,
+    "devices": devices,
+}
 
 
 def main():
@@ -246,6 +223,8 @@ def main():
     parser.add_argument("which", nargs="*", choices=[*COMPARISONS, []], help="which of them; all, if none is named")
     parser.add_argument("--seconds", type=int, default=5, help="length of one run of wrk (default 5)")
     parser.add_argument("--residents", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="numbers of users")
+    parser.add_argument("--endings", type=int, default=500, help="how many endings are timed")
+    parser.add_argument("--active", type=int, default=100_000, help="number of sessions that report activity")
     parser.add_argument("--devices", type=int, default=50_000, help="number of event streams")
     parser.add_argument("--write", type=Path, help="a Markdown file whose table between the marks is replaced")
     options = parser.parse_args()

@@ -1,8 +1,10 @@
 """Load by wrk: how many requests, how long they took, and what they cost the server."""
 
 import re
+import socket
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,3 +67,37 @@ def drive(server, path, tokens, *, method="GET", seconds=5, connections=64, thre
         p50_ms=millis(re.search(r"^\s+50%\s+(\S+)", told, re.M)[1]),
         p99_ms=millis(re.search(r"^\s+99%\s+(\S+)", told, re.M)[1]),
     )
+
+
+def visit_all(service, tokens):
+    """Each user once, which starts its actor: over a few connections, many requests at a time."""
+    share = -(-len(tokens) // 4)
+    parts = [tokens[at : at + share] for at in range(0, len(tokens), share)]
+    workers = [threading.Thread(target=visit, args=(service.port, part)) for part in parts]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def visit(port, tokens, method="GET", path="/session"):
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
+        answers = connection.makefile("rb")
+        for at in range(0, len(tokens), 50):
+            part = tokens[at : at + 50]
+            lines = (f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n" for token in part)
+            connection.sendall("".join(lines).encode())
+            for _ in part:
+                read_answer(answers)
+
+
+def read_answer(answers):
+    status, length = answers.readline(), 0
+    while (line := answers.readline()) != b"\r\n":
+        if not line:
+            raise SystemExit("the service hung up")
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    body = answers.read(length)
+    if b" 200 " not in status:
+        raise SystemExit(f"{status.decode().strip()} {body.decode()}")

@@ -18,38 +18,42 @@ VERSIONS = range(60, 160)
 
 
 def seed(folder, example, count):
-    """Writes them beside the one who signed up; yields (user, session, stk) of the first session of each."""
+    """Writes them beside the one who signed up, into an embedded database; yields (user, session, stk) of each one's first session."""
     database = sqlite3.connect(next(folder.glob("*.db")))
     database.row_factory = sqlite3.Row
-    user = dict(database.execute("SELECT * FROM users LIMIT 1").fetchone())
-    session = dict(database.execute("SELECT * FROM sessions LIMIT 1").fetchone())
-    now = int(time.time() * 1000)
-    made = []
-    kinds = [device(*form, version) for version in VERSIONS for form in DEVICES]
-
-    def users():
-        for number in range(count):
-            ids = [uuid.uuid4() for _ in range(5)]
-            made.append(ids)
-            yield {**user, "id": like(user["id"], ids[0]), "email": f"seed{number}@example.com"}
-
-    def sessions():
-        for number, (owner, first, first_token, second, second_token) in enumerate(made):
-            for of_user, (name, token) in enumerate(((first, first_token), (second, second_token))):
-                yield {
-                    **session,
-                    **kinds[(number * 7 + of_user * 11) % len(kinds)],
-                    "user_id": like(session["user_id"], owner),
-                    "id": like(session["id"], name),
-                    "token": like(session["token"], token),
-                    "last_activity": now,
-                }
-
+    people = people_of(count)
     with database:
-        insert(database, "users", user, users())
-        insert(database, "sessions", session, sessions())
+        for table, rows in (("users", user_rows), ("sessions", session_rows)):
+            sample = dict(database.execute(f"SELECT * FROM {table} LIMIT 1").fetchone())
+            insert(database, table, sample, rows(sample, people))
     database.close()
-    return [(ids[0], ids[1], ids[2]) for ids in made]
+    return [person[:3] for person in people]
+
+
+def people_of(count):
+    """Ids: of the user, then of two sessions, each with its token."""
+    return [[uuid.uuid4() for _ in range(5)] for _ in range(count)]
+
+
+def user_rows(sample, people):
+    """Like the sample, but for what must differ."""
+    for number, ids in enumerate(people):
+        yield {**sample, "id": like(sample["id"], ids[0]), "email": f"seed{number}@example.com"}
+
+
+def session_rows(sample, people):
+    now = int(time.time() * 1000)
+    kinds = [device(*form, version) for version in VERSIONS for form in DEVICES]
+    for number, (owner, first, first_token, second, second_token) in enumerate(people):
+        for of_user, (name, token) in enumerate(((first, first_token), (second, second_token))):
+            yield {
+                **sample,
+                **kinds[(number * 7 + of_user * 11) % len(kinds)],
+                "user_id": like(sample["user_id"], owner),
+                "id": like(sample["id"], name),
+                "token": like(sample["token"], token),
+                "last_activity": now,
+            }
 
 
 def device(browser, system, sort, user_agent, version):

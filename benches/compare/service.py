@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target/release/auth-service"
+PROGRAM = Path(os.environ.get("TARGET") or ROOT / "target/release/auth-service").resolve()
 BARE = ROOT / "target/release/examples/bare"
 TICKS = os.sysconf("SC_CLK_TCK")
 # What Chrome on Linux says: 105 characters, as most of them are.

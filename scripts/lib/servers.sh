@@ -1,7 +1,7 @@
 # A PostgreSQL and a Redis for one run of the tests. Sourced, not run.
 #
 #   install_servers   makes sure that the programs are there, and what the browser's tests start by themselves
-#   start_postgres    sets TEST_POSTGRES_URL
+#   start_postgres    sets TEST_POSTGRES_URL; what follows are further arguments of the server
 #   start_redis       sets TEST_REDIS_URL
 #   stop_servers      stops, by process id, what the two started, and removes the folder
 #
@@ -167,7 +167,7 @@ start_postgres() {
     start_server PostgreSQL postgres_ready "$bin/postgres" -D "$data" -p @PORT@ \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories="$SERVERS_DIR" \
         -c max_connections=500 -c shared_buffers=64MB \
-        -c fsync=off -c synchronous_commit=off -c full_page_writes=off
+        -c fsync=off -c synchronous_commit=off -c full_page_writes=off "$@"
     # For psql, which Debian has on the path and others may not.
     PATH="$PATH:$bin"
     export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$PORT/postgres"
