@@ -84,6 +84,12 @@ impl Alarms {
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }
+
+    /// Loses all.
+    #[cfg(test)]
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
 }
 
 /// For ever, if there is nothing to wait for.

@@ -236,7 +236,7 @@ impl Registry {
         let shared = Arc::new(Shared::new(permit, self.metrics().clone(), self.clock().now()));
         let (registry, theirs) = (self.clone(), Arc::clone(&shared));
         let address = UserSession::start_in_arbiter(&self.arbiter_of(user), move |ctx| {
-            UserSession::new(user, registry, theirs, known, ctx)
+            UserSession::new(user, registry, theirs, known.as_ref(), ctx)
         });
         self.metrics().activations.inc();
         self.0.shards[shard_of(user)].fetch_add(1, Ordering::Relaxed);

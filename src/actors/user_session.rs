@@ -50,12 +50,12 @@ impl UserSession {
         user: UserId,
         registry: Registry,
         shared: Arc<Shared>,
-        known: Option<Ledger>,
+        known: Option<&Ledger>,
         ctx: &mut Context<Self>,
     ) -> Self {
         let mut actor = Self { user, registry, shared, timer: None, devices: None };
         if known.is_some() {
-            actor.install(known.as_ref(), ctx);
+            actor.install(known, ctx);
         }
         actor
     }

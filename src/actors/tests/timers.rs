@@ -10,6 +10,7 @@ use crate::actors::testing::{Node, Person, Setup, delay, eventually};
 use crate::domain::command::EndOverdue;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
 
 #[actix_web::test]
 async fn an_idle_session_ends_with_nobody_asking() {
@@ -22,6 +23,51 @@ async fn an_idle_session_ends_with_nobody_asking() {
     let reason = node.store().lookup_ending(person.user, person.session).await.unwrap();
     assert_eq!(reason, Some(EndReason::IdleTimeout));
     assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+}
+
+#[actix_web::test]
+async fn many_sessions_end_at_the_same_moment() {
+    let node = Setup::idle_after(Duration::from_millis(1_500)).start().await;
+    let people = node.register_many(300).await;
+    for person in &people {
+        // Whose time was up before they were asked for end by that.
+        node.registry.ask(person.user, EndOverdue).await.unwrap();
+    }
+    eventually("all have ended", async || node.ended("idle_timeout") == 300).await;
+    eventually("no timer is left", async || node.registry.alarms().len() == 0).await;
+}
+
+#[actix_web::test]
+async fn who_goes_leaves_no_timer_behind() {
+    let node = Setup::default().start().await;
+    let person = node.register().await;
+    node.present(person).await;
+    assert_eq!(node.registry.alarms().len(), 1);
+    node.open(person.user).await;
+    assert_eq!(node.registry.alarms().len(), 1, "one timer, however many sessions");
+    node.kill(person.user).await;
+    eventually("a panic takes it back", async || node.registry.alarms().len() == 0).await;
+    node.present(person).await;
+    assert_eq!(node.registry.alarms().len(), 1);
+    node.retire(person.user);
+    eventually("it is retired", async || node.registry.resident_count() == 0).await;
+    eventually("and its timer gone", async || node.registry.alarms().len() == 0).await;
+}
+
+/// The actor that wakes the others may panic between taking an alarm and telling of it.
+#[actix_web::test]
+async fn a_timer_that_was_lost_is_set_anew() {
+    let node = Setup::idle_after(Duration::from_millis(200)).start().await;
+    let person = node.register().await;
+    let session = node.present(person).await.session;
+    node.registry.alarms().clear();
+    let deadline = session.idle_expires_at(node.registry.policy_ref(Role::default()));
+    eventually("its time is up", async || deadline <= node.registry.clock().now()).await;
+    let opened = node.open(person.user).await;
+    assert_eq!(node.registry.alarms().len(), 1);
+    eventually("both have ended", async || node.ended("idle_timeout") == 2).await;
+    let reason = node.store().lookup_ending(person.user, opened.id()).await.unwrap();
+    assert_eq!(reason, Some(EndReason::IdleTimeout));
 }
 
 /// Waits until half of the idle time has passed and notes activity then. Nothing, if this machine was too slow.
