@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import scale
 import shared
 from load import drive, visit_all
 from seed import seed
@@ -213,6 +214,7 @@ COMPARISONS = {
     "push": shared.push,
     "heartbeats": shared.heartbeats,
     "express": shared.express,
+    "scale": scale.scale,
     "memory": memory,
     "devices": devices,
 }
@@ -224,6 +226,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=5, help="length of one run of wrk (default 5)")
     parser.add_argument("--residents", type=int, nargs="+", default=[1_000, 100_000, 1_000_000], help="numbers of users")
     parser.add_argument("--endings", type=int, default=500, help="how many endings are timed")
+    parser.add_argument("--changes", type=int, default=2_000, help="how many logins, refreshes and logouts are counted")
     parser.add_argument("--active", type=int, default=100_000, help="number of sessions that report activity")
     parser.add_argument("--devices", type=int, default=50_000, help="number of event streams")
     parser.add_argument("--write", type=Path, help="a Markdown file whose table between the marks is replaced")

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::registry::Registry;
 use crate::domain::ids::UserId;
 
-/// Most alarms that ring before other work of the arbiter has its turn.
+/// After so many alarms other work of the arbiter has its turn.
 const AT_ONCE: usize = 256;
 
 /// When an alarm rings, in ms since the alarms began, on a clock that nobody can set.
@@ -51,29 +51,31 @@ impl Alarms {
         self.lock().remove(&(at, user));
     }
 
-    /// Those whose time has come, at least one; waits for it.
-    async fn due(&self) -> Vec<UserId> {
+    /// Waits for the next alarm, and takes it.
+    async fn next(&self) -> UserId {
         loop {
-            let (due, next) = self.take_due();
-            if !due.is_empty() {
-                return due;
-            }
+            let next = match self.take_due() {
+                Ok(user) => return user,
+                Err(next) => next.map(|at| self.began + Duration::from_millis(at)),
+            };
             tokio::select! {
-                () = sleep_until(next.map(|at| self.began + Duration::from_millis(at))) => {}
+                () = sleep_until(next) => {}
                 () = self.earlier.notified() => {}
             }
         }
     }
 
-    /// Those whose time has come, and when the next one's will.
-    fn take_due(&self) -> (Vec<UserId>, Option<Ringing>) {
+    /// Whose alarm rings now; else when the first one will.
+    fn take_due(&self) -> Result<UserId, Option<Ringing>> {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut set = self.lock();
-        let mut due = Vec::new();
-        while due.len() < AT_ONCE && set.first().is_some_and(|(at, _)| *at <= now) {
-            due.extend(set.pop_first().map(|(_, user)| user));
+        match set.first().copied() {
+            Some(first) if first.0 <= now => {
+                set.remove(&first);
+                Ok(first.1)
+            }
+            first => Err(first.map(|(at, _)| at)),
         }
-        (due, set.first().map(|(at, _)| *at))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<(Ringing, UserId)>> {
@@ -100,7 +102,7 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Wakes the actors whose alarm rings. One that is lost in a panic of this actor is made up for by the sweeper.
+/// Wakes the actors whose alarm rings. If it panics one alarm at the most is lost, and the sweeper finds who is overdue.
 #[derive(Debug)]
 pub struct Waker {
     registry: Registry,
@@ -121,8 +123,8 @@ impl Actor for Waker {
         let registry = self.registry.clone();
         let waking = async move {
             loop {
-                for user in registry.alarms().due().await {
-                    registry.wake(user);
+                for _ in 0..AT_ONCE {
+                    registry.wake(registry.alarms().next().await);
                 }
                 tokio::task::yield_now().await;
             }
@@ -148,8 +150,8 @@ mod tests {
         let (alarms, began) = (Alarms::default(), Instant::now());
         alarms.set(user(2), SOON * 2);
         alarms.set(user(1), SOON);
-        assert_eq!((alarms.due().await, began.elapsed() >= SOON), (vec![user(1)], true));
-        assert_eq!((alarms.due().await, began.elapsed() >= SOON * 2), (vec![user(2)], true));
+        assert_eq!((alarms.next().await, began.elapsed() >= SOON), (user(1), true));
+        assert_eq!((alarms.next().await, began.elapsed() >= SOON * 2), (user(2), true));
         assert_eq!(alarms.len(), 0);
     }
 
@@ -161,7 +163,7 @@ mod tests {
             tokio::task::yield_now().await;
             alarms.set(user(2), SOON);
         };
-        assert_eq!(tokio::join!(alarms.due(), set).0, [user(2)]);
+        assert_eq!(tokio::join!(alarms.next(), set).0, user(2));
     }
 
     #[actix_web::test]
@@ -170,21 +172,6 @@ mod tests {
         let first = alarms.set(user(1), Duration::ZERO);
         alarms.set(user(2), SOON);
         alarms.cancel(user(1), first);
-        assert_eq!(alarms.due().await, [user(2)]);
-        alarms.cancel(user(2), first);
-    }
-
-    #[actix_web::test]
-    async fn a_crowd_rings_in_parts() {
-        let alarms = Alarms::default();
-        for number in 0..600 {
-            alarms.set(user(number), Duration::ZERO);
-        }
-        let (mut rung, mut parts) = (0, Vec::new());
-        while rung < 600 {
-            parts.push(alarms.due().await.len());
-            rung += parts.last().unwrap();
-        }
-        assert!(parts.iter().all(|part| *part <= AT_ONCE), "{parts:?}");
+        assert_eq!(alarms.next().await, user(2));
     }
 }

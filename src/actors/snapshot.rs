@@ -200,17 +200,30 @@ impl Snapshot {
         ledger
     }
 
-    /// Takes over later activity that another node has seen. False if the ledger knows more than that.
+    /// Takes over later activity that another node has seen. False if the ledger is different in anything else: a version
+    /// can be another one's where a backup was restored.
     pub(super) fn advance(&self, ledger: &Ledger) -> bool {
-        let same = self.version == ledger.version && self.last_activity_at >= ledger.last_activity_at;
+        let same = self.shows(ledger);
         if same {
-            for session in ledger.live() {
-                if let Some(live) = self.find(session.id()) {
-                    live.advance(session.last_activity);
-                }
+            for (shown, session) in self.live.iter().zip(ledger.live()) {
+                shown.session.advance(session.last_activity);
             }
         }
         same
+    }
+
+    /// Whether a new snapshot of that ledger would differ in nothing but the activity of its sessions.
+    fn shows(&self, ledger: &Ledger) -> bool {
+        let same = |(shown, session): (&Shown, &Session)| {
+            shown.session.id() == session.id()
+                && shown.refresh == session.refresh
+                && shown.tokens_expire_at == session.tokens_expire_at
+        };
+        (self.version, self.role, self.disabled) == (ledger.version, ledger.role, ledger.disabled)
+            && self.last_activity_at >= ledger.last_activity_at
+            && *self.endings == *ledger.remembered_endings()
+            && self.live.len() == ledger.live().len()
+            && self.live.iter().zip(ledger.live()).all(same)
     }
 
     /// The live sessions, in no order.

@@ -3,11 +3,13 @@
 use futures_util::future::join_all;
 
 use crate::actors::messages::ActorError;
-use crate::actors::testing::{Node, Setup, eventually, login};
+use crate::actors::standing::Standing;
+use crate::actors::testing::{Node, Person, Setup, eventually, login};
 use crate::clock::new_uuid;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
+use crate::domain::reason::EndReason;
 
 #[actix_web::test]
 async fn everyone_who_waits_hears_that_the_load_failed_and_the_next_ask_works() {
@@ -97,6 +99,25 @@ async fn a_newcomer_is_read_again_if_there_was_news_since_it_was_stored() {
     assert!(node.shared(other.user).fresh_snapshot().is_none());
     node.present(other).await;
     assert!(node.shared(other.user).fresh_snapshot().is_some());
+}
+
+/// As after a backup was restored: what was undone had the version that something else has now.
+#[actix_web::test]
+async fn a_version_that_means_something_else_now_is_not_taken_for_the_same() {
+    let node = Setup::default().start().await;
+    let person = node.register().await;
+    let other = node.open(person.user).await;
+    let before = node.present(person).await.snapshot.version;
+    node.intruder()
+        .await
+        .execute("UPDATE sessions SET ended_at = 1, end_reason = 'logout' WHERE rowid = (SELECT min(rowid) FROM sessions)")
+        .await;
+    node.registry.distrust_all();
+    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::Logout))));
+    let other = Person { session: other.id(), token: other.profile.token, ..person };
+    assert_eq!(node.present(other).await.snapshot.version, before);
+    node.open(person.user).await;
+    assert_eq!(stored(&node, person.user).await.live().len(), 2);
 }
 
 async fn stored(node: &Node, user: UserId) -> Ledger {

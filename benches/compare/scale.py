@@ -1,0 +1,162 @@
+"""What a change costs a node and PostgreSQL, and whether the costs of one node add up on three: docs/SCALING.md reckons with them."""
+
+import http.client
+import json
+import threading
+import time
+
+from load import drive, visit_all
+from service import USER_AGENT
+from shared import cpu_of_postgres, new_database, node, psql, seeded
+
+CLIENTS = 8
+PASSWORD = "correct horse battery"
+
+
+class Client:
+    """A person on a connection that is kept."""
+
+    def __init__(self, service, name):
+        self.connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+        self.account = {"email": f"{name}@example.com", "password": PASSWORD, "refreshTokenDelivery": "body"}
+        self.now = self.post("/signup", {**self.account, "name": name})
+
+    def post(self, path, body, token=None):
+        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self.connection.request("POST", path, json.dumps(body), headers)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        if answer.status >= 400:
+            raise SystemExit(f"{path}: {answer.status} {text.decode()}")
+        return json.loads(text) if text else None
+
+    def login(self):
+        self.now = self.post("/login", self.account)
+
+    def refresh(self):
+        self.now = {**self.now, **self.post("/refresh", {"refreshToken": self.now["refreshToken"]})}
+
+    def logout(self):
+        self.post("/logout", {}, self.now["accessToken"])
+        # Only the logout is counted.
+        self.login()
+
+
+def spent(services, work):
+    """CPU seconds of the nodes and of PostgreSQL for that, beyond what they spend in quiet."""
+
+    def now():
+        return sum(service.cpu_seconds() for service in services), cpu_of_postgres(), time.monotonic()
+
+    def difference(later, earlier):
+        return [one - other for one, other in zip(later, earlier)]
+
+    before = now()
+    time.sleep(3)
+    quiet = difference(now(), before)
+    before = now()
+    work()
+    # What is left to be published and written belongs to it.
+    time.sleep(2)
+    found = difference(now(), before)
+    return [found[index] - quiet[index] / quiet[2] * found[2] for index in (0, 1)]
+
+
+def published_a_second(service, database, count=50_000):
+    """How fast the one publisher empties an outbox, to channel and stream."""
+    psql(
+        database,
+        "INSERT INTO outbox (user_id, channel, payload, created_at) SELECT gen_random_uuid(), 'auth:session.created', "
+        f"repeat('x', 400), 0 FROM generate_series(1, {count})",
+    )
+
+    def left():
+        return int(psql(database, "COPY (SELECT count(*) FROM outbox) TO STDOUT"))
+
+    while (begun := left()) == count:
+        time.sleep(0.01)
+    began = time.monotonic()
+    while left() > 0:
+        time.sleep(0.05)
+    return begun / (time.monotonic() - began)
+
+
+def together(clients, what, times):
+    def repeat(client):
+        for _ in range(times):
+            getattr(client, what)()
+
+    workers = [threading.Thread(target=repeat, args=(client,)) for client in clients]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+def scale(options):
+    """Unit costs of changes, and three nodes under a mix of everything against what the costs of one would come to."""
+    units = {}
+    database = new_database()
+    with node(database) as service:
+        clients = [Client(service, f"bench{number}") for number in range(CLIENTS)]
+        together(clients, "login", 10)
+        for what in ("login", "refresh", "logout"):
+            hashing = service.metric("auth_password_hash_duration_seconds_sum")
+            cost = spent([service], lambda: together(clients, what, options.changes // CLIENTS))
+            cost[0] -= service.metric("auth_password_hash_duration_seconds_sum") - hashing
+            units[what] = [one / (options.changes // CLIENTS * CLIENTS) for one in cost]
+        published = published_a_second(service, database)
+        # Each logout was followed by a login.
+        units["logout"] = [both - login for both, login in zip(units["logout"], units["login"])]
+    for what, (ours, theirs) in units.items():
+        beside = ", the password left out" if what == "login" else ""
+        yield f"CPU of a {what}{beside}", "", f"node {ours * 1e6:.0f} µs, PostgreSQL {theirs * 1e6:.0f} µs"
+    yield "Events a second by the one publisher", "", f"{published:,.0f}"
+    database, count, seconds = new_database(), 10_000, 15
+    tokens = seeded(database, count)
+    settings = {"SESSION_TIMEOUT_MINUTES": 600, "ACTIVITY_FLUSH_SECONDS": 2}
+    with node(database, **settings) as one, node(database, **settings) as two, node(database, **settings) as three:
+        nodes = (one, two, three)
+        for each in nodes:
+            visit_all(each, tokens)
+        check = of_one_request(one, "/session", "GET", tokens)
+        report = of_one_request(one, "/activity", "POST", tokens)
+        done = {"checks": 0, "reports": 0, "refreshes": 0}
+        clients = [Client(each, f"bench{number}") for number, each in enumerate(nodes)]
+        costs = spent(nodes, lambda: mix(nodes, clients, tokens, seconds, done))
+    reckoned = done["checks"] * check + done["reports"] * report + done["refreshes"] * units["refresh"][0]
+    yield "Three nodes under a mix: their CPU ÷ what the units come to", "about 1", (
+        f"{costs[0] / reckoned:.2f} ({done['checks']:,} checks, {done['reports']:,} reports, {done['refreshes']:,} refreshes: "
+        f"{costs[0]:.1f} s ÷ {reckoned:.1f} s; PostgreSQL {costs[1]:.1f} s)"
+    )
+
+
+def of_one_request(service, path, method, tokens):
+    runs = []
+    cost, _ = spent([service], lambda: runs.append(drive(service, path, tokens, method=method, seconds=5)))
+    return cost / runs[0].requests
+
+
+def mix(nodes, clients, tokens, seconds, done):
+    """Checks and reports on every node at once, and refreshes beside them."""
+
+    def load(service, path, method, kind, connections):
+        run = drive(service, path, tokens, method=method, seconds=seconds, connections=connections)
+        done[kind] += run.requests
+
+    def refresh(client):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            client.refresh()
+            done["refreshes"] += 1
+            time.sleep(0.02)
+
+    work = [threading.Thread(target=load, args=(each, "/session", "GET", "checks", 12)) for each in nodes]
+    work += [threading.Thread(target=load, args=(each, "/activity", "POST", "reports", 4)) for each in nodes]
+    work += [threading.Thread(target=refresh, args=(client,)) for client in clients]
+    for part in work:
+        part.start()
+    for part in work:
+        part.join()
