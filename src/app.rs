@@ -42,6 +42,10 @@ use crate::telemetry::traces::{TraceError, Traces};
 const FIRST_LOOK_TRIES: usize = 400;
 const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(5);
 
+/// How long a user's actor stays with nothing to do. What keeps it is a further message, and those come together: the
+/// requests with which a page begins.
+const REST_AFTER: Duration = Duration::from_secs(10);
+
 /// Why the service does not start. In words for an operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -212,6 +216,7 @@ fn tools(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> Tools {
         bus,
         service_name: config.service_name.as_str().into(),
         activity_event_interval: config.sessions.activity_event_interval,
+        rest_after: REST_AFTER,
         metrics: metrics.clone(),
     }
 }

@@ -1,9 +1,10 @@
-"""What a change costs a node and PostgreSQL, and whether the costs of one node add up on three: docs/SCALING.md reckons with them."""
+"""What a change costs a node and PostgreSQL, and whether the costs of one node add up on three; docs/SCALING.md needs them."""
 
 import http.client
 import json
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from load import drive, visit_all
 from service import USER_AGENT
@@ -83,16 +84,19 @@ def published_a_second(service, database, count=50_000):
     return begun / (time.monotonic() - began)
 
 
+def at_once(work):
+    """Does all of that in threads; what goes wrong in one goes wrong here."""
+    with ThreadPoolExecutor(len(work)) as threads:
+        for done in [threads.submit(part) for part in work]:
+            done.result()
+
+
 def together(clients, what, times):
     def repeat(client):
         for _ in range(times):
             getattr(client, what)()
 
-    workers = [threading.Thread(target=repeat, args=(client,)) for client in clients]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    at_once([partial(repeat, client) for client in clients])
 
 
 def scale(options):
@@ -103,9 +107,9 @@ def scale(options):
         clients = [Client(service, f"bench{number}") for number in range(CLIENTS)]
         together(clients, "login", 10)
         for what in ("login", "refresh", "logout"):
-            hashing = service.metric("auth_password_hash_duration_seconds_sum")
+            hashing = service.hashing_seconds()
             cost = spent([service], lambda: together(clients, what, options.changes // CLIENTS))
-            cost[0] -= service.metric("auth_password_hash_duration_seconds_sum") - hashing
+            cost[0] -= service.hashing_seconds() - hashing
             units[what] = [one / (options.changes // CLIENTS * CLIENTS) for one in cost]
         published = published_a_second(service, database)
         # Each logout was followed by a login.
@@ -153,10 +157,6 @@ def mix(nodes, clients, tokens, seconds, done):
             done["refreshes"] += 1
             time.sleep(0.02)
 
-    work = [threading.Thread(target=load, args=(each, "/session", "GET", "checks", 12)) for each in nodes]
-    work += [threading.Thread(target=load, args=(each, "/activity", "POST", "reports", 4)) for each in nodes]
-    work += [threading.Thread(target=refresh, args=(client,)) for client in clients]
-    for part in work:
-        part.start()
-    for part in work:
-        part.join()
+    work = [partial(load, each, "/session", "GET", "checks", 12) for each in nodes]
+    work += [partial(load, each, "/activity", "POST", "reports", 4) for each in nodes]
+    at_once(work + [partial(refresh, client) for client in clients])

@@ -70,6 +70,12 @@ class Process:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    def hashing_seconds(self):
+        """How much of that the threads for passwords have taken."""
+        stats = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        of_passwords = (text.rsplit(")", 1)[1].split() for text in map(Path.read_text, stats) if "(password-" in text)
+        return sum(int(fields[11]) + int(fields[12]) for fields in of_passwords) / TICKS
+
     def resident_bytes(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024

@@ -11,12 +11,20 @@ use tokio::sync::Notify;
 
 use super::registry::Registry;
 use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
 
 /// After so many alarms other work of the arbiter has its turn.
 const AT_ONCE: usize = 256;
 
 /// When an alarm rings, in ms since the alarms began, on a clock that nobody can set.
 pub(super) type Ringing = u64;
+
+/// The one alarm of a resident, and the deadline it was set for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timer {
+    pub(super) deadline: Timestamp,
+    pub(super) ringing: Ringing,
+}
 
 /// Whom to wake, and when.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
-//! Finds the actor of a user, starts it if there is none, starts it afresh after a panic, and retires the least
-//! recently used. It is the supervisor: actix's own catches no panic, and would restart what was meant to retire.
+//! Finds the actor of a user, starts it if there is none, starts it afresh after a panic, lets it rest, and retires the
+//! least recently used. It is the supervisor: actix's own catches no panic, and would restart what was meant to retire.
 //!
 //! Bounds: at most `MAX_RESIDENT_USERS` actors (a newcomer waits for room, then is refused), and
 //! [`MAX_IN_FLIGHT`] messages to one actor; `auth_user_actors`, `auth_mailbox_refused_total`.
 
 mod invalidation;
 mod resident;
+mod rest;
 mod retirement;
 #[cfg(test)]
 mod testing;
@@ -22,7 +23,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::activity::ActivityBuffer;
-use super::alarms::Alarms;
+use super::alarms::{Alarms, Timer};
 use super::devices::{self, Deliveries};
 use super::freshness::Freshness;
 use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
@@ -187,17 +188,19 @@ impl Registry {
     /// The address of the user's actor, with a lease that keeps it from being retired. Starts it if need be; of
     /// several askers at once one starts it and all are given the same.
     async fn lease(&self, user: UserId) -> Result<(actix::Addr<UserSession>, Lease), ActorError> {
-        if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_alive()) {
+        if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_active()) {
             return resident.lease().ok_or_else(|| self.refused());
         }
         // A dead actor gives its room back first: there may be no other.
         self.bury(user);
-        let permit = self.room().await?;
-        match self.0.residents.entry(user) {
-            Entry::Occupied(entry) => entry.get().lease(),
-            Entry::Vacant(entry) => entry.insert(self.start(user, None, permit)).lease(),
+        if let Some(mut resident) = self.0.residents.get_mut(&user) {
+            self.rouse(user, &mut resident);
+            return resident.lease().ok_or_else(|| self.refused());
         }
-        .ok_or_else(|| self.refused())
+        let permit = self.room().await?;
+        let mut resident = self.0.residents.entry(user).or_insert_with(|| self.start(user, None, permit));
+        self.rouse(user, &mut resident);
+        resident.lease().ok_or_else(|| self.refused())
     }
 
     fn refused(&self) -> ActorError {
@@ -234,13 +237,22 @@ impl Registry {
 
     fn start(&self, user: UserId, known: Option<Ledger>, permit: OwnedSemaphorePermit) -> Resident {
         let shared = Arc::new(Shared::new(permit, self.metrics().clone(), self.clock().now()));
-        let (registry, theirs) = (self.clone(), Arc::clone(&shared));
-        let address = UserSession::start_in_arbiter(&self.arbiter_of(user), move |ctx| {
-            UserSession::new(user, registry, theirs, known.as_ref(), ctx)
-        });
-        self.metrics().activations.inc();
         self.0.shards[shard_of(user)].fetch_add(1, Ordering::Relaxed);
-        Resident::new(address, shared)
+        Resident::new(self.activate(user, &shared, known, None), shared)
+    }
+
+    fn activate(
+        &self,
+        user: UserId,
+        shared: &Arc<Shared>,
+        known: Option<Ledger>,
+        timer: Option<Timer>,
+    ) -> actix::Addr<UserSession> {
+        self.metrics().activations.inc();
+        let (registry, shared) = (self.clone(), Arc::clone(shared));
+        UserSession::start_in_arbiter(&self.arbiter_of(user), move |ctx| {
+            UserSession::new(user, registry, shared, timer, known.as_ref(), ctx)
+        })
     }
 
     /// Always the same arbiter for a user, as long as the set of arbiters stays.

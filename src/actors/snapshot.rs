@@ -18,7 +18,7 @@ pub struct LiveSession {
     /// Owner.
     pub user: UserId,
     /// What never changes.
-    pub profile: Arc<SessionProfile>,
+    pub profile: SessionProfile,
     /// Milliseconds; only ever grows.
     last_activity: AtomicI64,
     /// Activity that another node told of, in ms: shown, and nothing is decided by it.
@@ -39,7 +39,7 @@ impl LiveSession {
     fn new(user: UserId, session: &Session) -> Self {
         Self {
             user,
-            profile: Arc::clone(&session.profile),
+            profile: session.profile.clone(),
             last_activity: AtomicI64::new(session.last_activity.millis()),
             heard: AtomicI64::new(0),
             told_nodes: AtomicI64::new(0),
@@ -186,7 +186,7 @@ impl Snapshot {
     /// The ledger it shows, with all activity that this node has seen since.
     pub(super) fn ledger(&self, user: UserId) -> Ledger {
         let session = |shown: &Shown| Session {
-            profile: Arc::clone(&shown.session.profile),
+            profile: shown.session.profile.clone(),
             last_activity: shown.session.last_activity(),
             refresh: shown.refresh,
             tokens_expire_at: shown.tokens_expire_at,

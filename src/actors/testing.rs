@@ -71,10 +71,12 @@ pub(super) struct Setup {
     pub(super) max_residents: usize,
     /// Arbiters that actors live on beside the test's own; without any they live on the test's.
     pub(super) arbiters: usize,
+    /// How long an actor stays with nothing to do.
+    pub(super) rest_after: Duration,
 }
 
 impl Default for Setup {
-    /// A clock that stands still, sessions of five idle minutes, room for everybody.
+    /// A clock that stands still, sessions of five idle minutes, room for everybody, and actors that do not rest.
     fn default() -> Self {
         Self {
             clock: Clock::manual(START),
@@ -90,6 +92,7 @@ impl Default for Setup {
             },
             max_residents: 10_000,
             arbiters: 0,
+            rest_after: Duration::from_secs(3600),
         }
     }
 }
@@ -129,6 +132,7 @@ impl Setup {
             bus: Bus::in_process(),
             service_name: "auth-service".into(),
             activity_event_interval: Duration::from_secs(10),
+            rest_after: self.rest_after,
             max_staleness: None,
             metrics,
         }

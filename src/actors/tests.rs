@@ -1,4 +1,4 @@
-//! The promises of the actors, each on a real database: loading, panics, retirement, room, mailboxes, standing,
+//! The promises of the actors, each on a real database: loading, panics, rest, retirement, room, mailboxes, standing,
 //! timers, clocks that step, draining, sweeping.
 
 mod clock;
@@ -6,6 +6,7 @@ mod draining;
 mod loading;
 mod mailbox;
 mod panics;
+mod rest;
 mod retirement;
 mod room;
 mod standing;

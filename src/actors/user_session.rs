@@ -8,6 +8,7 @@
 
 mod connecting;
 mod execution;
+mod rest;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture,
 };
 
-use super::alarms::Ringing;
+use super::alarms::Timer;
 use super::devices::Devices;
 use super::messages::{ActorError, Execute, LookAgain, Retire, Wake};
 use super::registry::{Registry, Shared};
@@ -38,23 +39,31 @@ pub struct UserSession {
     /// What it shows is what it knows: nothing until the first message has loaded it, and after a commit whose outcome is
     /// unknown.
     shared: Arc<Shared>,
-    /// The one timer, and the deadline it was set for. Activity moves the deadline, not the timer.
-    timer: Option<(Timestamp, Ringing)>,
+    /// The one timer. Activity moves the deadline, not the timer.
+    timer: Option<Timer>,
+    /// When it may rest, unless it is asked for something before.
+    rests_at: Timestamp,
+    /// Whether it goes because it rests: then what it shows and its timer stay.
+    rests: bool,
     /// Open connections of the user's devices to this node, if there are any.
     devices: Option<Box<Devices>>,
 }
 
 impl UserSession {
-    /// The actor of a user whose sessions are to be loaded by the first message, or are `known`.
+    /// The actor of a user whose sessions are shown already, are `known`, or are to be loaded by the first message.
     pub(super) fn new(
         user: UserId,
         registry: Registry,
         shared: Arc<Shared>,
+        timer: Option<Timer>,
         known: Option<&Ledger>,
         ctx: &mut Context<Self>,
     ) -> Self {
-        let mut actor = Self { user, registry, shared, timer: None, devices: None };
+        registry.metrics().user_actors.inc();
+        let rests_at = Timestamp::default();
+        let mut actor = Self { user, registry, shared, timer, rests_at, rests: false, devices: None };
         if known.is_some() {
+            actor.stay();
             actor.install(known, ctx);
         }
         actor
@@ -131,7 +140,8 @@ impl UserSession {
         // Another node may see the activity that takes a warning back.
         let extendable = self.registry.store().is_shared() && devices.is_some_and(|it| it.has_warned());
         let extension = extendable.then(|| now.plus(RETRY));
-        [deadline, warning, extension].into_iter().flatten().min()
+        let rest = devices.is_none().then_some(self.rests_at);
+        [deadline, warning, extension, rest].into_iter().flatten().min()
     }
 
     fn mark_warned(&self) {
@@ -145,17 +155,17 @@ impl UserSession {
     /// anew.
     fn arm(&mut self, deadline: Timestamp) {
         let now = self.registry.clock().now();
-        if self.timer.is_some_and(|(armed, _)| now < armed && armed <= deadline) {
+        if self.timer.is_some_and(|timer| now < timer.deadline && timer.deadline <= deadline) {
             return;
         }
         self.disarm();
         let ringing = self.registry.alarms().set(self.user, now.until(deadline));
-        self.timer = Some((deadline, ringing));
+        self.timer = Some(Timer { deadline, ringing });
     }
 
     fn disarm(&mut self) {
-        if let Some((_, ringing)) = self.timer.take() {
-            self.registry.alarms().cancel(self.user, ringing);
+        if let Some(timer) = self.timer.take() {
+            self.registry.alarms().cancel(self.user, timer.ringing);
         }
     }
 
@@ -175,8 +185,11 @@ impl UserSession {
 
 impl Drop for UserSession {
     fn drop(&mut self) {
-        self.shared.goes();
-        self.disarm();
+        self.registry.metrics().user_actors.dec();
+        if !self.rests {
+            self.shared.goes();
+            self.disarm();
+        }
     }
 }
 
@@ -194,6 +207,7 @@ where
     fn handle(&mut self, message: Execute<C>, _: &mut Context<Self>) -> Self::Result {
         let Execute { command, lease, sent, span } = message;
         self.registry.metrics().mailbox_wait.observe(sent.elapsed().as_secs_f64());
+        self.stay();
         let work = work_within(span, self.execution(command).run());
         let work = work.into_actor(self).map(|(ledger, result), actor, ctx| {
             actor.settle(ledger.as_ref(), &result, ctx);
@@ -209,7 +223,10 @@ impl Handler<Wake> for UserSession {
 
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.disarm();
-        self.look_again(ctx);
+        match self.quiet_until() {
+            Some(deadline) => self.wait_or_rest(deadline, ctx),
+            None => self.look_again(ctx),
+        }
     }
 }
 

@@ -119,7 +119,7 @@ pub(super) fn as_json(config: &Config, ledger: &Ledger) -> Vec<Value> {
     let session = |session: &Session| {
         json!({
             "id": session.id(),
-            "deviceInfo": *session.profile.device,
+            "deviceInfo": session.profile.device,
             "ipAddress": session.profile.ip_address,
             "createdAt": session.profile.created_at,
             "lastActivity": session.last_activity,

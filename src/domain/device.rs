@@ -1,7 +1,11 @@
 //! What a session is shown as in the list of devices: read from the User-Agent, never trusted for a decision.
 
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+
 use internment::ArcIntern;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use woothee::parser::Parser;
 
 use super::user::Unfit;
@@ -51,7 +55,53 @@ impl DeviceType {
 
 /// A device that is held once, however many sessions were opened on one like it: a browser of one version says the same
 /// on every machine. Free to copy and to compare.
-pub type Device = ArcIntern<DeviceInfo>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device(ArcIntern<Known>);
+
+impl Device {
+    /// The device of that description.
+    #[must_use]
+    pub fn new(info: DeviceInfo) -> Self {
+        let json = to_raw_value(&info).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Self(ArcIntern::new(Known { info, json }))
+    }
+}
+
+impl Deref for Device {
+    type Target = DeviceInfo;
+
+    fn deref(&self) -> &DeviceInfo {
+        &self.0.info
+    }
+}
+
+/// As JSON only.
+impl Serialize for Device {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.json.serialize(serializer)
+    }
+}
+
+/// With its JSON, which is the longest part of a session's, and would else be escaped anew for each answer.
+#[derive(Debug)]
+struct Known {
+    info: DeviceInfo,
+    json: Box<RawValue>,
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.info == other.info
+    }
+}
+
+impl Eq for Known {}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.info.hash(state);
+    }
+}
 
 /// A device as its owner knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]

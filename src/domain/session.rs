@@ -1,14 +1,13 @@
 //! A live session: what never changes of it, and what does. An ended session is no value of this type.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::device::Device;
 use super::ids::{SessionId, SessionToken};
 use super::policy::Policy;
 use super::time::Timestamp;
 
-/// What is fixed when a session is opened; shared by all who hold the session.
+/// What is fixed when a session is opened. Some 80 bytes: a copy is cheaper than a place of its own to point at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionProfile {
     /// Identifier.
@@ -46,7 +45,7 @@ pub struct Refresh {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// What never changes.
-    pub profile: Arc<SessionProfile>,
+    pub profile: SessionProfile,
     /// Latest login or activity; never moves back.
     pub last_activity: Timestamp,
     /// Current refresh generation.

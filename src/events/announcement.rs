@@ -82,7 +82,7 @@ impl Announcer<'_> {
             Occasion::Signup { email } => self.registered(email),
             Occasion::Login => self.message(Channel::UserLogin, json!({"sessionId": session.id()})),
         });
-        let fields = json!({"sessionId": session.id(), "deviceInfo": *session.profile.device});
+        let fields = json!({"sessionId": session.id(), "deviceInfo": session.profile.device});
         made.push(self.message(Channel::SessionCreated, fields));
     }
 

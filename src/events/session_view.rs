@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::domain::device::DeviceInfo;
+use crate::domain::device::Device;
 use crate::domain::ids::SessionId;
 use crate::domain::policy::Policy;
 use crate::domain::session::SessionProfile;
@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 #[serde(rename_all = "camelCase")]
 pub struct SessionView<'a> {
     id: SessionId,
-    device_info: &'a DeviceInfo,
+    device_info: &'a Device,
     ip_address: Option<IpAddr>,
     created_at: Timestamp,
     /// For sorting by it as well.

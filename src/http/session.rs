@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::extract::session::Authenticated;
 use super::resource;
 use super::state::AppState;
-use super::view::session_view;
+use super::view::{session_view, sessions_answer};
 use crate::domain::time::Timestamp;
 use crate::events::session_view::SessionView;
 
@@ -26,9 +26,10 @@ async fn session(caller: Authenticated, state: web::Data<AppState>) -> HttpRespo
     let live = &caller.0.session;
     let policy = state.registry.policy_ref(caller.0.snapshot.role);
     let idle_expires_at = live.profile.idle_expires_at(live.shown_activity(), policy);
-    HttpResponse::Ok().json(Body {
+    let body = Body {
         session: session_view(live, policy, live.id()),
         idle_expires_at,
         remaining_seconds: caller.0.now.until(idle_expires_at).as_secs(),
-    })
+    };
+    sessions_answer(&body, 1)
 }

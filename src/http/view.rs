@@ -1,5 +1,7 @@
 //! Users and sessions as clients see them. No hash, no session token.
 
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
 use serde::Serialize;
 
 use crate::actors::snapshot::LiveSession;
@@ -35,6 +37,18 @@ impl<'a> UserView<'a> {
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
+    }
+}
+
+/// Room for the JSON of a session, so that it is not moved again and again while it is written.
+const SESSION_BYTES: usize = 1024;
+
+/// An answer that holds sessions, about so many.
+pub fn sessions_answer(body: &impl Serialize, count: usize) -> HttpResponse {
+    let mut text = Vec::with_capacity(SESSION_BYTES * count.max(1));
+    match serde_json::to_writer(&mut text, body) {
+        Ok(()) => HttpResponse::Ok().content_type(ContentType::json()).body(text),
+        Err(error) => HttpResponse::from_error(error),
     }
 }
 

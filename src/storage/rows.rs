@@ -1,7 +1,5 @@
 //! Rows to values and back. A row that cannot be read is an error, never a guess.
 
-use std::sync::Arc;
-
 use entity::{outbox, session, user};
 use sea_orm::ActiveValue::{NotSet, Set};
 
@@ -39,7 +37,7 @@ pub(super) fn session_of(row: session::Model) -> Result<Session, StorageError> {
             issued_at: Timestamp::from_millis(row.refreshed_at),
         },
         tokens_expire_at: Timestamp::from_millis(row.tokens_expire_at),
-        profile: Arc::new(SessionProfile {
+        profile: SessionProfile {
             id: SessionId::new(row.id),
             token: SessionToken::new(row.token),
             ip_address: row.ip_address.as_deref().and_then(|address| address.parse().ok()),
@@ -52,7 +50,7 @@ pub(super) fn session_of(row: session::Model) -> Result<Session, StorageError> {
                 device_type: DeviceType::parse(&row.device_type),
                 user_agent: row.user_agent.map(String::into_boxed_str),
             }),
-        }),
+        },
     })
 }
 

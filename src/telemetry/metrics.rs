@@ -56,13 +56,15 @@ meters! {
         "Passwords refused because too many were waiting.", counter();
 
     active_sessions: IntGauge = "auth_active_sessions",
-        "Live sessions of the users with an actor on this node now.", gauge();
-    resident_users: IntGauge = "auth_user_actors",
-        "Users with an actor on this node now.", gauge();
+        "Live sessions of the users resident on this node now.", gauge();
+    resident_users: IntGauge = "auth_resident_users",
+        "Users whose sessions this node holds in memory now.", gauge();
+    user_actors: IntGauge = "auth_user_actors",
+        "Resident users whose actor runs now; those of the others rest.", gauge();
     activations: IntCounter = "auth_user_activations_total",
         "User actors started.", counter();
     passivations: IntCounter = "auth_user_passivations_total",
-        "User actors retired.", counter();
+        "User actors that were retired or went to rest.", counter();
     actor_restarts: IntCounterVec = "auth_actor_restarts_total",
         "Actors started again after a panic, by actor.", counters(&["actor"]);
     mailbox_wait: Histogram = "auth_mailbox_wait_seconds",

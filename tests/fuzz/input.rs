@@ -129,10 +129,9 @@ proptest! {
     fn an_event_carries_any_text(email in any::<String>(), name in any::<Option<String>>(), agent in any::<String>()) {
         let (_, ledger) = registration("ada@example.com");
         let mut session = ledger.live()[0].clone();
-        let mut profile = (*session.profile).clone();
-        profile.device = Device::new(DeviceInfo::from_user_agent(Some(&agent), name));
-        let (kept, named) = (profile.device.user_agent.clone(), profile.device.name.clone());
-        session.profile = profile.into();
+        session.profile.device = Device::new(DeviceInfo::from_user_agent(Some(&agent), name));
+        let device = &session.profile.device;
+        let (kept, named) = (device.user_agent.clone(), device.name.clone());
         let announcer =
             Announcer { service: "auth-service", user: ledger.user, now: START, new_id: new_uuid };
         let occasion = Occasion::Signup { email: email.as_str().into() };

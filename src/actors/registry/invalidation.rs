@@ -30,10 +30,13 @@ impl Registry {
         }
     }
 
-    /// The alarm of the user's actor rings.
+    /// The alarm of the user's actor rings, also where that one rests.
     pub(in crate::actors) fn wake(&self, user: UserId) {
-        if let Some(resident) = self.0.residents.get(&user) {
-            resident.address().do_send(Wake);
+        if let Some(mut resident) = self.0.residents.get_mut(&user) {
+            self.rouse(user, &mut resident);
+            if let Some(address) = resident.address() {
+                address.do_send(Wake);
+            }
         }
     }
 

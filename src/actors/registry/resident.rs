@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::MAX_IN_FLIGHT;
+use crate::actors::alarms::Timer;
 use crate::actors::messages::LookAgain;
 use crate::actors::snapshot::Snapshot;
 use crate::actors::user_session::UserSession;
@@ -16,42 +17,88 @@ use crate::domain::time::Timestamp;
 use crate::security::rate_limit::Counter;
 use crate::telemetry::metrics::Metrics;
 
-/// An entry of the registry.
+/// An entry of the registry: 48 bytes, of which the map holds up to twice as many as there are residents.
 #[derive(Debug)]
 pub(super) struct Resident {
-    address: Addr<UserSession>,
+    place: Place,
     shared: Arc<Shared>,
+}
+
+/// Where a resident's actor is.
+#[derive(Debug)]
+enum Place {
+    /// It runs, unless it was lost in a panic.
+    Active(Addr<UserSession>),
+    /// It had nothing to do and is no more. What it knew is what is shown; its timer is still set.
+    Resting(Timer),
 }
 
 impl Resident {
     pub(super) fn new(address: Addr<UserSession>, shared: Arc<Shared>) -> Self {
-        Self { address, shared }
+        Self { place: Place::Active(address), shared }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    pub(super) fn address(&self) -> &Addr<UserSession> {
-        &self.address
+    /// The actor's address, unless it rests.
+    pub(super) fn address(&self) -> Option<&Addr<UserSession>> {
+        match &self.place {
+            Place::Active(address) => Some(address),
+            Place::Resting(_) => None,
+        }
+    }
+
+    /// The timer of an actor that rests.
+    pub(super) fn resting(&self) -> Option<Timer> {
+        match self.place {
+            Place::Active(_) => None,
+            Place::Resting(timer) => Some(timer),
+        }
     }
 
     /// Has the actor look again, if it has devices to tell. At most one such message waits.
     pub(super) fn look_again(&self) {
         let shared = &self.shared;
-        if shared.devices.load(Ordering::Acquire) && !shared.to_look_again.swap(true, Ordering::AcqRel) {
-            self.address.do_send(LookAgain);
+        if let Some(address) = self.address()
+            && shared.devices.load(Ordering::Acquire)
+            && !shared.to_look_again.swap(true, Ordering::AcqRel)
+        {
+            address.do_send(LookAgain);
         }
     }
 
-    /// False after a panic: the mailbox is closed, and the entry counts as absent.
-    pub(super) fn is_alive(&self) -> bool {
-        self.address.connected()
+    /// Whether it takes messages.
+    pub(super) fn is_active(&self) -> bool {
+        self.address().is_some_and(Addr::connected)
     }
 
-    /// Called under the map's lock on this entry, as is the retirement that looks at the count.
+    /// Whether it panicked: the mailbox is closed, and the entry counts as absent.
+    pub(super) fn is_lost(&self) -> bool {
+        self.address().is_some_and(|address| !address.connected())
+    }
+
+    /// A right to send to an actor that does not rest; none if too many exist. Called under the map's lock on this entry, as
+    /// are rest and retirement, which look at the count.
     pub(super) fn lease(&self) -> Option<(Addr<UserSession>, Lease)> {
-        Lease::take(&self.shared).map(|lease| (self.address.clone(), lease))
+        let address = self.address()?;
+        Lease::take(&self.shared).map(|lease| (address.clone(), lease))
+    }
+
+    /// The actor goes; its user stays.
+    pub(super) fn rest(&mut self, timer: Timer) {
+        // It has no devices, and so nobody to tell what it looks for.
+        self.shared.devices.store(false, Ordering::Release);
+        self.shared.to_look_again.store(false, Ordering::Release);
+        self.place = Place::Resting(timer);
+    }
+
+    /// Puts an actor in the place of one that rests.
+    pub(super) fn rouse(&mut self, activate: impl FnOnce(&Arc<Shared>, Timer) -> Addr<UserSession>) {
+        if let Some(timer) = self.resting() {
+            self.place = Place::Active(activate(&self.shared, timer));
+        }
     }
 }
 

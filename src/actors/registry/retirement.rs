@@ -39,16 +39,18 @@ impl Registry {
         let search = tokio::task::spawn_blocking(move || registry.least_recently_used(count));
         for user in search.await.unwrap_or_default() {
             if !self.bury(user)
+                && !self.dismiss(user)
                 && let Some(resident) = self.0.residents.get(&user)
+                && let Some(address) = resident.address()
             {
-                resident.address().do_send(Retire);
+                address.do_send(Retire);
             }
         }
     }
 
     /// Takes a dead actor's entry away, and with it its hold on the room. False if there is none.
     pub(super) fn bury(&self, user: UserId) -> bool {
-        let removed = self.0.residents.remove_if(&user, |_, resident| !resident.is_alive()).is_some();
+        let removed = self.0.residents.remove_if(&user, |_, resident| resident.is_lost()).is_some();
         if removed {
             self.left(user);
             self.metrics().actor_restarts.with_label_values(&["user"]).inc();

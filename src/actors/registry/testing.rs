@@ -7,8 +7,8 @@ use crate::actors::user_session::UserSession;
 use crate::domain::ids::UserId;
 
 impl Registry {
-    /// The address itself, dead or alive, for messages that only tests send.
+    /// The address itself, dead or alive, for messages that only tests send; none of one that rests.
     pub(in crate::actors) fn address(&self, user: UserId) -> Option<Addr<UserSession>> {
-        self.0.residents.get(&user).map(|resident| resident.address().clone())
+        self.0.residents.get(&user)?.address().cloned()
     }
 }

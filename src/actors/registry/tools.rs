@@ -31,6 +31,8 @@ pub struct Tools {
     pub activity_event_interval: Duration,
     /// How long what this node remembers is trusted; none where one process has the database for itself.
     pub max_staleness: Option<Duration>,
+    /// How long a user's actor stays with nothing to do; its user stays longer.
+    pub rest_after: Duration,
     /// What is counted.
     pub metrics: Metrics,
 }

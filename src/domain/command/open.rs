@@ -1,7 +1,6 @@
 //! Opening a session, under the limit.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::{Command, Decision};
 use crate::domain::device::Device;
@@ -79,14 +78,14 @@ impl Command for Open {
 impl Open {
     fn session(&self, now: Timestamp, policy: &Policy) -> Session {
         Session {
-            profile: Arc::new(SessionProfile {
+            profile: SessionProfile {
                 id: self.id,
                 token: self.token,
                 device: self.device.clone(),
                 ip_address: self.ip_address,
                 created_at: now,
                 expires_at: now.plus(policy.lifetime),
-            }),
+            },
             last_activity: now,
             refresh: Refresh { generation: 1, issued_at: now },
             tokens_expire_at: now.plus(policy.access_expiry),

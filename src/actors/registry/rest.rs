@@ -1,0 +1,40 @@
+//! Rest: a user whose actor has had nothing to do for a while stays resident without it. Requests look at what it showed, as
+//! before; the next message or the timer has an actor started again, which needs no database for that.
+//!
+//! The handshake is that of retirement: a lease is taken, and an actor laid to rest, under the same lock of the map. Whoever
+//! comes later finds that it rests and starts a new one, and by then the old one has nothing left to do.
+
+use std::sync::Arc;
+
+use super::{Registry, Resident, Shared};
+use crate::actors::alarms::Timer;
+use crate::domain::ids::UserId;
+
+impl Registry {
+    /// Lets an actor rest if no message to it exists; its timer stays set. Called by that actor, which then stops.
+    pub(in crate::actors) fn lay_to_rest(&self, user: UserId, shared: &Arc<Shared>, timer: Timer) -> bool {
+        let resident = self.0.residents.get_mut(&user);
+        let resident = resident.filter(|it| Arc::ptr_eq(it.shared(), shared) && shared.in_flight() == 0);
+        let rests = resident.map(|mut resident| resident.rest(timer)).is_some();
+        if rests {
+            self.metrics().passivations.inc();
+        }
+        rests
+    }
+
+    /// Starts an actor that goes on where the one that rests has left off.
+    pub(super) fn rouse(&self, user: UserId, resident: &mut Resident) {
+        resident.rouse(|shared, timer| self.activate(user, shared, None, Some(timer)));
+    }
+
+    /// Takes away the entry of a user whose actor rests. False if there is none.
+    pub(super) fn dismiss(&self, user: UserId) -> bool {
+        let removed = self.0.residents.remove_if(&user, |_, resident| resident.resting().is_some());
+        let timer = removed.and_then(|(_, resident)| resident.resting());
+        if let Some(timer) = timer {
+            self.0.alarms.cancel(user, timer.ringing);
+            self.left(user);
+        }
+        timer.is_some()
+    }
+}

@@ -1,0 +1,222 @@
+//! An actor with nothing to do goes, its user stays, and nobody notices: no message is lost, no ending is late, nothing is
+//! read again.
+
+use std::time::Duration;
+
+use actix::Arbiter;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+use crate::actors::devices::Delivery;
+use crate::actors::registry::Registry;
+use crate::actors::standing::Standing;
+use crate::actors::testing::harm::Explode;
+use crate::actors::testing::{Node, Setup, delay, eventually, login};
+use crate::domain::command::{EndOverdue, Logout};
+use crate::domain::ids::UserId;
+use crate::domain::reason::EndReason;
+
+/// Actors that rest as soon as they may.
+fn restless() -> Setup {
+    Setup { rest_after: Duration::ZERO, ..Setup::default() }
+}
+
+async fn rests(node: &Node) {
+    eventually("the actor is gone", async || node.metrics().user_actors.get() == 0).await;
+}
+
+#[actix_web::test]
+async fn a_user_whose_actor_rests_is_served_as_before() {
+    let node = restless().start().await;
+    let person = node.register().await;
+    node.present(person).await;
+    rests(&node).await;
+    let statements = || node.metrics().database_statements.get();
+    let before = statements();
+    node.present(person).await;
+    assert_eq!(node.metrics().activations.get(), 1, "a look needs no actor");
+    node.registry.ask(person.user, EndOverdue).await.unwrap();
+    assert_eq!((node.metrics().activations.get(), statements()), (2, before), "it knows everything still");
+    node.open(person.user).await;
+    assert_eq!(node.present(person).await.snapshot.live().len(), 2);
+    rests(&node).await;
+    let metrics = node.metrics();
+    assert_eq!(metrics.activations.get(), metrics.passivations.get());
+    assert_eq!((node.registry.resident_count(), metrics.resident_users.get()), (1, 1));
+    assert_eq!((metrics.active_sessions.get(), node.restarts("user")), (2, 0));
+}
+
+#[actix_web::test]
+async fn an_actor_that_is_asked_now_and_then_stays() {
+    let node = Setup { rest_after: Duration::from_secs(60), ..Setup::default() }.start().await;
+    let person = node.register().await;
+    node.present(person).await;
+    for _ in 0..5 {
+        node.advance(Duration::from_secs(59));
+        node.registry.ask(person.user, EndOverdue).await.unwrap();
+        node.registry.wake(person.user);
+        node.registry.ask(person.user, EndOverdue).await.unwrap();
+        assert_eq!(node.metrics().user_actors.get(), 1);
+    }
+    node.advance(Duration::from_secs(60));
+    node.registry.wake(person.user);
+    rests(&node).await;
+}
+
+#[actix_web::test]
+async fn a_session_ends_in_time_although_its_actor_rests() {
+    let idle = Duration::from_millis(300);
+    let node = Setup { rest_after: Duration::ZERO, ..Setup::idle_after(idle) }.start().await;
+    let person = node.register().await;
+    let noted = {
+        let session = node.present(person).await.session;
+        rests(&node).await;
+        node.registry.note_activity(&session, node.registry.clock().now()).unwrap()
+    };
+    eventually("it ended", async || node.ended("idle_timeout") == 1).await;
+    assert!(noted.plus(idle) <= node.registry.clock().now(), "ended too early");
+    let reason = node.store().lookup_ending(person.user, person.session).await.unwrap();
+    assert_eq!(reason, Some(EndReason::IdleTimeout));
+    eventually("its user went", async || node.registry.resident_count() == 0).await;
+    assert_eq!(node.registry.alarms().len(), 0);
+}
+
+/// Activity that this node has seen is proof enough that a session goes on.
+#[actix_web::test]
+async fn a_timer_that_rings_too_early_needs_no_database() {
+    let node = restless().start().await;
+    let person = node.register().await;
+    let session = node.present(person).await.session;
+    rests(&node).await;
+    let before = node.metrics().database_statements.get();
+    for _ in 0..3 {
+        node.advance(Duration::from_secs(200));
+        node.registry.note_activity(&session, node.registry.clock().now()).unwrap();
+        let woken = node.metrics().passivations.get();
+        node.registry.wake(person.user);
+        eventually("it rests again", async || node.metrics().passivations.get() > woken).await;
+    }
+    assert_eq!(node.metrics().database_statements.get(), before);
+    assert_eq!((node.ended("idle_timeout"), node.registry.alarms().len()), (0, 1));
+}
+
+#[actix_web::test]
+async fn whose_actor_rests_makes_room_for_others() {
+    let node = Setup { max_residents: 1, ..restless() }.start().await;
+    let (first, second) = (node.register().await, node.register().await);
+    for person in [first, second, first] {
+        node.present(person).await;
+        rests(&node).await;
+        assert_eq!((node.registry.resident_count(), node.registry.alarms().len()), (1, 1));
+    }
+}
+
+#[actix_web::test]
+async fn what_another_node_did_is_read_although_the_actor_rests() {
+    let node = restless().start().await;
+    let person = node.register().await;
+    let version = node.present(person).await.snapshot.version;
+    rests(&node).await;
+    let intruder = node.intruder().await;
+    intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
+    intruder.execute("UPDATE users SET session_version = session_version + 1").await;
+    node.registry.outdate(person.user, version + 1);
+    let standing = node.standing(person).await;
+    assert!(matches!(standing, Standing::Over(Some(EndReason::Terminated))), "{standing:?}");
+}
+
+/// The new actor looks when it is told to, whatever the last one had still to look for.
+#[actix_web::test]
+async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
+    let node = restless().start().await;
+    let person = node.register().await;
+    let version = node.present(person).await.snapshot.version;
+    let mut deliveries = node.registry.connect(person.user, person.session, 1).await.unwrap();
+    assert_eq!(node.metrics().user_actors.get(), 1, "who has devices stays");
+    drop(deliveries);
+    node.registry.wake(person.user);
+    rests(&node).await;
+    node.registry.outdate(person.user, version);
+    deliveries = node.registry.connect(person.user, person.session, 1).await.unwrap();
+    deliveries.next().await.unwrap();
+    let intruder = node.intruder().await;
+    intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
+    intruder.execute("UPDATE users SET session_version = session_version + 1").await;
+    node.registry.outdate(person.user, version + 1);
+    assert!(matches!(deliveries.next().await, Some(Delivery::Last(_, EndReason::Terminated))));
+}
+
+const ARBITERS: usize = 3;
+const USERS: usize = 3;
+const ASKERS: usize = 6;
+const ROUNDS: usize = 1_000;
+/// Of so many asks one commits; the others only look.
+const COMMITS: usize = 4;
+
+/// Asks again and again, each time racing a timer that lets the actor rest; returns how many commits were acknowledged.
+async fn ask_and_wake(registry: Registry, user: UserId) -> i64 {
+    let mut committed = 0;
+    for round in 0..ROUNDS {
+        registry.wake(user);
+        delay(Duration::from_micros((round % 16 * 10) as u64));
+        if round % COMMITS == 0 {
+            registry.ask(user, login()).await.unwrap().unwrap();
+            committed += 1;
+        } else {
+            registry.ask(user, EndOverdue).await.unwrap();
+        }
+    }
+    committed
+}
+
+fn on_arbiter(arbiter: &Arbiter, registry: Registry, user: UserId) -> oneshot::Receiver<i64> {
+    let (done, is_done) = oneshot::channel();
+    arbiter.spawn(async move {
+        // Nobody waits any more only if the test has failed already.
+        let _ = done.send(ask_and_wake(registry, user).await);
+    });
+    is_done
+}
+
+#[actix_web::test]
+async fn thousands_of_races_lose_no_message_and_leave_no_actor_behind() {
+    let node = Setup { arbiters: ARBITERS, ..restless() }.start().await;
+    let people = node.register_many(USERS).await;
+    join_all(people.iter().map(|person| node.present(*person))).await;
+    let loaded = node.metrics().mailbox_wait.get_sample_count();
+    // Two askers a user, on different arbiters.
+    let askers = (0..ASKERS).map(|asker| {
+        on_arbiter(&node.arbiters[asker % ARBITERS], node.registry.clone(), people[asker / 2].user)
+    });
+    let committed: i64 = join_all(askers).await.into_iter().map(Result::unwrap).sum();
+
+    let metrics = node.metrics();
+    rests(&node).await;
+    let mut stored = 0;
+    for person in &people {
+        stored += node.store().load_ledger(person.user).await.unwrap().unwrap().version;
+    }
+    assert_eq!(stored, committed, "an acknowledged commit is not there");
+    assert_eq!(metrics.commit_conflicts.get(), 0, "two actors of one user were at work");
+    let handled = metrics.mailbox_wait.get_sample_count() - loaded;
+    assert_eq!(handled, (ASKERS * ROUNDS) as u64, "not handled once each");
+    assert_eq!((metrics.mailbox_refused.get(), node.restarts("user")), (0, 0));
+    let rested = metrics.passivations.get();
+    assert!(rested > 20, "only {rested} rests: nothing was raced");
+    assert_eq!(metrics.activations.get(), rested);
+    assert_eq!((node.registry.resident_count(), node.registry.alarms().len()), (USERS, USERS));
+}
+
+#[actix_web::test]
+async fn who_was_roused_and_panics_is_started_afresh() {
+    let node = restless().start().await;
+    let person = node.register().await;
+    node.present(person).await;
+    rests(&node).await;
+    let asked = node.registry.ask(person.user, Explode).await;
+    asked.unwrap_err();
+    let ended = node.registry.ask(person.user, Logout { session: person.session }).await;
+    ended.unwrap().unwrap();
+    assert_eq!((node.restarts("user"), node.ended("logout")), (1, 1));
+}
