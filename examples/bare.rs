@@ -1,11 +1,14 @@
 //! The framework alone: what `scripts/bench` compares the service with. It answers `GET /session` and `POST /activity`
-//! with the same JSON as the service does, and does nothing else: no token, no state, no log, no metrics.
+//! with the same JSON as the service does, `GET /events` with a stream, and does nothing else: no token, no state, no log, no
+//! metrics.
 //!
 //!     cargo run --release --example bare -- 127.0.0.1:4000 2      address, workers
 
+use std::convert::Infallible;
 use std::env;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -74,12 +77,22 @@ async fn activity() -> HttpResponse {
     HttpResponse::Ok().json(Activity { last_activity: NOW, idle_expires_at: LATER })
 }
 
+/// A stream that begins and has nothing more to tell.
+async fn events() -> HttpResponse {
+    let first = stream::once(async { Ok::<_, Infallible>(web::Bytes::from_static(b"data: {}\n\n")) });
+    HttpResponse::Ok().content_type("text/event-stream").streaming(first.chain(stream::pending()))
+}
+
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
     let mut arguments = env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| String::from("127.0.0.1:4000"));
     let workers = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(2);
-    let routes =
-        || App::new().route("/session", web::get().to(session)).route("/activity", web::post().to(activity));
+    let routes = || {
+        App::new()
+            .route("/session", web::get().to(session))
+            .route("/activity", web::post().to(activity))
+            .route("/events", web::get().to(events))
+    };
     HttpServer::new(routes).workers(workers).bind(address)?.run().await
 }

@@ -69,6 +69,11 @@ pub struct Connect {
     pub(super) lease: Lease,
 }
 
+/// A connection of one of the user's devices is gone.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Disconnected;
+
 /// Why a device is not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectRefusal {

@@ -1,8 +1,8 @@
 //! Finds the actor of a user, starts it if there is none, starts it afresh after a panic, lets it rest, and retires the
 //! least recently used. It is the supervisor: actix's own catches no panic, and would restart what was meant to retire.
 //!
-//! Bounds: at most `MAX_RESIDENT_USERS` actors (a newcomer waits for room, then is refused), and
-//! [`MAX_IN_FLIGHT`] messages to one actor; `auth_user_actors`, `auth_mailbox_refused_total`.
+//! Bounds: at most `MAX_RESIDENT_USERS` residents, and so actors (a newcomer waits for room, then is refused), and
+//! [`MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`, `auth_mailbox_refused_total`.
 
 mod invalidation;
 mod resident;
@@ -62,7 +62,8 @@ struct Inner {
     shards: [AtomicUsize; SHARDS],
     /// Rung when a commit has left something in the outbox.
     outbox_bell: Notify,
-    residents: DashMap<UserId, Resident>,
+    /// A look-up is by an id out of a signed token or of the database: callers cannot try ids that collide.
+    residents: DashMap<UserId, Resident, foldhash::fast::RandomState>,
     max_residents: usize,
     /// One permit a resident, so that the bound holds whatever is going on.
     room: Arc<Semaphore>,
@@ -91,7 +92,7 @@ impl Registry {
             shards: [const { AtomicUsize::new(0) }; SHARDS],
             tools,
             outbox_bell: Notify::new(),
-            residents: DashMap::new(),
+            residents: DashMap::default(),
             max_residents,
             room: Arc::new(Semaphore::new(max_residents)),
             making_room: tokio::sync::Mutex::default(),
@@ -191,12 +192,12 @@ impl Registry {
         if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_active()) {
             return resident.lease().ok_or_else(|| self.refused());
         }
-        // A dead actor gives its room back first: there may be no other.
-        self.bury(user);
-        if let Some(mut resident) = self.0.residents.get_mut(&user) {
+        if let Some(mut resident) = self.0.residents.get_mut(&user).filter(|resident| !resident.is_lost()) {
             self.rouse(user, &mut resident);
             return resident.lease().ok_or_else(|| self.refused());
         }
+        // A dead actor gives its room back first: there may be no other.
+        self.bury(user);
         let permit = self.room().await?;
         let mut resident = self.0.residents.entry(user).or_insert_with(|| self.start(user, None, permit));
         self.rouse(user, &mut resident);

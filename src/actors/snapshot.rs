@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::policy::Policy;
@@ -145,13 +147,17 @@ pub struct Snapshot {
     /// Latest activity of any session when the snapshot was made.
     pub last_activity_at: Timestamp,
     disabled: bool,
-    live: Box<[Shown]>,
+    /// As many as most users have are held in place: with many residents each further place in memory to look at takes
+    /// longer than all the rest of the look.
+    live: SmallVec<[Shown; 2]>,
     endings: Box<[RememberedEnding]>,
 }
 
 /// A live session, with what of it changes with the version.
 #[derive(Debug)]
 struct Shown {
+    /// The session's, so that others need not be looked at to find one.
+    id: SessionId,
     session: Arc<LiveSession>,
     refresh: Refresh,
     tokens_expire_at: Timestamp,
@@ -169,6 +175,7 @@ impl Snapshot {
             None => Arc::new(LiveSession::new(ledger.user, session)),
         };
         let shown = |session: &Session| Shown {
+            id: session.id(),
             session: live(session),
             refresh: session.refresh,
             tokens_expire_at: session.tokens_expire_at,
@@ -215,7 +222,7 @@ impl Snapshot {
     /// Whether a new snapshot of that ledger would differ in nothing but the activity of its sessions.
     fn shows(&self, ledger: &Ledger) -> bool {
         let same = |(shown, session): (&Shown, &Session)| {
-            shown.session.id() == session.id()
+            shown.id == session.id()
                 && shown.refresh == session.refresh
                 && shown.tokens_expire_at == session.tokens_expire_at
         };
@@ -234,7 +241,7 @@ impl Snapshot {
     /// The live session of that id.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<&Arc<LiveSession>> {
-        self.live().find(|session| session.id() == id)
+        self.live.iter().find(|shown| shown.id == id).map(|shown| &shown.session)
     }
 
     /// Why that session ended, if it did lately.

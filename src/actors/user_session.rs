@@ -96,9 +96,11 @@ impl UserSession {
                 }
                 self.prune_devices();
                 self.mark_warned();
-                if let Some(wake) = self.next_wake(ledger, now) {
-                    self.arm(wake);
+                if ledger.live().is_empty() {
+                    // It was set for a session, or to rest.
+                    self.disarm();
                 }
+                self.arm(self.next_wake(ledger, now));
             }
             // With devices it is tried again until they can be told.
             None if self.prune_devices() > 0 => self.arm(now.plus(RETRY)),
@@ -131,17 +133,18 @@ impl UserSession {
         left
     }
 
-    /// The next time at which something is to be done without anybody asking.
-    fn next_wake(&self, ledger: &Ledger, now: Timestamp) -> Option<Timestamp> {
+    /// The next time at which something is to be done without anybody asking. Who has no session left goes by then, and not
+    /// before: late requests of those that ended are told why.
+    fn next_wake(&self, ledger: &Ledger, now: Timestamp) -> Timestamp {
         let policy = self.registry.policy_ref(ledger.role);
-        let deadline = ledger.earliest_deadline(policy);
+        let Some(deadline) = ledger.earliest_deadline(policy) else { return now.plus(policy.idle_timeout) };
         let devices = self.devices.as_ref();
         let warning = devices.and_then(|devices| devices.next_warning(ledger, policy, now));
         // Another node may see the activity that takes a warning back.
         let extendable = self.registry.store().is_shared() && devices.is_some_and(|it| it.has_warned());
         let extension = extendable.then(|| now.plus(RETRY));
         let rest = devices.is_none().then_some(self.rests_at);
-        [deadline, warning, extension, rest].into_iter().flatten().min()
+        [warning, extension, rest].into_iter().flatten().fold(deadline, Timestamp::min)
     }
 
     fn mark_warned(&self) {

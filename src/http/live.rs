@@ -16,8 +16,9 @@ use super::problem::{Code, Problem};
 use super::state::AppState;
 use crate::actors::devices::Deliveries;
 use crate::actors::messages::ConnectRefusal;
+use crate::actors::registry::Registry;
 use crate::actors::standing::{Present, Standing};
-use crate::telemetry::metrics::Metrics;
+use crate::domain::ids::UserId;
 
 pub(super) use tickets::Ticket;
 
@@ -28,7 +29,8 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.configure(tickets::configure).configure(sse::configure).configure(websocket::configure);
 }
 
-/// An open connection's share of the node, and its place in the metrics; given back when it is dropped.
+/// An open connection's share of the node, and its place in the metrics; given back when it is dropped. The queue is dropped
+/// first: the user's actor is told of it with the place.
 struct Open {
     deliveries: Deliveries,
     _place: Place,
@@ -36,13 +38,15 @@ struct Open {
 
 struct Place {
     transport: &'static str,
-    metrics: Metrics,
+    user: UserId,
+    registry: Registry,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.metrics.connected_devices.with_label_values(&[self.transport]).dec();
+        self.registry.metrics().connected_devices.with_label_values(&[self.transport]).dec();
+        self.registry.disconnected(self.user);
     }
 }
 
@@ -77,7 +81,7 @@ async fn open(state: &AppState, present: &Present, transport: &'static str) -> R
         }
         ConnectRefusal::Actor(error) => Problem::for_token(error),
     })?;
-    let metrics = state.metrics().clone();
-    metrics.connected_devices.with_label_values(&[transport]).inc();
-    Ok(Open { deliveries, _place: Place { transport, metrics, _permit: permit } })
+    state.metrics().connected_devices.with_label_values(&[transport]).inc();
+    let registry = state.registry.clone();
+    Ok(Open { deliveries, _place: Place { transport, user, registry, _permit: permit } })
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use actix::{Handler, Message};
+
 use super::Registry;
-use crate::actors::messages::Wake;
+use crate::actors::messages::{Disconnected, Wake};
 use crate::actors::snapshot::LiveSession;
+use crate::actors::user_session::UserSession;
 use crate::bus::internal::{Activity, Invalidation, SHARDS, shard_of};
 use crate::bus::redis::subscriber::Listener;
 use crate::domain::ids::UserId;
@@ -32,12 +35,31 @@ impl Registry {
 
     /// The alarm of the user's actor rings, also where that one rests.
     pub(in crate::actors) fn wake(&self, user: UserId) {
+        if self.tell(user, Wake) {
+            return;
+        }
         if let Some(mut resident) = self.0.residents.get_mut(&user) {
             self.rouse(user, &mut resident);
             if let Some(address) = resident.address() {
                 address.do_send(Wake);
             }
         }
+    }
+
+    /// A connection of one of the user's devices to this node is gone.
+    pub fn disconnected(&self, user: UserId) {
+        self.tell(user, Disconnected);
+    }
+
+    /// Tells the user's actor, unless it rests or there is none.
+    fn tell<M>(&self, user: UserId, message: M) -> bool
+    where
+        M: Message<Result = ()> + Send + 'static,
+        UserSession: Handler<M>,
+    {
+        let resident = self.0.residents.get(&user);
+        let address = resident.as_ref().and_then(|resident| resident.address());
+        address.map(|address| address.do_send(message)).is_some()
     }
 
     /// What the feed of changes has told is about to be noted.

@@ -62,7 +62,7 @@ impl Resident {
     pub(super) fn look_again(&self) {
         let shared = &self.shared;
         if let Some(address) = self.address()
-            && shared.devices.load(Ordering::Acquire)
+            && shared.devices.load(Ordering::SeqCst)
             && !shared.to_look_again.swap(true, Ordering::AcqRel)
         {
             address.do_send(LookAgain);
@@ -102,8 +102,9 @@ impl Resident {
     }
 }
 
-/// What an actor and the requests of its user share.
+/// What an actor and the requests of its user share. What every request looks at comes first, in one cache line.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
     /// The lowest version that may still be shown; higher than the snapshot's when another node changed something.
@@ -111,7 +112,6 @@ pub struct Shared {
     /// How often everything remembered was doubted, and how often it had been when the ledger was last read.
     doubts: AtomicU32,
     doubts_read: AtomicU32,
-    in_flight: AtomicUsize,
     last_used: AtomicI64,
     /// Whether a device has connected to this actor: then news of other nodes cannot wait for a request.
     devices: AtomicBool,
@@ -119,6 +119,7 @@ pub struct Shared {
     to_look_again: AtomicBool,
     /// Whether the actor is no more, for requests: to ask the mailbox is a look at one more place in memory.
     gone: AtomicBool,
+    in_flight: AtomicUsize,
     /// Requests of the user on this node.
     pub api_requests: Counter,
     metrics: Metrics,
@@ -161,8 +162,8 @@ impl Shared {
     /// Whether another node is known to have gone past that version, or may have without this one being told.
     #[must_use]
     pub fn is_behind(&self, version: i64) -> bool {
-        version < self.required_version.load(Ordering::Acquire)
-            || self.doubts_read.load(Ordering::Acquire) != self.doubts.load(Ordering::Acquire)
+        version < self.required_version.load(Ordering::SeqCst)
+            || self.doubts_read.load(Ordering::Acquire) != self.doubts.load(Ordering::SeqCst)
     }
 
     /// The ledger is about to be read: what was doubted before this is settled by it, what is doubted from now on is not.
@@ -183,14 +184,14 @@ impl Shared {
 
     /// Notes that another node has gone on to that version. True if that was news, and what is shown is older.
     pub(super) fn require(&self, version: i64) -> bool {
-        let before = self.required_version.fetch_max(version, Ordering::AcqRel);
+        let before = self.required_version.fetch_max(version, Ordering::SeqCst);
         let shown = self.snapshot.load().as_ref().map(|shown| shown.version);
         before < version && shown.is_some_and(|shown| shown < version)
     }
 
     /// Shows nothing until the actor has read everything again, also where it is just reading.
     pub(super) fn distrust(&self) {
-        self.doubts.fetch_add(1, Ordering::AcqRel);
+        self.doubts.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Notes that a user request came by, for the choice of whom to retire.
@@ -198,9 +199,10 @@ impl Shared {
         self.last_used.store(now.millis(), Ordering::Relaxed);
     }
 
-    /// A device has connected.
+    /// A device has connected. Whoever notes news looks here after that, and the actor at the news after this: so one of them
+    /// sees the other.
     pub(in crate::actors) fn has_devices(&self) {
-        self.devices.store(true, Ordering::Release);
+        self.devices.store(true, Ordering::SeqCst);
     }
 
     /// The actor begins to look.

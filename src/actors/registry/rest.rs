@@ -9,17 +9,24 @@ use std::sync::Arc;
 use super::{Registry, Resident, Shared};
 use crate::actors::alarms::Timer;
 use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
 
 impl Registry {
-    /// Lets an actor rest if no message to it exists; its timer stays set. Called by that actor, which then stops.
-    pub(in crate::actors) fn lay_to_rest(&self, user: UserId, shared: &Arc<Shared>, timer: Timer) -> bool {
+    /// Lets an actor rest until that deadline if no message to it exists. Called by that actor, which then stops.
+    pub(in crate::actors) fn lay_to_rest(
+        &self,
+        user: UserId,
+        shared: &Arc<Shared>,
+        until: Timestamp,
+    ) -> bool {
         let resident = self.0.residents.get_mut(&user);
         let resident = resident.filter(|it| Arc::ptr_eq(it.shared(), shared) && shared.in_flight() == 0);
-        let rests = resident.map(|mut resident| resident.rest(timer)).is_some();
-        if rests {
-            self.metrics().passivations.inc();
-        }
-        rests
+        let Some(mut resident) = resident else { return false };
+        // Set under the lock: a ring waits for it, and finds that the actor rests.
+        let ringing = self.0.alarms.set(user, self.clock().now().until(until));
+        resident.rest(Timer { deadline: until, ringing });
+        self.metrics().passivations.inc();
+        true
     }
 
     /// Starts an actor that goes on where the one that rests has left off.

@@ -32,31 +32,40 @@ impl Registry {
         }
     }
 
-    /// Asks the least recently used of the idle actors to go.
+    /// Has the least recently used of the idle users go.
     async fn retire_some(&self) {
         let count = (self.0.max_residents / SHARE).max(1);
         let registry = self.clone();
-        let search = tokio::task::spawn_blocking(move || registry.least_recently_used(count));
-        for user in search.await.unwrap_or_default() {
-            if !self.bury(user)
-                && !self.dismiss(user)
-                && let Some(resident) = self.0.residents.get(&user)
-                && let Some(address) = resident.address()
-            {
-                address.do_send(Retire);
-            }
+        // There may be many, and what those who rest held is given back here.
+        let work = tokio::task::spawn_blocking(move || {
+            registry.least_recently_used(count).into_iter().for_each(|user| registry.retire(user));
+        });
+        if let Err(error) = work.await {
+            tracing::error!(%error, "residents.not_retired");
+        }
+    }
+
+    /// Takes away who is lost or rests, and asks any other to go.
+    fn retire(&self, user: UserId) {
+        if !self.bury(user)
+            && !self.dismiss(user)
+            && let Some(resident) = self.0.residents.get(&user)
+            && let Some(address) = resident.address()
+        {
+            address.do_send(Retire);
         }
     }
 
     /// Takes a dead actor's entry away, and with it its hold on the room. False if there is none.
     pub(super) fn bury(&self, user: UserId) -> bool {
-        let removed = self.0.residents.remove_if(&user, |_, resident| resident.is_lost()).is_some();
-        if removed {
+        let removed = self.0.residents.remove_if(&user, |_, resident| resident.is_lost());
+        if let Some((_, resident)) = &removed {
+            resident.shared().goes();
             self.left(user);
             self.metrics().actor_restarts.with_label_values(&["user"]).inc();
             tracing::error!(actor = "user", "actor.restarted");
         }
-        removed
+        removed.is_some()
     }
 
     fn least_recently_used(&self, count: usize) -> Vec<UserId> {

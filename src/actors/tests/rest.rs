@@ -1,7 +1,8 @@
 //! An actor with nothing to do goes, its user stays, and nobody notices: no message is lost, no ending is late, nothing is
 //! read again.
 
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use futures_util::StreamExt;
@@ -135,7 +136,7 @@ async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
     let mut deliveries = node.registry.connect(person.user, person.session, 1).await.unwrap();
     assert_eq!(node.metrics().user_actors.get(), 1, "who has devices stays");
     drop(deliveries);
-    node.registry.wake(person.user);
+    node.registry.disconnected(person.user);
     rests(&node).await;
     node.registry.outdate(person.user, version);
     deliveries = node.registry.connect(person.user, person.session, 1).await.unwrap();
@@ -145,6 +146,55 @@ async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
     intruder.execute("UPDATE users SET session_version = session_version + 1").await;
     node.registry.outdate(person.user, version + 1);
     assert!(matches!(deliveries.next().await, Some(Delivery::Last(_, EndReason::Terminated))));
+}
+
+/// What another node commits after the ledger was read and before the device is there: nobody here is to be told yet, and
+/// then somebody is.
+#[actix_web::test]
+async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile() {
+    let node = Setup { arbiters: 1, ..restless() }.start().await;
+    let intruder = node.intruder().await;
+    for round in 0..100 {
+        let person = node.register().await;
+        let version = node.store().load_ledger(person.user).await.unwrap().unwrap().version;
+        let before = node.metrics().database_statements.get();
+        let elsewhere = async {
+            let begun = Instant::now();
+            while node.metrics().database_statements.get() == before {
+                assert!(begun.elapsed() < Duration::from_secs(30), "round {round}: it is not read");
+                std::hint::spin_loop();
+            }
+            // What was read waits until the arbiter is free again.
+            let (hold, held) = mpsc::channel::<()>();
+            node.arbiters[0].spawn_fn(move || drop(held.recv()));
+            intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
+            intruder.execute("UPDATE users SET session_version = session_version + 1").await;
+            node.registry.outdate(person.user, version + 1);
+            drop(hold);
+        };
+        let connecting = node.registry.connect(person.user, person.session, 1);
+        let mut deliveries = tokio::join!(biased; connecting, elsewhere).0.unwrap();
+        let heard = async { while !matches!(deliveries.next().await, Some(Delivery::Last(..))) {} };
+        let heard = tokio::time::timeout(Duration::from_secs(10), heard).await;
+        assert!(heard.is_ok(), "round {round}: the device does not know");
+    }
+}
+
+#[actix_web::test]
+async fn who_has_no_session_left_is_remembered_for_a_while() {
+    let node = restless().start().await;
+    let person = node.register().await;
+    node.present(person).await;
+    rests(&node).await;
+    node.registry.ask(person.user, Logout { session: person.session }).await.unwrap().unwrap();
+    let before = node.metrics().database_statements.get();
+    for _ in 0..3 {
+        assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::Logout))));
+    }
+    assert_eq!(node.metrics().database_statements.get(), before);
+    node.registry.wake(person.user);
+    eventually("its user went", async || node.registry.resident_count() == 0).await;
+    assert_eq!(node.registry.alarms().len(), 0);
 }
 
 const ARBITERS: usize = 3;

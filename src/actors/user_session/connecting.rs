@@ -1,9 +1,9 @@
-//! A device connects: it is let in if its session is live, and told everything from then on.
+//! A device connects: it is let in if its session is live, and told everything from then on, until it is gone.
 
-use actix::{ActorFutureExt, AtomicResponse, Context, Handler, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 
 use super::UserSession;
-use crate::actors::messages::{ActorError, Connect, ConnectRefusal};
+use crate::actors::messages::{ActorError, Connect, ConnectRefusal, Disconnected, LookAgain};
 use crate::domain::command::EndOverdue;
 use crate::domain::ledger::Ledger;
 
@@ -11,17 +11,34 @@ impl Handler<Connect> for UserSession {
     type Result = AtomicResponse<Self, Result<(), ConnectRefusal>>;
 
     fn handle(&mut self, message: Connect, _: &mut Context<Self>) -> Self::Result {
+        self.stay();
         let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, result), actor, ctx| {
             actor.settle(ledger.as_ref(), &result, ctx);
             result?;
             let ledger = ledger.ok_or(ActorError::NoAnswer)?;
-            let connected = actor.connect(message, &ledger);
-            if let Some(wake) = actor.next_wake(&ledger, actor.registry.clock().now()) {
-                actor.arm(wake);
+            actor.connect(message, &ledger)?;
+            // Until then nobody has told this actor of what another node did, since nobody was to be told.
+            if actor.shared.is_behind(ledger.version) {
+                ctx.notify(LookAgain);
             }
-            connected
+            // Set to rest it would ring early, and whoever has devices asks the database when it rings.
+            actor.disarm();
+            actor.arm(actor.next_wake(&ledger, actor.registry.clock().now()));
+            Ok(())
         });
         AtomicResponse::new(Box::pin(work))
+    }
+}
+
+impl Handler<Disconnected> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, _: Disconnected, _: &mut Context<Self>) {
+        // Without devices it may rest.
+        if self.prune_devices() == 0 {
+            self.stay();
+            self.arm(self.rests_at);
+        }
     }
 }
 

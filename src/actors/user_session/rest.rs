@@ -25,15 +25,17 @@ impl UserSession {
 
     /// Rests until then if it has not been asked for anything lately, and no message is on its way.
     pub(super) fn wait_or_rest(&mut self, deadline: Timestamp, ctx: &mut Context<Self>) {
-        if self.registry.clock().now() < self.rests_at {
-            return self.arm(deadline.min(self.rests_at));
-        }
-        self.arm(deadline);
-        if let Some(timer) = self.timer
-            && self.registry.lay_to_rest(self.user, &self.shared, timer)
-        {
+        let rests = self.rests_at <= self.registry.clock().now()
+            && self.registry.lay_to_rest(self.user, &self.shared, deadline);
+        if rests {
             self.rests = true;
             ctx.stop();
+        } else {
+            // A message that kept it may be one whose asker has gone, and never be handled.
+            if self.rests_at <= self.registry.clock().now() {
+                self.stay();
+            }
+            self.arm(deadline.min(self.rests_at));
         }
     }
 }
