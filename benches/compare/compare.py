@@ -22,7 +22,7 @@ import scale
 import shared
 from load import drive, visit_all
 from seed import seed
-from service import Bare, Service, key_file, token_maker
+from service import ROOT, Bare, Service, key_file, token_maker
 
 CORES = os.cpu_count()
 ROUNDS = 3
@@ -72,40 +72,68 @@ def start(options):
 
 
 def logins(options):
-    """Logins against the machine's bcrypt, and session checks beside them."""
+    """Logins against what the machine's cores hash with nothing else to do, and session checks beside them."""
     with Service(PASSWORD_QUEUE=256) as service:
         token = service.sign_up()["accessToken"]
         # Another person: each login beyond the limit ends a session.
         service.sign_up("storm")
         account = {"email": "storm@example.com", "password": "correct horse battery"}
-        before = service.metric("auth_password_hash_duration_seconds_sum"), service.metric(
-            "auth_password_hash_duration_seconds_count"
-        )
-        for _ in range(10):
-            service.post("/login", account)
-        spent = service.metric("auth_password_hash_duration_seconds_sum") - before[0]
-        one = spent / (service.metric("auth_password_hash_duration_seconds_count") - before[1])
         quiet = median(checks(service, token, 5).p99_ms for _ in range(ROUNDS))
-        stop, done = threading.Event(), []
-        workers = [threading.Thread(target=log_in, args=(service, account, stop, done)) for _ in range(4 * CORES)]
-        for worker in workers:
-            worker.start()
-        time.sleep(1)
-        began, counted = time.monotonic(), len(done)
-        storm = median(checks(service, token, 5).p99_ms for _ in range(ROUNDS))
-        rate_beside = (len(done) - counted) / (time.monotonic() - began)
-        began, counted = time.monotonic(), len(done)
-        time.sleep(10)
-        rate = (len(done) - counted) / (time.monotonic() - began)
-        stop.set()
-        for worker in workers:
-            worker.join(30)
+        with Storm(service, account) as storm:
+            beside = storm.count()
+            during = median(checks(service, token, 5).p99_ms for _ in range(ROUNDS))
+            rate_beside = storm.rate_since(beside)
+        # In turn: a machine's speed changes within minutes.
+        found = []
+        for _ in range(ROUNDS):
+            one, all_cores = hashes_a_second(1), hashes_a_second(CORES)
+            with Storm(service, account) as storm:
+                began = storm.count()
+                time.sleep(10)
+                found.append((storm.rate_since(began), one, all_cores))
+        rate, one, all_cores = (median(column) for column in zip(*found))
+        reached = median(rate / (CORES * one) for rate, one, _ in found)
+        possible = median(all_cores / (CORES * one) for _, one, all_cores in found)
+        of_all = median(rate / all_cores for rate, _, all_cores in found)
     yield "Logins a second ÷ (cores ÷ one bcrypt)", "≥ 0.95", (
-        f"{rate / (CORES / one):.2f} ({rate:.1f} a second, {CORES} cores, one bcrypt {one * 1e3:.1f} ms)"
+        f"{reached:.2f}; bcrypt alone on all cores {possible:.2f}, so {of_all:.2f} of what can be had "
+        f"({rate:.2f} logins a second; alone {one:.2f} on one core, {all_cores:.2f} on {CORES})"
     )
     yield "`/session` p99 in a login storm, against quiet", "≤ 3 ×, ≤ 20 ms", (
-        f"{storm / quiet:.1f} × ({storm:.1f} ms against {quiet:.1f} ms; {rate_beside:.1f} logins a second beside it)"
+        f"{during / quiet:.1f} × ({during:.1f} ms against {quiet:.1f} ms; {rate_beside:.1f} logins a second beside it)"
     )
+
+
+def hashes_a_second(threads, seconds=5):
+    command = [ROOT / "target/release/examples/hash", "12", str(threads), str(seconds)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
+
+
+class Storm:
+    """Logins of one account, as fast as they are answered."""
+
+    def __init__(self, service, account):
+        self.stop, self.done = threading.Event(), []
+        work = (service, account, self.stop, self.done)
+        self.workers = [threading.Thread(target=log_in, args=work) for _ in range(4 * CORES)]
+
+    def __enter__(self):
+        for worker in self.workers:
+            worker.start()
+        time.sleep(1)
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for worker in self.workers:
+            worker.join(30)
+
+    def count(self):
+        return time.monotonic(), len(self.done)
+
+    def rate_since(self, earlier):
+        now, done = self.count()
+        return (done - earlier[1]) / (now - earlier[0])
 
 
 def checks(service, token, seconds):

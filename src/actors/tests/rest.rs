@@ -166,7 +166,10 @@ async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile(
             }
             // What was read waits until the arbiter is free again.
             let (hold, held) = mpsc::channel::<()>();
-            node.arbiters[0].spawn_fn(move || drop(held.recv()));
+            node.arbiters[0].spawn_fn(move || {
+                // Ends with the sender.
+                let _ = held.recv();
+            });
             intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
             intruder.execute("UPDATE users SET session_version = session_version + 1").await;
             node.registry.outdate(person.user, version + 1);
