@@ -11,6 +11,8 @@ from service import USER_AGENT
 from shared import cpu_of_postgres, new_database, node, psql, seeded
 
 CLIENTS = 8
+# Connections to each node under the mix: the fewer there are, the more a request costs, as fewer are answered at a wake-up.
+CHECKERS, REPORTERS = 12, 4
 PASSWORD = "correct horse battery"
 
 
@@ -125,8 +127,8 @@ def scale(options):
         nodes = (one, two, three)
         for each in nodes:
             visit_all(each, tokens)
-        check = of_one_request(one, "/session", "GET", tokens)
-        report = of_one_request(one, "/activity", "POST", tokens)
+        check = of_one_request(one, "/session", "GET", tokens, CHECKERS)
+        report = of_one_request(one, "/activity", "POST", tokens, REPORTERS)
         done = {"checks": 0, "reports": 0, "refreshes": 0}
         clients = [Client(each, f"bench{number}") for number, each in enumerate(nodes)]
         costs = spent(nodes, lambda: mix(nodes, clients, tokens, seconds, done))
@@ -137,9 +139,9 @@ def scale(options):
     )
 
 
-def of_one_request(service, path, method, tokens):
-    runs = []
-    cost, _ = spent([service], lambda: runs.append(drive(service, path, tokens, method=method, seconds=5)))
+def of_one_request(service, path, method, tokens, connections):
+    runs, load = [], {"method": method, "seconds": 5, "connections": connections}
+    cost, _ = spent([service], lambda: runs.append(drive(service, path, tokens, **load)))
     return cost / runs[0].requests
 
 
@@ -157,6 +159,6 @@ def mix(nodes, clients, tokens, seconds, done):
             done["refreshes"] += 1
             time.sleep(0.02)
 
-    work = [partial(load, each, "/session", "GET", "checks", 12) for each in nodes]
-    work += [partial(load, each, "/activity", "POST", "reports", 4) for each in nodes]
+    work = [partial(load, each, "/session", "GET", "checks", CHECKERS) for each in nodes]
+    work += [partial(load, each, "/activity", "POST", "reports", REPORTERS) for each in nodes]
     at_once(work + [partial(refresh, client) for client in clients])
