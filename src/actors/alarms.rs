@@ -95,6 +95,13 @@ impl Alarms {
         self.lock().len()
     }
 
+    /// How long until the first rings.
+    #[cfg(test)]
+    pub(super) fn until_first(&self) -> Option<Duration> {
+        let at = self.lock().first()?.0;
+        Some(Duration::from_millis(at).saturating_sub(self.began.elapsed()))
+    }
+
     /// Loses all.
     #[cfg(test)]
     pub(super) fn clear(&self) {

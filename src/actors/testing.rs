@@ -1,6 +1,8 @@
-//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it ([`harm`]).
+//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it ([`harm`],
+//! [`race`]).
 
 pub(super) mod harm;
+pub(super) mod race;
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use super::extract::session::Authenticated;
 use super::problem::{Code, Problem};
 use super::refresh::session_over;
 use super::state::AppState;
-use super::view::session_view;
+use super::view::{session_view, sessions_answer};
 use super::{cookie, resource};
 use crate::actors::snapshot::LiveSession;
 use crate::domain::command::{Terminate, TerminateOthers, TerminateRefusal, Terminated};
@@ -41,7 +41,8 @@ async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse
     let live = caller.0.snapshot.live().filter(is_live);
     let mut sessions: Vec<_> = live.map(|session| session_view(session, policy, caller.session())).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
-    HttpResponse::Ok().json(List { total: sessions.len(), sessions, max_sessions: policy.max_sessions })
+    let total = sessions.len();
+    sessions_answer(&List { sessions, total, max_sessions: policy.max_sessions }, total)
 }
 
 async fn terminate(

@@ -4,18 +4,16 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use actix::Arbiter;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use tokio::sync::oneshot;
 
 use crate::actors::devices::Delivery;
+use crate::actors::messages::Disconnected;
 use crate::actors::registry::Registry;
 use crate::actors::standing::Standing;
 use crate::actors::testing::harm::Explode;
-use crate::actors::testing::{Node, Setup, delay, eventually, login};
+use crate::actors::testing::{Node, Setup, eventually};
 use crate::domain::command::{EndOverdue, Logout};
-use crate::domain::ids::UserId;
 use crate::domain::reason::EndReason;
 
 /// Actors that rest as soon as they may.
@@ -189,7 +187,12 @@ async fn who_has_no_session_left_is_remembered_for_a_while() {
     let person = node.register().await;
     node.present(person).await;
     rests(&node).await;
+    let device = node.registry.connect(person.user, person.session, 1).await.unwrap();
     node.registry.ask(person.user, Logout { session: person.session }).await.unwrap().unwrap();
+    drop(device);
+    node.address(person.user).send(Disconnected).await.unwrap();
+    let until_it_goes = node.registry.alarms().until_first().unwrap();
+    assert!(until_it_goes > Duration::from_secs(200), "{until_it_goes:?}");
     let before = node.metrics().database_statements.get();
     for _ in 0..3 {
         assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::Logout))));
@@ -202,35 +205,6 @@ async fn who_has_no_session_left_is_remembered_for_a_while() {
 
 const ARBITERS: usize = 3;
 const USERS: usize = 3;
-const ASKERS: usize = 6;
-const ROUNDS: usize = 1_000;
-/// Of so many asks one commits; the others only look.
-const COMMITS: usize = 4;
-
-/// Asks again and again, each time racing a timer that lets the actor rest; returns how many commits were acknowledged.
-async fn ask_and_wake(registry: Registry, user: UserId) -> i64 {
-    let mut committed = 0;
-    for round in 0..ROUNDS {
-        registry.wake(user);
-        delay(Duration::from_micros((round % 16 * 10) as u64));
-        if round % COMMITS == 0 {
-            registry.ask(user, login()).await.unwrap().unwrap();
-            committed += 1;
-        } else {
-            registry.ask(user, EndOverdue).await.unwrap();
-        }
-    }
-    committed
-}
-
-fn on_arbiter(arbiter: &Arbiter, registry: Registry, user: UserId) -> oneshot::Receiver<i64> {
-    let (done, is_done) = oneshot::channel();
-    arbiter.spawn(async move {
-        // Nobody waits any more only if the test has failed already.
-        let _ = done.send(ask_and_wake(registry, user).await);
-    });
-    is_done
-}
 
 #[actix_web::test]
 async fn thousands_of_races_lose_no_message_and_leave_no_actor_behind() {
@@ -238,22 +212,14 @@ async fn thousands_of_races_lose_no_message_and_leave_no_actor_behind() {
     let people = node.register_many(USERS).await;
     join_all(people.iter().map(|person| node.present(*person))).await;
     let loaded = node.metrics().mailbox_wait.get_sample_count();
-    // Two askers a user, on different arbiters.
-    let askers = (0..ASKERS).map(|asker| {
-        on_arbiter(&node.arbiters[asker % ARBITERS], node.registry.clone(), people[asker / 2].user)
-    });
-    let committed: i64 = join_all(askers).await.into_iter().map(Result::unwrap).sum();
+    let raced = node.race(&people, Registry::wake).await;
 
     let metrics = node.metrics();
     rests(&node).await;
-    let mut stored = 0;
-    for person in &people {
-        stored += node.store().load_ledger(person.user).await.unwrap().unwrap().version;
-    }
-    assert_eq!(stored, committed, "an acknowledged commit is not there");
+    assert_eq!(node.stored_versions(&people).await, raced.committed, "an acknowledged commit is not there");
     assert_eq!(metrics.commit_conflicts.get(), 0, "two actors of one user were at work");
     let handled = metrics.mailbox_wait.get_sample_count() - loaded;
-    assert_eq!(handled, (ASKERS * ROUNDS) as u64, "not handled once each");
+    assert_eq!(handled, raced.asked, "not handled once each");
     assert_eq!((metrics.mailbox_refused.get(), node.restarts("user")), (0, 0));
     let rested = metrics.passivations.get();
     assert!(rested > 20, "only {rested} rests: nothing was raced");

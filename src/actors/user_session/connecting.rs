@@ -34,8 +34,8 @@ impl Handler<Disconnected> for UserSession {
     type Result = ();
 
     fn handle(&mut self, _: Disconnected, _: &mut Context<Self>) {
-        // Without devices it may rest.
-        if self.prune_devices() == 0 {
+        // Without devices it may rest; who has no session left is remembered for as long as without that.
+        if self.quiet_until().is_some() {
             self.stay();
             self.arm(self.rests_at);
         }
