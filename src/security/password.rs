@@ -3,6 +3,7 @@
 //! Bound: `workers` hashes run and `queue` wait; one more is refused ([`PasswordError::Overloaded`]), which
 //! `auth_password_refused_total` counts. A password or a hash is never printed.
 
+mod giving_way;
 #[cfg(test)]
 mod tests;
 
@@ -78,7 +79,7 @@ impl PasswordHash {
         let hash = Self(text.to_owned());
         let is_known = ["$2a$", "$2b$", "$2y$"].iter().any(|name| text.starts_with(name));
         let is_whole = text.parse::<bcrypt::HashParts>().is_ok();
-        let can_be_checked = hash.cost().is_some_and(|cost| (4..=31).contains(&cost));
+        let can_be_checked = hash.cost().is_some_and(|cost| (MIN_COST..=MAX_COST).contains(&cost));
         if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(Unfit::Invalid) }
     }
 
@@ -197,6 +198,8 @@ impl PasswordPool {
 
 /// The cheapest that bcrypt has.
 const MIN_COST: u32 = 4;
+/// The dearest: days.
+const MAX_COST: u32 = 31;
 
 /// The costs of the hashes that together take as long as what one of cost `is` lacks of one of cost `wanted`.
 fn missing_costs(is: u32, wanted: u32) -> Range<u32> {
@@ -208,8 +211,9 @@ fn decoy(cost: u32) -> PasswordHash {
     PasswordHash(format!("$2b${cost:02}${}", "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"))
 }
 
-/// Hashes take the time that nothing else wants: where all cores are busy, session checks go first. On Linux a priority is a
-/// thread's own; elsewhere it would be the whole process's, so there it stays as it is.
+/// Hashes take the time that nothing else wants: where all cores are busy, session checks go first, and at the next round
+/// ([`giving_way`]). On Linux a priority is a thread's own; elsewhere it would be the whole process's, so there it stays as
+/// it is.
 fn step_back() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
@@ -252,22 +256,22 @@ impl Worker {
 
     fn hash(&self, password: &Password) -> Result<PasswordHash, PasswordError> {
         let _timer = self.metrics.password_hash_duration.start_timer();
-        bcrypt::hash(&password.0, self.cost).map(PasswordHash).map_err(|_| PasswordError::Failed)
+        giving_way::hash(password, self.cost).map(PasswordHash)
     }
 
     /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper: what the hash
     /// of cost `c` lacks of the configured cost `C` is 2^`C` − 2^`c`, which is 2^`c` + 2^(`c`+1) + … + 2^(`C`−1).
     fn make_up(&self, password: &Password, hash: &PasswordHash) {
         for cost in missing_costs(hash.cost().unwrap_or(self.cost), self.cost) {
-            let _ = bcrypt::verify(&password.0, decoy(cost).expose());
+            let _ = giving_way::verify(password, decoy(cost).expose());
         }
     }
 
     fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, PasswordError> {
         let timer = self.metrics.password_hash_duration.start_timer();
-        let right = bcrypt::verify(&password.0, hash.unwrap_or(&self.decoy).expose());
+        let right = giving_way::verify(password, hash.unwrap_or(&self.decoy).expose());
         timer.observe_duration();
-        let right = right.map_err(|_| PasswordError::Failed)?;
+        let right = right?;
         match hash {
             Some(hash) if right && hash.cost() != Some(self.cost) => {
                 Ok(Verdict::Right { rehashed: Some(self.hash(password)?) })
