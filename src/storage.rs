@@ -87,6 +87,8 @@ pub struct Store {
     db: DatabaseConnection,
     io: Io,
     pressure: Arc<Pressure>,
+    /// Whether a commit is one statement.
+    takes_all_at_once: bool,
     /// The address, where several nodes may serve on the database.
     shared_url: Option<Secret>,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.

@@ -1,20 +1,17 @@
 //! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that arbitrates
-//! between nodes.
+//! between nodes. `writes` makes the statements of a commit, `at_once` and `in_steps` run them.
 
+mod at_once;
+mod in_steps;
 mod load;
+mod writes;
 
-use entity::{outbox, session, user};
-use sea_orm::sea_query::{Expr, SimpleExpr};
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, RuntimeErr, TransactionTrait,
-};
-use uuid::Uuid;
+use sea_orm::sea_query::SimpleExpr;
+use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 
-use super::rows::{generation_column, new_session_row, outbox_rows};
-use super::{StorageError, Store, greater_of};
-use crate::domain::event::{Ending, LedgerEvent};
-use crate::domain::ids::{SessionId, UserId};
-use crate::domain::reason::EndReason;
+use super::{StorageError, Store};
+use crate::domain::event::LedgerEvent;
+use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
 use crate::io::Io;
@@ -77,21 +74,24 @@ impl Store {
     /// # Errors
     /// [`StorageError`]; whether it was stored is then unknown, and the ledger must be read again.
     pub async fn commit(&self, commit: Commit, turn: Option<Turn>) -> Result<CommitOutcome, StorageError> {
-        let db = self.db.clone();
-        let stamp = self.change_stamp();
+        let (db, manner) = (self.db.clone(), self.manner());
         let work = async move {
+            let version = commit.decided_on + 1;
             let transaction = match turn.and_then(Turn::into_transaction) {
                 Some(transaction) => transaction,
+                None if manner.at_once => {
+                    let is_stored = at_once::store(&db, commit, manner.stamp).await?;
+                    return Ok(outcome(is_stored, version));
+                }
                 None => db.begin().await?,
             };
-            let version = commit.decided_on + 1;
-            if store(&transaction, commit, stamp).await? {
+            let is_stored = store(&transaction, commit, manner).await?;
+            if is_stored {
                 transaction.commit().await?;
-                Ok(CommitOutcome::Committed(version))
             } else {
                 transaction.rollback().await?;
-                Ok::<_, DbErr>(CommitOutcome::Conflict)
             }
+            Ok::<_, DbErr>(outcome(is_stored, version))
         };
         // Boxed, because it is large and would be copied from future to future.
         let work = Box::pin(work);
@@ -100,6 +100,35 @@ impl Store {
         step.note(&outcome);
         outcome
     }
+
+    /// How this database takes a commit.
+    pub(super) fn manner(&self) -> Manner {
+        Manner { at_once: self.takes_all_at_once, stamp: self.change_stamp() }
+    }
+}
+
+/// How a database takes a commit.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    at_once: bool,
+    stamp: SimpleExpr,
+}
+
+/// Stores it in a transaction that is there already, which must be rolled back when this is false.
+pub(super) async fn store(
+    transaction: &DatabaseTransaction,
+    commit: Commit,
+    manner: Manner,
+) -> Result<bool, DbErr> {
+    if manner.at_once {
+        at_once::store(transaction, commit, manner.stamp).await
+    } else {
+        in_steps::store(transaction, commit, manner.stamp).await
+    }
+}
+
+fn outcome(is_stored: bool, version: i64) -> CommitOutcome {
+    if is_stored { CommitOutcome::Committed(version) } else { CommitOutcome::Conflict }
 }
 
 /// The database chose this transaction to end a deadlock, or could not order it: nothing of it was stored.
@@ -112,98 +141,4 @@ fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
         Some("40P01" | "40001") => Ok(CommitOutcome::Conflict),
         _ => Err(error),
     }
-}
-
-/// The user's row comes first: from then on the row lock keeps other nodes out, and keeps the outbox in order.
-pub(super) async fn store(
-    transaction: &DatabaseTransaction,
-    commit: Commit,
-    stamp: SimpleExpr,
-) -> Result<bool, DbErr> {
-    let user = commit.user.uuid();
-    if !advance_version(transaction, &commit, stamp).await? {
-        return Ok(false);
-    }
-    if !end_sessions(transaction, user, &commit.events).await? {
-        return Ok(false);
-    }
-    for event in &commit.events {
-        match event {
-            LedgerEvent::Opened { session, .. } => {
-                let row = new_session_row(commit.user, session);
-                session::Entity::insert(row).exec_without_returning(transaction).await?;
-            }
-            LedgerEvent::Rotated { session, generation, at, tokens_expire_at } => {
-                let update = session::Entity::update_many()
-                    .col_expr(session::Column::RefreshGeneration, Expr::value(generation_column(*generation)))
-                    .col_expr(session::Column::RefreshedAt, Expr::value(at.millis()))
-                    .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()))
-                    .filter(session::Column::UserId.eq(user))
-                    .filter(session::Column::Id.eq(session.uuid()));
-                update.exec(transaction).await?;
-            }
-            LedgerEvent::Ended(_) | LedgerEvent::BulkTerminated { .. } => {}
-        }
-    }
-    if !commit.announcements.is_empty() {
-        let rows = outbox_rows(commit.announcements, commit.now);
-        outbox::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-    }
-    Ok(true)
-}
-
-async fn advance_version(
-    transaction: &DatabaseTransaction,
-    commit: &Commit,
-    stamp: SimpleExpr,
-) -> Result<bool, DbErr> {
-    let activity = greater_of(Expr::col(user::Column::LastActivityAt), commit.last_activity_at.millis());
-    let update = user::Entity::update_many()
-        .col_expr(user::Column::SessionVersion, Expr::value(commit.decided_on + 1))
-        .col_expr(user::Column::ChangeStamp, stamp)
-        .col_expr(user::Column::LastActivityAt, activity)
-        .filter(user::Column::Id.eq(commit.user.uuid()))
-        .filter(user::Column::SessionVersion.eq(commit.decided_on));
-    Ok(update.exec(transaction).await?.rows_affected == 1)
-}
-
-/// One statement for each reason there is (nearly always one), and one for each idle ending, which holds only as
-/// long as no later activity is stored. False when a session was not as it was thought to be.
-async fn end_sessions(
-    transaction: &DatabaseTransaction,
-    user: Uuid,
-    events: &[LedgerEvent],
-) -> Result<bool, DbErr> {
-    let endings = || events.iter().filter_map(LedgerEvent::ending);
-    for reason in EndReason::ALL {
-        let of_reason: Vec<_> = endings().filter(|ending| ending.reason == reason).collect();
-        let groups: Vec<&[&Ending]> = match (reason, of_reason.is_empty()) {
-            (_, true) => continue,
-            (EndReason::IdleTimeout, false) => of_reason.chunks(1).collect(),
-            (_, false) => vec![&of_reason],
-        };
-        for group in groups {
-            if !end_group(transaction, user, group).await? {
-                return Ok(false);
-            }
-        }
-    }
-    Ok(true)
-}
-
-/// Ends sessions that share reason, time and originator.
-async fn end_group(transaction: &DatabaseTransaction, user: Uuid, group: &[&Ending]) -> Result<bool, DbErr> {
-    let Some(first) = group.first() else { return Ok(true) };
-    let ids = group.iter().map(|ending| ending.session.uuid());
-    let mut update = session::Entity::update_many()
-        .col_expr(session::Column::EndedAt, Expr::value(first.at.millis()))
-        .col_expr(session::Column::EndReason, Expr::value(first.reason.as_str()))
-        .col_expr(session::Column::EndedBy, Expr::value(first.by.map(SessionId::uuid)))
-        .filter(session::Column::UserId.eq(user))
-        .filter(session::Column::Id.is_in(ids))
-        .filter(session::Column::EndedAt.is_null());
-    if first.reason == EndReason::IdleTimeout {
-        update = update.filter(session::Column::LastActivity.lte(first.last_activity.millis()));
-    }
-    Ok(update.exec(transaction).await?.rows_affected == group.len() as u64)
 }

@@ -106,7 +106,9 @@ impl Store {
                 DatabaseLocation::Postgres { url } => Some(url),
             };
             let pressure = Arc::new(Pressure::new(connections as usize));
-            Ok(Self { db, io: options.io, pressure, shared_url, _file_lock: file_lock })
+            let takes_all_at_once =
+                shared_url.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
+            Ok(Self { db, io: options.io, pressure, takes_all_at_once, shared_url, _file_lock: file_lock })
         })
         .await?
     }
@@ -283,4 +285,14 @@ async fn open_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnec
         // A ping before each use would double the cost of short statements.
         .test_before_acquire(false);
     Database::connect(options).await.map_err(OpenError::Connect)
+}
+
+/// Citus spreads tables over servers, and does not send a statement that writes to several tables to the one that holds the
+/// user (citusdata/citus#3948).
+async fn is_citus(db: &DatabaseConnection) -> Result<bool, DbErr> {
+    let statement = sea_orm::Statement::from_string(
+        db.get_database_backend(),
+        "SELECT 1 FROM pg_extension WHERE extname = 'citus'",
+    );
+    Ok(db.query_one_raw(statement).await?.is_some())
 }

@@ -181,12 +181,11 @@ impl Store {
         commit: Commit,
         change: UpdateMany<user::Entity>,
     ) -> Result<CommitOutcome, StorageError> {
-        let db = self.db.clone();
-        let stamp = self.change_stamp();
+        let (db, manner) = (self.db.clone(), self.manner());
         let work = async move {
             let transaction = db.begin().await?;
             let (id, version) = (commit.user.uuid(), commit.decided_on + 1);
-            if !store(&transaction, commit, stamp).await? {
+            if !store(&transaction, commit, manner).await? {
                 transaction.rollback().await?;
                 return Ok(CommitOutcome::Conflict);
             }

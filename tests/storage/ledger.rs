@@ -30,7 +30,9 @@ on_each_database!(
     the_limit_holds_whatever_races,
     an_idle_ending_yields_to_later_activity,
     an_idle_ending_yields_as_a_whole,
+    an_ending_and_activity_at_once,
     what_has_ended_does_not_end_again,
+    a_session_that_ended_behind_the_version_is_noticed,
     the_last_activity_never_moves_back,
     every_ending_is_found_with_its_reason,
     an_unreadable_session_is_an_error,
@@ -214,6 +216,111 @@ async fn an_idle_ending_yields_as_a_whole(db: Database) {
     assert_eq!(decide(&login(), &ledger, deadline, &policy()).events.len(), 3);
     assert_eq!(store.run(&mut ledger, deadline, &login()).await, CommitOutcome::Conflict);
     assert_same(&store.ledger(ledger.user).await, &before);
+    assert_eq!(store.waiting().await, waiting);
+}
+
+/// A row that an ending waits for has changed by the time it is its turn.
+async fn an_ending_and_activity_at_once(db: Database) {
+    let (store, active) = (TestStore::on(db).await, START.plus(MINUTE));
+    let mut yielded = 0;
+    for round in 0..500 {
+        let mut ledger = store.register().await;
+        let _ = store.run(&mut ledger, START, &login()).await;
+        let [ended, other] = [0, 1].map(|place: usize| ledger.live()[place].id());
+        let is_idle = round % 2 == 0;
+        let (command, deadline) = (Logout { session: ended }, START.plus(policy().idle_timeout));
+        let events = match is_idle {
+            true => decide(&EndOverdue, &ledger, deadline, &policy()).events,
+            false => decide(&command, &ledger, START, &policy()).events,
+        };
+        let batch = vec![seen(&ledger, ended, active), seen(&ledger, other, active)];
+        let commit = commit_of(&ledger, deadline, &events);
+        let (stored, outcome) = tokio::join!(store.store_activity(batch), store.commit(commit, None));
+        stored.unwrap();
+        let found = store.ledger(ledger.user).await;
+        let live: Vec<_> = found.live().iter().map(|session| (session.id(), session.last_activity)).collect();
+        match outcome.unwrap() {
+            CommitOutcome::Committed(version) => {
+                assert_eq!((version, found.version), (2, 2));
+                assert_eq!(live, if is_idle { vec![] } else { vec![(other, active)] });
+            }
+            CommitOutcome::Conflict => {
+                assert!(is_idle, "only an idle ending yields");
+                assert_eq!((found.version, live.len()), (1, 2));
+                assert!(live.iter().all(|(_, at)| *at == active));
+                yielded += 1;
+            }
+        }
+    }
+    assert!(yielded < 250, "none went before the activity");
+}
+
+mod an_ending_that_waits_for_a_row_looks_at_it_again {
+    use auth_service::domain::event::LedgerEvent;
+    use sea_orm::{ConnectionTrait, TransactionTrait};
+
+    use super::*;
+    use crate::support::time::eventually;
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let store = TestStore::on(Database::Postgres).await;
+        let by_hand = store.connect().await;
+        let deadline = START.plus(policy().idle_timeout);
+        for is_idle in [true, false] {
+            let ledger = store.register().await;
+            let waiting = store.waiting().await;
+            let session = ledger.live()[0].id();
+            let events = match is_idle {
+                true => decide(&EndOverdue, &ledger, deadline, &policy()).events,
+                false => decide(&Logout { session }, &ledger, START, &policy()).events,
+            };
+            assert!(matches!(events[..], [LedgerEvent::Ended(_)]));
+            let transaction = by_hand.begin().await.unwrap();
+            let active = START.plus(MINUTE);
+            let write = format!(
+                "UPDATE sessions SET last_activity = {} WHERE user_id = '{}'",
+                active.millis(),
+                ledger.user
+            );
+            transaction.execute_unprepared(&write).await.unwrap();
+            let (other, commit) = (store.clone(), commit_of(&ledger, deadline, &events));
+            let ending = tokio::spawn(async move { other.commit(commit, None).await });
+            let blocked = "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+            eventually("the ending waits", Duration::from_secs(5), async || {
+                let found = transaction.execute_unprepared(blocked).await.unwrap().rows_affected();
+                (found > 0).then_some(()).ok_or_else(|| "nobody waits".to_owned())
+            })
+            .await;
+            transaction.commit().await.unwrap();
+            let outcome = ending.await.unwrap().unwrap();
+            let stored = store.ledger(ledger.user).await;
+            if is_idle {
+                assert_eq!(outcome, CommitOutcome::Conflict);
+                assert_eq!((stored.version, stored.live()[0].last_activity), (0, active));
+                assert_eq!(store.waiting().await, waiting);
+            } else {
+                assert_eq!(outcome, CommitOutcome::Committed(1));
+                assert_eq!((stored.version, stored.live().len()), (1, 0));
+            }
+        }
+    }
+}
+
+/// Nobody ends a session without moving the version on, unless by hand.
+async fn a_session_that_ended_behind_the_version_is_noticed(db: Database) {
+    let store = TestStore::on(db).await;
+    let mut ledger = store.register().await;
+    let open = login();
+    let _ = store.run(&mut ledger, START.plus(MINUTE), &open).await;
+    let end = "UPDATE sessions SET ended_at = 1, end_reason = 'logout'";
+    store.execute(&format!("{end} WHERE created_at = {}", START.millis())).await;
+    let waiting = store.waiting().await;
+    let everywhere = EndAll { reason: EndReason::UserDeleted };
+    assert_eq!(store.run(&mut ledger, START, &everywhere).await, CommitOutcome::Conflict);
+    let stored = store.ledger(ledger.user).await;
+    assert_eq!((stored.version, stored.live().len(), stored.live()[0].id()), (1, 1, open.id));
     assert_eq!(store.waiting().await, waiting);
 }
 

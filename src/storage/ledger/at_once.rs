@@ -1,0 +1,80 @@
+//! A commit as one statement, for PostgreSQL: one round trip in place of one for each statement, one to begin and one to
+//! commit, and the user's row is locked for as long as the database works, not for as long as the network takes.
+//!
+//! ```sql
+//! WITH held  AS (lock the user's row, if its version is the one decided on),
+//!      live  AS (lock the sessions that end, of held, if they are as they were thought to be),
+//!      moved AS (move the version on, if it is the one decided on and all of live are there),
+//!      …     AS (all other writes, of moved)
+//! SELECT FROM moved
+//! ```
+//!
+//! `held` and `live` are there only where sessions end. Everything stands on `moved`: where that has no row nothing was
+//! written, and no error was raised either. A row that somebody else has changed meanwhile is waited for and looked at
+//! again by PostgreSQL (READ COMMITTED), like in single statements.
+
+use entity::{session, user};
+use sea_orm::sea_query::{
+    CommonTableExpression, Condition, Expr, ExprTrait, IntoIden, LockType, Order, Query, SelectStatement,
+    SimpleExpr, SubQueryStatement, WithClause, WithQuery,
+};
+use sea_orm::{ConnectionTrait, DbErr};
+
+use super::Commit;
+use super::writes::{Ends, Writes};
+
+const HELD: &str = "held";
+const LIVE: &str = "live";
+const MOVED: &str = "moved";
+
+/// False when the version is another, or a session was not as it was thought to be: nothing was stored then.
+pub(super) async fn store(
+    db: &impl ConnectionTrait,
+    commit: Commit,
+    stamp: SimpleExpr,
+) -> Result<bool, DbErr> {
+    let statement = statement(Writes::of(commit, stamp))?;
+    Ok(db.query_one(&statement).await?.is_some())
+}
+
+fn statement(writes: Writes) -> Result<WithQuery, DbErr> {
+    let Writes { holder, mut advance, endings, rotations, insertions } = writes;
+    let mut with = WithClause::new();
+    if !endings.is_empty() {
+        let held = one().from(user::Entity).cond_where(holder).lock(LockType::NoKeyUpdate).take();
+        let live = one()
+            .from(session::Entity)
+            .from(HELD)
+            .cond_where(any_of(&endings))
+            // As activity is written: whoever locks several takes them in the order of their keys.
+            .order_by((session::Entity, session::Column::Id), Order::Asc)
+            .lock_with_tables(LockType::NoKeyUpdate, [session::Entity])
+            .take();
+        with.cte(part(HELD, held)).cte(part(LIVE, live));
+        let live = Query::select().expr(Expr::cust("COUNT(*)")).from(LIVE).take();
+        let wanted: i64 = endings.iter().map(|ends| ends.count.cast_signed()).sum();
+        advance.and_where(Expr::from(SubQueryStatement::from(live)).eq(wanted));
+    }
+    with.cte(part(MOVED, advance.returning(Query::returning().expr(Expr::cust("1"))).take()));
+    let updates = endings.into_iter().map(|ends| ends.update).chain(rotations);
+    for (number, mut update) in updates.enumerate() {
+        with.cte(part(format!("changed_{number}"), update.from(MOVED).take()));
+    }
+    for (number, insertion) in insertions.into_iter().enumerate() {
+        with.cte(part(format!("added_{number}"), insertion.into_statement(Some(MOVED))?));
+    }
+    Ok(with.query(one().from(MOVED).take()))
+}
+
+fn part(name: impl IntoIden, query: impl Into<SubQueryStatement>) -> CommonTableExpression {
+    CommonTableExpression::new().table_name(name).query(query.into()).to_owned()
+}
+
+/// Of what is asked only whether there is a row.
+fn one() -> SelectStatement {
+    Query::select().expr(Expr::cust("1")).take()
+}
+
+fn any_of(endings: &[Ends]) -> Condition {
+    endings.iter().fold(Condition::any(), |any, ends| any.add(ends.condition.clone()))
+}

@@ -1,0 +1,167 @@
+//! What a commit writes, as statements that are the same for every database; [`super::in_steps`] and
+//! [`super::at_once`] run them. The user's row comes first: from then on its lock keeps other nodes out, and keeps the
+//! outbox in order. No decision touches a session twice, so beyond that their order does not matter.
+
+use entity::{session, user};
+use sea_orm::sea_query::{
+    Condition, Expr, InsertStatement, Query, SelectStatement, SimpleExpr, UnionType, UpdateStatement,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iterable, QueryFilter, QueryTrait,
+};
+use uuid::Uuid;
+
+use super::Commit;
+use crate::domain::event::{Ending, LedgerEvent};
+use crate::domain::ids::SessionId;
+use crate::domain::reason::EndReason;
+use crate::storage::greater_of;
+use crate::storage::rows::{generation_column, new_session_row, outbox_rows};
+
+/// The statements of a commit.
+pub(super) struct Writes {
+    /// Whose row is locked.
+    pub(super) holder: Condition,
+    /// Moves the version on, if it is the one decided on.
+    pub(super) advance: UpdateStatement,
+    /// Sessions that end.
+    pub(super) endings: Vec<Ends>,
+    /// Sessions whose refresh token is replaced.
+    pub(super) rotations: Vec<UpdateStatement>,
+    /// New sessions, and what the other services are told.
+    pub(super) insertions: Vec<Insertion>,
+}
+
+/// Sessions that end for one reason.
+pub(super) struct Ends {
+    /// Which: those that are live, and as inactive as they were thought to be.
+    pub(super) condition: Condition,
+    /// How many they must be.
+    pub(super) count: u64,
+    /// Ends them.
+    pub(super) update: UpdateStatement,
+}
+
+/// Rows of one table.
+pub(super) struct Insertion {
+    statement: InsertStatement,
+    rows: Vec<SelectStatement>,
+}
+
+impl Writes {
+    /// What stores the decision.
+    pub(super) fn of(commit: Commit, stamp: SimpleExpr) -> Self {
+        let user = commit.user.uuid();
+        let mut writes = Self {
+            holder: Condition::all()
+                .add(user::Column::Id.eq(user))
+                .add(user::Column::SessionVersion.eq(commit.decided_on)),
+            advance: advance(&commit, stamp),
+            endings: endings(user, &commit.events),
+            rotations: Vec::new(),
+            insertions: Vec::new(),
+        };
+        for event in &commit.events {
+            match event {
+                LedgerEvent::Opened { session, .. } => {
+                    writes.insertions.extend(Insertion::of([new_session_row(commit.user, session)]));
+                }
+                LedgerEvent::Rotated { session, generation, at, tokens_expire_at } => {
+                    let update = session::Entity::update_many()
+                        .col_expr(
+                            session::Column::RefreshGeneration,
+                            Expr::value(generation_column(*generation)),
+                        )
+                        .col_expr(session::Column::RefreshedAt, Expr::value(at.millis()))
+                        .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()))
+                        .filter(session::Column::UserId.eq(user))
+                        .filter(session::Column::Id.eq(session.uuid()));
+                    writes.rotations.push(update.into_query());
+                }
+                LedgerEvent::Ended(_) | LedgerEvent::BulkTerminated { .. } => {}
+            }
+        }
+        writes.insertions.extend(Insertion::of(outbox_rows(commit.announcements, commit.now)));
+        writes
+    }
+}
+
+fn advance(commit: &Commit, stamp: SimpleExpr) -> UpdateStatement {
+    let activity = greater_of(Expr::col(user::Column::LastActivityAt), commit.last_activity_at.millis());
+    user::Entity::update_many()
+        .col_expr(user::Column::SessionVersion, Expr::value(commit.decided_on + 1))
+        .col_expr(user::Column::ChangeStamp, stamp)
+        .col_expr(user::Column::LastActivityAt, activity)
+        .filter(user::Column::Id.eq(commit.user.uuid()))
+        .filter(user::Column::SessionVersion.eq(commit.decided_on))
+        .into_query()
+}
+
+/// One for each reason there is (nearly always one), and one for each idle ending.
+fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<Ends> {
+    let mut all = Vec::new();
+    for reason in EndReason::ALL {
+        let of_reason: Vec<&Ending> =
+            events.iter().filter_map(LedgerEvent::ending).filter(|ending| ending.reason == reason).collect();
+        let together = if reason == EndReason::IdleTimeout { 1 } else { of_reason.len().max(1) };
+        all.extend(of_reason.chunks(together).filter_map(|group| ends(user, group)));
+    }
+    all
+}
+
+/// Sessions that share reason, time and originator. An idle ending holds only as long as no later activity is stored.
+fn ends(user: Uuid, group: &[&Ending]) -> Option<Ends> {
+    let first = group.first()?;
+    let mut condition = Condition::all()
+        .add(session::Column::UserId.eq(user))
+        .add(session::Column::Id.is_in(group.iter().map(|ending| ending.session.uuid())))
+        .add(session::Column::EndedAt.is_null());
+    if first.reason == EndReason::IdleTimeout {
+        condition = condition.add(session::Column::LastActivity.lte(first.last_activity.millis()));
+    }
+    let update = session::Entity::update_many()
+        .col_expr(session::Column::EndedAt, Expr::value(first.at.millis()))
+        .col_expr(session::Column::EndReason, Expr::value(first.reason.as_str()))
+        .col_expr(session::Column::EndedBy, Expr::value(first.by.map(SessionId::uuid)))
+        .filter(condition.clone());
+    Some(Ends { condition, count: group.len() as u64, update: update.into_query() })
+}
+
+impl Insertion {
+    /// None, if there are no rows. All have a value in the same columns.
+    fn of<A: ActiveModelTrait>(models: impl IntoIterator<Item = A>) -> Option<Self> {
+        let mut columns = Vec::new();
+        let mut rows = Vec::new();
+        for mut model in models {
+            columns.clear();
+            let mut row = Query::select();
+            for column in <A::Entity as EntityTrait>::Column::iter() {
+                if let ActiveValue::Set(value) = model.take(column) {
+                    columns.push(column);
+                    row.expr(Expr::value(value));
+                }
+            }
+            rows.push(row);
+        }
+        let statement = Query::insert().into_table(A::Entity::default()).columns(columns).to_owned();
+        (!rows.is_empty()).then_some(Self { statement, rows })
+    }
+
+    /// In their order; each as often as `given` has rows, or once.
+    ///
+    /// # Errors
+    /// Where a row has more values than the last, or fewer.
+    pub(super) fn into_statement(self, given: Option<&'static str>) -> Result<InsertStatement, DbErr> {
+        let Self { mut statement, rows } = self;
+        let mut rows = rows.into_iter().map(|mut row| match given {
+            Some(given) => row.from(given).take(),
+            None => row,
+        });
+        let Some(mut first) = rows.next() else { return Ok(statement) };
+        for row in rows {
+            first.union(UnionType::All, row);
+        }
+        statement.select_from(first).map_err(|error| DbErr::Custom(error.to_string()))?;
+        Ok(statement)
+    }
+}
