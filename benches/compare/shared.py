@@ -6,6 +6,7 @@ import select
 import socket
 import statistics
 import subprocess
+import tempfile
 import time
 import urllib.parse
 import uuid
@@ -105,9 +106,10 @@ def push(options):
             if b" 204 " not in asked.recv(4096):
                 raise SystemExit("an ending was refused")
         asked.close()
-    commit, word = commits(options.endings), publications(options.endings)
+    commit, word = commits(COMMIT, options.endings), publications(options.endings)
+    at_once = commits(COMMIT_AT_ONCE, options.endings)
     near_bound, far_bound = 2 * p(commit, 99), 2 * p(commit, 99) + 2 * p(word, 99)
-    beside = f"commit alone {told(commit)}"
+    beside = f"transaction alone {told(commit)}, as one statement {told(at_once)}"
     yield "Ending → other device told, same node, p99", "≤ 2 × the commit", (
         f"{p(told_here, 99) / near_bound * 2:.2f} × ({told(told_here)}; {beside}; answered {told(answered)})"
     )
@@ -120,7 +122,7 @@ def told(seconds):
     return f"p50 {p(seconds, 50) * 1e3:.2f} ms, p99 {p(seconds, 99) * 1e3:.2f} ms"
 
 
-# The statements of an ending, in a transaction as the service sends it, on tables of the same form.
+# What an ending writes, on tables of the same form: as an ordinary transaction ...
 COMMIT = """
 BEGIN;
 UPDATE users SET session_version = session_version + 1, change_stamp = pg_current_xact_id()::text::bigint,
@@ -130,20 +132,33 @@ UPDATE sessions SET ended_at = :n, end_reason = 'terminated', ended_by = id WHER
 INSERT INTO bench_outbox (body) VALUES (repeat('x', 400));
 COMMIT;
 """
+# ... and as one statement, as the service sends it.
+COMMIT_AT_ONCE = """
+WITH held AS (SELECT 1 FROM users WHERE id = '{user}' AND session_version >= 0 FOR NO KEY UPDATE),
+live AS (SELECT 1 FROM sessions, held WHERE user_id = '{user}' AND id IN ('{session}') ORDER BY id FOR NO KEY UPDATE OF sessions),
+moved AS (UPDATE users SET session_version = session_version + 1, change_stamp = pg_current_xact_id()::text::bigint,
+    last_activity_at = CASE WHEN last_activity_at < :n THEN :n ELSE last_activity_at END
+    WHERE id = '{user}' AND session_version >= 0 AND (SELECT COUNT(*) FROM live) = 1 RETURNING 1),
+changed AS (UPDATE sessions SET ended_at = :n, end_reason = 'terminated', ended_by = id FROM moved
+    WHERE user_id = '{user}' AND id IN ('{session}')),
+added AS (INSERT INTO bench_outbox (body) SELECT repeat('x', 400) FROM moved)
+SELECT 1 FROM moved;
+"""
 
 
-def commits(count):
-    """Seconds that such a transaction takes by itself, from a client that does nothing else (pgbench)."""
+def commits(statements, count):
+    """Seconds that this takes by itself, from a client that does nothing else (pgbench)."""
     database = new_database()
     with node(database) as service:
         signed_up = service.sign_up()
     psql(database, "CREATE TABLE bench_outbox (id bigserial PRIMARY KEY, body text)")
-    script = COMMIT.format(user=signed_up["user"]["id"], session=signed_up["session"]["id"])
-    folder = Path(os.environ["BENCH_DIR"])
-    (folder / "commit.sql").write_text("\\set n random(1, 1000000)\n" + script)
-    command = ["pgbench", "-n", "-M", "prepared", "-c", "1", "-t", str(count), "-l", "--log-prefix", folder / "commit"]
-    subprocess.run([*command, "-f", folder / "commit.sql", database], check=True, capture_output=True, timeout=300)
-    lines = next(folder.glob("commit.[0-9]*")).read_text().splitlines()
+    script = statements.format(user=signed_up["user"]["id"], session=signed_up["session"]["id"])
+    with tempfile.TemporaryDirectory(dir=os.environ["BENCH_DIR"]) as folder:
+        file = Path(folder) / "commit.sql"
+        file.write_text("\\set n random(1, 1000000)\n" + script)
+        command = ["pgbench", "-n", "-M", "prepared", "-c", "1", "-t", str(count), "-l", "--log-prefix", Path(folder) / "log"]
+        subprocess.run([*command, "-f", file, database], check=True, capture_output=True, timeout=300)
+        lines = next(Path(folder).glob("log.[0-9]*")).read_text().splitlines()
     return [int(line.split()[2]) / 1e6 for line in lines]
 
 

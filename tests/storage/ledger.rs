@@ -16,7 +16,9 @@ use auth_service::storage::activity::SeenActivity;
 use auth_service::storage::ledger::CommitOutcome;
 
 use crate::support::postgres::PostgresServer;
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::store::{START, TestStore, commit_of, login, open_at, policy, registration};
+use crate::support::time::{Stopwatch, eventually};
 use crate::support::{Database, on_each_database};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -260,7 +262,6 @@ mod an_ending_that_waits_for_a_row_looks_at_it_again {
     use sea_orm::{ConnectionTrait, TransactionTrait};
 
     use super::*;
-    use crate::support::time::eventually;
 
     #[tokio::test]
     #[ignore = "needs PostgreSQL: run ./scripts/test"]
@@ -394,6 +395,31 @@ async fn an_unreadable_session_is_an_error(db: Database) {
         matches!(error, StorageError::UnknownValue { table: "sessions", column: "refresh_generation" }),
         "{error}"
     );
+}
+
+/// Where the database is far away, that is what a change takes: 200 ms here, and 1 s with one for each statement.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_commit_is_one_round_trip() {
+    const ONE_WAY: Duration = Duration::from_millis(100);
+    let near = TestStore::on(Database::Postgres).await;
+    let mut ledger = near.register().await;
+    let proxy = Proxy::to(near.address()).await;
+    let far = near.open_through(proxy.address()).await;
+    let mut committed = async || {
+        let events = decide(&login(), &ledger, START, &policy()).events;
+        let watch = Stopwatch::start();
+        let outcome = far.commit(commit_of(&ledger, START, &events), None).await.unwrap();
+        assert!(matches!(outcome, CommitOutcome::Committed(_)));
+        events.iter().for_each(|event| ledger.apply(event));
+        ledger.version += 1;
+        watch.elapsed()
+    };
+    committed().await;
+    proxy.set(Mode::Delay(ONE_WAY));
+    // The first of its form on a connection is prepared, which takes one more.
+    let took = [committed().await, committed().await, committed().await].into_iter().min().unwrap();
+    assert!(took >= ONE_WAY * 2 && took < ONE_WAY * 4, "{took:?}");
 }
 
 /// It may be behind: what it has is no reason to accept anybody, and what it lacks none to refuse anybody.
