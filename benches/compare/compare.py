@@ -22,7 +22,7 @@ import scale
 import shared
 from load import drive, visit_all
 from seed import seed
-from service import ROOT, Bare, Service, key_file, token_maker
+from service import BUILT, Bare, Service, key_file, token_maker
 
 CORES = os.cpu_count()
 ROUNDS = 3
@@ -106,7 +106,7 @@ def logins(options):
 
 
 def hashes_a_second(threads, seconds=5):
-    command = [ROOT / "target/release/examples/hash", "12", str(threads), str(seconds)]
+    command = [BUILT / "examples/hash", "12", str(threads), str(seconds)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout)
 
 

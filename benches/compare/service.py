@@ -15,8 +15,9 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = Path(os.environ.get("TARGET") or ROOT / "target/release/auth-service").resolve()
-BARE = ROOT / "target/release/examples/bare"
+BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
+PROGRAM = Path(os.environ.get("TARGET") or BUILT / "auth-service").resolve()
+BARE = BUILT / "examples/bare"
 TICKS = os.sysconf("SC_CLK_TCK")
 # What Chrome on Linux says: 105 characters, as most of them are.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"

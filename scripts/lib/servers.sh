@@ -4,6 +4,7 @@
 #   start_postgres    sets TEST_POSTGRES_URL; what follows are further arguments of the server
 #   start_redis       sets TEST_REDIS_URL
 #   stop_servers      stops, by process id, what the two started, and removes the folder
+#   find_program      prints where the service is: TARGET, else the first that was built of those profiles
 #
 # Never touches a server it has not started.
 
@@ -17,6 +18,17 @@ TAKE_BACK=()
 fail() {
     printf 'scripts/test: %s\n' "$*" >&2
     exit 1
+}
+
+find_program() {
+    local candidate profile
+    candidate=${TARGET:-}
+    for profile in "$@"; do
+        [[ -n $candidate && -x $candidate ]] && break
+        candidate=${CARGO_TARGET_DIR:-target}/$profile/auth-service
+    done
+    [[ -x $candidate ]] || fail "the service is not built: cargo build, or say where it is with TARGET"
+    printf '%s\n' "$candidate"
 }
 
 # The folder of initdb and postgres, the newest first; nothing where there is none.

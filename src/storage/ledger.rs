@@ -79,7 +79,7 @@ impl Store {
             let version = commit.decided_on + 1;
             let transaction = match turn.and_then(Turn::into_transaction) {
                 Some(transaction) => transaction,
-                None if manner.at_once => {
+                None if manner.is_at_once(&commit) => {
                     let is_stored = at_once::store(&db, commit, manner.stamp).await?;
                     return Ok(outcome(is_stored, version));
                 }
@@ -107,11 +107,21 @@ impl Store {
     }
 }
 
+/// Most events of a commit that is one statement. More are rare, and each adds to its length and depth: with a thousand idle
+/// endings the stack would not do.
+const MAX_AT_ONCE: usize = 32;
+
 /// How a database takes a commit.
 #[derive(Clone, Debug)]
 pub(super) struct Manner {
     at_once: bool,
     stamp: SimpleExpr,
+}
+
+impl Manner {
+    fn is_at_once(&self, commit: &Commit) -> bool {
+        self.at_once && commit.events.len() <= MAX_AT_ONCE
+    }
 }
 
 /// Stores it in a transaction that is there already, which must be rolled back when this is false.
@@ -120,7 +130,7 @@ pub(super) async fn store(
     commit: Commit,
     manner: Manner,
 ) -> Result<bool, DbErr> {
-    if manner.at_once {
+    if manner.is_at_once(&commit) {
         at_once::store(transaction, commit, manner.stamp).await
     } else {
         in_steps::store(transaction, commit, manner.stamp).await

@@ -24,10 +24,6 @@ pub struct OutboxMessage {
 /// Key of the advisory lock under which one node at a time publishes.
 const PUBLISHING_LOCK: i64 = 0x6175_7468_6f75_7462;
 
-/// Forgetting what was published waits for no disk: a row that a crash of the server brings back is published again, as it
-/// may be anyway. Else every change would wait for two writes to the disk, its own and the one for the change before it.
-const FORGET_LAZILY: &str = "SET LOCAL synchronous_commit TO off";
-
 /// What came of a turn at publishing.
 #[derive(Debug)]
 pub enum Published<E> {
@@ -60,9 +56,7 @@ impl Store {
             }
             let transaction = db.begin().await?;
             transaction
-                .execute_unprepared(&format!(
-                    "{FORGET_LAZILY}; SELECT pg_advisory_xact_lock({PUBLISHING_LOCK})"
-                ))
+                .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({PUBLISHING_LOCK})"))
                 .await?;
             let published = publish_oldest(&transaction, limit, publish).await?;
             transaction.commit().await?;

@@ -10,8 +10,7 @@ use auth_service::events::Message;
 use auth_service::storage::outbox::Published;
 use serde_json::Value;
 
-use crate::support::postgres::PostgresServer;
-use crate::support::store::{START, TestStore, login, open_at, registration};
+use crate::support::store::{START, TestStore, login};
 use crate::support::{Database, on_each_database};
 
 on_each_database!(
@@ -145,31 +144,4 @@ async fn turns_at_publishing_do_not_overlap(db: Database) {
     }
     let once: BTreeSet<_> = all.iter().copied().collect();
     assert_eq!((all.len(), once.len()), (expected, expected));
-}
-
-/// What is on the disk is behind what was written, right after a turn at publishing, and is not after a commit.
-#[tokio::test]
-#[ignore = "needs PostgreSQL: run ./scripts/test"]
-async fn forgetting_waits_for_no_disk() {
-    const ROUNDS: usize = 40;
-    let server = PostgresServer::start(&["fsync=on"]).await;
-    let store = open_at(server.url()).await;
-    store.migrate().await.unwrap();
-    let (mut after_commits, mut after_turns) = (0, 0);
-    for round in 0..ROUNDS {
-        let (registration, _) = registration(&format!("{round}@example.com"));
-        store.add_user(registration).await.unwrap();
-        after_commits += behind(&server).await;
-        let taken = store.publish_outbox(100, |_| async { Ok::<(), ()>(()) }).await.unwrap();
-        assert!(matches!(taken, Published::Taken(messages) if messages.len() == 2));
-        after_turns += behind(&server).await;
-    }
-    // The server writes of itself, now and then.
-    assert!(after_commits < ROUNDS as i64 / 4, "{after_commits} commits were not on the disk");
-    assert!(after_turns > ROUNDS as i64 / 2, "only {after_turns} turns did not wait");
-}
-
-/// 1 if there is something that is not on the disk.
-async fn behind(server: &PostgresServer) -> i64 {
-    server.count("SELECT count(*) WHERE pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()").await
 }

@@ -61,7 +61,7 @@ fn statement(writes: Writes) -> Result<WithQuery, DbErr> {
         with.cte(part(format!("changed_{number}"), update.from(MOVED).take()));
     }
     for (number, insertion) in insertions.into_iter().enumerate() {
-        with.cte(part(format!("added_{number}"), insertion.into_statement(Some(MOVED))?));
+        with.cte(part(format!("added_{number}"), insertion.into_statement_given(MOVED)?));
     }
     Ok(with.query(one().from(MOVED).take()))
 }

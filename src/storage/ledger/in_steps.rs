@@ -26,7 +26,7 @@ pub(super) async fn store(
         transaction.execute(&rotation).await?;
     }
     for insertion in writes.insertions {
-        transaction.execute(&insertion.into_statement(None)?).await?;
+        transaction.execute(&insertion.into_statement()?).await?;
     }
     Ok(true)
 }

@@ -4,10 +4,10 @@
 
 use entity::{session, user};
 use sea_orm::sea_query::{
-    Condition, Expr, InsertStatement, Query, SelectStatement, SimpleExpr, UnionType, UpdateStatement,
+    Alias, Condition, Expr, InsertStatement, Query, SimpleExpr, UpdateStatement, ValueTuple,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iterable, QueryFilter, QueryTrait,
+    ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iterable, QueryFilter, QueryTrait, Value,
 };
 use uuid::Uuid;
 
@@ -17,6 +17,8 @@ use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;
 use crate::storage::greater_of;
 use crate::storage::rows::{generation_column, new_session_row, outbox_rows};
+
+const ROWS: &str = "rows";
 
 /// The statements of a commit.
 pub(super) struct Writes {
@@ -44,8 +46,9 @@ pub(super) struct Ends {
 
 /// Rows of one table.
 pub(super) struct Insertion {
+    /// Into which table and columns.
     statement: InsertStatement,
-    rows: Vec<SelectStatement>,
+    rows: Vec<Vec<Value>>,
 }
 
 impl Writes {
@@ -101,8 +104,10 @@ fn advance(commit: &Commit, stamp: SimpleExpr) -> UpdateStatement {
 fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<Ends> {
     let mut all = Vec::new();
     for reason in EndReason::ALL {
-        let of_reason: Vec<&Ending> =
+        let mut of_reason: Vec<&Ending> =
             events.iter().filter_map(LedgerEvent::ending).filter(|ending| ending.reason == reason).collect();
+        // As activity is written: whoever locks several takes them in the order of their keys.
+        of_reason.sort_unstable_by_key(|ending| ending.session);
         let together = if reason == EndReason::IdleTimeout { 1 } else { of_reason.len().max(1) };
         all.extend(of_reason.chunks(together).filter_map(|group| ends(user, group)));
     }
@@ -133,35 +138,47 @@ impl Insertion {
         let mut columns = Vec::new();
         let mut rows = Vec::new();
         for mut model in models {
-            columns.clear();
-            let mut row = Query::select();
-            for column in <A::Entity as EntityTrait>::Column::iter() {
-                if let ActiveValue::Set(value) = model.take(column) {
-                    columns.push(column);
-                    row.expr(Expr::value(value));
-                }
-            }
-            rows.push(row);
+            let row = <A::Entity as EntityTrait>::Column::iter().filter_map(|column| {
+                let ActiveValue::Set(value) = model.take(column) else { return None };
+                Some((column, value))
+            });
+            let (of_row, values) = row.unzip();
+            columns = of_row;
+            rows.push(values);
         }
         let statement = Query::insert().into_table(A::Entity::default()).columns(columns).to_owned();
         (!rows.is_empty()).then_some(Self { statement, rows })
     }
 
-    /// In their order; each as often as `given` has rows, or once.
+    /// Inserts them, in their order.
     ///
     /// # Errors
-    /// Where a row has more values than the last, or fewer.
-    pub(super) fn into_statement(self, given: Option<&'static str>) -> Result<InsertStatement, DbErr> {
+    /// Where a row has more values than another.
+    pub(super) fn into_statement(self) -> Result<InsertStatement, DbErr> {
         let Self { mut statement, rows } = self;
-        let mut rows = rows.into_iter().map(|mut row| match given {
-            Some(given) => row.from(given).take(),
-            None => row,
-        });
-        let Some(mut first) = rows.next() else { return Ok(statement) };
         for row in rows {
-            first.union(UnionType::All, row);
+            statement.values(row.into_iter().map(Expr::value)).map_err(unequal)?;
         }
-        statement.select_from(first).map_err(|error| DbErr::Custom(error.to_string()))?;
         Ok(statement)
     }
+
+    /// Inserts them, in their order, if `given` has its one row.
+    ///
+    /// # Errors
+    /// Where a row has more values than another.
+    pub(super) fn into_statement_given(self, given: &'static str) -> Result<InsertStatement, DbErr> {
+        let Self { mut statement, rows } = self;
+        let mut select = Query::select();
+        for place in 1..=rows.first().map_or(0, Vec::len) {
+            // What PostgreSQL calls the columns of VALUES.
+            select.column((ROWS, Alias::new(format!("column{place}"))));
+        }
+        select.from(given).from_values(rows.into_iter().map(ValueTuple::Many), ROWS);
+        statement.select_from(select).map_err(unequal)?;
+        Ok(statement)
+    }
+}
+
+fn unequal(error: impl std::fmt::Display) -> DbErr {
+    DbErr::Custom(error.to_string())
 }
