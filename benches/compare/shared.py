@@ -82,8 +82,8 @@ def push(options):
     """From the request that ends a session to the message on other devices, beside a commit and a publication alone."""
     database = new_database()
     found = {kind: [] for kind in ("here", "there", "answered", "transaction", "statement", "word")}
-    with node(database, MAX_SESSIONS_PER_USER=10) as here, node(database) as there, Committing() as committing:
-        endings = Endings(here, there)
+    with node(database, MAX_SESSIONS_PER_USER=10) as here, node(database) as there:
+        endings, committing = Endings(here, there), Committing()
         endings.run(20)
         # In turn: a machine's speed changes within seconds.
         for _ in range(10):
@@ -169,16 +169,12 @@ SELECT 1 FROM moved;
 class Committing:
     """A client that does nothing but commit (pgbench), on tables as the service has them."""
 
-    def __enter__(self):
+    def __init__(self):
         self.database = new_database()
         with node(self.database) as service:
             signed_up = service.sign_up()
         self.ids = {"user": signed_up["user"]["id"], "session": signed_up["session"]["id"]}
         psql(self.database, "CREATE TABLE bench_outbox (id bigserial PRIMARY KEY, body text)")
-        return self
-
-    def __exit__(self, *_):
-        pass
 
     def run(self, statements, count):
         """Seconds that each of so many commits takes."""

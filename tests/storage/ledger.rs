@@ -274,7 +274,10 @@ mod an_ending_that_waits_for_a_row_looks_at_it_again {
         let store = TestStore::on(Database::Postgres).await;
         let by_hand = store.connect().await;
         let deadline = START.plus(policy().idle_timeout);
-        for is_idle in [true, false] {
+        let active = START.plus(MINUTE);
+        let seen = format!("UPDATE sessions SET last_activity = {} WHERE user_id", active.millis());
+        let new_password = "UPDATE users SET password_hash = 'new' WHERE id".to_owned();
+        for (is_idle, write) in [(true, &seen), (false, &seen), (false, &new_password)] {
             let ledger = store.register().await;
             let waiting = store.waiting().await;
             let session = ledger.live()[0].id();
@@ -284,13 +287,7 @@ mod an_ending_that_waits_for_a_row_looks_at_it_again {
             };
             assert!(matches!(events[..], [LedgerEvent::Ended(_)]));
             let transaction = by_hand.begin().await.unwrap();
-            let active = START.plus(MINUTE);
-            let write = format!(
-                "UPDATE sessions SET last_activity = {} WHERE user_id = '{}'",
-                active.millis(),
-                ledger.user
-            );
-            transaction.execute_unprepared(&write).await.unwrap();
+            transaction.execute_unprepared(&format!("{write} = '{}'", ledger.user)).await.unwrap();
             let (other, commit) = (store.clone(), commit_of(&ledger, deadline, &events));
             let ending = tokio::spawn(async move { other.commit(commit, None).await });
             let blocked =

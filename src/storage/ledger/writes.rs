@@ -22,9 +22,9 @@ const ROWS: &str = "rows";
 
 /// The statements of a commit.
 pub(super) struct Writes {
-    /// Whose row is locked.
+    /// Whose row is locked: the user's, if the version is the one decided on.
     pub(super) holder: Condition,
-    /// Moves the version on, if it is the one decided on.
+    /// Moves the version of that row on.
     pub(super) advance: UpdateStatement,
     /// Sessions that end.
     pub(super) endings: Vec<Ends>,
@@ -55,11 +55,12 @@ impl Writes {
     /// What stores the decision.
     pub(super) fn of(commit: Commit, stamp: SimpleExpr) -> Self {
         let user = commit.user.uuid();
+        let holder = Condition::all()
+            .add(user::Column::Id.eq(user))
+            .add(user::Column::SessionVersion.eq(commit.decided_on));
         let mut writes = Self {
-            holder: Condition::all()
-                .add(user::Column::Id.eq(user))
-                .add(user::Column::SessionVersion.eq(commit.decided_on)),
-            advance: advance(&commit, stamp),
+            advance: advance(&commit, stamp, holder.clone()),
+            holder,
             endings: endings(user, &commit.events),
             rotations: Vec::new(),
             insertions: Vec::new(),
@@ -89,14 +90,13 @@ impl Writes {
     }
 }
 
-fn advance(commit: &Commit, stamp: SimpleExpr) -> UpdateStatement {
+fn advance(commit: &Commit, stamp: SimpleExpr, holder: Condition) -> UpdateStatement {
     let activity = greater_of(Expr::col(user::Column::LastActivityAt), commit.last_activity_at.millis());
     user::Entity::update_many()
         .col_expr(user::Column::SessionVersion, Expr::value(commit.decided_on + 1))
         .col_expr(user::Column::ChangeStamp, stamp)
         .col_expr(user::Column::LastActivityAt, activity)
-        .filter(user::Column::Id.eq(commit.user.uuid()))
-        .filter(user::Column::SessionVersion.eq(commit.decided_on))
+        .filter(holder)
         .into_query()
 }
 
