@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Of the time between two ends a new measurement counts for one part in so many: 20 good ends, and an old pace is forgotten.
-const WEIGHT: u64 = 8;
+/// Of the time between two ends a new measurement counts for one part in so many: a hundred good ends, and an old pace is
+/// forgotten. With few, one hitch of the machine would pass for the database's pace.
+const WEIGHT: u64 = 32;
 
 /// The work of one node on its database.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(super) struct Pressure {
     /// What can go on at the same time; the rest waits.
     connections: usize,
     in_hand: AtomicUsize,
+    /// When work last began to wait, in µs since `began`: what lies before was not the database's time.
+    filled: AtomicU64,
     /// When work last ended well, in µs since `began`; zero before the first. What was given up says nothing of the pace.
     succeeded: AtomicU64,
     /// Mean time between two good ends while work waited, in µs.
@@ -27,6 +30,7 @@ impl Pressure {
             began: Instant::now(),
             connections,
             in_hand: AtomicUsize::new(0),
+            filled: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             interval: AtomicU64::new(0),
         }
@@ -34,8 +38,14 @@ impl Pressure {
 
     /// One piece of work, from now until the value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InHand {
-        self.in_hand.fetch_add(1, Ordering::Relaxed);
+        self.begin_at(self.micros());
         InHand(Arc::clone(self))
+    }
+
+    fn begin_at(&self, now: u64) {
+        if self.in_hand.fetch_add(1, Ordering::Relaxed) == self.connections {
+            self.filled.store(now, Ordering::Relaxed);
+        }
     }
 
     /// What one more piece of work would wait, as far as is known.
@@ -50,10 +60,9 @@ impl Pressure {
         succeeded > 0 && self.micros().saturating_sub(succeeded) <= micros(time)
     }
 
-    fn succeed(&self) {
-        let now = self.micros();
-        let before = self.succeeded.swap(now, Ordering::Relaxed);
-        if self.in_hand.load(Ordering::Relaxed) > self.connections && before > 0 {
+    fn succeed_at(&self, now: u64) {
+        let before = self.succeeded.swap(now, Ordering::Relaxed).max(self.filled.load(Ordering::Relaxed));
+        if self.in_hand.load(Ordering::Relaxed) > self.connections {
             let (mean, last) = (self.interval.load(Ordering::Relaxed), now.saturating_sub(before));
             // Two that end at once may overwrite each other: one measurement is lost.
             self.interval.store(mean - mean / WEIGHT + last / WEIGHT, Ordering::Relaxed);
@@ -76,7 +85,7 @@ pub(super) struct InHand(Arc<Pressure>);
 impl InHand {
     /// It ended well.
     pub(super) fn succeeded(&self) {
-        self.0.succeed();
+        self.0.succeed_at(self.0.micros());
     }
 }
 
@@ -90,7 +99,43 @@ impl Drop for InHand {
 mod tests {
     use super::*;
 
-    const PACE: Duration = Duration::from_millis(5);
+    /// In µs.
+    const PACE: u64 = 5_000;
+
+    /// A clock of the test's own, and work on two connections.
+    struct Rush {
+        pressure: Pressure,
+        now: u64,
+    }
+
+    impl Rush {
+        fn of(work: usize) -> Self {
+            let mut rush = Self { pressure: Pressure::new(2), now: 1 };
+            rush.begin(work);
+            rush
+        }
+
+        fn begin(&mut self, work: usize) {
+            (0..work).for_each(|_| self.pressure.begin_at(self.now));
+        }
+
+        /// So many pieces end well, one each `pace`.
+        fn done(&mut self, work: usize, pace: u64) {
+            for _ in 0..work {
+                self.now += pace;
+                self.pressure.succeed_at(self.now);
+                self.given_up(1);
+            }
+        }
+
+        fn given_up(&mut self, work: usize) {
+            self.pressure.in_hand.fetch_sub(work, Ordering::Relaxed);
+        }
+
+        fn expected_wait(&self) -> u64 {
+            micros(self.pressure.expected_wait())
+        }
+    }
 
     #[test]
     fn nobody_waits_where_a_connection_is_free() {
@@ -106,42 +151,49 @@ mod tests {
 
     #[test]
     fn who_comes_last_waits_for_all_before() {
-        let pressure = Arc::new(Pressure::new(2));
-        let mut work: Vec<_> = (0..1_000).map(|_| pressure.begin()).collect();
-        assert_eq!(pressure.expected_wait(), Duration::ZERO, "nothing is known yet");
-        for _ in 0..100 {
-            std::thread::sleep(PACE);
-            work.pop().unwrap().succeeded();
-        }
-        let wait = pressure.expected_wait();
-        assert!(wait >= PACE * 800, "898 before it at {PACE:?} each: {wait:?}");
+        let mut rush = Rush::of(1_000);
+        assert_eq!(rush.expected_wait(), 0, "nothing is known yet");
+        rush.done(10, PACE);
+        assert!(rush.expected_wait() > PACE * 988 / 5, "a few ends tell the size: {}", rush.expected_wait());
+        rush.done(190, PACE);
+        let wait = rush.expected_wait();
+        assert!((PACE * 790..=PACE * 798).contains(&wait), "798 before it at {PACE} µs each: {wait} µs");
+    }
+
+    #[test]
+    fn quiet_before_a_burst_is_not_taken_for_its_pace() {
+        let mut rush = Rush::of(1);
+        rush.done(1, PACE);
+        rush.now += PACE * 1_000;
+        rush.begin(100);
+        rush.done(1, PACE);
+        assert!(rush.expected_wait() <= PACE * 97, "{}", rush.expected_wait());
+    }
+
+    #[test]
+    fn one_hitch_is_not_taken_for_the_pace() {
+        let mut rush = Rush::of(200);
+        rush.done(100, PACE);
+        let before = rush.expected_wait();
+        rush.done(1, PACE * 40);
+        assert!(rush.expected_wait() < before * 3, "{} after {before}", rush.expected_wait());
     }
 
     #[test]
     fn what_is_given_up_is_not_taken_for_a_quick_end() {
-        let pressure = Arc::new(Pressure::new(2));
-        let mut work: Vec<_> = (0..1_000).map(|_| pressure.begin()).collect();
-        for _ in 0..50 {
-            std::thread::sleep(PACE);
-            work.pop().unwrap().succeeded();
-        }
-        let before = pressure.expected_wait() / 948;
-        work.truncate(500);
-        assert_eq!(pressure.expected_wait() / 498, before);
+        let mut rush = Rush::of(1_000);
+        rush.done(50, PACE);
+        let before = rush.expected_wait() / 948;
+        rush.given_up(450);
+        assert_eq!(rush.expected_wait() / 498, before);
     }
 
     #[test]
     fn a_slow_time_is_forgotten() {
-        let pressure = Arc::new(Pressure::new(2));
-        let mut work: Vec<_> = (0..10_000).map(|_| pressure.begin()).collect();
-        for _ in 0..50 {
-            std::thread::sleep(PACE);
-            work.pop().unwrap().succeeded();
-        }
-        let slow = pressure.expected_wait();
-        for _ in 0..200 {
-            work.pop().unwrap().succeeded();
-        }
-        assert!(pressure.expected_wait() < slow / 10, "{:?} after {slow:?}", pressure.expected_wait());
+        let mut rush = Rush::of(10_000);
+        rush.done(100, PACE);
+        let slow = rush.expected_wait();
+        rush.done(100, 0);
+        assert!(rush.expected_wait() < slow / 10, "{} after {slow}", rush.expected_wait());
     }
 }

@@ -6,6 +6,7 @@ use futures_util::future::{Either, join_all, select};
 
 use crate::support::{Answer, Cluster, Person};
 
+const NODES: usize = 3;
 const LOGINS: usize = 200;
 const LIMIT: i64 = 3;
 
@@ -46,9 +47,10 @@ fn by_status(answers: &[Answer]) -> BTreeMap<u16, usize> {
 }
 
 async fn cluster(policy: &str) -> (Cluster, Person) {
-    let setup = Cluster::of(3).set("MAX_SESSIONS_PER_USER", LIMIT).set("MAX_SESSIONS_POLICY", policy);
-    // All passwords may wait: this is not about the bound of that queue.
-    let cluster = setup.set("PASSWORD_QUEUE", LOGINS).start().await;
+    let setup = Cluster::of(NODES).set("MAX_SESSIONS_PER_USER", LIMIT).set("MAX_SESSIONS_POLICY", policy);
+    // All may wait for their password and none for a connection: this is not about being shed.
+    let setup = setup.set("PASSWORD_QUEUE", LOGINS).set("DATABASE_MAX_CONNECTIONS", LOGINS / NODES + 1);
+    let cluster = setup.start().await;
     let ada = Person::named("Ada");
     cluster.client(0).signup(&ada).await.expect(201);
     (cluster, ada)
