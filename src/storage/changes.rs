@@ -4,6 +4,10 @@
 //! oldest transaction that was still running at the look before: whatever commits later has such a stamp. Seeing a
 //! row twice is harmless. The feed has a connection of its own, so that no queue of other queries delays it.
 //!
+//! After a crash PostgreSQL hands out again the ids of transactions of which nothing had reached the disk, such as those
+//! that were rolled back. A crash ends all connections, and so does a failover: the first look on a new one begins
+//! [`HANDED_OUT_AGAIN`] earlier.
+//!
 //! A standby may be behind, so it is not believed. Where nothing can be written each look has a new connection: the
 //! address may lead to another server by then.
 
@@ -14,6 +18,9 @@ use uuid::Uuid;
 
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
+
+/// More transactions than can begin before what they log is written: 600 ms, three times the usual `wal_writer_delay`.
+const HANDED_OUT_AGAIN: i64 = 10_000;
 
 const LOOK: &str = "\
     WITH look AS MATERIALIZED (\
@@ -77,12 +84,12 @@ impl ChangeFeed {
         let (url, patience, since) = (self.url.clone(), self.patience, self.oldest);
         let work = async move {
             let looking = async move {
-                let connection = match connection {
-                    Some(connection) => connection,
-                    None => connect(&url, patience).await?,
-                };
                 // The first look only begins: whoever looks reads again what was read before it.
                 let since = since.unwrap_or(i64::MAX);
+                let (connection, since) = match connection {
+                    Some(connection) => (connection, since),
+                    None => (connect(&url, patience).await?, since.saturating_sub(HANDED_OUT_AGAIN)),
+                };
                 let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOOK, [since.into()]);
                 let asked = Instant::now();
                 let rows = connection.query_all_raw(statement).await?;

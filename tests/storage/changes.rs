@@ -69,6 +69,61 @@ mod a_transaction_that_commits_late_is_seen {
     }
 }
 
+mod a_crash_hides_no_change {
+    use auth_service::domain::command::decide;
+    use auth_service::storage::ledger::CommitOutcome;
+    use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
+
+    use super::*;
+    use crate::support::postgres::PostgresServer;
+    use crate::support::store::{commit_of, open_at, policy, registration};
+    use crate::support::time::eventually;
+
+    const LOST: usize = 100;
+
+    /// Each takes the id of a transaction and nothing else.
+    async fn roll_back(connection: &DatabaseConnection, count: usize) {
+        for _ in 0..count {
+            let transaction = connection.begin().await.unwrap();
+            transaction.execute_unprepared("SELECT pg_current_xact_id()").await.unwrap();
+            transaction.rollback().await.unwrap();
+        }
+    }
+
+    /// Transactions of which nothing was on the disk: their ids are handed out again.
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let mut server = PostgresServer::start(&["wal_writer_delay=10s"]).await;
+        let store = open_at(server.url()).await;
+        store.migrate().await.unwrap();
+        let (registration, ledger) = registration("ada@example.com");
+        store.add_user(registration).await.unwrap();
+        let mut feed = store.change_feed(PATIENCE).unwrap();
+        let connection = server.connect().await.unwrap();
+        feed.look().await.unwrap();
+        roll_back(&connection, LOST).await;
+        feed.look().await.unwrap();
+        let oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+        let before = server.count(oldest).await;
+        server.kill().await;
+        server.restart().await;
+        assert!(server.count(oldest).await < before, "no id is handed out again: this test shows nothing");
+
+        let decision = decide(&login(), &ledger, START, &policy());
+        let commit = commit_of(&ledger, START, &decision.events);
+        let outcome = open_at(server.url()).await.commit(commit, None).await.unwrap();
+        assert_eq!(outcome, CommitOutcome::Committed(1));
+        roll_back(&server.connect().await.unwrap(), LOST * 2).await;
+        let changes = eventually("the feed looks again", PATIENCE, async || {
+            feed.look().await.map(|look| look.changes).map_err(|error| error.to_string())
+        })
+        .await;
+        assert!(!changes.started_over, "the ids are past where they were");
+        assert!(changes.users.contains(&(ledger.user, 1)), "{changes:?}");
+    }
+}
+
 mod a_look_is_as_old_as_its_question {
     use super::*;
 
