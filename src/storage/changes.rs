@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 
-/// More transactions than can begin before what they log is written: 600 ms, three times the usual `wal_writer_delay`.
+/// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times the usual
+/// `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look reads as many again.
 const HANDED_OUT_AGAIN: i64 = 10_000;
 
 const LOOK: &str = "\
