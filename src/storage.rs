@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod activity;
 pub mod changes;
+mod database_clock;
 pub mod ledger;
 pub mod legacy;
 pub mod open;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, RuntimeErr};
 
+use database_clock::DatabaseClock;
 pub use open::{OpenError, StoreOptions};
 use pressure::Pressure;
 
@@ -87,6 +89,7 @@ pub struct Store {
     db: DatabaseConnection,
     io: Io,
     pressure: Arc<Pressure>,
+    clock: Arc<DatabaseClock>,
     /// Whether a commit is one statement.
     takes_all_at_once: bool,
     /// The address, where several nodes may serve on the database.

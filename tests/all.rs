@@ -93,6 +93,8 @@ mod storage {
     mod accounts;
     mod activity;
     mod changes;
+    mod commits;
+    mod endings;
     mod ledger;
     mod migrations;
     mod outbox;

@@ -26,7 +26,8 @@ const HANDED_OUT_AGAIN: i64 = 10_000;
 const LOOK: &str = "\
     WITH look AS MATERIALIZED (\
         SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, pg_is_in_recovery() AS standby, \
-        current_setting('transaction_read_only')::boolean AS read_only) \
+        current_setting('transaction_read_only')::boolean AS read_only, \
+        (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS time) \
     SELECT look.*, users.id, users.session_version \
     FROM look LEFT JOIN users ON users.change_stamp >= $1";
 
@@ -101,7 +102,7 @@ impl ChangeFeed {
         let (connection, asked, rows) =
             self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
         let mut changes = Changes::default();
-        let (mut oldest, mut read_only) = (None, false);
+        let (mut oldest, mut read_only, mut time) = (None, false, None);
         for row in &rows {
             if row.try_get("", "standby")? {
                 self.store.drop_idle_connections();
@@ -109,6 +110,7 @@ impl ChangeFeed {
             }
             read_only = row.try_get("", "read_only")?;
             oldest = Some(row.try_get::<i64>("", "oldest")?);
+            time = Some(row.try_get("", "time")?);
             if let (Some(id), Some(version)) =
                 (row.try_get::<Option<Uuid>>("", "id")?, row.try_get::<Option<i64>>("", "session_version")?)
             {
@@ -117,6 +119,9 @@ impl ChangeFeed {
         }
         changes.started_over = oldest < self.oldest;
         self.oldest = oldest;
+        if let Some(time) = time {
+            self.store.clock.read(asked, time);
+        }
         self.connection = (!read_only).then_some(connection);
         Ok(Look { asked, changes })
     }

@@ -9,7 +9,7 @@ mod writes;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 
-use super::{StorageError, Store};
+use super::{PATIENCE, StorageError, Store};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
@@ -40,7 +40,8 @@ pub struct Commit {
 pub enum CommitOutcome {
     /// Stored, as this version.
     Committed(i64),
-    /// Another node was first, or has seen activity of a session that was to end as idle. Nothing was stored.
+    /// Another node was first, or has seen activity of a session that was to end as idle, or the commit came too late.
+    /// Nothing was stored.
     Conflict,
 }
 
@@ -80,7 +81,7 @@ impl Store {
             let transaction = match turn.and_then(Turn::into_transaction) {
                 Some(transaction) => transaction,
                 None if manner.is_at_once(&commit) => {
-                    let is_stored = at_once::store(&db, commit, manner.stamp).await?;
+                    let is_stored = at_once::store(&db, commit, manner).await?;
                     return Ok(outcome(is_stored, version));
                 }
                 None => db.begin().await?,
@@ -103,7 +104,8 @@ impl Store {
 
     /// How this database takes a commit.
     pub(super) fn manner(&self) -> Manner {
-        Manner { at_once: self.takes_all_at_once, stamp: self.change_stamp() }
+        let deadline = self.clock.after(PATIENCE);
+        Manner { at_once: self.takes_all_at_once, stamp: self.change_stamp(), deadline }
     }
 }
 
@@ -116,6 +118,9 @@ const MAX_AT_ONCE: usize = 32;
 pub(super) struct Manner {
     at_once: bool,
     stamp: SimpleExpr,
+    /// When nobody waits for it any more, by the database's clock in ms since 1970. A transaction that nobody waits for is
+    /// not committed; a statement may lie before a frozen database, or on a silent line, and be done when that goes on.
+    deadline: Option<i64>,
 }
 
 impl Manner {
@@ -131,7 +136,7 @@ pub(super) async fn store(
     manner: Manner,
 ) -> Result<bool, DbErr> {
     if manner.is_at_once(&commit) {
-        at_once::store(transaction, commit, manner.stamp).await
+        at_once::store(transaction, commit, manner).await
     } else {
         in_steps::store(transaction, commit, manner.stamp).await
     }

@@ -14,6 +14,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbE
 use sqlx_core::transaction::TransactionManager as _;
 
 use super::Store;
+use super::database_clock::DatabaseClock;
 use super::pressure::Pressure;
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::io::{Io, IoGone};
@@ -108,7 +109,15 @@ impl Store {
             let pressure = Arc::new(Pressure::new(connections as usize));
             let takes_all_at_once =
                 shared_url.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
-            Ok(Self { db, io: options.io, pressure, takes_all_at_once, shared_url, _file_lock: file_lock })
+            Ok(Self {
+                db,
+                io: options.io,
+                pressure,
+                clock: Arc::new(DatabaseClock::new()),
+                takes_all_at_once,
+                shared_url,
+                _file_lock: file_lock,
+            })
         })
         .await?
     }

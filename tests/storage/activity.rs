@@ -9,10 +9,8 @@ use auth_service::domain::ledger::Ledger;
 use auth_service::domain::time::Timestamp;
 use auth_service::storage::activity::{MAX_BATCH, SeenActivity};
 
-use crate::support::store::{START, TestStore, login};
+use crate::support::store::{MINUTE, START, TestStore, login};
 use crate::support::{Database, on_each_database};
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 on_each_database!(
     it_only_moves_forward,

@@ -139,8 +139,12 @@ impl PostgresServer {
     }
 
     /// Keeps its connections open and answers nobody.
-    pub(crate) fn freeze(&self) {
-        self.everybody().iter().for_each(|pid| send_signal(*pid, "STOP"));
+    pub(crate) async fn freeze(&self) {
+        // The first process first: it would start another behind our back, which would go on.
+        stop(self.process.id()).await;
+        for pid in self.everybody() {
+            stop(pid).await;
+        }
     }
 
     pub(crate) fn thaw(&self) {
@@ -149,6 +153,7 @@ impl PostgresServer {
 
     /// SIGKILL of all its processes at once, as when the machine goes.
     pub(crate) async fn kill(&mut self) {
+        stop(self.process.id()).await;
         let everybody = self.everybody();
         everybody.iter().for_each(|pid| send_signal(*pid, "KILL"));
         self.process.kill();
@@ -280,7 +285,21 @@ fn finish(command: &mut Command) {
 }
 
 fn is_running(pid: u32) -> bool {
-    let state = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// A signal is sent sooner than it is heard. One that has ended by itself is as still as can be.
+async fn stop(pid: u32) {
+    send_signal(pid, "STOP");
+    eventually("the process stands still", PATIENCE, async || {
+        state(pid).filter(|state| !['T', 'Z'].contains(state)).map_or(Ok(()), |state| Err(state.to_string()))
+    })
+    .await;
+}
+
+/// As the system tells it: `T` stands still, `Z` has ended.
+fn state(pid: u32) -> Option<char> {
+    let told = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     // The name in parentheses may hold anything.
-    state.is_ok_and(|state| !state.rsplit_once(") ").unwrap().1.starts_with('Z'))
+    told.rsplit_once(") ")?.1.chars().next()
 }

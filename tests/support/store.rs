@@ -34,6 +34,11 @@ use super::database::{Database, PostgresDatabase, connect, execute};
 /// When everything in these tests begins.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
+/// What lies between most of what happens.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+
+const CONNECTIONS: u32 = 8;
+
 /// The runtime of the stores' sockets; it ends with the process, because an async test cannot end a runtime.
 static IO: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -97,13 +102,13 @@ impl TestStore {
                 (DatabaseLocation::Postgres { url: Secret::new(made.url.clone()) }, made.url.clone())
             }
         };
-        let store = open(location.clone()).await.unwrap();
+        let store = open(location.clone(), CONNECTIONS).await.unwrap();
         Self { store, url, location, postgres, _folder: folder }
     }
 
     /// The same database, as another process would open it.
     pub(crate) async fn open_again(&self) -> Result<Store, OpenError> {
-        open(self.location.clone()).await
+        open(self.location.clone(), CONNECTIONS).await
     }
 
     /// The same PostgreSQL, reached at another address.
@@ -172,12 +177,17 @@ impl TestStore {
 
 /// Whatever PostgreSQL is there.
 pub(crate) async fn open_at(url: String) -> Store {
-    open(DatabaseLocation::Postgres { url: Secret::new(url) }).await.unwrap()
+    open(DatabaseLocation::Postgres { url: Secret::new(url) }, CONNECTIONS).await.unwrap()
 }
 
-async fn open(location: DatabaseLocation) -> Result<Store, OpenError> {
+/// The same, with one connection: what was prepared once need not be again.
+pub(crate) async fn open_once_at(url: String) -> Store {
+    open(DatabaseLocation::Postgres { url: Secret::new(url) }, 1).await.unwrap()
+}
+
+async fn open(location: DatabaseLocation, max_connections: u32) -> Result<Store, OpenError> {
     Store::open(StoreOptions {
-        database: DatabaseConfig { location, max_connections: 8, auto_migrate: false },
+        database: DatabaseConfig { location, max_connections, auto_migrate: false },
         io: Io::new(IO.handle().clone()),
         metrics: Metrics::new().unwrap(),
     })
@@ -235,4 +245,14 @@ pub(crate) fn login() -> Open {
         ip_address: Some("2001:db8::1".parse().unwrap()),
         occasion: Occasion::Login,
     }
+}
+
+/// That the ledger which was stored is this one. Rows have no order, and do not remember why sessions ended.
+pub(crate) fn assert_same(stored: &Ledger, expected: &Ledger) {
+    let sorted = |ledger: &Ledger| {
+        let mut live = ledger.live().to_vec();
+        live.sort_by_key(|session| session.id());
+        (ledger.user, ledger.role, ledger.version, ledger.last_activity_at, live)
+    };
+    assert_eq!(sorted(stored), sorted(expected));
 }

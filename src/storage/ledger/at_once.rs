@@ -4,7 +4,7 @@
 //! ```sql
 //! WITH held  AS (lock the user's row, if its version is the one decided on),
 //!      live  AS (lock the sessions that end, of held, if they are as they were thought to be),
-//!      moved AS (move the version on, if it is the one decided on and all of live are there),
+//!      moved AS (move the version on, if it is the one decided on, all of live are there and it is not too late),
 //!      …     AS (all other writes, of moved)
 //! SELECT FROM moved
 //! ```
@@ -16,28 +16,27 @@
 use entity::{session, user};
 use sea_orm::sea_query::{
     CommonTableExpression, Condition, Expr, ExprTrait, IntoIden, LockType, Order, Query, SelectStatement,
-    SimpleExpr, SubQueryStatement, WithClause, WithQuery,
+    SubQueryStatement, WithClause, WithQuery,
 };
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::Commit;
 use super::writes::{Ends, Writes};
+use super::{Commit, Manner};
 
 const HELD: &str = "held";
 const LIVE: &str = "live";
 const MOVED: &str = "moved";
 
-/// False when the version is another, or a session was not as it was thought to be: nothing was stored then.
-pub(super) async fn store(
-    db: &impl ConnectionTrait,
-    commit: Commit,
-    stamp: SimpleExpr,
-) -> Result<bool, DbErr> {
-    let statement = statement(Writes::of(commit, stamp))?;
+/// The database's clock, as [`crate::storage::database_clock`] has it.
+const NOW: &str = "extract(epoch FROM clock_timestamp()) * 1000";
+
+/// False when the version is another, a session was not as it was thought to be, or it is too late: nothing was stored then.
+pub(super) async fn store(db: &impl ConnectionTrait, commit: Commit, manner: Manner) -> Result<bool, DbErr> {
+    let statement = statement(Writes::of(commit, manner.stamp), manner.deadline)?;
     Ok(db.query_one(&statement).await?.is_some())
 }
 
-fn statement(writes: Writes) -> Result<WithQuery, DbErr> {
+fn statement(writes: Writes, deadline: Option<i64>) -> Result<WithQuery, DbErr> {
     let Writes { holder, mut advance, endings, rotations, insertions } = writes;
     let mut with = WithClause::new();
     if !endings.is_empty() {
@@ -54,6 +53,9 @@ fn statement(writes: Writes) -> Result<WithQuery, DbErr> {
         let live = Query::select().expr(Expr::cust("COUNT(*)")).from(LIVE).take();
         let wanted: i64 = endings.iter().map(|ends| ends.count.cast_signed()).sum();
         advance.and_where(Expr::from(SubQueryStatement::from(live)).eq(wanted));
+    }
+    if let Some(deadline) = deadline {
+        advance.and_where(Expr::cust(NOW).lte(deadline));
     }
     with.cte(part(MOVED, advance.returning(Query::returning().expr(Expr::cust("1"))).take()));
     let updates = endings.into_iter().map(|ends| ends.update).chain(rotations);

@@ -1,0 +1,136 @@
+//! Commits at once, far away and too late: one wins, in one round trip, in its time or never.
+
+use std::time::Duration;
+
+use auth_service::domain::command::{RotateRefresh, decide};
+use auth_service::storage::StorageError;
+use auth_service::storage::ledger::CommitOutcome;
+
+use crate::support::postgres::PostgresServer;
+use crate::support::proxy::{Mode, Proxy};
+use crate::support::store::{
+    START, TestStore, assert_same, commit_of, login, open_once_at, policy, registration,
+};
+use crate::support::time::{Stopwatch, eventually};
+use crate::support::{Database, on_each_database};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+on_each_database!(of_many_commits_on_one_version_one_wins, the_limit_holds_whatever_races,);
+
+async fn of_many_commits_on_one_version_one_wins(db: Database) {
+    let store = TestStore::on(db).await;
+    let ledger = store.register().await;
+    let rivals = (0..16).map(|_| {
+        let (store, events) = (store.clone(), decide(&login(), &ledger, START, &policy()).events);
+        let commit = commit_of(&ledger, START, &events);
+        tokio::spawn(async move { (store.commit(commit, None).await.unwrap(), events) })
+    });
+    let mut expected = ledger.clone();
+    let mut conflicts = 0;
+    for rival in rivals.collect::<Vec<_>>() {
+        match rival.await.unwrap() {
+            (CommitOutcome::Committed(version), events) => {
+                assert_eq!(version, 1);
+                events.iter().for_each(|event| expected.apply(event));
+                expected.version += 1;
+            }
+            (CommitOutcome::Conflict, _) => conflicts += 1,
+        }
+    }
+    assert_eq!(conflicts, 15);
+    assert_same(&store.ledger(ledger.user).await, &expected);
+    assert_eq!(store.waiting().await, 4);
+}
+
+async fn the_limit_holds_whatever_races(db: Database) {
+    const NODES: usize = 6;
+    const LOGINS: usize = 10;
+    let store = TestStore::on(db).await;
+    let user = store.register().await.user;
+    let nodes = (0..NODES).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut done = 0;
+            while done < LOGINS {
+                let ledger = store.load_ledger(user).await.unwrap().unwrap();
+                assert!(ledger.live().len() <= policy().max_sessions, "more than the limit");
+                let events = decide(&login(), &ledger, START, &policy()).events;
+                if let CommitOutcome::Committed(_) =
+                    store.commit(commit_of(&ledger, START, &events), None).await.unwrap()
+                {
+                    done += 1;
+                }
+            }
+        })
+    });
+    for node in nodes.collect::<Vec<_>>() {
+        node.await.unwrap();
+    }
+    let ledger = store.ledger(user).await;
+    assert_eq!(ledger.version, i64::try_from(NODES * LOGINS).unwrap());
+    assert_eq!(ledger.live().len(), policy().max_sessions);
+    let evicted = NODES * LOGINS + 1 - policy().max_sessions;
+    assert_eq!(store.waiting().await, u64::try_from(2 + 2 * NODES * LOGINS + evicted).unwrap());
+}
+
+/// Where the database is far away, that is what a change takes: 200 ms here, and 1 s with one for each statement.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_commit_is_one_round_trip() {
+    const ONE_WAY: Duration = Duration::from_millis(100);
+    let near = TestStore::on(Database::Postgres).await;
+    let mut ledger = near.register().await;
+    let proxy = Proxy::to(near.address()).await;
+    let far = near.open_through(proxy.address()).await;
+    let mut committed = async || {
+        let events = decide(&login(), &ledger, START, &policy()).events;
+        let watch = Stopwatch::start();
+        let outcome = far.commit(commit_of(&ledger, START, &events), None).await.unwrap();
+        assert!(matches!(outcome, CommitOutcome::Committed(_)));
+        events.iter().for_each(|event| ledger.apply(event));
+        ledger.version += 1;
+        watch.elapsed()
+    };
+    committed().await;
+    proxy.set(Mode::Delay(ONE_WAY));
+    // The first of its form on a connection is prepared, which takes one more.
+    let took = [committed().await, committed().await, committed().await].into_iter().min().unwrap();
+    assert!(took >= ONE_WAY * 2 && took < ONE_WAY * 4, "{took:?}");
+}
+
+/// Whose answer was 503 may have refreshed or signed in again by then: what nobody waits for any more must not come in
+/// between when the database goes on.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_commit_that_was_given_up_is_not_stored_later() {
+    let server = PostgresServer::start(&[]).await;
+    let store = open_once_at(server.url()).await;
+    store.migrate().await.unwrap();
+    let (registration, mut ledger) = registration("ada@example.com");
+    store.add_user(registration).await.unwrap();
+    let session = ledger.live()[0].id();
+    store.change_feed(PATIENCE).unwrap().look().await.unwrap();
+    let mut rotate = async |generation| {
+        let events = decide(&RotateRefresh { session, generation }, &ledger, START, &policy()).events;
+        let outcome = store.commit(commit_of(&ledger, START, &events), None).await;
+        events.iter().for_each(|event| ledger.apply(event));
+        ledger.version += 1;
+        outcome
+    };
+    // Prepared now: the second only has to be executed, which takes no answer of a frozen database.
+    assert_eq!(rotate(1).await.unwrap(), CommitOutcome::Committed(1));
+    server.freeze().await;
+    let given_up = rotate(2).await;
+    assert!(matches!(given_up, Err(StorageError::TimedOut)), "{given_up:?}");
+    server.thaw();
+    // That of before is at least 6 s old.
+    let done = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auth-service' AND state = 'idle' \
+                AND query LIKE 'WITH \"moved\"%' AND query_start > now() - interval '5 s'";
+    eventually("the frozen one is done", PATIENCE, async || {
+        let count = server.count(done).await;
+        if count == 1 { Ok(()) } else { Err(count.to_string()) }
+    })
+    .await;
+    assert_eq!(store.load_ledger(ledger.user).await.unwrap().unwrap().version, 1);
+}
