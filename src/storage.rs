@@ -17,6 +17,7 @@ pub mod overdue;
 mod pressure;
 mod primary;
 mod rows;
+mod transaction;
 pub mod users;
 
 use futures_util::FutureExt;

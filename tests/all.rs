@@ -95,6 +95,7 @@ mod storage {
     mod changes;
     mod commits;
     mod endings;
+    mod given_up;
     mod ledger;
     mod migrations;
     mod outbox;

@@ -6,11 +6,12 @@ use entity::{outbox, user};
 use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions,
 };
 use uuid::Uuid;
 
 use super::rows::{outbox_rows, user_of};
+use super::transaction::{begin, begin_with};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
@@ -120,7 +121,7 @@ impl Store {
     ) -> Result<bool, StorageError> {
         let db = self.db.clone();
         let work = async move {
-            let transaction = db.begin().await?;
+            let transaction = begin(&db).await?;
             let now = account.user.created_at;
             let added = insert(&transaction, &[&account]).await? == 1;
             if added {
@@ -149,7 +150,7 @@ impl Store {
             // SQLite lets nobody write on what it has read before another one wrote.
             let immediate = Some(SqliteTransactionMode::Immediate);
             let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
-            let transaction = db.begin_with_options(options).await?;
+            let transaction = begin_with(&db, options).await?;
             let mut known = Known::look_up(&transaction, &accounts).await?;
             let mut outcomes = known.take_in(&accounts, adding.update);
             if !adding.dry_run {

@@ -7,8 +7,9 @@ mod load;
 mod writes;
 
 use sea_orm::sea_query::SimpleExpr;
-use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
+use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
 
+use super::transaction::begin;
 use super::{PATIENCE, StorageError, Store};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
@@ -84,7 +85,7 @@ impl Store {
                     let is_stored = at_once::store(&db, commit, manner).await?;
                     return Ok(outcome(is_stored, version));
                 }
-                None => db.begin().await?,
+                None => begin(&db).await?,
             };
             let is_stored = store(&transaction, commit, manner).await?;
             if is_stored {

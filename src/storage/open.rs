@@ -10,12 +10,13 @@ use sea_orm::sqlx::sqlite::{
     SqliteConnection, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
 };
 use sea_orm::sqlx::{self, Connection as _};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 use sqlx_core::transaction::TransactionManager as _;
 
 use super::Store;
 use super::database_clock::DatabaseClock;
 use super::pressure::Pressure;
+use super::transaction::begin;
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
@@ -137,7 +138,7 @@ impl Store {
                 let pending = Migrator::get_pending_migrations(&db).await?.len();
                 return Migrator::up(&db, None).await.map(|()| pending);
             }
-            let transaction = db.begin().await?;
+            let transaction = begin(&db).await?;
             // Waiting for a node that migrates takes as long as it takes.
             transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
             transaction

@@ -4,11 +4,12 @@ use entity::{outbox, session, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, SqlErr,
-    TransactionTrait, UpdateMany,
+    UpdateMany,
 };
 
 use super::ledger::{Commit, CommitOutcome, store};
 use super::rows::{new_session_row, outbox_rows, user_of};
+use super::transaction::begin;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
@@ -86,17 +87,16 @@ impl Store {
     pub async fn add_user(&self, registration: Registration) -> Result<(), RegisterError> {
         let db = self.db.clone();
         let work = async move {
-            let transaction = db.begin().await?;
+            let transaction = begin(&db).await?;
             insert_registration(&transaction, registration).await?;
             transaction.commit().await
         };
         let step = Step::begin("database.commit");
-        let done = self.io.run(work).await.map_err(StorageError::from)?;
+        let done = self.run(work).await;
         step.note(&done);
         match done {
-            Ok(()) => Ok(()),
-            Err(error) if is_duplicate(&error) => Err(RegisterError::EmailTaken),
-            Err(error) => Err(RegisterError::Storage(error.into())),
+            Err(StorageError::Database(error)) if is_duplicate(&error) => Err(RegisterError::EmailTaken),
+            done => Ok(done?),
         }
     }
 
@@ -183,7 +183,7 @@ impl Store {
     ) -> Result<CommitOutcome, StorageError> {
         let (db, manner) = (self.db.clone(), self.manner());
         let work = async move {
-            let transaction = db.begin().await?;
+            let transaction = begin(&db).await?;
             let (id, version) = (commit.user.uuid(), commit.decided_on + 1);
             if !store(&transaction, commit, manner).await? {
                 transaction.rollback().await?;

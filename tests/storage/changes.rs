@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use auth_service::storage::changes::Changes;
 
 use crate::support::Database;
+use crate::support::database::begin;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::store::{START, TestStore, login};
 
@@ -38,7 +39,7 @@ mod every_change_is_seen {
 }
 
 mod a_transaction_that_commits_late_is_seen {
-    use sea_orm::{ConnectionTrait, TransactionTrait};
+    use sea_orm::ConnectionTrait;
 
     use super::*;
 
@@ -51,7 +52,7 @@ mod a_transaction_that_commits_late_is_seen {
         let mut feed = store.change_feed(PATIENCE).unwrap();
         feed.look().await.unwrap();
         let connection = store.connect().await;
-        let transaction = connection.begin().await.unwrap();
+        let transaction = begin(&connection).await;
         let change = format!(
             "UPDATE users SET session_version = 7, change_stamp = pg_current_xact_id()::text::bigint \
              WHERE id = '{}'",
@@ -72,7 +73,7 @@ mod a_transaction_that_commits_late_is_seen {
 mod a_crash_hides_no_change {
     use auth_service::domain::command::decide;
     use auth_service::storage::ledger::CommitOutcome;
-    use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
+    use sea_orm::{ConnectionTrait, DatabaseConnection};
 
     use super::*;
     use crate::support::postgres::PostgresServer;
@@ -84,7 +85,7 @@ mod a_crash_hides_no_change {
     /// Each takes the id of a transaction and nothing else.
     async fn roll_back(connection: &DatabaseConnection, count: usize) {
         for _ in 0..count {
-            let transaction = connection.begin().await.unwrap();
+            let transaction = begin(connection).await;
             transaction.execute_unprepared("SELECT pg_current_xact_id()").await.unwrap();
             transaction.rollback().await.unwrap();
         }

@@ -1,20 +1,14 @@
-//! Commits at once, far away and too late: one wins, in one round trip, in its time or never.
+//! Commits at once and far away: one wins, in one round trip.
 
 use std::time::Duration;
 
-use auth_service::domain::command::{RotateRefresh, decide};
-use auth_service::storage::StorageError;
+use auth_service::domain::command::decide;
 use auth_service::storage::ledger::CommitOutcome;
 
-use crate::support::postgres::PostgresServer;
 use crate::support::proxy::{Mode, Proxy};
-use crate::support::store::{
-    START, TestStore, assert_same, commit_of, login, open_once_at, policy, registration,
-};
-use crate::support::time::{Stopwatch, eventually};
+use crate::support::store::{START, TestStore, assert_same, commit_of, login, policy};
+use crate::support::time::Stopwatch;
 use crate::support::{Database, on_each_database};
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 on_each_database!(of_many_commits_on_one_version_one_wins, the_limit_holds_whatever_races,);
 
@@ -97,40 +91,4 @@ async fn a_commit_is_one_round_trip() {
     // The first of its form on a connection is prepared, which takes one more.
     let took = [committed().await, committed().await, committed().await].into_iter().min().unwrap();
     assert!(took >= ONE_WAY * 2 && took < ONE_WAY * 4, "{took:?}");
-}
-
-/// Whose answer was 503 may have refreshed or signed in again by then: what nobody waits for any more must not come in
-/// between when the database goes on.
-#[tokio::test]
-#[ignore = "needs PostgreSQL: run ./scripts/test"]
-async fn a_commit_that_was_given_up_is_not_stored_later() {
-    let server = PostgresServer::start(&[]).await;
-    let store = open_once_at(server.url()).await;
-    store.migrate().await.unwrap();
-    let (registration, mut ledger) = registration("ada@example.com");
-    store.add_user(registration).await.unwrap();
-    let session = ledger.live()[0].id();
-    store.change_feed(PATIENCE).unwrap().look().await.unwrap();
-    let mut rotate = async |generation| {
-        let events = decide(&RotateRefresh { session, generation }, &ledger, START, &policy()).events;
-        let outcome = store.commit(commit_of(&ledger, START, &events), None).await;
-        events.iter().for_each(|event| ledger.apply(event));
-        ledger.version += 1;
-        outcome
-    };
-    // Prepared now: the second only has to be executed, which takes no answer of a frozen database.
-    assert_eq!(rotate(1).await.unwrap(), CommitOutcome::Committed(1));
-    server.freeze().await;
-    let given_up = rotate(2).await;
-    assert!(matches!(given_up, Err(StorageError::TimedOut)), "{given_up:?}");
-    server.thaw();
-    // That of before is at least 6 s old.
-    let done = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auth-service' AND state = 'idle' \
-                AND query LIKE 'WITH \"moved\"%' AND query_start > now() - interval '5 s'";
-    eventually("the frozen one is done", PATIENCE, async || {
-        let count = server.count(done).await;
-        if count == 1 { Ok(()) } else { Err(count.to_string()) }
-    })
-    .await;
-    assert_eq!(store.load_ledger(ledger.user).await.unwrap().unwrap().version, 1);
 }
