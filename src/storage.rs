@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod activity;
 pub mod changes;
 mod database_clock;
+mod given_up;
 pub mod ledger;
 pub mod legacy;
 pub mod open;
@@ -17,10 +18,8 @@ pub mod overdue;
 mod pressure;
 mod primary;
 mod rows;
-mod transaction;
 pub mod users;
 
-use futures_util::FutureExt;
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +27,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, RuntimeErr};
 
 use database_clock::DatabaseClock;
+use given_up::GivenUp;
 pub use open::{OpenError, StoreOptions};
 use pressure::Pressure;
 
@@ -91,6 +91,7 @@ pub struct Store {
     io: Io,
     pressure: Arc<Pressure>,
     clock: Arc<DatabaseClock>,
+    given_up: Arc<GivenUp>,
     /// Whether a commit is one statement.
     takes_all_at_once: bool,
     /// The address, where several nodes may serve on the database.
@@ -108,13 +109,20 @@ impl Store {
         E: Send + 'static,
         StorageError: From<E>,
     {
-        let in_hand = self.pressure.begin();
+        let (in_hand, given_up) = (self.pressure.begin(), Arc::clone(&self.given_up));
+        // Boxed, because it may be large and would be copied from future to future.
+        let mut work = Box::pin(tokio::time::timeout(PATIENCE, work));
         // It goes on where the asker has gone away.
-        let work = tokio::time::timeout(PATIENCE, work).inspect(move |done| {
-            if matches!(done, Ok(Ok(_))) {
-                in_hand.succeeded();
+        let work = async move {
+            let done = work.as_mut().await;
+            match &done {
+                Ok(Ok(_)) => in_hand.succeeded(),
+                Ok(Err(_)) => {}
+                // Before the work is dropped, and its connection given back.
+                Err(_) => given_up.note(),
             }
-        });
+            done
+        };
         let done = self.io.run(work).await?.map_err(|_| StorageError::TimedOut)?.map_err(StorageError::from);
         if done.as_ref().is_err_and(StorageError::is_read_only) {
             self.drop_idle_connections();

@@ -6,12 +6,11 @@ use entity::{outbox, user};
 use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions,
+    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
 use super::rows::{outbox_rows, user_of};
-use super::transaction::{begin, begin_with};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
@@ -121,7 +120,7 @@ impl Store {
     ) -> Result<bool, StorageError> {
         let db = self.db.clone();
         let work = async move {
-            let transaction = begin(&db).await?;
+            let transaction = db.begin().await?;
             let now = account.user.created_at;
             let added = insert(&transaction, &[&account]).await? == 1;
             if added {
@@ -150,7 +149,7 @@ impl Store {
             // SQLite lets nobody write on what it has read before another one wrote.
             let immediate = Some(SqliteTransactionMode::Immediate);
             let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
-            let transaction = begin_with(&db, options).await?;
+            let transaction = db.begin_with_options(options).await?;
             let mut known = Known::look_up(&transaction, &accounts).await?;
             let mut outcomes = known.take_in(&accounts, adding.update);
             if !adding.dry_run {

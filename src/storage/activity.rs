@@ -4,10 +4,10 @@ use entity::session;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter, Statement,
+    TransactionTrait,
 };
 use uuid::Uuid;
 
-use super::transaction::begin;
 use super::{StorageError, Store};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
@@ -70,7 +70,7 @@ async fn update_from_arrays(db: &DatabaseConnection, batch: &[SeenActivity]) -> 
 }
 
 async fn update_one_by_one(db: &DatabaseConnection, batch: &[SeenActivity]) -> Result<(), DbErr> {
-    let transaction = begin(db).await?;
+    let transaction = db.begin().await?;
     for row in batch {
         session::Entity::update_many()
             .col_expr(session::Column::LastActivity, Expr::value(row.at.millis()))

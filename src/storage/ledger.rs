@@ -7,9 +7,8 @@ mod load;
 mod writes;
 
 use sea_orm::sea_query::SimpleExpr;
-use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr};
+use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 
-use super::transaction::begin;
 use super::{PATIENCE, StorageError, Store};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
@@ -85,7 +84,7 @@ impl Store {
                     let is_stored = at_once::store(&db, commit, manner).await?;
                     return Ok(outcome(is_stored, version));
                 }
-                None => begin(&db).await?,
+                None => db.begin().await?,
             };
             let is_stored = store(&transaction, commit, manner).await?;
             if is_stored {
@@ -95,8 +94,6 @@ impl Store {
             }
             Ok::<_, DbErr>(outcome(is_stored, version))
         };
-        // Boxed, because it is large and would be copied from future to future.
-        let work = Box::pin(work);
         let step = Step::begin("database.commit");
         let outcome = self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await;
         step.note(&outcome);

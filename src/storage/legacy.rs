@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, QueryResult,
-    Statement, TransactionOptions, Value,
+    Statement, TransactionTrait, Value,
 };
 
-use super::transaction::begin_with;
 use crate::config::Secret;
 use crate::io::{Io, IoGone};
 
@@ -248,9 +247,8 @@ impl Legacy {
 
     async fn ask(&self, sql: String, values: Vec<Value>) -> Result<Vec<QueryResult>, LegacyError> {
         let db = self.db.clone();
-        let read_only = TransactionOptions { access_mode: Some(AccessMode::ReadOnly), ..Default::default() };
         let work = async move {
-            let transaction = begin_with(&db, read_only).await?;
+            let transaction = db.begin_with_config(None, Some(AccessMode::ReadOnly)).await?;
             let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
             let rows = transaction.query_all_raw(statement).await?;
             transaction.commit().await?;

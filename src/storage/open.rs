@@ -10,13 +10,13 @@ use sea_orm::sqlx::sqlite::{
     SqliteConnection, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
 };
 use sea_orm::sqlx::{self, Connection as _};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
 use sqlx_core::transaction::TransactionManager as _;
 
 use super::Store;
 use super::database_clock::DatabaseClock;
+use super::given_up::GivenUp;
 use super::pressure::Pressure;
-use super::transaction::begin;
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
@@ -91,6 +91,7 @@ impl Store {
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let io = options.io.clone();
         io.run(async move {
+            let given_up = Arc::new(GivenUp::new());
             let (mut db, connections, file_lock) = match &options.database.location {
                 DatabaseLocation::Sqlite { path } => {
                     let lock = lock_file(path)?;
@@ -98,7 +99,8 @@ impl Store {
                 }
                 DatabaseLocation::Postgres { url } => {
                     let connections = options.database.max_connections;
-                    (open_postgres(url.expose(), connections).await?, connections, None)
+                    let db = open_postgres(url.expose(), connections, Arc::clone(&given_up)).await?;
+                    (db, connections, None)
                 }
             };
             let statements = options.metrics.database_statements.clone();
@@ -115,6 +117,7 @@ impl Store {
                 io: options.io,
                 pressure,
                 clock: Arc::new(DatabaseClock::new()),
+                given_up,
                 takes_all_at_once,
                 shared_url,
                 _file_lock: file_lock,
@@ -138,7 +141,7 @@ impl Store {
                 let pending = Migrator::get_pending_migrations(&db).await?.len();
                 return Migrator::up(&db, None).await.map(|()| pending);
             }
-            let transaction = begin(&db).await?;
+            let transaction = db.begin().await?;
             // Waiting for a node that migrates takes as long as it takes.
             transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
             transaction
@@ -279,7 +282,11 @@ async fn forget_transaction(connection: &mut SqliteConnection) -> Result<(), sql
     Ok(())
 }
 
-async fn open_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnection, OpenError> {
+async fn open_postgres(
+    url: &str,
+    max_connections: u32,
+    given_up: Arc<GivenUp>,
+) -> Result<DatabaseConnection, OpenError> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(max_connections)
@@ -287,6 +294,13 @@ async fn open_postgres(url: &str, max_connections: u32) -> Result<DatabaseConnec
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_timeout(ACQUIRE_TIMEOUT)
         .statement_timeout(STATEMENT_TIMEOUT)
+        .map_sqlx_postgres_pool_opts(move |pool| {
+            let given_up = Arc::clone(&given_up);
+            pool.after_release(move |connection, about| {
+                let given_up = Arc::clone(&given_up);
+                Box::pin(async move { given_up.is_past(connection, about.age).await.map(|()| true) })
+            })
+        })
         .map_sqlx_postgres_opts(|options| {
             let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
             options.application_name("auth-service").options([("idle_in_transaction_session_timeout", idle)])

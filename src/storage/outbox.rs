@@ -3,9 +3,9 @@
 use entity::outbox;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    TransactionTrait,
 };
 
-use super::transaction::begin;
 use super::{StorageError, Store};
 use crate::domain::time::Timestamp;
 use crate::events::Message;
@@ -54,7 +54,7 @@ impl Store {
             if !shared {
                 return publish_oldest(&db, limit, publish).await;
             }
-            let transaction = begin(&db).await?;
+            let transaction = db.begin().await?;
             transaction
                 .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({PUBLISHING_LOCK})"))
                 .await?;

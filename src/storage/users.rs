@@ -4,12 +4,11 @@ use entity::{outbox, session, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, SqlErr,
-    UpdateMany,
+    TransactionTrait, UpdateMany,
 };
 
 use super::ledger::{Commit, CommitOutcome, store};
 use super::rows::{new_session_row, outbox_rows, user_of};
-use super::transaction::begin;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
@@ -87,7 +86,7 @@ impl Store {
     pub async fn add_user(&self, registration: Registration) -> Result<(), RegisterError> {
         let db = self.db.clone();
         let work = async move {
-            let transaction = begin(&db).await?;
+            let transaction = db.begin().await?;
             insert_registration(&transaction, registration).await?;
             transaction.commit().await
         };
@@ -183,7 +182,7 @@ impl Store {
     ) -> Result<CommitOutcome, StorageError> {
         let (db, manner) = (self.db.clone(), self.manner());
         let work = async move {
-            let transaction = begin(&db).await?;
+            let transaction = db.begin().await?;
             let (id, version) = (commit.user.uuid(), commit.decided_on + 1);
             if !store(&transaction, commit, manner).await? {
                 transaction.rollback().await?;

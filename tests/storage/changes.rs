@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use auth_service::storage::changes::Changes;
 
 use crate::support::Database;
-use crate::support::database::begin;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::store::{START, TestStore, login};
 
@@ -39,7 +38,7 @@ mod every_change_is_seen {
 }
 
 mod a_transaction_that_commits_late_is_seen {
-    use sea_orm::ConnectionTrait;
+    use sea_orm::{ConnectionTrait, TransactionTrait};
 
     use super::*;
 
@@ -52,7 +51,7 @@ mod a_transaction_that_commits_late_is_seen {
         let mut feed = store.change_feed(PATIENCE).unwrap();
         feed.look().await.unwrap();
         let connection = store.connect().await;
-        let transaction = begin(&connection).await;
+        let transaction = connection.begin().await.unwrap();
         let change = format!(
             "UPDATE users SET session_version = 7, change_stamp = pg_current_xact_id()::text::bigint \
              WHERE id = '{}'",
@@ -73,7 +72,7 @@ mod a_transaction_that_commits_late_is_seen {
 mod a_crash_hides_no_change {
     use auth_service::domain::command::decide;
     use auth_service::storage::ledger::CommitOutcome;
-    use sea_orm::{ConnectionTrait, DatabaseConnection};
+    use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 
     use super::*;
     use crate::support::postgres::PostgresServer;
@@ -85,7 +84,7 @@ mod a_crash_hides_no_change {
     /// Each takes the id of a transaction and nothing else.
     async fn roll_back(connection: &DatabaseConnection, count: usize) {
         for _ in 0..count {
-            let transaction = begin(connection).await;
+            let transaction = connection.begin().await.unwrap();
             transaction.execute_unprepared("SELECT pg_current_xact_id()").await.unwrap();
             transaction.rollback().await.unwrap();
         }

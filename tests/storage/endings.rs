@@ -13,7 +13,6 @@ use auth_service::domain::time::Timestamp;
 use auth_service::storage::activity::SeenActivity;
 use auth_service::storage::ledger::CommitOutcome;
 
-use crate::support::database::begin;
 use crate::support::store::{MINUTE, START, TestStore, assert_same, commit_of, login, policy};
 use crate::support::time::eventually;
 use crate::support::{Database, on_each_database};
@@ -109,7 +108,7 @@ async fn an_ending_and_activity_at_once(db: Database) {
 
 mod an_ending_that_waits_for_a_row_looks_at_it_again {
     use auth_service::domain::event::LedgerEvent;
-    use sea_orm::ConnectionTrait;
+    use sea_orm::{ConnectionTrait, TransactionTrait};
 
     use super::*;
 
@@ -131,7 +130,7 @@ mod an_ending_that_waits_for_a_row_looks_at_it_again {
                 false => decide(&Logout { session }, &ledger, START, &policy()).events,
             };
             assert!(matches!(events[..], [LedgerEvent::Ended(_)]));
-            let transaction = begin(&by_hand).await;
+            let transaction = by_hand.begin().await.unwrap();
             transaction.execute_unprepared(&format!("{write} = '{}'", ledger.user)).await.unwrap();
             let (other, commit) = (store.clone(), commit_of(&ledger, deadline, &events));
             let ending = tokio::spawn(async move { other.commit(commit, None).await });

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use uuid::Uuid;
 
 /// Which kind of database a test wants.
@@ -105,10 +105,4 @@ pub(crate) async fn execute(url: &str, statement: &str) -> Result<(), sea_orm::D
     let connection = connect(url).await?;
     connection.execute_unprepared(statement).await?;
     connection.close().await
-}
-
-/// Begins a transaction that goes round the store.
-#[expect(clippy::disallowed_methods, reason = "a test does not give up in the midst")]
-pub(crate) async fn begin(connection: &DatabaseConnection) -> DatabaseTransaction {
-    connection.begin().await.unwrap()
 }

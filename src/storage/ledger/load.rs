@@ -5,6 +5,7 @@ use sea_orm::sea_query::{Expr, IntoCondition};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, ExprTrait,
     FromQueryResult, IdenStatic, JoinType, QueryFilter, QuerySelect, QueryTrait, Select, SelectA, SelectB,
+    TransactionTrait,
 };
 
 use uuid::Uuid;
@@ -15,7 +16,6 @@ use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::storage::rows::{role_of, session_of};
-use crate::storage::transaction::begin;
 use crate::storage::{StorageError, Store, primary};
 
 impl Store {
@@ -39,7 +39,7 @@ impl Store {
     pub async fn load_ledger_in_turn(&self, id: UserId) -> Result<Option<(Ledger, Turn)>, StorageError> {
         let (db, io) = (self.db.clone(), self.io.clone());
         let work = async move {
-            let turn = Turn { transaction: Some(begin(&db).await?), io };
+            let turn = Turn { transaction: Some(db.begin().await?), io };
             let rows = match &turn.transaction {
                 Some(transaction) => select_locked(transaction, id).await?,
                 None => None,

@@ -1,0 +1,87 @@
+//! Connections on which work was given up: whoever has one next must find it as new.
+//!
+//! sqlx puts a connection back into its pool as soon as the server answers on it. That is not enough (sqlx 0.9.0):
+//!
+//! * Where a `begin` was given up in its midst, the server begins all the same, and sqlx does not know of it
+//!   (transact-rs/sqlx#4393): what others store on that connection is acknowledged, and lost.
+//! * Where a line has fallen silent the answer never comes, and the pool has a place less until the system gives the line up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sea_orm::sqlx::{self, Connection as _, PgConnection};
+
+/// How long a connection may take to answer when it is given back.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// The age of a connection and the moment are not read at the same time.
+const ROUNDING: Duration = Duration::from_secs(1);
+/// Leaves a connection in no transaction, and is no complaint in the server's log where it was in none.
+const LEAVE_TRANSACTION: &str = "BEGIN; ROLLBACK";
+
+/// When work was given up last.
+#[derive(Debug)]
+pub(super) struct GivenUp {
+    began: Instant,
+    /// In ms since `began`; zero where that never happened.
+    last: AtomicU64,
+}
+
+impl GivenUp {
+    pub(super) fn new() -> Self {
+        Self { began: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    /// Work is given up now. Its connection is given back after this.
+    pub(super) fn note(&self) {
+        self.last.fetch_max(millis(self.began.elapsed() + ROUNDING), Ordering::SeqCst);
+    }
+
+    /// Whether it may have been on this connection: on any that is older than that.
+    fn may_have_been_on(&self, age: Duration) -> bool {
+        let opened = self.began.elapsed().saturating_sub(age);
+        millis(opened) < self.last.load(Ordering::SeqCst)
+    }
+
+    /// To be asked of a connection of that age before it goes back to the pool.
+    ///
+    /// # Errors
+    /// [`sqlx::Error`]: it must not go back.
+    pub(super) async fn is_past(
+        &self,
+        connection: &mut PgConnection,
+        age: Duration,
+    ) -> Result<(), sqlx::Error> {
+        let asking = async {
+            if self.may_have_been_on(age) {
+                sqlx::raw_sql(LEAVE_TRANSACTION).execute(&mut *connection).await.map(drop)
+            } else {
+                connection.ping().await
+            }
+        };
+        tokio::time::timeout(ANSWERED_WITHIN, asking)
+            .await
+            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn it_may_have_been_on_any_connection_that_was_there() {
+        let given_up = GivenUp { began: Instant::now().checked_sub(HOUR).unwrap(), last: AtomicU64::new(0) };
+        assert!(!given_up.may_have_been_on(HOUR), "nothing was given up");
+        given_up.note();
+        assert!(given_up.may_have_been_on(HOUR) && given_up.may_have_been_on(Duration::ZERO));
+        let given_up = GivenUp { last: AtomicU64::new(millis(HOUR / 2)), ..given_up };
+        assert!(!given_up.may_have_been_on(HOUR / 3), "it was opened later");
+        assert!(given_up.may_have_been_on(HOUR * 2 / 3));
+    }
+}
