@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 /// Of the time between two ends a new measurement counts for one part in so many: a hundred good ends, and an old pace is
 /// forgotten. With few, one hitch of the machine would pass for the database's pace.
 const WEIGHT: u64 = 32;
+/// What was measured longer ago says nothing of a new rush.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(1);
 
 /// The work of one node on its database.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Pressure {
     succeeded: AtomicU64,
     /// Mean time between two good ends while work waited, in µs.
     interval: AtomicU64,
+    /// When that was measured last, in µs since `began`.
+    measured: AtomicU64,
 }
 
 impl Pressure {
@@ -33,6 +37,7 @@ impl Pressure {
             filled: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             interval: AtomicU64::new(0),
+            measured: AtomicU64::new(0),
         }
     }
 
@@ -45,6 +50,9 @@ impl Pressure {
     fn begin_at(&self, now: u64) {
         if self.in_hand.fetch_add(1, Ordering::Relaxed) == self.connections {
             self.filled.store(now, Ordering::Relaxed);
+            if now.saturating_sub(self.measured.load(Ordering::Relaxed)) > micros(FORGOTTEN_AFTER) {
+                self.interval.store(0, Ordering::Relaxed);
+            }
         }
     }
 
@@ -66,6 +74,7 @@ impl Pressure {
             let (mean, last) = (self.interval.load(Ordering::Relaxed), now.saturating_sub(before));
             // Two that end at once may overwrite each other: one measurement is lost.
             self.interval.store(mean - mean / WEIGHT + last / WEIGHT, Ordering::Relaxed);
+            self.measured.store(now, Ordering::Relaxed);
         }
     }
 
@@ -168,6 +177,27 @@ mod tests {
         rush.begin(100);
         rush.done(1, PACE);
         assert!(rush.expected_wait() <= PACE * 97, "{}", rush.expected_wait());
+    }
+
+    #[test]
+    fn a_slow_rush_is_not_taken_for_the_next() {
+        let mut rush = Rush::of(200);
+        rush.done(199, PACE * 20);
+        rush.now += micros(FORGOTTEN_AFTER) * 2;
+        rush.begin(200);
+        assert_eq!(rush.expected_wait(), 0);
+        rush.done(100, PACE);
+        assert!(rush.expected_wait() <= PACE * 100, "{}", rush.expected_wait());
+    }
+
+    /// Where work waits now and then, each time is part of one rush.
+    #[test]
+    fn a_moment_without_waiting_is_no_new_rush() {
+        let mut rush = Rush::of(200);
+        rush.done(199, PACE);
+        rush.now += PACE;
+        rush.begin(200);
+        assert!(rush.expected_wait() > PACE * 190, "{}", rush.expected_wait());
     }
 
     #[test]
