@@ -137,8 +137,8 @@ impl Store {
             let pool = self.db.get_postgres_connection_pool().clone();
             self.io.detach(async move {
                 while let Some(connection) = pool.try_acquire() {
-                    // It is gone either way.
-                    let _ = connection.close().await;
+                    // It is gone either way, and so it is where it does not answer.
+                    let _ = tokio::time::timeout(given_up::ANSWERED_WITHIN, connection.close()).await;
                 }
             });
         }

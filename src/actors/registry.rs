@@ -44,7 +44,7 @@ pub use tools::Tools;
 /// Most messages that wait for, or are handled by, one user's actor.
 pub const MAX_IN_FLIGHT: usize = 128;
 /// How long an asker waits for the answer before it is told that there is none.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a newcomer waits for another user to be retired.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -11,7 +11,7 @@ mod execution;
 mod rest;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture,
@@ -20,7 +20,7 @@ use actix::{
 use super::alarms::Timer;
 use super::devices::Devices;
 use super::messages::{ActorError, Execute, LookAgain, Retire, Wake};
-use super::registry::{Registry, Shared};
+use super::registry::{ANSWER_TIMEOUT, Registry, Shared};
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
@@ -69,8 +69,10 @@ impl UserSession {
         actor
     }
 
-    fn execution<C: Command>(&self, command: C) -> Execution<C> {
+    /// For somebody who waits for the answer from `sent` on.
+    fn execution<C: Command>(&self, command: C, sent: Instant) -> Execution<C> {
         Execution {
+            wanted_until: sent + ANSWER_TIMEOUT,
             user: self.user,
             registry: self.registry.clone(),
             shared: Arc::clone(&self.shared),
@@ -175,12 +177,14 @@ impl UserSession {
     /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is away and no
     /// device waits the actor retires, and the sweeper finds what is overdue when it is back.
     fn look_again(&mut self, ctx: &mut Context<Self>) {
-        let work = self.execution(EndOverdue).run().into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.settle(ledger.as_ref(), &result, ctx);
-            if ledger.is_some_and(|ledger| ledger.live().is_empty()) {
-                ctx.notify(Retire);
-            }
-        });
+        let work = self.execution(EndOverdue, Instant::now()).run().into_actor(self).map(
+            |(ledger, result), actor, ctx| {
+                actor.settle(ledger.as_ref(), &result, ctx);
+                if ledger.is_some_and(|ledger| ledger.live().is_empty()) {
+                    ctx.notify(Retire);
+                }
+            },
+        );
         // As with a message: nothing else is handled until this is done.
         ctx.wait(work);
     }
@@ -211,7 +215,7 @@ where
         let Execute { command, lease, sent, span } = message;
         self.registry.metrics().mailbox_wait.observe(sent.elapsed().as_secs_f64());
         self.stay();
-        let work = work_within(span, self.execution(command).run());
+        let work = work_within(span, self.execution(command, sent).run());
         let work = work.into_actor(self).map(|(ledger, result), actor, ctx| {
             actor.settle(ledger.as_ref(), &result, ctx);
             drop(lease);

@@ -2,6 +2,8 @@
 //! transaction as its actor. The compare-and-set on the version keeps the two apart, and running nodes learn of it
 //! from the feed of changes.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::Failure;
@@ -66,6 +68,7 @@ pub(super) async fn execute<C: Command>(
             events: decision.events,
             last_activity_at: ledger.last_activity_at,
             now,
+            wanted_for: Duration::MAX,
         };
         if let CommitOutcome::Committed(_) = store_commit(commit).await? {
             acts.into_iter().for_each(Act::log);

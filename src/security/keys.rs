@@ -12,16 +12,22 @@ use crate::config::{JwtAlgorithm, TokenConfig};
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.
-    #[error("cannot read the key file {path}: {source}")]
+    #[error("{variable}: got {path}, which cannot be read ({source}); wants a PEM file")]
     File {
+        /// Who names it.
+        variable: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },
     /// The file holds no private key for the algorithm.
-    #[error("{path} holds no PKCS#8 private key for {algorithm:?}: {source}")]
+    #[error(
+        "{variable}: got {path} ({source}); wants the PEM file of a PKCS#8 private key for {algorithm:?}"
+    )]
     Unfit {
+        /// Who names it.
+        variable: &'static str,
         /// The file.
         path: PathBuf,
         /// What it was to be for.
@@ -73,14 +79,19 @@ impl Keyring {
         let path = config.private_key_file.as_deref().ok_or(KeyError::Missing)?;
         let mut verifying = Vec::new();
         let mut jwks = JwkSet { keys: Vec::new() };
-        let files = std::iter::once(path).chain(config.previous_key_files.iter().map(PathBuf::as_path));
-        for path in files {
-            let (jwk, key) = public_part(path, algorithm)?;
-            verifying.push(key);
-            jwks.keys.push(jwk);
+        let signing = KeyFile { variable: "JWT_PRIVATE_KEY_FILE", path, algorithm };
+        let previous = config.previous_key_files.iter();
+        let previous = previous.map(|path| KeyFile { variable: "JWT_PREVIOUS_KEY_FILES", path, ..signing });
+        for file in std::iter::once(signing).chain(previous) {
+            let (jwk, key) = file.public_part()?;
+            // Whoever changes keys may have the new one in both places for a while.
+            if !verifying.iter().any(|known: &VerificationKey| known.kid == key.kid) {
+                verifying.push(key);
+                jwks.keys.push(jwk);
+            }
         }
         let kid = verifying.first().map(|key| key.kid.clone()).ok_or(KeyError::Missing)?;
-        Ok(Self { algorithm, kid, signing: private_key(path, algorithm)?, verifying, jwks })
+        Ok(Self { algorithm, kid, signing: signing.private_key()?, verifying, jwks })
     }
 
     /// HS256 with one secret. Nothing of it is public, so the set of JWKs is empty.
@@ -109,25 +120,42 @@ impl Keyring {
     }
 }
 
-fn private_key(path: &Path, algorithm: Algorithm) -> Result<EncodingKey, KeyError> {
-    let pem = fs::read(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-    match algorithm {
-        Algorithm::EdDSA => EncodingKey::from_ed_pem(&pem),
-        Algorithm::ES256 => EncodingKey::from_ec_pem(&pem),
-        _ => EncodingKey::from_rsa_pem(&pem),
-    }
-    .map_err(|source| KeyError::Unfit { path: path.to_owned(), algorithm, source })
+/// A file that a setting names.
+#[derive(Clone, Copy)]
+struct KeyFile<'a> {
+    variable: &'static str,
+    path: &'a Path,
+    algorithm: Algorithm,
 }
 
-fn public_part(path: &Path, algorithm: Algorithm) -> Result<(Jwk, VerificationKey), KeyError> {
-    let unfit = |source| KeyError::Unfit { path: path.to_owned(), algorithm, source };
-    let private = private_key(path, algorithm)?;
-    let mut jwk = Jwk::from_encoding_key(&private, algorithm).map_err(unfit)?;
-    let key = DecodingKey::from_jwk(&jwk).map_err(unfit)?;
-    let kid = name_of(&jwk)?;
-    jwk.common.key_id = Some(kid.clone());
-    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-    Ok((jwk, VerificationKey { kid, key }))
+impl KeyFile<'_> {
+    fn private_key(self) -> Result<EncodingKey, KeyError> {
+        let Self { variable, path, algorithm } = self;
+        let pem =
+            fs::read(path).map_err(|source| KeyError::File { variable, path: path.to_owned(), source })?;
+        match algorithm {
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(&pem),
+            Algorithm::ES256 => EncodingKey::from_ec_pem(&pem),
+            _ => EncodingKey::from_rsa_pem(&pem),
+        }
+        .map_err(|source| self.unfit(source))
+    }
+
+    fn public_part(self) -> Result<(Jwk, VerificationKey), KeyError> {
+        let private = self.private_key()?;
+        let mut jwk =
+            Jwk::from_encoding_key(&private, self.algorithm).map_err(|source| self.unfit(source))?;
+        let key = DecodingKey::from_jwk(&jwk).map_err(|source| self.unfit(source))?;
+        let kid = name_of(&jwk)?;
+        jwk.common.key_id = Some(kid.clone());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        Ok((jwk, VerificationKey { kid, key }))
+    }
+
+    fn unfit(self, source: jsonwebtoken::errors::Error) -> KeyError {
+        let Self { variable, path, algorithm } = self;
+        KeyError::Unfit { variable, path: path.to_owned(), algorithm, source }
+    }
 }
 
 /// A key is named by its thumbprint (RFC 7638), cut to 96 bits.

@@ -101,6 +101,7 @@ impl ChangeFeed {
         };
         let (connection, asked, rows) =
             self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
+        let answered = Instant::now();
         let mut changes = Changes::default();
         let (mut oldest, mut read_only, mut time) = (None, false, None);
         for row in &rows {
@@ -120,7 +121,7 @@ impl ChangeFeed {
         changes.started_over = oldest < self.oldest;
         self.oldest = oldest;
         if let Some(time) = time {
-            self.store.clock.read(asked, time);
+            self.store.clock.read(answered, time);
         }
         self.connection = (!read_only).then_some(connection);
         Ok(Look { asked, changes })

@@ -17,7 +17,7 @@ impl DatabaseClock {
         Self { began: Instant::now(), at_beginning: AtomicI64::new(0) }
     }
 
-    /// It showed this time, in ms since 1970, at that moment or a little later.
+    /// It showed this time, in ms since 1970, at that moment or a little before: what it is taken for is never too late.
     pub(super) fn read(&self, at: Instant, time: i64) {
         self.at_beginning.store(time - millis(at.duration_since(self.began)), Ordering::Relaxed);
     }

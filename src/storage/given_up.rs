@@ -4,7 +4,8 @@
 //!
 //! * Where a `begin` was given up in its midst, the server begins all the same, and sqlx does not know of it
 //!   (transact-rs/sqlx#4393): what others store on that connection is acknowledged, and lost.
-//! * Where a line has fallen silent the answer never comes, and the pool has a place less until the system gives the line up.
+//! * Where a line has fallen silent the answer never comes, and the pool has a place less until the system gives the line up,
+//!   after a quarter of an hour.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::{self, Connection as _, PgConnection};
 
 /// How long a connection may take to answer when it is given back.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 /// The age of a connection and the moment are not read at the same time.
 const ROUNDING: Duration = Duration::from_secs(1);
 /// Leaves a connection in no transaction, and is no complaint in the server's log where it was in none.
@@ -44,6 +45,8 @@ impl GivenUp {
 
     /// To be asked of a connection of that age before it goes back to the pool.
     ///
+    /// Unwinds where it does not answer.
+    ///
     /// # Errors
     /// [`sqlx::Error`]: it must not go back.
     pub(super) async fn is_past(
@@ -58,9 +61,14 @@ impl GivenUp {
                 connection.ping().await
             }
         };
-        tokio::time::timeout(ANSWERED_WITHIN, asking)
-            .await
-            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+        let Ok(answered) = tokio::time::timeout(ANSWERED_WITHIN, asking).await else {
+            tracing::warn!("database.connection_silent");
+            // Handed an error, sqlx says goodbye before it closes the connection, and over TLS waits for an answer to that.
+            // The task that gives the connection back is of no other use: as it unwinds the socket is closed, and the pool has
+            // its place again. It is no panic, so nothing is printed.
+            std::panic::resume_unwind(Box::new("a connection that does not answer"));
+        };
+        answered
     }
 }
 

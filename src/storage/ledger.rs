@@ -6,6 +6,8 @@ mod in_steps;
 mod load;
 mod writes;
 
+use std::time::Duration;
+
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 
@@ -32,6 +34,8 @@ pub struct Commit {
     pub last_activity_at: Timestamp,
     /// When.
     pub now: Timestamp,
+    /// How long its asker still waits. Where it can be told, it is not stored later.
+    pub wanted_for: Duration,
 }
 
 /// What became of a commit that the database answered.
@@ -60,10 +64,10 @@ impl Turn {
 }
 
 impl Drop for Turn {
-    /// Not used: given back where its socket lives.
+    /// Not used: given back where its socket lives, and rolled back on the way.
     fn drop(&mut self) {
         if let Some(transaction) = self.transaction.take() {
-            self.io.detach(async move { drop(transaction.rollback().await) });
+            self.io.detach(async move { drop(transaction) });
         }
     }
 }
@@ -75,7 +79,7 @@ impl Store {
     /// # Errors
     /// [`StorageError`]; whether it was stored is then unknown, and the ledger must be read again.
     pub async fn commit(&self, commit: Commit, turn: Option<Turn>) -> Result<CommitOutcome, StorageError> {
-        let (db, manner) = (self.db.clone(), self.manner());
+        let (db, manner) = (self.db.clone(), self.manner(&commit));
         let work = async move {
             let version = commit.decided_on + 1;
             let transaction = match turn.and_then(Turn::into_transaction) {
@@ -101,8 +105,8 @@ impl Store {
     }
 
     /// How this database takes a commit.
-    pub(super) fn manner(&self) -> Manner {
-        let deadline = self.clock.after(PATIENCE);
+    pub(super) fn manner(&self, commit: &Commit) -> Manner {
+        let deadline = self.clock.after(commit.wanted_for.min(PATIENCE));
         Manner { at_once: self.takes_all_at_once, stamp: self.change_stamp(), deadline }
     }
 }

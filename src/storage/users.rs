@@ -180,7 +180,7 @@ impl Store {
         commit: Commit,
         change: UpdateMany<user::Entity>,
     ) -> Result<CommitOutcome, StorageError> {
-        let (db, manner) = (self.db.clone(), self.manner());
+        let (db, manner) = (self.db.clone(), self.manner(&commit));
         let work = async move {
             let transaction = db.begin().await?;
             let (id, version) = (commit.user.uuid(), commit.decided_on + 1);

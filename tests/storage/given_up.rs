@@ -3,27 +3,34 @@
 
 use std::time::Duration;
 
-use auth_service::domain::command::{RotateRefresh, decide};
+use auth_service::domain::command::{Logout, RotateRefresh, decide};
 use auth_service::domain::ledger::Ledger;
-use auth_service::storage::ledger::CommitOutcome;
+use auth_service::storage::ledger::{Commit, CommitOutcome};
 use auth_service::storage::users::RegisterError;
 use auth_service::storage::{StorageError, Store};
+use futures_util::future::join;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::support::postgres::{PostgresServer, url_at};
 use crate::support::proxy::Proxy;
 use crate::support::store::{START, commit_of, login, open_once_at, policy, registration};
-use crate::support::time::eventually;
+use crate::support::time::{Stopwatch, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Somebody with one session, in a store with one connection.
 async fn scene() -> (PostgresServer, Store, Ledger) {
     let server = PostgresServer::start(&[]).await;
+    let (store, ledger) = on(&server).await;
+    (server, store, ledger)
+}
+
+async fn on(server: &PostgresServer) -> (Store, Ledger) {
     let store = open_once_at(server.url()).await;
     store.migrate().await.unwrap();
     let (registration, ledger) = registration("ada@example.com");
     store.add_user(registration).await.unwrap();
-    (server, store, ledger)
+    (store, ledger)
 }
 
 /// Whose answer was 503 may have refreshed or signed in again by then: nothing must come in between.
@@ -70,26 +77,74 @@ async fn a_transaction_that_was_given_up_swallows_nothing() {
 
 /// A server that lost its power says nothing, and neither does the one that took over its address: nothing is known there of
 /// the connection. The pool must not keep a place for it until the system gives it up, a quarter of an hour later.
-#[tokio::test]
-#[ignore = "needs PostgreSQL: run ./scripts/test"]
-async fn a_connection_that_fell_silent_gives_its_place_back() {
-    let (server, _, mut ledger) = scene().await;
+async fn its_place_is_given_back(server: PostgresServer) {
+    let (store, mut ledger) = on(&server).await;
+    store.close().await;
     let proxy = Proxy::to(&server.address()).await;
     let store = open_once_at(url_at(&proxy.address().to_string())).await;
-    for begins in [true, false] {
+    for what in ["reading", "a turn that begins", "a turn that is dropped"] {
+        let turn = match what {
+            "a turn that is dropped" => store.load_ledger_in_turn(ledger.user).await.unwrap(),
+            _ => None,
+        };
         proxy.silence_open();
-        // It may have been on its way back to the pool: then this one waits for a connection.
-        let _ = match begins {
-            true => store.load_ledger_in_turn(ledger.user).await.map(drop),
-            false => store.load_ledger(ledger.user).await.map(drop),
+        drop(turn);
+        // What it was on may have been on its way back to the pool: then this one waits for another.
+        let _ = match what {
+            "a turn that begins" => store.load_ledger_in_turn(ledger.user).await.map(drop),
+            _ => store.load_ledger(ledger.user).await.map(drop),
         };
         let events = decide(&login(), &ledger, START, &policy()).events;
         let commit = commit_of(&ledger, START, &events);
-        let outcome = eventually("there is a new one", PATIENCE, async || {
+        let outcome = eventually(what, PATIENCE, async || {
             store.commit(commit.clone(), None).await.map_err(|error| error.to_string())
         })
         .await;
-        assert_eq!(outcome, CommitOutcome::Committed(ledger.version + 1));
+        assert_eq!(outcome, CommitOutcome::Committed(ledger.version + 1), "{what}");
         ledger.version += 1;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_connection_that_fell_silent_gives_its_place_back() {
+    its_place_is_given_back(PostgresServer::start(&[]).await).await;
+}
+
+/// There a connection ends with a word that is waited for.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_connection_that_fell_silent_under_tls_gives_its_place_back() {
+    let server = PostgresServer::start_with_tls().await;
+    its_place_is_given_back(server).await;
+}
+
+/// Somebody holds the row, and lets go of it without a change when it is too late.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_commit_that_waited_for_too_long_is_not_stored() {
+    const WAITED_FOR: Duration = Duration::from_millis(500);
+    let (server, store, ledger) = scene().await;
+    store.change_feed(PATIENCE).unwrap().look().await.unwrap();
+    let session = ledger.live()[0].id();
+    let rotate = decide(&RotateRefresh { session, generation: 1 }, &ledger, START, &policy()).events;
+    let logout = decide(&Logout { session }, &ledger, START, &policy()).events;
+    for events in [rotate, logout] {
+        let transaction = server.connect().await.unwrap().begin().await.unwrap();
+        transaction.execute_unprepared("SELECT FROM users FOR UPDATE").await.unwrap();
+        let commit = Commit { wanted_for: WAITED_FOR, ..commit_of(&ledger, START, &events) };
+        let watch = Stopwatch::start();
+        let (outcome, ()) = join(store.commit(commit, None), async {
+            let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            eventually("it waits", PATIENCE, async || {
+                let late = watch.elapsed() > WAITED_FOR + Duration::from_millis(100);
+                if server.count(blocked).await > 0 && late { Ok(()) } else { Err("not yet".to_owned()) }
+            })
+            .await;
+            transaction.rollback().await.unwrap();
+        })
+        .await;
+        assert_eq!(outcome.unwrap(), CommitOutcome::Conflict);
+        assert_eq!(store.load_ledger(ledger.user).await.unwrap().unwrap(), ledger);
     }
 }

@@ -35,9 +35,24 @@ impl PostgresServer {
     /// An empty one, with settings such as `max_connections=10`.
     pub(crate) async fn start(settings: &[&str]) -> Self {
         let folder = folder();
-        let mut initdb = program("initdb");
-        initdb.arg("-D").arg(data(&folder)).args(["-U", "postgres", "--auth=trust", "--encoding=UTF8"]);
-        finish(initdb.args(["--locale=C", "--no-sync"]));
+        init(&folder);
+        Self::serve(folder, settings.iter().map(|setting| (*setting).to_owned()).collect()).await
+    }
+
+    /// One that speaks TLS with whoever wants to, which the service does.
+    pub(crate) async fn start_with_tls() -> Self {
+        let folder = folder();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let mut settings = vec!["ssl=on".to_owned()];
+        for (setting, pem) in
+            [("ssl_cert_file", made.cert.pem()), ("ssl_key_file", made.signing_key.serialize_pem())]
+        {
+            let file = folder.path().join(setting);
+            std::fs::write(&file, pem).unwrap();
+            give_to_server(&file, 0o600);
+            settings.push(format!("{setting}={}", file.display()));
+        }
+        init(&folder);
         Self::serve(folder, settings).await
     }
 
@@ -47,7 +62,7 @@ impl PostgresServer {
         let mut copy = program("pg_basebackup");
         copy.arg("-D").arg(data(&folder)).args(["-d", &self.url(), "-R", "--checkpoint=fast", "--no-sync"]);
         finish(&mut copy);
-        let standby = Self::serve(folder, &[]).await;
+        let standby = Self::serve(folder, Vec::new()).await;
         self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
         self.execute("SELECT pg_reload_conf()").await;
         eventually("the standby is waited for", PATIENCE, async || {
@@ -60,8 +75,7 @@ impl PostgresServer {
         standby
     }
 
-    async fn serve(folder: TempDir, settings: &[&str]) -> Self {
-        let settings: Vec<_> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+    async fn serve(folder: TempDir, settings: Vec<String>) -> Self {
         let port = free_port();
         let mut server = Self { process: spawn(port, &settings, &folder), port, settings, folder };
         for _ in 0..TRIES {
@@ -221,11 +235,22 @@ fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
 /// A folder of whoever runs the server.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    if let Some((user, group)) = server_user() {
-        chown(folder.path(), Some(user), Some(group)).unwrap();
-    }
-    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    give_to_server(folder.path(), 0o700);
     folder
+}
+
+fn give_to_server(path: &Path, mode: u32) {
+    if let Some((user, group)) = server_user() {
+        chown(path, Some(user), Some(group)).unwrap();
+    }
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}
+
+/// An empty server in the folder.
+fn init(folder: &TempDir) {
+    let mut initdb = program("initdb");
+    initdb.arg("-D").arg(data(folder)).args(["-U", "postgres", "--auth=trust", "--encoding=UTF8"]);
+    finish(initdb.args(["--locale=C", "--no-sync"]));
 }
 
 fn data(folder: &TempDir) -> PathBuf {

@@ -228,6 +228,7 @@ pub(crate) fn commit_of(ledger: &Ledger, now: Timestamp, events: &[LedgerEvent])
         announcements: announcer(ledger.user, now).announce(events),
         last_activity_at: ledger.last_activity_at.max(now),
         now,
+        wanted_for: Duration::MAX,
     }
 }
 

@@ -109,9 +109,9 @@ pub struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
     /// The lowest version that may still be shown; higher than the snapshot's when another node changed something.
     required_version: AtomicI64,
-    /// How often everything remembered was doubted, and how often it had been when the ledger was last read.
+    /// How often everything remembered was doubted, and how often it had been when what is shown was read.
     doubts: AtomicU32,
-    doubts_read: AtomicU32,
+    doubts_settled: AtomicU32,
     last_used: AtomicI64,
     /// Whether a device has connected to this actor: then news of other nodes cannot wait for a request.
     devices: AtomicBool,
@@ -120,6 +120,9 @@ pub struct Shared {
     /// Whether the actor is no more, for requests: to ask the mailbox is a look at one more place in memory.
     gone: AtomicBool,
     in_flight: AtomicUsize,
+    /// Of the actor alone: what was doubted and required when it last began to read the ledger.
+    doubts_when_read: AtomicU32,
+    required_when_read: AtomicI64,
     /// Requests of the user on this node.
     pub api_requests: Counter,
     metrics: Metrics,
@@ -133,7 +136,9 @@ impl Shared {
             snapshot: ArcSwapOption::empty(),
             required_version: AtomicI64::new(i64::MIN),
             doubts: AtomicU32::new(0),
-            doubts_read: AtomicU32::new(0),
+            doubts_settled: AtomicU32::new(0),
+            doubts_when_read: AtomicU32::new(0),
+            required_when_read: AtomicI64::new(i64::MIN),
             in_flight: AtomicUsize::new(0),
             last_used: AtomicI64::new(now.millis()),
             devices: AtomicBool::new(false),
@@ -163,19 +168,21 @@ impl Shared {
     #[must_use]
     pub fn is_behind(&self, version: i64) -> bool {
         version < self.required_version.load(Ordering::SeqCst)
-            || self.doubts_read.load(Ordering::Acquire) != self.doubts.load(Ordering::SeqCst)
+            || self.doubts_settled.load(Ordering::Acquire) != self.doubts.load(Ordering::SeqCst)
     }
 
-    /// The ledger is about to be read: what was doubted before this is settled by it, what is doubted from now on is not.
-    /// Returns the version that was asked for.
-    pub(in crate::actors) fn reads(&self) -> i64 {
-        self.doubts_read.store(self.doubts.load(Ordering::Acquire), Ordering::Release);
-        self.required_version.load(Ordering::Acquire)
+    /// The ledger is about to be read: what was doubted before this is settled when that is shown, what is doubted from now on
+    /// is not.
+    pub(in crate::actors) fn reads(&self) {
+        self.doubts_when_read.store(self.doubts.load(Ordering::Acquire), Ordering::Relaxed);
+        self.required_when_read.store(self.required_version.load(Ordering::Acquire), Ordering::Relaxed);
     }
 
-    /// The ledger was read. A version that was asked for before and that the database does not have was never committed: a
-    /// message on Redis can be anybody's.
-    pub(in crate::actors) fn has_read(&self, required: i64, version: i64) {
+    /// What the actor has read is shown. A version that was asked for before and that the database does not have was never
+    /// committed: a message on Redis can be anybody's.
+    fn settle(&self, version: i64) {
+        self.doubts_settled.store(self.doubts_when_read.load(Ordering::Relaxed), Ordering::Release);
+        let required = self.required_when_read.swap(i64::MIN, Ordering::Relaxed);
         if version < required {
             let (order, failure) = (Ordering::AcqRel, Ordering::Acquire);
             let _ = self.required_version.compare_exchange(required, version, order, failure);
@@ -230,14 +237,16 @@ impl Shared {
     /// Shows a ledger to requests from now on, or nothing.
     pub(in crate::actors) fn publish(&self, ledger: Option<&Ledger>) {
         let before = self.snapshot.load_full();
-        if before.as_ref().zip(ledger).is_some_and(|(shown, ledger)| shown.advance(ledger)) {
-            return;
+        if !before.as_ref().zip(ledger).is_some_and(|(shown, ledger)| shown.advance(ledger)) {
+            let after = ledger.map(|ledger| Arc::new(Snapshot::of(ledger, before.as_deref())));
+            let count =
+                |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map_or(0, |shown| shown.live().len());
+            self.count_sessions(count(&before), count(&after));
+            self.snapshot.store(after);
         }
-        let after = ledger.map(|ledger| Arc::new(Snapshot::of(ledger, before.as_deref())));
-        let count =
-            |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map_or(0, |shown| shown.live().len());
-        self.count_sessions(count(&before), count(&after));
-        self.snapshot.store(after);
+        if let Some(ledger) = ledger {
+            self.settle(ledger.version);
+        }
     }
 
     fn count_sessions(&self, before: usize, after: usize) {

@@ -1,7 +1,7 @@
 //! One command from the ledger to the database: load if need be, decide, commit, and again if another node was first.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 
@@ -34,6 +34,8 @@ pub(super) struct Execution<C> {
     /// Held from a lost commit to the next.
     pub(super) turn: Option<Turn>,
     pub(super) command: C,
+    /// When its asker gives up.
+    pub(super) wanted_until: Instant,
 }
 
 impl<C: Command> Execution<C> {
@@ -114,7 +116,7 @@ impl<C: Command> Execution<C> {
 
     async fn load(&mut self, in_turn: bool) -> Result<Ledger, ActorError> {
         self.turn = None;
-        let required = self.shared.reads();
+        self.shared.reads();
         let store = self.registry.store();
         let loaded = if in_turn {
             let loaded = store.load_ledger_in_turn(self.user).await?;
@@ -126,7 +128,6 @@ impl<C: Command> Execution<C> {
             store.load_ledger(self.user).await?
         };
         let mut ledger = loaded.ok_or(ActorError::NoSuchUser)?;
-        self.shared.has_read(required, ledger.version);
         if let Some(outdated) = &self.outdated {
             ledger.remember_endings_of(outdated);
         }
@@ -156,6 +157,11 @@ impl<C: Command> Execution<C> {
         events: &[LedgerEvent],
         now: Timestamp,
     ) -> Result<CommitOutcome, ActorError> {
+        let wanted_for = self.wanted_until.saturating_duration_since(Instant::now());
+        if wanted_for.is_zero() {
+            // Whoever was told 503 may do something else by now.
+            return Err(ActorError::NoAnswer);
+        }
         let service = self.registry.service_name();
         let announcer = Announcer { service, user: self.user, now, new_id: new_uuid };
         let commit = Commit {
@@ -165,6 +171,7 @@ impl<C: Command> Execution<C> {
             announcements: announcer.announce(events),
             last_activity_at: ledger.last_activity_at,
             now,
+            wanted_for,
         };
         Ok(self.registry.store().commit(commit, self.turn.take()).await?)
     }

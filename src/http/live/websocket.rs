@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use actix_web::error::PayloadError;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
+use actix_ws::{
+    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError, Session,
+};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
@@ -129,36 +131,28 @@ impl Connection {
     }
 
     async fn send(&mut self, message: String) -> Result<(), Ended> {
-        match tokio::time::timeout(PATIENCE, self.session.text(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(None),
-        }
+        in_time(self.session.text(message)).await
     }
 
     async fn beat(&mut self) -> Result<(), Ended> {
         if self.heard.elapsed() > SILENCE {
             return Err(None);
         }
-        match tokio::time::timeout(PATIENCE, self.session.ping(b"")).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(None),
-        }
+        in_time(self.session.ping(b"")).await
     }
 
-    async fn hear(
-        &mut self,
-        message: Option<Result<AggregatedMessage, actix_ws::ProtocolError>>,
-    ) -> Result<(), Ended> {
+    async fn hear(&mut self, message: Option<Result<AggregatedMessage, ProtocolError>>) -> Result<(), Ended> {
         self.heard = Instant::now();
-        self.unfinished.set(0);
+        let came = self.unfinished.replace(0);
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => {
                 self.understand(&text).await;
                 Ok(())
             }
-            Some(Ok(AggregatedMessage::Ping(bytes))) => self.session.pong(&bytes).await.map_err(|_| None),
+            Some(Ok(AggregatedMessage::Ping(bytes))) => in_time(self.session.pong(&bytes)).await,
             Some(Ok(AggregatedMessage::Pong(_) | AggregatedMessage::Binary(_))) => Ok(()),
             Some(Ok(AggregatedMessage::Close(reason))) => Err(reason.or(Some(CloseCode::Normal.into()))),
+            Some(Err(_)) if came > MESSAGE_MAX => Err(close(CloseCode::Size, "too long")),
             Some(Err(_)) => Err(close(CloseCode::Protocol, "not understood")),
             None => Err(None),
         }
@@ -179,6 +173,14 @@ impl Connection {
                 let _ = registry.note_activity(&present.session, present.now);
             }
         }
+    }
+}
+
+/// Whoever reads nothing is not waited for.
+async fn in_time(sent: impl Future<Output = Result<(), Closed>>) -> Result<(), Ended> {
+    match tokio::time::timeout(PATIENCE, sent).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(None),
     }
 }
 

@@ -2,16 +2,18 @@
 //! commit, and the user's row is locked for as long as the database works, not for as long as the network takes.
 //!
 //! ```sql
-//! WITH held  AS (lock the user's row, if its version is the one decided on),
-//!      live  AS (lock the sessions that end, of held, if they are as they were thought to be),
-//!      moved AS (move the version on, if it is the one decided on, all of live are there and it is not too late),
-//!      …     AS (all other writes, of moved)
+//! WITH held   AS (lock the user's row, if its version is the one decided on),
+//!      timely AS (held, if it is not too late by then),
+//!      live   AS (lock the sessions that end, of timely, if they are as they were thought to be),
+//!      moved  AS (move the version on, if timely has the user and all of live are there),
+//!      …      AS (all other writes, of moved)
 //! SELECT FROM moved
 //! ```
 //!
-//! `held` and `live` are there only where sessions end. Everything stands on `moved`: where that has no row nothing was
-//! written, and no error was raised either. A row that somebody else has changed meanwhile is waited for and looked at
-//! again by PostgreSQL (READ COMMITTED), like in single statements.
+//! `live` is there only where sessions end. Everything stands on `moved`: where that has no row nothing was written, and no
+//! error was raised either. A row that somebody else has changed meanwhile is waited for and looked at again by PostgreSQL
+//! (READ COMMITTED), like in single statements. The clock is looked at when the wait is over: one who held the row and changed
+//! nothing would be no reason to look again.
 
 use entity::{session, user};
 use sea_orm::sea_query::{
@@ -24,6 +26,7 @@ use super::writes::{Ends, Writes};
 use super::{Commit, Manner};
 
 const HELD: &str = "held";
+const TIMELY: &str = "timely";
 const LIVE: &str = "live";
 const MOVED: &str = "moved";
 
@@ -38,24 +41,26 @@ pub(super) async fn store(db: &impl ConnectionTrait, commit: Commit, manner: Man
 
 fn statement(writes: Writes, deadline: Option<i64>) -> Result<WithQuery, DbErr> {
     let Writes { holder, mut advance, endings, rotations, insertions } = writes;
+    let held = one().from(user::Entity).cond_where(holder).lock(LockType::NoKeyUpdate).take();
+    let in_time = deadline.map_or(Expr::value(true), |deadline| Expr::cust(NOW).lte(deadline));
+    let timely = one().from(HELD).and_where(in_time).take();
     let mut with = WithClause::new();
+    // Materialized: not to be asked before the row is held.
+    with.cte(part(HELD, held)).cte(part(TIMELY, timely).materialized(true).to_owned());
+    advance.and_where(Expr::exists(one().from(TIMELY).take()));
     if !endings.is_empty() {
-        let held = one().from(user::Entity).cond_where(holder).lock(LockType::NoKeyUpdate).take();
         let live = one()
             .from(session::Entity)
-            .from(HELD)
+            .from(TIMELY)
             .cond_where(any_of(&endings))
             // As activity is written: whoever locks several takes them in the order of their keys.
             .order_by((session::Entity, session::Column::Id), Order::Asc)
             .lock_with_tables(LockType::NoKeyUpdate, [session::Entity])
             .take();
-        with.cte(part(HELD, held)).cte(part(LIVE, live));
+        with.cte(part(LIVE, live));
         let live = Query::select().expr(Expr::cust("COUNT(*)")).from(LIVE).take();
         let wanted: i64 = endings.iter().map(|ends| ends.count.cast_signed()).sum();
         advance.and_where(Expr::from(SubQueryStatement::from(live)).eq(wanted));
-    }
-    if let Some(deadline) = deadline {
-        advance.and_where(Expr::cust(NOW).lte(deadline));
     }
     with.cte(part(MOVED, advance.returning(Query::returning().expr(Expr::cust("1"))).take()));
     let updates = endings.into_iter().map(|ends| ends.update).chain(rotations);
