@@ -15,6 +15,7 @@ use clap_complete::Shell;
 use crate::config::Config;
 use crate::http::OPENAPI;
 use crate::io::Io;
+use crate::security::keys::Keyring;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
@@ -180,11 +181,13 @@ async fn administer_store(config: &Config, store: &Store, io: Io, command: Comma
     }
 }
 
-/// Prints every variable with the value in force.
+/// Prints every variable with the value in force, if all of them can be used.
 ///
 /// # Errors
-/// When standard output cannot be written to.
+/// [`KeyError`](crate::security::keys::KeyError) where a key file cannot be used; or when standard output cannot be written
+/// to.
 pub fn show_config(config: &Config) -> Result<(), Failure> {
+    Keyring::load(&config.tokens)?;
     config.effective().into_iter().try_for_each(|(name, value)| say(&format!("{name}={value}")))
 }
 

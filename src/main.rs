@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use auth_service::app::App;
+use auth_service::app::{App, StartError};
 use auth_service::cli::{
     self, Cli, Command, ConfigCommand, Direction, Failure, KeysCommand, ask_health, generate_key,
     show_completions, show_config, show_openapi,
 };
 use auth_service::config::Config;
 use auth_service::io::Io;
+use auth_service::security::keys::KeyError;
 use auth_service::telemetry::logging;
 use clap::Parser;
 
@@ -92,7 +93,7 @@ fn run(command: Command, config: Config) -> Result<(), Failure> {
 async fn serve(config: Config, io: Io) -> Result<(), Failure> {
     let app = App::start(config, io).await?;
     for address in app.addresses() {
-        tracing::info!(%address, docs = %format_args!("http://{address}/docs/"), "listening");
+        tracing::info!(%address, docs = %format_args!("http://{address}/docs"), "listening");
     }
     Ok(app.run().await?)
 }
@@ -100,8 +101,14 @@ async fn serve(config: Config, io: Io) -> Result<(), Failure> {
 fn exit(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_of_setting(&*error) => fail(2, &error),
         Err(error) => fail(1, &error),
     }
+}
+
+/// A key file is looked into only when keys are loaded, and is a setting all the same.
+fn is_of_setting(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<KeyError>() || matches!(error.downcast_ref(), Some(StartError::Keys(_)))
 }
 
 /// To standard error, because the log may be off or on its way elsewhere.

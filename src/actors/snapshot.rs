@@ -76,9 +76,12 @@ impl LiveSession {
         self.last_activity().max(Timestamp::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
-    /// Another node saw activity.
-    pub(super) fn hear(&self, at: Timestamp) {
+    /// Another node saw activity, and may have told the other services of it.
+    pub(super) fn hear(&self, at: Timestamp, told: bool) {
         self.heard.fetch_max(at.millis(), Ordering::Relaxed);
+        if told {
+            self.told.fetch_max(at.millis(), Ordering::Relaxed);
+        }
     }
 
     /// Moves the activity forward; never back.

@@ -159,10 +159,11 @@ impl Registry {
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
         let tools = self.tools();
-        if session.tell_nodes_again(now, ACTIVITY_WORD) {
-            self.tell_activity(session, latest);
+        let tells = session.tell_again(now, tools.activity_event_interval);
+        if session.tell_nodes_again(now, ACTIVITY_WORD) || tells {
+            self.tell_activity(session, latest, tells);
         }
-        if session.tell_again(now, tools.activity_event_interval) {
+        if tells {
             let announcer =
                 Announcer { service: &tools.service_name, user: session.user, now, new_id: new_uuid };
             tools.bus.publish_unkept(announcer.activity(session.id(), latest).into_message());

@@ -37,6 +37,10 @@ pub struct Activity {
     pub session: SessionId,
     /// When, in ms.
     pub active_at: i64,
+    /// Whether the other services are told of it too: then they are not to be told again soon.
+    /// Nodes of an older version do not say.
+    #[serde(default)]
+    pub told: bool,
 }
 
 /// What comes on the channels.

@@ -19,6 +19,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisResult, ServerErrorKind};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 
 use super::BusError;
 use super::internal::{Activity, Invalidation, channel_of, shard_of};
@@ -133,7 +134,7 @@ impl Health {
 }
 
 impl RedisBus {
-    /// A bus on that Redis. Nothing is connected yet, and Redis need not be there.
+    /// A bus on that Redis, which need not be there: it is only waited for until that is known, or not to be known soon.
     ///
     /// # Errors
     /// When the address has no meaning.
@@ -154,6 +155,8 @@ impl RedisBus {
             began: Instant::now(),
             rests_until: AtomicI64::new(0),
         });
+        let first = io.run(beat(connection.clone(), PULSE)).await?;
+        health.note(matches!(first, Ok(Ok(()))));
         let (unkept, queue) = mpsc::channel(QUEUE);
         io.detach(sender::send_unkept(connection.clone(), queue, metrics.clone()));
         io.detach(feel_pulse(connection.clone(), Arc::clone(&health)));
@@ -204,13 +207,7 @@ impl RedisBus {
 async fn feel_pulse(connection: Connection, health: Arc<Health>) {
     let mut useless = 0;
     loop {
-        let mut manager = connection.manager();
-        let beat = async move {
-            let mut set = redis::cmd("SET");
-            set.arg(PULSE_KEY).arg("").arg("EX").arg(60);
-            set.query_async::<()>(&mut manager).await
-        };
-        let answer: Result<RedisResult<()>, _> = tokio::time::timeout(PULSE * 2, beat).await;
+        let answer = beat(connection.clone(), PULSE * 2).await;
         health.note(matches!(answer, Ok(Ok(()))));
         let is_useless = answer.map_or(true, |answer| answer.is_err_and(|error| error.kind() == READ_ONLY));
         useless = if is_useless { useless + 1 } else { 0 };
@@ -220,4 +217,10 @@ async fn feel_pulse(connection: Connection, health: Arc<Health>) {
         }
         tokio::time::sleep(PULSE).await;
     }
+}
+
+async fn beat(connection: Connection, patience: Duration) -> Result<RedisResult<()>, Elapsed> {
+    let mut set = redis::cmd("SET");
+    set.arg(PULSE_KEY).arg("").arg("EX").arg(60);
+    tokio::time::timeout(patience, set.query_async::<()>(&mut connection.manager())).await
 }

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sea_orm::sqlx::postgres::PgConnectOptions;
+
 use super::Secret;
 use super::source::{Listing, Source};
 
@@ -70,6 +72,7 @@ fn location_of(url: &str) -> Option<DatabaseLocation> {
     let (scheme, rest) = url.split_once(':')?;
     match scheme.to_ascii_lowercase().as_str() {
         "postgres" | "postgresql" if rest.len() > "//".len() && rest.starts_with("//") => {
+            url.parse::<PgConnectOptions>().ok()?;
             Some(DatabaseLocation::Postgres { url: Secret::new(url) })
         }
         "sqlite" => {
@@ -121,6 +124,8 @@ mod tests {
             "sqlite:",
             "postgres:hunter2",
             "sqlite:a?mode=ro",
+            "postgres://u:hunter2@h:99999/d",
+            "postgres://u:hunter2@h/d?sslmode=bogus",
         ] {
             let told = errors(&[("DATABASE_URL", url)]).to_string();
             assert!(

@@ -2,6 +2,8 @@
 //!
 //! It must never be needed for correctness, nor its address be shown: a password may be in it.
 
+use redis::IntoConnectionInfo;
+
 use super::Secret;
 use super::source::{Listing, Source};
 
@@ -21,7 +23,7 @@ impl RedisConfig {
             }
             _ => "",
         };
-        if host.is_empty() || host.starts_with('/') {
+        if host.is_empty() || host.starts_with('/') || url.into_connection_info().is_err() {
             source.refuse_secret(
                 "REDIS_URL",
                 url.len(),
@@ -45,7 +47,14 @@ mod tests {
         assert!(parse(&[("REDIS_URL", "")]).redis.is_none());
         let redis = parse(&[("REDIS_URL", "rediss://:pw@cache:6380/1")]).redis;
         assert_eq!(redis.unwrap().url.expose(), "rediss://:pw@cache:6380/1");
-        for url in ["http://hunter2", "redis://", "redis:///0", "hunter2:6379"] {
+        for url in [
+            "http://hunter2",
+            "redis://",
+            "redis:///0",
+            "hunter2:6379",
+            "redis://hunter2:99999",
+            "redis://:hunter2@h/x",
+        ] {
             let told = errors(&[("REDIS_URL", url)]).to_string();
             assert!(told.starts_with("REDIS_URL: got a secret of ") && !told.contains("hunter2"), "{told}");
         }

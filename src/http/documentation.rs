@@ -1,8 +1,8 @@
 //! `GET /openapi.json` and `/docs`: the interface described, and a page to read it on that needs no network.
 
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
-use utoipa_swagger_ui::Config;
+use utoipa_swagger_ui::{Config, SwaggerFile};
 
 use super::problem::Problem;
 use super::resource;
@@ -16,7 +16,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
         .app_data(web::Data::from(page))
         .service(resource("/openapi.json", "GET").route(web::get().to(openapi)))
-        .service(resource("/docs", "GET").route(web::get().to(to_page)))
+        .service(resource("/docs", "GET").route(web::get().to(docs)))
         .service(resource("/docs/{file:.*}", "GET").route(web::get().to(page_file)));
 }
 
@@ -27,20 +27,28 @@ async fn openapi() -> HttpResponse {
         .body(OPENAPI)
 }
 
-/// The page's own links are relative, so its address must end in a slash.
-async fn to_page() -> HttpResponse {
-    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "docs/")).finish()
+/// The page. Its links are relative to `docs/`, which a client that asked without the slash would not know.
+async fn docs(config: web::Data<Config<'static>>) -> Result<HttpResponse, Problem> {
+    let page = file("", config)?;
+    let text = String::from_utf8_lossy(&page.bytes).replacen("<head>", "<head><base href=\"docs/\">", 1);
+    Ok(answer(page.content_type, text.into_bytes()))
 }
 
 async fn page_file(
-    file: web::Path<String>,
+    path: web::Path<String>,
     config: web::Data<Config<'static>>,
 ) -> Result<HttpResponse, Problem> {
-    match utoipa_swagger_ui::serve(&file, config.into_inner()) {
-        Ok(Some(file)) => Ok(HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "public, max-age=300"))
-            .content_type(file.content_type)
-            .body(file.bytes.into_owned())),
-        Ok(None) | Err(_) => Err(Problem::not_found()),
-    }
+    let file = file(&path, config)?;
+    Ok(answer(file.content_type, file.bytes.into_owned()))
+}
+
+fn file(path: &str, config: web::Data<Config<'static>>) -> Result<SwaggerFile<'static>, Problem> {
+    utoipa_swagger_ui::serve(path, config.into_inner()).ok().flatten().ok_or_else(Problem::not_found)
+}
+
+fn answer(content_type: String, content: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .content_type(content_type)
+        .body(content)
 }

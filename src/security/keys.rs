@@ -12,7 +12,7 @@ use crate::config::{JwtAlgorithm, TokenConfig};
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.
-    #[error("{variable}: got {path}, which cannot be read ({source}); wants a PEM file")]
+    #[error("{variable}: got {path:?} ({source}), wants a PEM file")]
     File {
         /// Who names it.
         variable: &'static str,
@@ -23,7 +23,7 @@ pub enum KeyError {
     },
     /// The file holds no private key for the algorithm.
     #[error(
-        "{variable}: got {path} ({source}); wants the PEM file of a PKCS#8 private key for {algorithm:?}"
+        "{variable}: got {path:?} ({source}), wants the PEM file of a PKCS#8 private key for {algorithm:?}"
     )]
     Unfit {
         /// Who names it.

@@ -22,6 +22,15 @@ async fn tells_the_state_of_everything(db: Database) {
 }
 
 #[tokio::test]
+async fn tells_from_the_first_answer_on_that_redis_is_away() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let app = Setup::on(Database::Sqlite).await.set("REDIS_URL", format!("redis://{nobody}")).start().await;
+    let health = app.client().get("/health").await.expect(200).json;
+    assert_eq!(health["status"], "degraded", "{health}");
+    assert_eq!(health["checks"]["events"]["status"], "unavailable", "{health}");
+}
+
+#[tokio::test]
 async fn tells_its_own_name() {
     let app = Setup::on(Database::Sqlite).await.set("SERVICE_NAME", "accounts").start().await;
     let health = app.client().get("/health").await.expect(200).json;

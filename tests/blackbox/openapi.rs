@@ -76,8 +76,16 @@ async fn errors_are_described_as_problems() {
 #[tokio::test]
 async fn there_is_a_page_to_read_it_on() {
     let app = TestApp::start().await;
-    for path in ["/docs", "/docs/", "/api/auth/docs/"] {
+    for path in ["/docs", "/docs/", "/api/auth/docs", "/api/auth/docs/"] {
         let answer = app.client().get(path).await.expect(200);
         assert!(answer.header("content-type").unwrap().starts_with("text/html"), "{answer}");
+        let folder = if path.ends_with('/') { "" } else { "<base href=\"docs/\">" };
+        let head = format!("<head>{folder}\n");
+        assert!(
+            answer.text.contains(&head) && answer.text.contains("\"./swagger-ui.css\""),
+            "{}",
+            answer.text
+        );
     }
+    app.client().get("/docs/swagger-ui.css").await.expect(200);
 }

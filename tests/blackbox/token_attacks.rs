@@ -147,7 +147,9 @@ async fn a_key_of_another_size_or_curve_ends_the_start() {
         let file = setup.data_dir().join("unfit.pem");
         std::fs::write(&file, key).unwrap();
         let setup = setup.set("JWT_ALGORITHM", algorithm).set("JWT_PRIVATE_KEY_FILE", file.display());
-        setup.run().await.expect_code(1).expect_output("unfit.pem").expect_output(why);
+        let named = format!("JWT_PRIVATE_KEY_FILE: got {file:?}");
+        setup.run().await.expect_code(2).expect_output(&named).expect_output(why);
+        setup.command(&["config", "check"]).await.expect_code(2).expect_output(&named);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::json;
 
 use crate::support::time::{Stopwatch, millis_of, unix_millis, until};
@@ -28,6 +29,42 @@ async fn activity_on_one_node_is_shown_by_another() {
         if told.iter().all(|told| *told > before) { Ok(()) } else { Err(format!("{told:?}, from {before}")) }
     };
     eventually("the other node shows it", PATIENCE, shown).await;
+}
+
+/// Behind a gateway that takes turns a device is heard by each node.
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn the_other_services_are_told_of_activity_by_one_node() {
+    const CHANNEL: &str = "auth:session.activity_updated";
+    const INTERVAL: i64 = 3_000;
+    let cluster = Cluster::of(2).set("ACTIVITY_EVENT_SECONDS", INTERVAL / 1_000).start().await;
+    let mut device = cluster.client(0);
+    device.signup(&Person::named("Ada")).await.expect(201);
+    let elsewhere = device.at(cluster.base(1));
+    elsewhere.session().await.expect(200);
+    let mut told = cluster.redis.listen(CHANNEL).await;
+    // The other node may only be beginning to listen: then it does not hear of the first.
+    for settled in [false, true] {
+        until(unix_millis() + INTERVAL).await;
+        let active = millis_of(&device.activity().await.expect(200).json["lastActivity"]);
+        let shown = async || {
+            let shown = millis_of(&elsewhere.session().await.expect(200).json["session"]["lastActivity"]);
+            if shown >= active || !settled { Ok(()) } else { Err(format!("{shown}, not {active}")) }
+        };
+        eventually("the other node shows it", PATIENCE, shown).await;
+        for _ in 0..3 {
+            elsewhere.activity().await.expect(200);
+            device.activity().await.expect(200);
+        }
+        // What was to be told was on its way before this is answered.
+        elsewhere.me().await.expect(200);
+        cluster.redis.publish(CHANNEL, "that was all").await;
+        let mut count = 0;
+        while told.next().await.unwrap() != "that was all" {
+            count += 1;
+        }
+        assert!(count == 1 || !settled && count == 2, "told {count} times");
+    }
 }
 
 #[tokio::test]

@@ -90,12 +90,13 @@ impl Registry {
 
 impl Registry {
     /// Tells the other nodes that a session was active.
-    pub(in crate::actors) fn tell_activity(&self, session: &LiveSession, at: Timestamp) {
+    pub(in crate::actors) fn tell_activity(&self, session: &LiveSession, at: Timestamp, told: bool) {
         self.0.tools.bus.tell_activity(|| Activity {
             node: self.0.node,
             user: session.user,
             session: session.id(),
             active_at: at.millis(),
+            told,
         });
     }
 }
@@ -124,7 +125,7 @@ impl Listener for Registry {
         let snapshot = self.0.residents.get(&activity.user).and_then(|resident| resident.shared().snapshot());
         let at = Timestamp::from_millis(activity.active_at).min(self.clock().now());
         if let Some(live) = snapshot.as_ref().and_then(|shown| shown.find(activity.session)) {
-            live.hear(at);
+            live.hear(at, activity.told);
         }
     }
 }
