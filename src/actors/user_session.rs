@@ -83,6 +83,11 @@ impl UserSession {
         }
     }
 
+    /// The end of what is overdue, for somebody who waits for it from now on.
+    fn end_overdue(&self) -> Execution<EndOverdue> {
+        self.execution(EndOverdue, Instant::now())
+    }
+
     /// Takes over what a command left, shows it to requests, tells devices, and sees to the timer. The reply goes out
     /// after this.
     fn install(&mut self, ledger: Option<&Ledger>, ctx: &mut Context<Self>) {
@@ -177,14 +182,12 @@ impl UserSession {
     /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is away and no
     /// device waits the actor retires, and the sweeper finds what is overdue when it is back.
     fn look_again(&mut self, ctx: &mut Context<Self>) {
-        let work = self.execution(EndOverdue, Instant::now()).run().into_actor(self).map(
-            |(ledger, result), actor, ctx| {
-                actor.settle(ledger.as_ref(), &result, ctx);
-                if ledger.is_some_and(|ledger| ledger.live().is_empty()) {
-                    ctx.notify(Retire);
-                }
-            },
-        );
+        let work = self.end_overdue().run().into_actor(self).map(|(ledger, result), actor, ctx| {
+            actor.settle(ledger.as_ref(), &result, ctx);
+            if ledger.is_some_and(|ledger| ledger.live().is_empty()) {
+                ctx.notify(Retire);
+            }
+        });
         // As with a message: nothing else is handled until this is done.
         ctx.wait(work);
     }

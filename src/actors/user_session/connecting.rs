@@ -1,12 +1,9 @@
 //! A device connects: it is let in if its session is live, and told everything from then on, until it is gone.
 
-use std::time::Instant;
-
 use actix::{ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 
 use super::UserSession;
 use crate::actors::messages::{ActorError, Connect, ConnectRefusal, Disconnected, LookAgain};
-use crate::domain::command::EndOverdue;
 use crate::domain::ledger::Ledger;
 
 impl Handler<Connect> for UserSession {
@@ -14,22 +11,20 @@ impl Handler<Connect> for UserSession {
 
     fn handle(&mut self, message: Connect, _: &mut Context<Self>) -> Self::Result {
         self.stay();
-        let work = self.execution(EndOverdue, Instant::now()).run().into_actor(self).map(
-            |(ledger, result), actor, ctx| {
-                actor.settle(ledger.as_ref(), &result, ctx);
-                result?;
-                let ledger = ledger.ok_or(ActorError::NoAnswer)?;
-                actor.connect(message, &ledger)?;
-                // Until then nobody has told this actor of what another node did, since nobody was to be told.
-                if actor.shared.is_behind(ledger.version) {
-                    ctx.notify(LookAgain);
-                }
-                // Set to rest it would ring early, and whoever has devices asks the database when it rings.
-                actor.disarm();
-                actor.arm(actor.next_wake(&ledger, actor.registry.clock().now()));
-                Ok(())
-            },
-        );
+        let work = self.end_overdue().run().into_actor(self).map(|(ledger, result), actor, ctx| {
+            actor.settle(ledger.as_ref(), &result, ctx);
+            result?;
+            let ledger = ledger.ok_or(ActorError::NoAnswer)?;
+            actor.connect(message, &ledger)?;
+            // Until then nobody has told this actor of what another node did, since nobody was to be told.
+            if actor.shared.is_behind(ledger.version) {
+                ctx.notify(LookAgain);
+            }
+            // Set to rest it would ring early, and whoever has devices asks the database when it rings.
+            actor.disarm();
+            actor.arm(actor.next_wake(&ledger, actor.registry.clock().now()));
+            Ok(())
+        });
         AtomicResponse::new(Box::pin(work))
     }
 }
