@@ -19,6 +19,7 @@ use crate::domain::user::{EMAIL_MAX_BYTES, Email, Unfit, User};
 use crate::security::password::{Password, Verdict};
 use crate::storage::users::Credentials;
 use crate::telemetry::audit::Act;
+use crate::telemetry::serving::see_through;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,7 +61,17 @@ async fn log_in(
     // Guesses made at the same time may have used the failures up meanwhile.
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let open = open_for(&client, request.device_name, Occasion::Login);
-    let opened = match state.registry.ask(user.id, open).await {
+    let asking = {
+        let (state, id) = (state.clone(), user.id);
+        async move {
+            let opened = state.registry.ask(id, open).await;
+            if let Ok(Ok(opened)) = &opened {
+                Act::LoggedIn(id, opened.session.id()).record(state.metrics());
+            }
+            opened
+        }
+    };
+    let opened = match see_through(asking).await.unwrap_or(Err(ActorError::NoAnswer)) {
         Ok(Ok(opened)) => opened,
         Ok(Err(OpenRefusal::LimitReached { .. })) => return Err(Problem::new(Code::SessionLimitReached)),
         // Disabled while the password was looked at.
@@ -68,7 +79,6 @@ async fn log_in(
         Err(ActorError::NoSuchUser) => return Err(Problem::new(Code::InvalidCredentials)),
         Err(error) => return Err(error.into()),
     };
-    Act::LoggedIn(user.id, opened.session.id()).record(state.metrics());
     signed_in::answer(&state, StatusCode::OK, &user, &opened, request.delivery)
 }
 

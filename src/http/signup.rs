@@ -21,9 +21,12 @@ use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::user::{Email, Role, User, parse_name};
 use crate::events::announcement::Announcer;
+use crate::io::IoGone;
 use crate::security::password::Password;
+use crate::storage::StorageError;
 use crate::storage::users::{RegisterError, Registration};
 use crate::telemetry::audit::Act;
+use crate::telemetry::serving::see_through;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,11 +87,23 @@ async fn sign_up(
         session: opened.session.clone(),
         announcements: announcer.announce(&decision.events),
     };
+    let ledger = ledger_after(ledger, &decision.events);
+    see_through(store(state.clone(), registration, ledger))
+        .await
+        .unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
+    signed_in::answer(&state, StatusCode::CREATED, &user, &opened, request.delivery)
+}
+
+async fn store(
+    state: web::Data<AppState>,
+    registration: Registration,
+    ledger: Ledger,
+) -> Result<(), RegisterError> {
     let news = state.registry.news();
     state.registry.store().add_user(registration).await?;
-    state.registry.welcome(ledger_after(ledger, &decision.events), news).await;
-    Act::SignedUp(user.id).record(state.metrics());
-    signed_in::answer(&state, StatusCode::CREATED, &user, &opened, request.delivery)
+    Act::SignedUp(ledger.user).record(state.metrics());
+    state.registry.welcome(ledger, news).await;
+    Ok(())
 }
 
 fn ledger_after(mut ledger: Ledger, events: &[LedgerEvent]) -> Ledger {

@@ -18,7 +18,7 @@ use super::traces::Span;
 use crate::config::LogFormat;
 
 /// What is known of the request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Serving {
     /// Known where the request itself is served, and not where an actor works for it.
     id: Option<String>,
@@ -40,6 +40,26 @@ pub fn work_within<F: Future>(span: Option<Span>, work: F) -> Either<F, TaskLoca
     match span {
         None => Either::Left(work),
         span => Either::Right(SERVING.scope(Serving { id: None, span }, work)),
+    }
+}
+
+/// Does a part of the request that is being served to its end, also where the client goes away and the rest is dropped: a
+/// change is stored then all the same, and what is to be told of it must be. Nothing, where the process ends in the midst.
+pub async fn see_through<F>(part: F) -> Option<F::Output>
+where
+    F: Future + 'static,
+{
+    let serving = SERVING.try_with(Clone::clone).ok();
+    let part = async move {
+        match serving {
+            Some(serving) => SERVING.scope(serving, part).await,
+            None => part.await,
+        }
+    };
+    match tokio::task::spawn_local(part).await {
+        Ok(output) => Some(output),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => None,
     }
 }
 

@@ -1,9 +1,17 @@
 //! The log: every line reads alone, and none holds what must not leave the service.
 
+use std::time::Duration;
+
 use reqwest::Method;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::Value;
 
-use crate::support::{Database, Person, Setup, TestApp};
+use crate::support::postgres::PostgresServer;
+use crate::support::{Answer, Database, Person, Setup, TestApp, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For the service to notice that a client has gone, of which nothing tells.
+const NOTICED_WITHIN: Duration = Duration::from_millis(500);
 
 /// Everything a person gave or got that is nobody else's business.
 async fn live_a_little(app: &TestApp) -> Vec<String> {
@@ -51,4 +59,43 @@ async fn a_line_is_one_object_and_names_its_request() {
         assert!(parsed.is_ok_and(|line| line.is_object()), "no JSON object: {line}");
     }
     assert!(log.contains("018f3f2e-5b7a-7c1d-8000-00155d012345"), "{log}");
+}
+
+/// What was stored is told, though nobody waited for the answer.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn who_goes_away_leaves_a_line_all_the_same() {
+    let server = PostgresServer::start(&[]).await;
+    let setup = Setup::on(Database::Sqlite).await.set("DATABASE_URL", server.url()).set("LOG_LEVEL", "info");
+    let app = setup.start().await;
+    let (ada, bob) = (Person::named("Ada"), Person::named("Bob"));
+    app.client().signup(&ada).await.expect(201);
+    let (mut login, mut signup) = (app.client(), app.client());
+    leave_while_it_is_stored(&server, login.login(&ada)).await;
+    leave_while_it_is_stored(&server, signup.signup(&bob)).await;
+    for (act, count) in [("login.succeeded", 1), ("account.created", 2)] {
+        eventually(act, PATIENCE, async || {
+            let logs = app.logs();
+            let lines: Vec<_> = logs.lines().filter(|line| line.contains(act)).collect();
+            let named = lines.iter().filter(|line| line.contains("request_id")).count();
+            if (lines.len(), named) == (count, count) { Ok(()) } else { Err(logs) }
+        })
+        .await;
+    }
+}
+
+async fn leave_while_it_is_stored(server: &PostgresServer, request: impl Future<Output = Answer>) {
+    let connection = server.connect().await.unwrap();
+    let transaction = connection.begin().await.unwrap();
+    transaction.execute_unprepared("LOCK TABLE users IN SHARE MODE").await.unwrap();
+    let it_waits = eventually("it is being stored", PATIENCE, async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        if server.count(waiting).await > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
+    });
+    tokio::select! {
+        answer = request => panic!("answered: {answer}"),
+        () = it_waits => {}
+    }
+    tokio::time::sleep(NOTICED_WITHIN).await;
+    transaction.rollback().await.unwrap();
 }
