@@ -270,12 +270,13 @@ async fn the_longest_time_of_a_session_ends_its_connection(db: Database) {
 }
 
 async fn a_connection_outlives_its_access_token(db: Database) {
-    let app = Setup::on(db).await.set("JWT_ACCESS_EXPIRY", "1s").start().await;
+    // Its end is in whole seconds, so that it is good for up to a second less.
+    let app = Setup::on(db).await.set("JWT_ACCESS_EXPIRY", "3s").start().await;
     for transport in Transport::EACH {
         let ada = ada(transport);
         let device = app.devices(&ada, 1).await.remove(0);
         let mut connection = Connection::open(transport, &device).await;
-        let refused = eventually("the token runs out", Duration::from_secs(5), async || {
+        let refused = eventually("the token runs out", Duration::from_secs(8), async || {
             let answer = device.session().await;
             if answer.status == 200 { Err(answer.to_string()) } else { Ok(answer) }
         })
