@@ -1,14 +1,15 @@
 //! Live connections where several nodes serve: each device hears of everything, whichever node it is connected to.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
+use crate::support::app::{PATIENT_STALENESS_MS, STALENESS};
 use crate::support::child::Process;
+use crate::support::child::free_port;
 use crate::support::time::Stopwatch;
 use crate::support::{Client, Connection, Database, Person, Setup, TestApp, Transport, eventually};
 
@@ -25,13 +26,14 @@ async fn two_nodes() -> TwoNodes {
     let setup = Setup::on(Database::Postgres).await.set("REDIS_URL", &url);
     let database = setup.get("DATABASE_URL").to_owned();
     let first = setup.start().await;
-    let setup = Setup::on(Database::Sqlite).await.set("DATABASE_URL", database);
+    let setup =
+        Setup::on(Database::Sqlite).await.set("DATABASE_URL", database).set(STALENESS, PATIENT_STALENESS_MS);
     let second = setup.set("REDIS_URL", &url).start().await;
     TwoNodes { second, first, _redis: redis }
 }
 
 async fn redis() -> (Process, String) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()]);
     let process = Process::spawn(command);

@@ -213,7 +213,7 @@ async fn nothing_waits_for_a_collector_that_hangs() {
     for _ in 0..20 {
         app.client().login(&ada).await.expect(200);
     }
-    assert!(watch.elapsed() < AT_ONCE * 2, "20 logins took {:?}", watch.elapsed());
+    assert!(watch.elapsed() < AT_ONCE * 5, "20 logins took {:?}", watch.elapsed());
     let ended = app.terminate().await.expect_code(0).expect_output("shutdown.finished");
     assert!(ended.took < Duration::from_secs(4), "it took {:?}", ended.took);
 }

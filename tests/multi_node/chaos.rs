@@ -19,6 +19,7 @@ use futures_util::future::{Either, join, join_all, select};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::support::app::STALENESS;
 use crate::support::time::{Stopwatch, unix_millis};
 use crate::support::{Client, Cluster, eventually};
 use history::History;
@@ -49,6 +50,7 @@ async fn the_session_rules_hold_whatever_happens() {
 
 async fn cluster() -> Cluster {
     Cluster::of(NODES)
+        .set(STALENESS, 1_000)
         .set("MAX_SESSIONS_PER_USER", LIMIT)
         .set("SESSION_TIMEOUT_MINUTES", rules::TIMEOUT_MS as f64 / 60_000.0)
         .set("SESSION_LIFETIME_HOURS", 8.0 / 3_600.0)

@@ -7,8 +7,10 @@ use crate::support::{Client, Cluster, Person, eventually};
 
 const TIMEOUT_MINUTES: &str = "0.05";
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// `ACTIVITY_FLUSH_SECONDS` and one second more: so late, at most, is an idle session ended.
-const ENDED_WITHIN_MS: i64 = 2_000;
+/// `ACTIVITY_FLUSH_SECONDS`, half a second of the sweeper and a slow machine: so late, at most, is an idle session ended.
+const ENDED_WITHIN_MS: i64 = 3_000;
+/// Tries at what has to be done within a tenth of a second.
+const TRIES: usize = 10;
 
 async fn signed_in() -> (Cluster, Client) {
     let cluster = Cluster::of(3).set("SESSION_TIMEOUT_MINUTES", TIMEOUT_MINUTES).start().await;
@@ -62,19 +64,31 @@ async fn activity_on_one_node_keeps_the_session_on_another_and_it_ends_on_all() 
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn activity_in_the_last_moment_counts_for_who_has_not_heard_of_it() {
-    let (cluster, device) = signed_in().await;
+    let (cluster, mut device) = signed_in().await;
     let mut deadline = millis_of(&device.session().await.json["idleExpiresAt"]);
+    let mut tries = 0;
     // Twice on each: the node that is told, and the one that is asked just after the deadline it knows of.
     for round in 0..6 {
-        let told = device.at(cluster.base(round));
-        let asked = device.at(cluster.base(round + 1));
-        asked.session().await.expect(200);
-        until(deadline - 100).await;
-        let moved = millis_of(&told.activity().await.expect(200).json["idleExpiresAt"]);
-        assert!(moved > deadline, "the deadline did not move");
-        until(deadline + 1).await;
-        asked.session().await.expect(200);
-        deadline = moved;
+        loop {
+            let told = device.at(cluster.base(round));
+            let asked = device.at(cluster.base(round + 1));
+            asked.session().await.expect(200);
+            until(deadline - 100).await;
+            let answer = told.activity().await;
+            if answer.status == 401 && unix_millis() > deadline && tries < TRIES {
+                // The machine stood still for longer than that.
+                tries += 1;
+                device.login(&Person::named("Ada")).await.expect(200);
+                deadline = millis_of(&device.session().await.expect(200).json["idleExpiresAt"]);
+                continue;
+            }
+            let moved = millis_of(&answer.expect(200).json["idleExpiresAt"]);
+            assert!(moved > deadline, "the deadline did not move");
+            until(deadline + 1).await;
+            asked.session().await.expect(200);
+            deadline = moved;
+            break;
+        }
     }
 }
 

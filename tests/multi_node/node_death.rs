@@ -48,7 +48,7 @@ async fn nothing_acknowledged_is_lost_and_everybody_goes_on_elsewhere_at_once() 
 /// `ACTIVITY_FLUSH_SECONDS`, as it is by default, and a little for the statement.
 const FLUSHED_MS: i64 = 1_000 + 50;
 /// The flush and one second more: so late, at most, is a session ended whose node is gone.
-const ENDED_WITHIN_MS: i64 = 2_000;
+const ENDED_WITHIN_MS: i64 = 3_000;
 /// So late, at most, other services are told.
 const TOLD_WITHIN_MS: i64 = 5_000;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 
 use super::revocation::{BOUND, Household, Times, check_within_bound, refused_after};
+use crate::support::app::STALENESS;
 use crate::support::metrics::Metrics;
 use crate::support::proxy::Mode;
 use crate::support::time::Stopwatch;
@@ -34,7 +35,7 @@ async fn revoke(cluster: &Cluster, home: &Household, rounds: usize, what: &str) 
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn the_bound_holds_with_redis_frozen() {
-    let cluster = Cluster::of(3).start().await;
+    let cluster = Cluster::of(3).set(STALENESS, BOUND.as_millis()).start().await;
     let home = Household::new(&cluster).await;
     cluster.redis.freeze();
     revoke(&cluster, &home, ROUNDS, "Redis frozen").await;
@@ -43,7 +44,7 @@ async fn the_bound_holds_with_redis_frozen() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn the_bound_holds_with_redis_cut_off_or_half_open() {
-    let cluster = Cluster::of(3).behind_proxies().start().await;
+    let cluster = Cluster::of(3).set(STALENESS, BOUND.as_millis()).behind_proxies().start().await;
     let home = Household::new(&cluster).await;
     for (fault, what) in [(Mode::Cut, "Redis cut off"), (Mode::Stall, "Redis half-open")] {
         cluster.nodes.iter().for_each(|node| node.redis().set(fault));
@@ -56,7 +57,7 @@ async fn the_bound_holds_with_redis_cut_off_or_half_open() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn the_bound_holds_with_slow_lines_to_the_database() {
-    let cluster = Cluster::of(3).behind_proxies().start().await;
+    let cluster = Cluster::of(3).set(STALENESS, BOUND.as_millis()).behind_proxies().start().await;
     let home = Household::new(&cluster).await;
     cluster.nodes.iter().for_each(|node| node.redis().set(Mode::Cut));
     // Each way: an answer takes twice as long.
@@ -84,7 +85,7 @@ async fn asks_while_cut_off(device: &Client, cut: &Stopwatch) {
 }
 
 async fn a_node_without_the_database_says_so(fault: Mode) {
-    let cluster = Cluster::of(2).behind_proxies().start().await;
+    let cluster = Cluster::of(2).set(STALENESS, BOUND.as_millis()).behind_proxies().start().await;
     let home = Household::new(&cluster).await;
     let device = home.device_known_everywhere(&cluster).await.at(cluster.base(1));
     let keeper = home.keeper.at(cluster.base(1));
@@ -121,7 +122,7 @@ async fn a_node_with_a_half_open_line_to_the_database_says_so() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_frozen_node_accepts_nothing_old_when_it_goes_on() {
-    let cluster = Cluster::of(2).start().await;
+    let cluster = Cluster::of(2).set(STALENESS, BOUND.as_millis()).start().await;
     let home = Household::new(&cluster).await;
     for _ in 0..4 {
         let device = home.device_known_everywhere(&cluster).await;
@@ -145,7 +146,7 @@ async fn a_frozen_node_accepts_nothing_old_when_it_goes_on() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn lines_that_fall_silent_are_replaced() {
-    let cluster = Cluster::of(3).behind_proxies().start().await;
+    let cluster = Cluster::of(3).set(STALENESS, BOUND.as_millis()).behind_proxies().start().await;
     let home = Household::new(&cluster).await;
     let device = home.device_known_everywhere(&cluster).await;
     cluster.nodes[1].database().silence_open();

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join;
 
-use super::revocation::{Household, Times, refused_after};
+use super::revocation::{BOUND, Household, Times, refused_after};
 use crate::support::Cluster;
+use crate::support::app::STALENESS;
 use crate::support::metrics::Metrics;
 use crate::support::time::Stopwatch;
+use crate::support::writer::settled;
 
 const ROUNDS: usize = 500;
 const REQUESTS: usize = 1_000;
@@ -15,7 +17,7 @@ const REQUESTS: usize = 1_000;
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn an_ended_session_is_refused_elsewhere_within_milliseconds() {
-    let cluster = Cluster::of(3).start().await;
+    let cluster = Cluster::of(3).set(STALENESS, BOUND.as_millis()).start().await;
     let home = Household::new(&cluster).await;
     let mut times = Times::default();
     for _ in 0..ROUNDS {
@@ -23,7 +25,7 @@ async fn an_ended_session_is_refused_elsewhere_within_milliseconds() {
         home.end(&device).await;
         let ended = Stopwatch::start();
         // The node that has answered never accepts it again.
-        device.session().await.expect_problem(401, "session_terminated");
+        settled(async || device.session().await).await.expect_problem(401, "session_terminated");
         let (b, c) = (device.at(cluster.base(1)), device.at(cluster.base(2)));
         let (b, c) = join(refused_after(&b, &ended), refused_after(&c, &ended)).await;
         times.add(b);

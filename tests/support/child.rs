@@ -4,12 +4,13 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::time::{Stopwatch, eventually};
 
@@ -159,6 +160,17 @@ impl Drop for Process {
             eprintln!("--- what the program printed:\n{}---", self.logs());
         } else if let Some(line) = panic {
             panic!("the program panicked: {line}");
+        }
+    }
+}
+
+/// One where nobody listens, of those that the system gives to nobody who asks for any: a server that is down for a while finds
+/// its own free again.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let port = 15_000 + u16::try_from(Uuid::new_v4().as_u128() % 15_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::app::{PATIENT_STALENESS_MS, STALENESS};
 use super::app::{Setup, TestApp};
 use super::client::Client;
 use super::database::{Database, PostgresDatabase};
@@ -64,6 +65,7 @@ impl ClusterSetup {
             .await
             .set("DATABASE_URL", database_url)
             .set("REDIS_URL", format!("redis://{redis_address}"))
+            .set(STALENESS, PATIENT_STALENESS_MS)
             // One line a request would bury what a failing test is about.
             .set("LOG_LEVEL", std::env::var("TEST_LOG").unwrap_or_else(|_| QUIET.to_owned()));
         for (variable, value) in &self.variables {

@@ -3,7 +3,6 @@
 //! What it acknowledged it keeps when it is killed, though not over a power cut. Its programs are those that
 //! `./scripts/test` uses, and as there another user runs them where the tests run as root, whom PostgreSQL refuses.
 
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +13,7 @@ use sea_orm::{
 };
 use tempfile::TempDir;
 
-use super::child::{Process, send_signal};
+use super::child::{Process, free_port, send_signal};
 use super::database::connect;
 use super::time::eventually;
 
@@ -213,10 +212,6 @@ impl Drop for PostgresServer {
 /// The URL of the one database, at the server's address or at that of a proxy before it.
 pub(crate) fn url_at(address: &str) -> String {
     format!("postgres://postgres@{address}/postgres")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {

@@ -3,7 +3,6 @@
 //! It writes what it acknowledges into its own folder: one that was killed comes back with its stream.
 
 use std::collections::HashSet;
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::child::Process;
+use super::child::{Process, free_port};
 use super::time::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,7 +45,7 @@ impl RedisServer {
     pub(crate) async fn start() -> Self {
         let mut folder = tempfile::tempdir().unwrap();
         for _ in 0..TRIES {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = free_port();
             let mut server = Self { process: spawn(port, &folder), port, folder };
             if server.is_ready().await {
                 return server;
