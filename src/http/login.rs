@@ -12,9 +12,10 @@ use super::resource;
 use super::signed_in::{self, Delivery, open_for};
 use super::state::AppState;
 use crate::actors::messages::ActorError;
-use crate::domain::command::OpenRefusal;
+use crate::domain::command::{Open, OpenRefusal, Opened};
 use crate::domain::device::parse_device_name;
 use crate::domain::event::Occasion;
+use crate::domain::ids::UserId;
 use crate::domain::user::{EMAIL_MAX_BYTES, Email, Unfit, User};
 use crate::security::password::{Password, Verdict};
 use crate::storage::users::Credentials;
@@ -61,17 +62,8 @@ async fn log_in(
     // Guesses made at the same time may have used the failures up meanwhile.
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let open = open_for(&client, request.device_name, Occasion::Login);
-    let asking = {
-        let (state, id) = (state.clone(), user.id);
-        async move {
-            let opened = state.registry.ask(id, open).await;
-            if let Ok(Ok(opened)) = &opened {
-                Act::LoggedIn(id, opened.session.id()).record(state.metrics());
-            }
-            opened
-        }
-    };
-    let opened = match see_through(asking).await.unwrap_or(Err(ActorError::NoAnswer)) {
+    let asking = see_through(ask(state.clone(), user.id, open));
+    let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
         Ok(Ok(opened)) => opened,
         Ok(Err(OpenRefusal::LimitReached { .. })) => return Err(Problem::new(Code::SessionLimitReached)),
         // Disabled while the password was looked at.
@@ -80,6 +72,18 @@ async fn log_in(
         Err(error) => return Err(error.into()),
     };
     signed_in::answer(&state, StatusCode::OK, &user, &opened, request.delivery)
+}
+
+async fn ask(
+    state: web::Data<AppState>,
+    user: UserId,
+    open: Open,
+) -> Result<Result<Opened, OpenRefusal>, ActorError> {
+    let opened = state.registry.ask(user, open).await;
+    if let Ok(Ok(opened)) = &opened {
+        Act::LoggedIn(user, opened.session.id()).record(state.metrics());
+    }
+    opened
 }
 
 /// The user, if there is one and the password is theirs. It takes the same time if there is none, or if the account is

@@ -43,13 +43,13 @@ impl GivenUp {
         millis(opened) < self.last.load(Ordering::SeqCst)
     }
 
-    /// To be asked of a connection of that age before it goes back to the pool.
+    /// Makes sure that a connection of that age is as new, before it goes back to the pool.
     ///
     /// Unwinds where it does not answer.
     ///
     /// # Errors
     /// [`sqlx::Error`]: it must not go back.
-    pub(super) async fn is_past(
+    pub(super) async fn clear(
         &self,
         connection: &mut PgConnection,
         age: Duration,

@@ -298,7 +298,7 @@ async fn open_postgres(
             let given_up = Arc::clone(&given_up);
             pool.after_release(move |connection, about| {
                 let given_up = Arc::clone(&given_up);
-                Box::pin(async move { given_up.is_past(connection, about.age).await.map(|()| true) })
+                Box::pin(async move { given_up.clear(connection, about.age).await.map(|()| true) })
             })
         })
         .map_sqlx_postgres_opts(|options| {

@@ -162,11 +162,7 @@ async fn lines_that_fall_silent_are_replaced() {
         if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
     })
     .await;
-    eventually("everything is published", MENDED_WITHIN, async || {
-        let waiting = cluster.count("SELECT count(*) FROM outbox").await;
-        if waiting == 0 { Ok(()) } else { Err(format!("{waiting} in the outbox")) }
-    })
-    .await;
+    cluster.all_is_published(MENDED_WITHIN).await;
     let heard = async || {
         let metrics = Metrics::read(&cluster.client(1)).await;
         metrics.sum("auth_revocation_propagation_seconds_count").unwrap()

@@ -52,20 +52,12 @@ async fn health_is_ok(device: &Client) {
     .await;
 }
 
-async fn all_is_told(cluster: &Cluster) {
-    eventually("all is told so far", MENDED_WITHIN, async || {
-        let waiting = cluster.count("SELECT count(*) FROM outbox").await;
-        if waiting == 0 { Ok(()) } else { Err(format!("{waiting} in the outbox")) }
-    })
-    .await;
-}
-
 /// Writes while Redis refuses to, and hears on a channel what comes of it: each event once, when it is writable again.
 async fn owes_nothing_after(broken: &[&str], mended: &[&str]) {
     let cluster = Cluster::of(2).start().await;
     let mut writers = writers(&cluster).await;
     let device = somebody(&cluster).await;
-    all_is_told(&cluster).await;
+    cluster.all_is_published(MENDED_WITHIN).await;
     let mut heard = cluster.redis.listen("auth:user.login").await;
 
     cluster.redis.command(broken).await;
@@ -103,7 +95,7 @@ async fn what_happened_while_redis_was_full_is_told_once() {
 async fn a_redis_that_took_over_is_found() {
     let cluster = Cluster::of(2).behind_proxies().start().await;
     let mut device = somebody(&cluster).await;
-    all_is_told(&cluster).await;
+    cluster.all_is_published(MENDED_WITHIN).await;
     let successor = RedisServer::start().await;
     cluster.nodes.iter().for_each(|node| node.redis().lead_to(&successor.address()));
     let address = successor.address();

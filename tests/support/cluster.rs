@@ -3,17 +3,18 @@
 //! One cluster at a time: a test holds the turn for as long as its cluster lives.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::app::{PATIENT_STALENESS_MS, STALENESS};
-use super::app::{Setup, TestApp};
+use super::app::{PATIENT_STALENESS_MS, STALENESS, Setup, TestApp};
 use super::client::Client;
 use super::database::{Database, PostgresDatabase};
 use super::proxy::Proxy;
 use super::redis::RedisServer;
+use super::time::eventually;
 
 const QUIET: &str = "info,auth_service::http=off";
 
@@ -170,6 +171,15 @@ impl Cluster {
     /// The one number that a query answers.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.query(sql).await[0].try_get_by_index(0).unwrap()
+    }
+
+    /// Waits until the outbox is empty.
+    pub(crate) async fn all_is_published(&self, within: Duration) {
+        eventually("everything is published", within, async || {
+            let waiting = self.count("SELECT count(*) FROM outbox").await;
+            if waiting == 0 { Ok(()) } else { Err(format!("{waiting} in the outbox")) }
+        })
+        .await;
     }
 
     pub(crate) async fn live_sessions(&self) -> i64 {

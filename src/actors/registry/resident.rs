@@ -186,6 +186,8 @@ impl Shared {
         if version < required {
             let (order, failure) = (Ordering::AcqRel, Ordering::Acquire);
             let _ = self.required_version.compare_exchange(required, version, order, failure);
+            // News that came meanwhile was lower than that, and left no trace.
+            self.distrust();
         }
     }
 

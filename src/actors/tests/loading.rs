@@ -86,6 +86,23 @@ async fn what_is_doubted_while_it_is_read_is_read_again() {
     node.present(person).await;
 }
 
+/// A version that nobody has committed hides those that somebody commits while the ledger is being read.
+#[actix_web::test]
+async fn news_behind_a_forged_version_is_not_lost() {
+    let node = Setup::default().start().await;
+    let person = node.register().await;
+    node.present(person).await;
+    let shared = node.registry.peek(person.user).unwrap();
+    let ledger = stored(&node, person.user).await;
+    node.registry.outdate(person.user, i64::MAX);
+    shared.reads();
+    node.registry.outdate(person.user, ledger.version + 1);
+    shared.publish(Some(&ledger));
+    assert!(shared.fresh_snapshot().is_none(), "it was read before the news");
+    node.present(person).await;
+    assert!(shared.fresh_snapshot().is_some(), "read again, and no more than that is asked for");
+}
+
 #[actix_web::test]
 async fn a_newcomer_is_read_again_if_there_was_news_since_it_was_stored() {
     let node = Setup::default().start().await;

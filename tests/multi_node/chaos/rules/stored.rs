@@ -7,7 +7,7 @@ use super::{Ending, LIMIT, TIMEOUT_MS, Violation};
 use crate::multi_node::chaos::history::Entry;
 use crate::support::redis::StreamEvent;
 use crate::support::time::unix_millis;
-use crate::support::{Cluster, eventually};
+use crate::support::Cluster;
 
 /// A session ends so long after its deadline at the latest.
 const NOTICED_MS: i64 = 5_000;
@@ -50,11 +50,7 @@ impl Stored {
             (row.try_get_by_index(0).unwrap(), session)
         };
         let sessions = cluster.query(&sessions).await.into_iter().map(row).collect();
-        eventually("everything is published", Duration::from_secs(30), async || {
-            let waiting = cluster.count("SELECT count(*) FROM outbox").await;
-            if waiting == 0 { Ok(()) } else { Err(format!("{waiting} in the outbox")) }
-        })
-        .await;
+        cluster.all_is_published(Duration::from_secs(30)).await;
         let mut events = cluster.redis.events().await;
         events.retain(|event| users.contains(event.text("userId")));
         Self { sessions, events, read_at }
