@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{Ending, LIMIT, TIMEOUT_MS, Violation};
 use crate::multi_node::chaos::history::Entry;
+use crate::support::Cluster;
 use crate::support::redis::StreamEvent;
 use crate::support::time::unix_millis;
-use crate::support::Cluster;
 
 /// A session ends so long after its deadline at the latest.
 const NOTICED_MS: i64 = 5_000;
