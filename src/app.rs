@@ -33,6 +33,7 @@ use crate::security::access_token::AccessTokens;
 use crate::security::keys::KeyError;
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::RefreshTokens;
+use crate::security::ticket::Tickets;
 use crate::storage::{OpenError, Store, StoreOptions};
 use crate::telemetry::audit::Act;
 use crate::telemetry::metrics::Metrics;
@@ -117,6 +118,7 @@ impl App {
         let state = web::Data::new(AppState {
             passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
             refresh_tokens: RefreshTokens::new(&config.tokens),
+            tickets: Tickets::new(&config.tokens),
             limits: RateLimits::new(config.rate_limits, bus, metrics.clone()),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),

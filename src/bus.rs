@@ -4,9 +4,10 @@
 pub mod in_process;
 pub mod internal;
 pub mod redis;
-pub mod tickets;
 
 use std::sync::Arc;
+
+use uuid::Uuid;
 
 use crate::events::Message;
 use crate::io::IoGone;
@@ -24,6 +25,9 @@ pub enum BusError {
     /// Redis took too long.
     #[error("redis did not answer in time")]
     TimedOut,
+    /// There is none, where the one who asked counted on it.
+    #[error("there is no redis")]
+    NoRedis,
     /// The service is shutting down.
     #[error(transparent)]
     Gone(#[from] IoGone),
@@ -96,6 +100,26 @@ impl Bus {
         match self {
             Self::InProcess(_) => None,
             Self::Redis(bus) => bus.check(key, quota).await,
+        }
+    }
+
+    /// Notes over all nodes that a ticket was used. False if it was before.
+    ///
+    /// # Errors
+    /// [`BusError`]; then it may have been noted.
+    pub async fn spend_ticket(&self, ticket: Uuid) -> Result<bool, BusError> {
+        match self {
+            Self::InProcess(_) => Err(BusError::NoRedis),
+            Self::Redis(bus) => bus.spend_ticket(ticket).await,
+        }
+    }
+
+    /// Whether there is a Redis that does at the moment what it is asked.
+    #[must_use]
+    pub fn has_redis(&self) -> bool {
+        match self {
+            Self::InProcess(_) => false,
+            Self::Redis(bus) => bus.is_up(),
         }
     }
 

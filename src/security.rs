@@ -1,7 +1,7 @@
 //! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and no SQL.
 //!
 //! In reading order: [`password`] (its own small thread pool), [`keys`] and [`generate`], [`tokens`], [`access_token`],
-//! [`refresh_token`], [`rate_limit`], [`client_ip`].
+//! [`refresh_token`], [`ticket`], [`rate_limit`], [`client_ip`].
 
 pub mod access_token;
 pub mod client_ip;
@@ -10,5 +10,6 @@ pub mod keys;
 pub mod password;
 pub mod rate_limit;
 pub mod refresh_token;
+pub mod ticket;
 pub mod tokens;
 mod verified_tokens;

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`open`] connects and migrates, [`users`], [`accounts`] (for operators), [`ledger`] (load, and
 //! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
-//! sweeper), [`legacy`] (an application that is moved from); `rows` maps rows to values. `pressure`, `given_up`, `primary`
+//! sweeper), [`tickets`], [`legacy`] (an application that is moved from); `rows` maps rows to values. `pressure`, `given_up`, `primary`
 //! and `database_clock` keep a database that is busy, frozen, cut off or replaced from doing harm.
 //! "Not found" is `Ok(None)`; it becomes an error only at the edge.
 
@@ -19,6 +19,7 @@ pub mod overdue;
 mod pressure;
 mod primary;
 mod rows;
+pub mod tickets;
 pub mod users;
 
 use sea_orm::sea_query::{Expr, SimpleExpr};

@@ -100,6 +100,7 @@ mod storage {
     mod migrations;
     mod outbox;
     mod overdue;
+    mod tickets;
     mod users;
 }
 
@@ -119,6 +120,7 @@ mod multi_node {
     mod refresh;
     mod revocation;
     mod startup;
+    mod tickets;
 }
 
 /// What the sources themselves must keep to.

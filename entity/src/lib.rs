@@ -5,4 +5,5 @@
 
 pub mod outbox;
 pub mod session;
+pub mod spent_ticket;
 pub mod user;

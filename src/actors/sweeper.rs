@@ -1,5 +1,5 @@
 //! Finds sessions that time has ended while their user had no actor here, and has the actors end them: there is one
-//! way a session ends. Also deletes sessions that ended long ago.
+//! way a session ends. Also deletes sessions that ended long ago, and tickets that nobody could use any more.
 
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ const RETENTION: Duration = Duration::from_secs(600);
 const USERS_AT_ONCE: u64 = 1_000;
 /// Most actors asked at the same time.
 const CONCURRENCY: usize = 16;
-/// Most sessions deleted by one statement round.
+/// How long a spent ticket is kept once it is no longer good: clocks of two nodes differ.
+const SPENT_TICKETS_KEPT: Duration = Duration::from_secs(60);
+/// Most sessions, or tickets, deleted by one statement round.
 const DELETED_AT_ONCE: u64 = 1_000;
 
 /// Looks for overdue sessions and old ones.
@@ -58,6 +60,9 @@ impl Actor for Sweeper {
                 if let Err(error) = delete_old_sessions(&registry, retention).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "retention.failed");
                 }
+                if let Err(error) = delete_spent_tickets(&registry).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "retention.failed");
+                }
             }
         };
         ctx.spawn(sweeping.into_actor(self));
@@ -91,5 +96,12 @@ pub(super) async fn delete_old_sessions(
 ) -> Result<(), StorageError> {
     let before = registry.clock().now().minus(retention);
     while registry.store().delete_ended_sessions(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
+    Ok(())
+}
+
+/// Deletes spent tickets that are no longer good, a bounded number at a time until none is left.
+pub(super) async fn delete_spent_tickets(registry: &Registry) -> Result<(), StorageError> {
+    let before = registry.clock().now().minus(SPENT_TICKETS_KEPT);
+    while registry.store().delete_spent_tickets(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::actors::registry::Registry;
 use crate::actors::standing::{Present, Standing};
 use crate::domain::ids::UserId;
 
-pub(super) use tickets::Ticket;
+pub(super) use tickets::ShownTicket;
 
 /// How often a quiet connection is kept alive.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(25);
@@ -55,7 +55,7 @@ async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Res
     if !client.origin_allowed {
         return Err(Problem::new(Code::OriginNotAllowed));
     }
-    let Some(ticket) = Ticket::of(request) else {
+    let Some(ticket) = ShownTicket::of(request) else {
         return Authenticated::by_token(request).await.map(|caller| caller.0);
     };
     let holder =

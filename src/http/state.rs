@@ -18,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::security::access_token::{AccessToken, AccessTokens};
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::{RefreshToken, RefreshTokens};
+use crate::security::ticket::Tickets;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -36,6 +37,8 @@ pub struct AppState {
     pub access_tokens: AccessTokens,
     /// Signs and verifies refresh tokens.
     pub refresh_tokens: RefreshTokens,
+    /// Signs and verifies tickets for live connections.
+    pub tickets: Tickets,
     /// How often things may be done.
     pub limits: RateLimits,
     /// Makes the spans of requests, where a collector is configured.

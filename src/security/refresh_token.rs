@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, encode};
 use serde::{Deserialize, Serialize};
 
-use super::tokens::{TokenError, read, validation};
+use super::tokens::{Signer, TokenError};
 use crate::config::TokenConfig;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::session::Refresh;
@@ -54,10 +53,8 @@ pub struct RefreshClaims {
 
 /// Signs and verifies refresh tokens, with HS256 and a secret of their own.
 pub struct RefreshTokens {
-    signing: EncodingKey,
-    verifying: DecodingKey,
+    signer: Signer,
     expiry: Duration,
-    validation: Validation,
 }
 
 impl std::fmt::Debug for RefreshTokens {
@@ -70,13 +67,8 @@ impl RefreshTokens {
     /// With the secret and expiry of the configuration.
     #[must_use]
     pub fn new(config: &TokenConfig) -> Self {
-        let secret = config.refresh_secret.expose().as_bytes();
-        Self {
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
-            expiry: config.refresh_expiry,
-            validation: validation(Algorithm::HS256, &["exp", "sub"]),
-        }
+        let signer = Signer::new(TYP, &config.refresh_secret, &["exp", "sub"]);
+        Self { signer, expiry: config.refresh_expiry }
     }
 
     /// How long a token is good after its generation was made.
@@ -95,8 +87,6 @@ impl RefreshTokens {
         session: SessionId,
         current: Refresh,
     ) -> Result<RefreshToken, TokenError> {
-        let mut header = Header::new(Algorithm::HS256);
-        header.typ = Some(TYP.to_owned());
         let claims = RefreshClaims {
             user,
             session,
@@ -104,7 +94,7 @@ impl RefreshTokens {
             iat: current.issued_at.seconds(),
             exp: current.issued_at.plus(self.expiry).seconds(),
         };
-        encode(&header, &claims, &self.signing).map(RefreshToken).map_err(|_| TokenError::Invalid)
+        self.signer.sign(&claims).map(RefreshToken)
     }
 
     /// Checks algorithm, signature and type, and then the time.
@@ -112,7 +102,7 @@ impl RefreshTokens {
     /// # Errors
     /// [`TokenError`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<RefreshClaims, TokenError> {
-        let claims: RefreshClaims = read(token, TYP, &self.verifying, &self.validation)?.claims;
+        let claims: RefreshClaims = self.signer.read(token)?;
         if claims.exp <= now.seconds() { Err(TokenError::Expired) } else { Ok(claims) }
     }
 }

@@ -1,7 +1,11 @@
-//! What both kinds of token share: the errors, and reading a JWT whose header and signature are right.
+//! What all kinds of token share: the errors, and reading a JWT whose header and signature are right. And what those share
+//! that this service alone reads.
 
-use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation, decode};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation, decode, encode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::config::Secret;
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,5 +40,41 @@ pub(super) fn read<C: DeserializeOwned>(
     match data.header.typ.as_deref() {
         Some(found) if found.eq_ignore_ascii_case(typ) && data.header.crit.is_none() => Ok(data),
         _ => Err(TokenError::Invalid),
+    }
+}
+
+/// Signs and reads tokens of one `typ` that nobody but this service reads: with HS256 and a secret.
+pub(super) struct Signer {
+    typ: &'static str,
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    validation: Validation,
+}
+
+impl Signer {
+    /// With a secret; `required` are the claims a token must have.
+    pub(super) fn new(typ: &'static str, secret: &Secret, required: &[&str]) -> Self {
+        let secret = secret.expose().as_bytes();
+        Self {
+            typ,
+            signing: EncodingKey::from_secret(secret),
+            verifying: DecodingKey::from_secret(secret),
+            validation: validation(Algorithm::HS256, required),
+        }
+    }
+
+    /// Signs claims.
+    ///
+    /// # Errors
+    /// [`TokenError::Invalid`] when the secret cannot sign, which HMAC cannot bring about.
+    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, TokenError> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(self.typ.to_owned());
+        encode(&header, claims, &self.signing).map_err(|_| TokenError::Invalid)
+    }
+
+    /// Checks algorithm, signature and type. Time is the caller's.
+    pub(super) fn read<C: DeserializeOwned>(&self, token: &str) -> Result<C, TokenError> {
+        read(token, self.typ, &self.verifying, &self.validation).map(|data| data.claims)
     }
 }

@@ -1,16 +1,21 @@
 //! POST `/events/ticket`: connecting without a header, once.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::answer::members;
+use crate::support::app::{ACCESS_SECRET, REFRESH_SECRET};
+use crate::support::time::unix_millis;
+use crate::support::token::Token;
 use crate::support::{Client, Connection, Database, Person, TestApp, Transport, on_each_database};
 
 on_each_database!(
     a_ticket_connects_its_session_once,
     a_ticket_does_not_outlive_its_session,
     what_was_never_given_is_refused,
+    a_ticket_is_good_for_thirty_seconds,
+    no_token_passes_for_another,
     a_ticket_wants_an_access_token,
 );
 
@@ -50,7 +55,7 @@ async fn a_ticket_does_not_outlive_its_session(db: Database) {
 async fn what_was_never_given_is_refused(db: Database) {
     let app = TestApp::on(db).await;
     let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
-    let unknown = Uuid::new_v4().simple().to_string();
+    let unknown = Uuid::new_v4().to_string();
     // An access token is no ticket: it would end up in logs.
     let access = device.access.clone().unwrap();
     for transport in Transport::EACH {
@@ -61,6 +66,48 @@ async fn what_was_never_given_is_refused(db: Database) {
             answer.expect_problem(401, "token_invalid");
         }
     }
+}
+
+/// Time is in the ticket, so a test need not wait for it.
+async fn a_ticket_is_good_for_thirty_seconds(db: Database) {
+    let app = TestApp::on(db).await;
+    let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
+    let before = unix_millis();
+    let given = Token::open(&ticket(&device).await, REFRESH_SECRET);
+    let good_until = given.claims["good_until"].as_i64().unwrap();
+    assert!((before + 30_000..=unix_millis() + 30_000).contains(&good_until), "{}", given.claims);
+    for transport in Transport::EACH {
+        let old = given.with("good_until", unix_millis() - 1).sign(REFRESH_SECRET);
+        let answer = transport.refusal(&device, transport.request_by(&device, &old)).await;
+        answer.expect_problem(401, "token_invalid");
+    }
+}
+
+async fn no_token_passes_for_another(db: Database) {
+    let app = TestApp::on(db).await;
+    let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
+    let ticket = ticket(&device).await;
+    let given = Token::open(&ticket, REFRESH_SECRET);
+    let refresh_token = device.cookie.clone().unwrap();
+    let no_tickets = [
+        refresh_token,
+        given.with_header(|header| header.typ = Some("refresh+jwt".into())).sign(REFRESH_SECRET),
+        given.with_header(|header| header.typ = None).sign(REFRESH_SECRET),
+        given.sign(ACCESS_SECRET),
+        given.with("spent_in", "nowhere").sign(REFRESH_SECRET),
+    ];
+    for transport in Transport::EACH {
+        for no_ticket in &no_tickets {
+            let answer = transport.refusal(&device, transport.request_by(&device, no_ticket)).await;
+            answer.expect_problem(401, "token_invalid");
+        }
+    }
+    let mut bearer = device.clone();
+    bearer.access = Some(ticket.clone());
+    bearer.session().await.expect_problem(401, "token_invalid");
+    let answer = app.client().post("/refresh", &json!({"refreshToken": ticket})).await;
+    answer.expect_problem(401, "refresh_token_invalid");
+    Connection::open_by(Transport::Sse, Transport::Sse.request_by(&device, &ticket)).await;
 }
 
 async fn a_ticket_wants_an_access_token(db: Database) {

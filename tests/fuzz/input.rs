@@ -17,6 +17,7 @@ use auth_service::security::access_token::AccessTokens;
 use auth_service::security::client_ip::client_ip;
 use auth_service::security::generate::private_key_pem;
 use auth_service::security::refresh_token::RefreshTokens;
+use auth_service::security::ticket::{SpentIn, Tickets};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::Value;
@@ -191,14 +192,18 @@ fn no_changed_token_is_good() {
     for config in sets {
         let access = AccessTokens::new(&config.tokens).unwrap();
         let refresh = RefreshTokens::new(&config.tokens);
+        let tickets = Tickets::new(&config.tokens);
         let good = access.sign(user, Role::default(), session, SessionToken::new(new_uuid()), now).unwrap();
         let current = Refresh { generation: 3, issued_at: now };
         let renewing = refresh.sign(user, session, current).unwrap();
+        let connecting = tickets.sign(user, session, SpentIn::Redis, now).unwrap();
         access.verify(good.expose(), now).unwrap();
         refresh.verify(renewing.expose(), now).unwrap();
+        tickets.verify(connecting.expose(), now).unwrap();
         proptest!(|(at in any::<Index>(), into in any::<char>(), text in any::<String>())| {
             prop_assert!(access.verify(&text, now).is_err());
             prop_assert!(refresh.verify(&text, now).is_err());
+            prop_assert!(tickets.verify(&text, now).is_err());
             let bad = changed(good.expose(), at, into);
             if differs_in_a_bit_that_counts(&bad, good.expose()) {
                 prop_assert!(access.verify(&bad, now).is_err(), "{bad}");

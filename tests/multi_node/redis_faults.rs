@@ -17,7 +17,7 @@ const MENDED_WITHIN: Duration = Duration::from_secs(15);
 /// Failed tries to publish after which all that a try does has been seen.
 const TRIES: f64 = 3.0;
 
-/// Publishing was tried in vain a few times; health tells of it, and tickets, which are kept on Redis, are refused.
+/// Publishing was tried in vain a few times, and health tells of it.
 async fn is_told_honestly(cluster: &Cluster, device: &Client) {
     let failed = async || Metrics::read(device).await.sum("auth_events_failed_total").unwrap();
     let before = failed().await;
@@ -32,10 +32,6 @@ async fn is_told_honestly(cluster: &Cluster, device: &Client) {
         let health = device.get("/health").await.expect(200);
         assert_eq!(health.json["status"], "degraded", "{health}");
     }
-    device
-        .send(device.request(reqwest::Method::POST, "/events/ticket"))
-        .await
-        .expect_problem(503, "unavailable");
 }
 
 async fn somebody(cluster: &Cluster) -> Client {

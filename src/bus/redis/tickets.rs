@@ -1,36 +1,26 @@
-//! Tickets on Redis: `SET … EX`, and `GETDEL`, which only one taker gets an answer from.
+//! Tickets that were used, on Redis: `SET … NX`, to which only the first gets a yes.
 
-use redis::{FromRedisValue, cmd};
+use uuid::Uuid;
 
 use super::{COUNTER_PATIENCE, RedisBus};
 use crate::bus::BusError;
-use crate::bus::tickets::GOOD_FOR;
+use crate::security::ticket::GOOD_FOR;
+
+/// Kept so many times as long as the ticket is good: clocks of two nodes differ.
+const MARGIN: u64 = 2;
 
 impl RedisBus {
-    pub(in crate::bus) async fn keep_ticket(&self, ticket: &str, holder: String) -> Result<(), BusError> {
-        let mut set = cmd("SET");
-        set.arg(key(ticket)).arg(holder).arg("EX").arg(GOOD_FOR.as_secs());
-        self.ask::<()>(set).await
-    }
-
-    pub(in crate::bus) async fn take_ticket(&self, ticket: &str) -> Result<Option<String>, BusError> {
-        let mut take = cmd("GETDEL");
-        take.arg(key(ticket));
-        self.ask(take).await
-    }
-
-    async fn ask<T: FromRedisValue + Send + 'static>(&self, command: redis::Cmd) -> Result<T, BusError> {
+    pub(in crate::bus) async fn spend_ticket(&self, ticket: Uuid) -> Result<bool, BusError> {
+        let mut set = redis::cmd("SET");
+        set.arg(format!("auth:ticket:{ticket}")).arg("").arg("NX").arg("EX").arg(MARGIN * GOOD_FOR.as_secs());
         let mut connection = self.connection.manager();
         let asking = async move {
-            tokio::time::timeout(COUNTER_PATIENCE * 2, command.query_async::<T>(&mut connection)).await
+            let asked = set.query_async::<Option<String>>(&mut connection);
+            tokio::time::timeout(COUNTER_PATIENCE * 2, asked).await
         };
         match self.io.run(asking).await? {
-            Ok(answer) => Ok(answer?),
+            Ok(answer) => Ok(answer?.is_some()),
             Err(_) => Err(BusError::TimedOut),
         }
     }
-}
-
-fn key(ticket: &str) -> String {
-    format!("auth:ticket:{ticket}")
 }

@@ -1,0 +1,19 @@
+//! `spent_tickets`: tickets for live connections that were used, until nobody could take them for good any more.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "spent_tickets")]
+pub struct Model {
+    /// Owner of the session; the first part of the key, so that the table can be sharded by user.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Uuid,
+    /// The ticket's own id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Until when the ticket was good, in ms.
+    pub expires_at: i64,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

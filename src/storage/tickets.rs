@@ -1,0 +1,56 @@
+//! Tickets that were used, noted where all nodes see it: the row that takes the key first has the ticket.
+
+use entity::spent_ticket;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, TryInsertResult};
+use uuid::Uuid;
+
+use super::{StorageError, Store};
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+
+impl Store {
+    /// Notes that a user's ticket was used. False if it was before.
+    ///
+    /// # Errors
+    /// [`StorageError`]; then it may have been noted.
+    pub async fn spend_ticket(
+        &self,
+        user: UserId,
+        ticket: Uuid,
+        expires_at: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let row = spent_ticket::ActiveModel {
+            user_id: Set(user.uuid()),
+            id: Set(ticket),
+            expires_at: Set(expires_at.millis()),
+        };
+        let db = self.db.clone();
+        let insert = spent_ticket::Entity::insert(row).on_conflict_do_nothing();
+        let inserted = self.run(async move { insert.exec_without_returning(&db).await }).await?;
+        Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
+    }
+
+    /// Forgets at most `limit` spent tickets that were good until before `before`; returns how many.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn delete_spent_tickets(&self, before: Timestamp, limit: u64) -> Result<u64, StorageError> {
+        let db = self.db.clone();
+        let old = spent_ticket::Entity::find()
+            .select_only()
+            .column(spent_ticket::Column::Id)
+            .filter(spent_ticket::Column::ExpiresAt.lt(before.millis()))
+            .order_by_asc(spent_ticket::Column::ExpiresAt)
+            .limit(limit)
+            .into_tuple::<Uuid>();
+        let work = async move {
+            let old = old.all(&db).await?;
+            let delete = spent_ticket::Entity::delete_many()
+                .filter(spent_ticket::Column::ExpiresAt.lt(before.millis()))
+                .filter(spent_ticket::Column::Id.is_in(old));
+            Ok::<_, DbErr>(delete.exec(&db).await?.rows_affected)
+        };
+        self.run(work).await
+    }
+}

@@ -1,0 +1,95 @@
+//! Tickets over several nodes: good on any of them, once, with Redis, without it, and where only some have it.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use reqwest::{Method, StatusCode};
+
+use crate::support::proxy::Mode;
+use crate::support::time::eventually;
+use crate::support::{Client, Cluster, Connection, Person, Transport};
+
+const NOTICED_WITHIN: Duration = Duration::from_secs(15);
+/// Tickets that all nodes are shown at once.
+const RACES: usize = 200;
+/// How often at once a ticket is shown to each.
+const TRIES: usize = 3;
+
+async fn ticket(device: &Client) -> String {
+    let answer = device.send(device.request(Method::POST, "/events/ticket")).await.expect(201);
+    answer.json["ticket"].as_str().unwrap().to_owned()
+}
+
+/// Of whoever comes with a ticket at once, to whichever node, one is let in.
+async fn one_is_let_in(cluster: &Cluster, device: &Client) {
+    for _ in 0..RACES {
+        let ticket = ticket(device).await;
+        let places = (0..cluster.nodes.len() * TRIES).map(|place| device.at(cluster.base(place)));
+        let tries = places.map(|at| Transport::Sse.request_by(&at, &ticket).send());
+        let answers = join_all(tries).await;
+        let status: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap().status()).collect();
+        let let_in = status.iter().filter(|status| **status == StatusCode::OK).count();
+        let refused = status.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count();
+        assert_eq!((let_in, refused), (1, status.len() - 1), "{status:?}");
+    }
+}
+
+async fn somebody(cluster: &Cluster) -> Client {
+    let mut device = cluster.client(0);
+    device.signup(&Person::named("Ada")).await.expect(201);
+    device
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn of_many_who_show_a_ticket_one_is_let_in() {
+    let cluster = Cluster::of(2).set("RATE_LIMIT_ENABLED", false).start().await;
+    one_is_let_in(&cluster, &somebody(&cluster).await).await;
+    assert_eq!(cluster.count("SELECT count(*) FROM spent_tickets").await, 0, "Redis has kept them");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn the_same_where_nodes_have_no_redis() {
+    let cluster = Cluster::of(2).set("RATE_LIMIT_ENABLED", false).set("REDIS_URL", "").start().await;
+    one_is_let_in(&cluster, &somebody(&cluster).await).await;
+}
+
+/// Whether a node knows that Redis is away, or back.
+async fn knows(device: &Client, status: &str) {
+    eventually("health tells of Redis", NOTICED_WITHIN, async || {
+        let health = device.get("/health").await.expect(200);
+        if health.json["status"] == status { Ok(()) } else { Err(health.to_string()) }
+    })
+    .await;
+}
+
+/// Each way a node can be without Redis while the other has it: a browser goes on connecting, with either's tickets on either.
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn browsers_connect_while_a_node_is_cut_off_from_redis() {
+    let cluster = Cluster::of(2).behind_proxies().start().await;
+    let device = somebody(&cluster).await;
+    let (cut, other) = (device.at(cluster.base(0)), device.at(cluster.base(1)));
+    for fault in [Mode::Cut, Mode::Stall] {
+        let before = ticket(&cut).await;
+        cluster.nodes[0].redis().set(fault);
+        knows(&cut, "degraded").await;
+        for ((used, not_used), transport) in [(&cut, &other), (&other, &cut)].into_iter().zip(Transport::EACH)
+        {
+            let ticket = ticket(&cut).await;
+            let connection = Connection::open_by(transport, transport.request_by(used, &ticket)).await;
+            assert_eq!(connection.snapshot["sessionId"], device.session_id);
+            for again in [used, not_used] {
+                let answer = transport.refusal(again, transport.request_by(again, &ticket)).await;
+                answer.expect_problem(401, "token_invalid");
+            }
+        }
+        // What was given for Redis can be used where there is one, and only there.
+        let refusal = Transport::Sse.refusal(&cut, Transport::Sse.request_by(&cut, &before)).await;
+        refusal.expect_problem(503, "unavailable");
+        Connection::open_by(Transport::Sse, Transport::Sse.request_by(&other, &before)).await;
+        cluster.nodes[0].redis().set(Mode::Forward);
+        join(knows(&cut, "ok"), knows(&other, "ok")).await;
+    }
+}
