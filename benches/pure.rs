@@ -88,6 +88,8 @@ fn tokens(criterion: &mut Criterion) {
         algorithm: JwtAlgorithm::HS256,
         access_secret: Secret::new("bench-access-secret-0123456789abcdefghijkl"),
         refresh_secret: Secret::new("bench-refresh-secret-0123456789abcdefghijk"),
+        previous_access_secrets: Vec::new(),
+        previous_refresh_secrets: Vec::new(),
         private_key_file: None,
         previous_key_files: Vec::new(),
         access_expiry: Duration::from_secs(900),

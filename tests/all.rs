@@ -59,6 +59,7 @@ mod blackbox {
     mod flood;
     mod health;
     mod importing;
+    mod key_changes;
     mod limit;
     mod live_limits;
     mod live_nodes;

@@ -1,4 +1,4 @@
-//! The two secrets that sign tokens: given, refused, or made.
+//! The two secrets that sign tokens, and those before them: given, refused, or made.
 //!
 //! It must never let production start with a secret somebody else may know, nor say what a secret is.
 
@@ -9,6 +9,8 @@ use super::{Environment, JwtAlgorithm, Secret, generated};
 
 const ACCESS: &str = "JWT_ACCESS_SECRET";
 const REFRESH: &str = "JWT_REFRESH_SECRET";
+const PREVIOUS_ACCESS: &str = "JWT_PREVIOUS_ACCESS_SECRETS";
+const PREVIOUS_REFRESH: &str = "JWT_PREVIOUS_REFRESH_SECRETS";
 
 /// The access and the refresh secret; the first may be empty where `algorithm` has no use for it.
 pub(super) fn resolve(
@@ -34,6 +36,47 @@ pub(super) fn resolve(
     (access, refresh.unwrap_or(made_refresh))
 }
 
+/// The access and the refresh secrets that only verify. Whoever knows one can make tokens, so they must be as strong as those
+/// that sign, and none may be for both kinds.
+pub(super) fn previous(
+    source: &mut Source<'_>,
+    environment: Environment,
+    algorithm: JwtAlgorithm,
+) -> (Vec<Secret>, Vec<Secret>) {
+    let mut access = Vec::new();
+    let mut current_access = None;
+    if !algorithm.is_asymmetric() {
+        current_access = source.secret(ACCESS);
+        let refresh: Vec<_> = source.secret(REFRESH).into_iter().collect();
+        access = listed(source, environment, PREVIOUS_ACCESS, &refresh);
+    }
+    let others: Vec<_> = current_access.into_iter().chain(access.iter().cloned()).collect();
+    (access, listed(source, environment, PREVIOUS_REFRESH, &others))
+}
+
+fn listed(
+    source: &mut Source<'_>,
+    environment: Environment,
+    name: &'static str,
+    others: &[Secret],
+) -> Vec<Secret> {
+    let secrets: Vec<_> = source.list(name).into_iter().map(Secret::new).collect();
+    for secret in &secrets {
+        check_strength(source, environment, name, secret);
+        if others.contains(secret) {
+            let length = secret.expose().len();
+            complain(source, environment, name, length, "none that is for the other kind of token too");
+        }
+    }
+    secrets
+}
+
+fn check_strength(source: &mut Source<'_>, environment: Environment, name: &'static str, secret: &Secret) {
+    if let Some(wants) = secret.weakness() {
+        complain(source, environment, name, secret.expose().len(), wants);
+    }
+}
+
 fn check(
     source: &mut Source<'_>,
     environment: Environment,
@@ -42,11 +85,7 @@ fn check(
     missing: &mut Vec<&'static str>,
 ) {
     match secret {
-        Some(secret) => {
-            if let Some(wants) = secret.weakness() {
-                complain(source, environment, name, secret.expose().len(), wants);
-            }
-        }
+        Some(secret) => check_strength(source, environment, name, secret),
         None if environment.is_production() => {
             source.refuse_missing(name, "at least 32 random bytes (openssl rand -hex 32)");
         }
@@ -99,7 +138,7 @@ fn made(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ACCESS_SECRET, errors, parse, production, refused};
+    use super::super::tests::{ACCESS_SECRET, REFRESH_SECRET, errors, parse, production, refused};
     use super::*;
 
     #[test]
@@ -122,6 +161,24 @@ mod tests {
         assert_eq!(config.tokens.access_secret.expose(), "short");
         assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
         assert!(config.warnings.iter().all(|warning| warning.contains("5 bytes")));
+    }
+
+    #[test]
+    fn previous_ones_are_listed_and_checked_like_those_that_sign() {
+        const OLD: &str = "6b1f0c93d7e24a85b03f9c61e8d47a52";
+        const OLDER: &str = "c2Vzc2lvbi1rZXktb2YtdGhlLXRlc3RzIQ+/xQ==";
+        let tokens = parse(&production(&[(PREVIOUS_REFRESH, &format!("{OLD}, {OLDER}"))])).tokens;
+        assert_eq!(tokens.previous_refresh_secrets, [OLD, OLDER].map(Secret::new));
+        let told = errors(&production(&[(PREVIOUS_ACCESS, &format!("{OLD},hunter2"))])).to_string();
+        assert!(told.starts_with(&format!("{PREVIOUS_ACCESS}: got a secret of 7 bytes")), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+        for both in [
+            [(PREVIOUS_ACCESS, REFRESH_SECRET), (PREVIOUS_REFRESH, OLD)],
+            [(PREVIOUS_ACCESS, OLD), (PREVIOUS_REFRESH, ACCESS_SECRET)],
+            [(PREVIOUS_ACCESS, OLD), (PREVIOUS_REFRESH, OLD)],
+        ] {
+            assert_eq!(errors(&production(&both)).0.len(), 1, "{both:?}");
+        }
     }
 
     #[test]

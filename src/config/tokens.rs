@@ -19,8 +19,12 @@ pub struct TokenConfig {
     pub algorithm: JwtAlgorithm,
     /// Signs access tokens with HS256; may be empty with any other algorithm, which has no use for it.
     pub access_secret: Secret,
-    /// Signs refresh tokens.
+    /// Signs refresh tokens and tickets.
     pub refresh_secret: Secret,
+    /// Secrets that sign no access tokens any more, or not yet, and whose tokens are good. None with any algorithm but HS256.
+    pub previous_access_secrets: Vec<Secret>,
+    /// The same for refresh tokens and tickets.
+    pub previous_refresh_secrets: Vec<Secret>,
     /// PEM file that signs access tokens; present with any algorithm but HS256.
     pub private_key_file: Option<PathBuf>,
     /// PEM files of keys retired from signing, whose tokens are still good.
@@ -77,12 +81,16 @@ impl TokenConfig {
                 "JWT_REFRESH_EXPIRY is not longer than JWT_ACCESS_EXPIRY: refresh tokens are of no use",
             );
         }
+        let (previous_access_secrets, previous_refresh_secrets) =
+            token_secrets::previous(source, environment, algorithm);
         let mut config = TokenConfig {
             issuer: source.text_or("JWT_ISSUER", service_name),
             audience: Some(source.text_or("JWT_AUDIENCE", "")).filter(|audience| !audience.is_empty()),
             algorithm,
             access_secret: Secret::new(""),
             refresh_secret: Secret::new(""),
+            previous_access_secrets,
+            previous_refresh_secrets,
             private_key_file,
             previous_key_files: source
                 .list("JWT_PREVIOUS_KEY_FILES")
@@ -107,12 +115,15 @@ impl TokenConfig {
     pub(super) fn list(&self, listing: &mut Listing) {
         let path = |path: &PathBuf| path.display().to_string();
         let previous = self.previous_key_files.iter().map(path).collect::<Vec<_>>();
+        let masked = |secrets: &[Secret]| secrets.iter().map(Secret::masked).collect::<Vec<_>>().join(",");
         listing.extend([
             ("JWT_ISSUER", self.issuer.clone()),
             ("JWT_AUDIENCE", self.audience.clone().unwrap_or_default()),
             ("JWT_ALGORITHM", format!("{:?}", self.algorithm)),
             ("JWT_ACCESS_SECRET", self.access_secret.masked()),
             ("JWT_REFRESH_SECRET", self.refresh_secret.masked()),
+            ("JWT_PREVIOUS_ACCESS_SECRETS", masked(&self.previous_access_secrets)),
+            ("JWT_PREVIOUS_REFRESH_SECRETS", masked(&self.previous_refresh_secrets)),
             ("JWT_PRIVATE_KEY_FILE", self.private_key_file.as_ref().map(path).unwrap_or_default()),
             ("JWT_PREVIOUS_KEY_FILES", previous.join(",")),
             ("JWT_ACCESS_EXPIRY", humantime::format_duration(self.access_expiry).to_string()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
-use crate::config::{JwtAlgorithm, TokenConfig};
+use crate::config::{JwtAlgorithm, Secret, TokenConfig};
 
 /// Why there are no usable keys.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,9 @@ impl Keyring {
     /// [`KeyError`], naming the file.
     pub fn load(config: &TokenConfig) -> Result<Self, KeyError> {
         let algorithm = match config.algorithm {
-            JwtAlgorithm::HS256 => return Self::symmetric(config.access_secret.expose().as_bytes()),
+            JwtAlgorithm::HS256 => {
+                return Self::symmetric(&config.access_secret, &config.previous_access_secrets);
+            }
             JwtAlgorithm::EdDSA => Algorithm::EdDSA,
             JwtAlgorithm::ES256 => Algorithm::ES256,
             JwtAlgorithm::RS256 => Algorithm::RS256,
@@ -94,16 +96,12 @@ impl Keyring {
         Ok(Self { algorithm, kid, signing: signing.private_key()?, verifying, jwks })
     }
 
-    /// HS256 with one secret. Nothing of it is public, so the set of JWKs is empty.
-    ///
-    /// # Errors
-    /// [`KeyError::Unnamed`].
-    pub fn symmetric(secret: &[u8]) -> Result<Self, KeyError> {
-        let signing = EncodingKey::from_secret(secret);
-        let jwk = Jwk::from_encoding_key(&signing, Algorithm::HS256).map_err(KeyError::Unnamed)?;
-        let kid = name_of(&jwk)?;
-        let key = DecodingKey::from_secret(secret);
-        let verifying = vec![VerificationKey { kid: kid.clone(), key }];
+    /// HS256. Nothing of a secret is public, so the set of JWKs is empty.
+    fn symmetric(current: &Secret, previous: &[Secret]) -> Result<Self, KeyError> {
+        let signing = EncodingKey::from_secret(current.expose().as_bytes());
+        let verifying = std::iter::once(current).chain(previous).map(secret_key);
+        let verifying = verifying.collect::<Result<Vec<_>, _>>()?;
+        let kid = verifying.first().map(|key| key.kid.clone()).ok_or(KeyError::Missing)?;
         Ok(Self { algorithm: Algorithm::HS256, kid, signing, verifying, jwks: JwkSet { keys: Vec::new() } })
     }
 
@@ -158,6 +156,13 @@ impl KeyFile<'_> {
     }
 }
 
+fn secret_key(secret: &Secret) -> Result<VerificationKey, KeyError> {
+    let secret = secret.expose().as_bytes();
+    let signing = EncodingKey::from_secret(secret);
+    let jwk = Jwk::from_encoding_key(&signing, Algorithm::HS256).map_err(KeyError::Unnamed)?;
+    Ok(VerificationKey { kid: name_of(&jwk)?, key: DecodingKey::from_secret(secret) })
+}
+
 /// A key is named by its thumbprint (RFC 7638), cut to 96 bits.
 fn name_of(jwk: &Jwk) -> Result<String, KeyError> {
     let mut name = jwk.thumbprint(ThumbprintHash::SHA256).map_err(KeyError::Unnamed)?;
@@ -173,7 +178,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::config::Secret;
     use crate::domain::ids::{SessionId, SessionToken, UserId};
     use crate::domain::time::Timestamp;
     use crate::domain::user::Role;
@@ -190,6 +194,8 @@ mod tests {
             algorithm,
             access_secret: Secret::new("0123456789abcdef0123456789abcdef"),
             refresh_secret: Secret::new("fedcba9876543210fedcba9876543210"),
+            previous_access_secrets: Vec::new(),
+            previous_refresh_secrets: Vec::new(),
             private_key_file: key.map(Path::to_owned),
             previous_key_files: previous.iter().map(|path| (*path).to_owned()).collect(),
             access_expiry: Duration::from_secs(900),
@@ -244,6 +250,21 @@ mod tests {
             let forgotten = AccessTokens::new(&config(algorithm, Some(&new), &[])).unwrap();
             assert_eq!(forgotten.verify(&token, now), Err(TokenError::Invalid));
         }
+    }
+
+    #[test]
+    fn a_replaced_secret_still_verifies_and_a_forgotten_one_does_not() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let before = config(JwtAlgorithm::HS256, None, &[]);
+        let (token, claims) = sign(&AccessTokens::new(&before).unwrap(), now);
+        let mut after =
+            TokenConfig { access_secret: Secret::new("another-one-of-32-bytes-at-least"), ..before.clone() };
+        let forgotten = AccessTokens::new(&after).unwrap();
+        assert_eq!(forgotten.verify(&token, now), Err(TokenError::Invalid));
+        after.previous_access_secrets = vec![before.access_secret];
+        let rotated = AccessTokens::new(&after).unwrap();
+        assert_eq!(rotated.verify(&token, now), Ok(claims));
+        assert_eq!(forgotten.verify(sign(&rotated, now).0, now), Ok(claims), "signed with the new one");
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl RefreshTokens {
     /// With the secret and expiry of the configuration.
     #[must_use]
     pub fn new(config: &TokenConfig) -> Self {
-        let signer = Signer::new(TYP, &config.refresh_secret, &["exp", "sub"]);
+        let signer = Signer::new(TYP, config, &["exp", "sub"]);
         Self { signer, expiry: config.refresh_expiry }
     }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,6 +15,13 @@ use crate::domain::time::Timestamp;
 
 /// How long a ticket is good.
 pub const GOOD_FOR: Duration = Duration::from_secs(30);
+/// Clocks of two nodes may differ by so much, and a ticket is still good once and on both.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
+/// That a ticket was used must be known for so long after it was good: one node's clock may be as far behind, and that of whoever
+/// forgets it as far ahead.
+pub const KNOWN_AFTER: Duration = Duration::from_secs(60);
+/// Most used tickets that a node remembers by itself, so that to show one again costs nothing.
+const REMEMBERED: usize = 10_000;
 /// `typ` of a ticket: no other token passes for one.
 const TYP: &str = "ticket+jwt";
 
@@ -74,7 +82,10 @@ impl TicketClaims {
 }
 
 /// Signs and verifies tickets, with HS256 and the secret of the refresh tokens.
-pub struct Tickets(Signer);
+pub struct Tickets {
+    signer: Signer,
+    used: Cache<Uuid, ()>,
+}
 
 impl std::fmt::Debug for Tickets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -86,7 +97,7 @@ impl Tickets {
     /// With the secret of the configuration.
     #[must_use]
     pub fn new(config: &TokenConfig) -> Self {
-        Self(Signer::new(TYP, &config.refresh_secret, &["sub"]))
+        Self { signer: Signer::new(TYP, config, &["sub"]), used: Cache::new(REMEMBERED) }
     }
 
     /// A ticket for a connection of that session.
@@ -102,15 +113,66 @@ impl Tickets {
     ) -> Result<Ticket, TokenError> {
         let good_until = now.plus(GOOD_FOR).millis();
         let claims = TicketClaims { user, session, id: new_uuid(), spent_in, good_until };
-        self.0.sign(&claims).map(Ticket)
+        self.signer.sign(&claims).map(Ticket)
     }
 
-    /// Checks algorithm, signature and type, and then the time.
+    /// Checks algorithm, signature and type, then the time, and whether this node has seen it used.
     ///
     /// # Errors
-    /// [`TokenError`].
+    /// [`TokenError`]. One that seems to have been given in the future is not good either: by the time it is, it may be forgotten
+    /// that it was used.
     pub fn verify(&self, ticket: &str, now: Timestamp) -> Result<TicketClaims, TokenError> {
-        let claims: TicketClaims = self.0.read(ticket)?;
-        if claims.good_until() <= now { Err(TokenError::Expired) } else { Ok(claims) }
+        let claims: TicketClaims = self.signer.read(ticket)?;
+        if claims.good_until() <= now {
+            return Err(TokenError::Expired);
+        }
+        let too_early = claims.good_until() > now.plus(GOOD_FOR + CLOCKS_DIFFER);
+        if too_early || self.used.get(&claims.id).is_some() { Err(TokenError::Invalid) } else { Ok(claims) }
+    }
+
+    /// Remembers that a ticket was used, for as long as there is room. It is not here that it must be known.
+    pub fn remember_used(&self, ticket: &TicketClaims) {
+        self.used.insert(ticket.id, ());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+    const MILLISECOND: Duration = Duration::from_millis(1);
+
+    fn tickets() -> Tickets {
+        let secret = ("JWT_REFRESH_SECRET".to_owned(), "0123456789abcdef0123456789abcdef".to_owned());
+        let access = ("JWT_ACCESS_SECRET".to_owned(), "fedcba9876543210fedcba9876543210".to_owned());
+        Tickets::new(&Config::parse(&[secret, access].into()).unwrap().tokens)
+    }
+
+    fn sign(tickets: &Tickets) -> Ticket {
+        tickets.sign(UserId::new(new_uuid()), SessionId::new(new_uuid()), SpentIn::Redis, NOW).unwrap()
+    }
+
+    #[test]
+    fn a_ticket_has_its_time() {
+        let tickets = tickets();
+        let ticket = sign(&tickets);
+        let verify = |now| tickets.verify(ticket.expose(), now).map(|claims| claims.good_until());
+        let end = NOW.plus(GOOD_FOR);
+        for now in [NOW.minus(CLOCKS_DIFFER), NOW, end.minus(MILLISECOND)] {
+            assert_eq!(verify(now), Ok(end));
+        }
+        assert_eq!(verify(end), Err(TokenError::Expired));
+        assert_eq!(verify(NOW.minus(CLOCKS_DIFFER + MILLISECOND)), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn a_used_one_is_remembered_and_others_are_not() {
+        let tickets = tickets();
+        let (used, other) = (sign(&tickets), sign(&tickets));
+        tickets.remember_used(&tickets.verify(used.expose(), NOW).unwrap());
+        assert_eq!(tickets.verify(used.expose(), NOW), Err(TokenError::Invalid));
+        tickets.verify(other.expose(), NOW).unwrap();
     }
 }

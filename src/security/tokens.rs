@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Valid
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::Secret;
+use crate::config::TokenConfig;
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,18 +47,20 @@ pub(super) fn read<C: DeserializeOwned>(
 pub(super) struct Signer {
     typ: &'static str,
     signing: EncodingKey,
-    verifying: DecodingKey,
+    /// That of the secret it signs with, then those that only verify: they have no names, so one after the other is tried.
+    verifying: Vec<DecodingKey>,
     validation: Validation,
 }
 
 impl Signer {
-    /// With a secret; `required` are the claims a token must have.
-    pub(super) fn new(typ: &'static str, secret: &Secret, required: &[&str]) -> Self {
-        let secret = secret.expose().as_bytes();
+    /// With the secret of refresh tokens; `required` are the claims a token must have.
+    pub(super) fn new(typ: &'static str, config: &TokenConfig, required: &[&str]) -> Self {
+        let current = &config.refresh_secret;
+        let secrets = std::iter::once(current).chain(&config.previous_refresh_secrets);
         Self {
             typ,
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
+            signing: EncodingKey::from_secret(current.expose().as_bytes()),
+            verifying: secrets.map(|secret| DecodingKey::from_secret(secret.expose().as_bytes())).collect(),
             validation: validation(Algorithm::HS256, required),
         }
     }
@@ -75,6 +77,7 @@ impl Signer {
 
     /// Checks algorithm, signature and type. Time is the caller's.
     pub(super) fn read<C: DeserializeOwned>(&self, token: &str) -> Result<C, TokenError> {
-        read(token, self.typ, &self.verifying, &self.validation).map(|data| data.claims)
+        let mut tries = self.verifying.iter().map(|key| read(token, self.typ, key, &self.validation));
+        tries.find_map(Result::ok).map(|data| data.claims).ok_or(TokenError::Invalid)
     }
 }

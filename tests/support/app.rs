@@ -254,6 +254,13 @@ impl TestApp {
         self.process = self.setup.spawn();
         self.base = ready(&mut self.process).await;
     }
+
+    /// The same with some variables changed; an empty value counts as none.
+    pub(crate) async fn restart_with(&mut self, variables: &[(&str, &str)]) {
+        let changed = variables.iter().map(|(variable, value)| ((*variable).to_owned(), (*value).to_owned()));
+        self.setup.environment.extend(changed);
+        self.restart().await;
+    }
 }
 
 async fn ready(process: &mut Process) -> String {
