@@ -6,6 +6,7 @@ pub mod internal;
 pub mod redis;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use in_process::InProcessBus;
 use internal::{Activity, Invalidation};
 use redis::RedisBus;
 
-/// The messages were not taken; nothing is known about how many were.
+/// The bus did not do it, or it is not known whether it did: of several messages, how many were taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// Redis answered with an error, or not at all.
@@ -103,20 +104,20 @@ impl Bus {
         }
     }
 
-    /// Notes over all nodes that a ticket was used. False if it was before.
+    /// Notes over all nodes, for that long, that a ticket was used. False if it was before.
     ///
     /// # Errors
     /// [`BusError`]; then it may have been noted.
-    pub async fn spend_ticket(&self, ticket: Uuid) -> Result<bool, BusError> {
+    pub async fn spend_ticket(&self, ticket: Uuid, known_for: Duration) -> Result<bool, BusError> {
         match self {
             Self::InProcess(_) => Err(BusError::NoRedis),
-            Self::Redis(bus) => bus.spend_ticket(ticket).await,
+            Self::Redis(bus) => bus.spend_ticket(ticket, known_for).await,
         }
     }
 
-    /// Whether there is a Redis that does at the moment what it is asked.
+    /// Whether there is a Redis, and it did what it was asked when it was last asked.
     #[must_use]
-    pub fn has_redis(&self) -> bool {
+    pub fn reaches_redis(&self) -> bool {
         match self {
             Self::InProcess(_) => false,
             Self::Redis(bus) => bus.is_up(),

@@ -10,6 +10,7 @@ use super::messages::ActorError;
 use super::registry::Registry;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
+use crate::security::ticket::KNOWN_AFTER;
 use crate::storage::StorageError;
 
 /// How often overdue sessions are looked for: so late, at most, do they end whose node has died.
@@ -20,12 +21,10 @@ const RETENTION: Duration = Duration::from_secs(600);
 const USERS_AT_ONCE: u64 = 1_000;
 /// Most actors asked at the same time.
 const CONCURRENCY: usize = 16;
-/// How long a spent ticket is kept once it is no longer good: clocks of two nodes differ.
-const SPENT_TICKETS_KEPT: Duration = Duration::from_secs(60);
 /// Most sessions, or tickets, deleted by one statement round.
 const DELETED_AT_ONCE: u64 = 1_000;
 
-/// Looks for overdue sessions and old ones.
+/// Looks for overdue sessions, old ones, and spent tickets.
 #[derive(Debug)]
 pub struct Sweeper {
     registry: Registry,
@@ -57,11 +56,12 @@ impl Actor for Sweeper {
         let retaining = async move {
             loop {
                 tokio::time::sleep(RETENTION).await;
-                if let Err(error) = delete_old_sessions(&registry, retention).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "retention.failed");
-                }
-                if let Err(error) = delete_spent_tickets(&registry).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "retention.failed");
+                let sessions = delete_old_sessions(&registry, retention).await;
+                let tickets = delete_spent_tickets(&registry).await;
+                for (what, deleted) in [("sessions", sessions), ("spent_tickets", tickets)] {
+                    if let Err(error) = deleted {
+                        tracing::warn!(what, error = &error as &dyn std::error::Error, "retention.failed");
+                    }
                 }
             }
         };
@@ -99,9 +99,9 @@ pub(super) async fn delete_old_sessions(
     Ok(())
 }
 
-/// Deletes spent tickets that are no longer good, a bounded number at a time until none is left.
+/// Deletes spent tickets that nobody can take for good any more, a bounded number at a time until none is left.
 pub(super) async fn delete_spent_tickets(registry: &Registry) -> Result<(), StorageError> {
-    let before = registry.clock().now().minus(SPENT_TICKETS_KEPT);
+    let before = registry.clock().now().minus(KNOWN_AFTER);
     while registry.store().delete_spent_tickets(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
     Ok(())
 }

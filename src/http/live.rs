@@ -58,9 +58,9 @@ async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Res
     let Some(ticket) = ShownTicket::of(request) else {
         return Authenticated::by_token(request).await.map(|caller| caller.0);
     };
-    let holder =
+    let ticket =
         ticket.redeem(state).await?.ok_or_else(|| Problem::new(Code::TokenInvalid).with_challenge())?;
-    match state.registry.standing(holder.user, holder.session, None).await.map_err(Problem::for_token)? {
+    match state.registry.standing(ticket.user, ticket.session, None).await.map_err(Problem::for_token)? {
         Standing::Present(present) => Ok(present),
         Standing::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
         Standing::Foreign => Err(Problem::new(Code::TokenInvalid).with_challenge()),

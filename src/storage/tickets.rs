@@ -31,7 +31,7 @@ impl Store {
         Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
     }
 
-    /// Forgets at most `limit` spent tickets that were good until before `before`; returns how many.
+    /// Forgets spent tickets that were good until before `before`: the oldest, about `limit` of them. Returns how many it found.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -39,17 +39,18 @@ impl Store {
         let db = self.db.clone();
         let old = spent_ticket::Entity::find()
             .select_only()
-            .column(spent_ticket::Column::Id)
+            .column(spent_ticket::Column::ExpiresAt)
             .filter(spent_ticket::Column::ExpiresAt.lt(before.millis()))
             .order_by_asc(spent_ticket::Column::ExpiresAt)
             .limit(limit)
-            .into_tuple::<Uuid>();
+            .into_tuple::<i64>();
         let work = async move {
             let old = old.all(&db).await?;
-            let delete = spent_ticket::Entity::delete_many()
-                .filter(spent_ticket::Column::ExpiresAt.lt(before.millis()))
-                .filter(spent_ticket::Column::Id.is_in(old));
-            Ok::<_, DbErr>(delete.exec(&db).await?.rows_affected)
+            if let Some(youngest) = old.last() {
+                let delete = spent_ticket::Entity::delete_many();
+                delete.filter(spent_ticket::Column::ExpiresAt.lte(*youngest)).exec(&db).await?;
+            }
+            Ok::<_, DbErr>(old.len() as u64)
         };
         self.run(work).await
     }

@@ -77,6 +77,8 @@ async fn a_ticket_is_good_for_thirty_seconds(db: Database) {
     let good_until = given.claims["good_until"].as_i64().unwrap();
     assert!((before + 30_000..=unix_millis() + 30_000).contains(&good_until), "{}", given.claims);
     for transport in Transport::EACH {
+        let good = given.with("jti", Uuid::new_v4().to_string()).sign(REFRESH_SECRET);
+        Connection::open_by(transport, transport.request_by(&device, &good)).await;
         let old = given.with("good_until", unix_millis() - 1).sign(REFRESH_SECRET);
         let answer = transport.refusal(&device, transport.request_by(&device, &old)).await;
         answer.expect_problem(401, "token_invalid");
@@ -89,12 +91,15 @@ async fn no_token_passes_for_another(db: Database) {
     let ticket = ticket(&device).await;
     let given = Token::open(&ticket, REFRESH_SECRET);
     let refresh_token = device.cookie.clone().unwrap();
+    // As they stand, but for the one thing that is changed, they would be good.
+    let given = given.with("jti", Uuid::new_v4().to_string());
     let no_tickets = [
         refresh_token,
         given.with_header(|header| header.typ = Some("refresh+jwt".into())).sign(REFRESH_SECRET),
         given.with_header(|header| header.typ = None).sign(REFRESH_SECRET),
         given.sign(ACCESS_SECRET),
         given.with("spent_in", "nowhere").sign(REFRESH_SECRET),
+        given.with("good_until", unix_millis() + 3_600_000).sign(REFRESH_SECRET),
     ];
     for transport in Transport::EACH {
         for no_ticket in &no_tickets {
@@ -107,7 +112,10 @@ async fn no_token_passes_for_another(db: Database) {
     bearer.session().await.expect_problem(401, "token_invalid");
     let answer = app.client().post("/refresh", &json!({"refreshToken": ticket})).await;
     answer.expect_problem(401, "refresh_token_invalid");
-    Connection::open_by(Transport::Sse, Transport::Sse.request_by(&device, &ticket)).await;
+    let unchanged = given.sign(REFRESH_SECRET);
+    for good in [&ticket, &unchanged] {
+        Connection::open_by(Transport::Sse, Transport::Sse.request_by(&device, good)).await;
+    }
 }
 
 async fn a_ticket_wants_an_access_token(db: Database) {

@@ -212,9 +212,20 @@ fn no_changed_token_is_good() {
             if differs_in_a_bit_that_counts(&bad, renewing.expose()) {
                 prop_assert!(refresh.verify(&bad, now).is_err(), "{bad}");
             }
+            let bad = changed(connecting.expose(), at, into);
+            if differs_in_a_bit_that_counts(&bad, connecting.expose()) {
+                prop_assert!(tickets.verify(&bad, now).is_err(), "{bad}");
+            }
             // One is never the other.
-            prop_assert!(access.verify(renewing.expose(), now).is_err());
-            prop_assert!(refresh.verify(good.expose(), now).is_err());
+            for other in [renewing.expose(), connecting.expose()] {
+                prop_assert!(access.verify(other, now).is_err());
+            }
+            for other in [good.expose(), connecting.expose()] {
+                prop_assert!(refresh.verify(other, now).is_err());
+            }
+            for other in [good.expose(), renewing.expose()] {
+                prop_assert!(tickets.verify(other, now).is_err());
+            }
         });
     }
 }

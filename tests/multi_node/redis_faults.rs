@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join;
+use reqwest::Method;
 
 use super::events::{everything_is_told, write, writers};
 use crate::support::metrics::Metrics;
 use crate::support::redis::RedisServer;
-use crate::support::{Client, Cluster, Person, eventually};
+use crate::support::{Client, Cluster, Connection, Person, Transport, eventually};
 
 /// A port that nobody listens on: a replica of that has no other data than its own.
 const NOBODY: &str = "1";
@@ -17,7 +18,7 @@ const MENDED_WITHIN: Duration = Duration::from_secs(15);
 /// Failed tries to publish after which all that a try does has been seen.
 const TRIES: f64 = 3.0;
 
-/// Publishing was tried in vain a few times, and health tells of it.
+/// Publishing was tried in vain a few times, and health tells of it. Browsers go on connecting.
 async fn is_told_honestly(cluster: &Cluster, device: &Client) {
     let failed = async || Metrics::read(device).await.sum("auth_events_failed_total").unwrap();
     let before = failed().await;
@@ -32,6 +33,9 @@ async fn is_told_honestly(cluster: &Cluster, device: &Client) {
         let health = device.get("/health").await.expect(200);
         assert_eq!(health.json["status"], "degraded", "{health}");
     }
+    let ticket = device.send(device.request(Method::POST, "/events/ticket")).await.expect(201);
+    let request = Transport::Sse.request_by(device, ticket.json["ticket"].as_str().unwrap());
+    Connection::open_by(Transport::Sse, request).await;
 }
 
 async fn somebody(cluster: &Cluster) -> Client {

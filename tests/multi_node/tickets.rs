@@ -20,18 +20,35 @@ async fn ticket(device: &Client) -> String {
     answer.json["ticket"].as_str().unwrap().to_owned()
 }
 
+/// Shows a ticket to all nodes at once, a few times; returns how many were let in. Nothing, if a node did not find out in time.
+async fn show_at_once(cluster: &Cluster, device: &Client) -> Option<usize> {
+    let ticket = ticket(device).await;
+    let places = (0..cluster.nodes.len() * TRIES).map(|place| device.at(cluster.base(place)));
+    let answers = join_all(places.map(|at| Transport::Sse.request_by(&at, &ticket).send())).await;
+    let status: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap().status()).collect();
+    let count = |wanted| status.iter().filter(|status| **status == wanted).count();
+    let let_in = count(StatusCode::OK);
+    assert!(let_in <= 1, "used {let_in} times");
+    if count(StatusCode::SERVICE_UNAVAILABLE) > 0 {
+        return None;
+    }
+    assert_eq!(let_in + count(StatusCode::UNAUTHORIZED), status.len(), "{status:?}");
+    Some(let_in)
+}
+
 /// Of whoever comes with a ticket at once, to whichever node, one is let in.
 async fn one_is_let_in(cluster: &Cluster, device: &Client) {
-    for _ in 0..RACES {
-        let ticket = ticket(device).await;
-        let places = (0..cluster.nodes.len() * TRIES).map(|place| device.at(cluster.base(place)));
-        let tries = places.map(|at| Transport::Sse.request_by(&at, &ticket).send());
-        let answers = join_all(tries).await;
-        let status: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap().status()).collect();
-        let let_in = status.iter().filter(|status| **status == StatusCode::OK).count();
-        let refused = status.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count();
-        assert_eq!((let_in, refused), (1, status.len() - 1), "{status:?}");
+    let mut races = 0;
+    for _ in 0..RACES * 2 {
+        if let Some(let_in) = show_at_once(cluster, device).await {
+            assert_eq!(let_in, 1);
+            races += 1;
+        }
+        if races == RACES {
+            return;
+        }
     }
+    panic!("only {races} races of {RACES} were decided");
 }
 
 async fn somebody(cluster: &Cluster) -> Client {
@@ -45,7 +62,6 @@ async fn somebody(cluster: &Cluster) -> Client {
 async fn of_many_who_show_a_ticket_one_is_let_in() {
     let cluster = Cluster::of(2).set("RATE_LIMIT_ENABLED", false).start().await;
     one_is_let_in(&cluster, &somebody(&cluster).await).await;
-    assert_eq!(cluster.count("SELECT count(*) FROM spent_tickets").await, 0, "Redis has kept them");
 }
 
 #[tokio::test]
@@ -53,6 +69,23 @@ async fn of_many_who_show_a_ticket_one_is_let_in() {
 async fn the_same_where_nodes_have_no_redis() {
     let cluster = Cluster::of(2).set("RATE_LIMIT_ENABLED", false).set("REDIS_URL", "").start().await;
     one_is_let_in(&cluster, &somebody(&cluster).await).await;
+}
+
+/// A device connects with a ticket, and nobody else with the same one.
+async fn connects_once(
+    device: &Client,
+    giver: &Client,
+    used: &Client,
+    not_used: &Client,
+    transport: Transport,
+) {
+    let ticket = ticket(giver).await;
+    let connection = Connection::open_by(transport, transport.request_by(used, &ticket)).await;
+    assert_eq!(connection.snapshot["sessionId"], device.session_id);
+    for again in [used, not_used] {
+        let answer = transport.refusal(again, transport.request_by(again, &ticket)).await;
+        answer.expect_problem(401, "token_invalid");
+    }
 }
 
 /// Whether a node knows that Redis is away, or back.
@@ -72,23 +105,15 @@ async fn browsers_connect_while_a_node_is_cut_off_from_redis() {
     let device = somebody(&cluster).await;
     let (cut, other) = (device.at(cluster.base(0)), device.at(cluster.base(1)));
     for fault in [Mode::Cut, Mode::Stall] {
-        let before = ticket(&cut).await;
         cluster.nodes[0].redis().set(fault);
         knows(&cut, "degraded").await;
-        for ((used, not_used), transport) in [(&cut, &other), (&other, &cut)].into_iter().zip(Transport::EACH)
-        {
-            let ticket = ticket(&cut).await;
-            let connection = Connection::open_by(transport, transport.request_by(used, &ticket)).await;
-            assert_eq!(connection.snapshot["sessionId"], device.session_id);
-            for again in [used, not_used] {
-                let answer = transport.refusal(again, transport.request_by(again, &ticket)).await;
-                answer.expect_problem(401, "token_invalid");
-            }
-        }
+        connects_once(&device, &cut, &cut, &other, Transport::Sse).await;
+        connects_once(&device, &cut, &other, &cut, Transport::WebSocket).await;
         // What was given for Redis can be used where there is one, and only there.
-        let refusal = Transport::Sse.refusal(&cut, Transport::Sse.request_by(&cut, &before)).await;
+        let for_redis = ticket(&other).await;
+        let refusal = Transport::Sse.refusal(&cut, Transport::Sse.request_by(&cut, &for_redis)).await;
         refusal.expect_problem(503, "unavailable");
-        Connection::open_by(Transport::Sse, Transport::Sse.request_by(&other, &before)).await;
+        Connection::open_by(Transport::Sse, Transport::Sse.request_by(&other, &for_redis)).await;
         cluster.nodes[0].redis().set(Mode::Forward);
         join(knows(&cut, "ok"), knows(&other, "ok")).await;
     }

@@ -42,6 +42,7 @@ async fn old_ones_are_forgotten(db: Database) {
     assert_eq!(forget(START.plus(MILLISECOND), 9).await, 1);
     assert_eq!(forget(START.plus(MINUTE * 4), 2).await, 2, "no more than asked for");
     assert_eq!(forget(START.plus(MINUTE * 4), 2).await, 1);
+    assert_eq!(forget(START.plus(MINUTE * 4), 2).await, 0);
     assert!(!store.spend_ticket(user, tickets[4], START).await.unwrap(), "the last is kept");
     assert!(store.spend_ticket(user, tickets[3], START).await.unwrap(), "forgotten");
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use actix::Actor;
 
-use crate::actors::sweeper::{Sweeper, delete_old_sessions, sweep};
+use crate::actors::sweeper::{Sweeper, delete_old_sessions, delete_spent_tickets, sweep};
 use crate::actors::testing::{Setup, eventually};
+use crate::clock::new_uuid;
 use crate::domain::command::Logout;
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
@@ -106,4 +107,19 @@ async fn retention_deletes_old_ended_sessions_only() {
         Some(EndReason::Logout)
     );
     assert_eq!(node.store().load_ledger(live.user).await.unwrap().unwrap().live().len(), 1);
+}
+
+#[actix_web::test]
+async fn a_spent_ticket_is_forgotten_when_nobody_can_take_it_for_good() {
+    let node = Setup::default().start().await;
+    let user = node.register().await.user;
+    let (ticket, good_until) = (new_uuid(), node.registry.clock().now().plus(Duration::from_secs(30)));
+    let spend = async || node.store().spend_ticket(user, ticket, good_until).await.unwrap();
+    assert!(spend().await);
+    node.advance(Duration::from_secs(90));
+    delete_spent_tickets(&node.registry).await.unwrap();
+    assert!(!spend().await, "a node whose clock is behind may take it for good");
+    node.advance(Duration::from_millis(1));
+    delete_spent_tickets(&node.registry).await.unwrap();
+    assert!(spend().await);
 }

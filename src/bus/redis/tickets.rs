@@ -1,26 +1,38 @@
 //! Tickets that were used, on Redis: `SET … NX`, to which only the first gets a yes.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{COUNTER_PATIENCE, RedisBus};
 use crate::bus::BusError;
-use crate::security::ticket::GOOD_FOR;
 
-/// Kept so many times as long as the ticket is good: clocks of two nodes differ.
-const MARGIN: u64 = 2;
+/// How long a page that connects waits for Redis.
+const TICKET_PATIENCE: Duration = COUNTER_PATIENCE.saturating_mul(2);
 
 impl RedisBus {
-    pub(in crate::bus) async fn spend_ticket(&self, ticket: Uuid) -> Result<bool, BusError> {
+    pub(in crate::bus) async fn spend_ticket(
+        &self,
+        ticket: Uuid,
+        known_for: Duration,
+    ) -> Result<bool, BusError> {
+        if !self.health.may_try() {
+            return Err(BusError::TimedOut);
+        }
         let mut set = redis::cmd("SET");
-        set.arg(format!("auth:ticket:{ticket}")).arg("").arg("NX").arg("EX").arg(MARGIN * GOOD_FOR.as_secs());
+        let known_for = u64::try_from(known_for.as_millis()).unwrap_or(u64::MAX);
+        set.arg(format!("auth:spent:{ticket}")).arg("").arg("NX").arg("PX").arg(known_for);
         let mut connection = self.connection.manager();
         let asking = async move {
-            let asked = set.query_async::<Option<String>>(&mut connection);
-            tokio::time::timeout(COUNTER_PATIENCE * 2, asked).await
+            tokio::time::timeout(TICKET_PATIENCE, set.query_async::<Option<String>>(&mut connection)).await
         };
-        match self.io.run(asking).await? {
-            Ok(answer) => Ok(answer?.is_some()),
+        let asked = match self.io.run(asking).await? {
+            Ok(answer) => answer.map(|answer| answer.is_some()).map_err(BusError::from),
             Err(_) => Err(BusError::TimedOut),
+        };
+        if asked.is_err() {
+            self.health.note(false);
         }
+        asked
     }
 }
