@@ -15,11 +15,12 @@ use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
-use crate::storage::ledger::{Commit, CommitOutcome};
+use crate::storage::ledger::{Commit, CommitOutcome, Turn};
 use crate::storage::{StorageError, Store};
 use crate::telemetry::audit::Act;
 
-/// How often a change is tried against nodes that change the same user's sessions.
+/// How often a change is tried. With the user's row locked nodes are in the way only where activity keeps a session from ending
+/// as idle.
 const TRIES: usize = 20;
 
 /// The account with that address or id.
@@ -40,19 +41,25 @@ pub(super) async fn live_sessions(config: &Config, store: &Store, user: &User) -
     Ok(ledger)
 }
 
-/// Decides on the stored sessions, and stores it with `store_commit`; again where a node was first. Where nothing
-/// happens nothing is stored, unless the account itself is to change with it.
+/// Decides on the stored sessions, and stores it with `store_commit`. Where nodes may serve the user's row is locked from the
+/// first: who disables an account must not lose to whoever is busy with it. Where nothing happens nothing is stored, unless the
+/// account itself is to change with it.
 pub(super) async fn execute<C: Command>(
     config: &Config,
     store: &Store,
     user: &User,
     command: &C,
     account_changes: bool,
-    store_commit: impl AsyncFn(Commit) -> Result<CommitOutcome, StorageError>,
+    store_commit: impl AsyncFn(Commit, Option<Turn>) -> Result<CommitOutcome, StorageError>,
 ) -> Result<C::Reply, Failure> {
     let policies = crate::app::policies(config, store.is_shared());
     for _ in 0..TRIES {
-        let ledger = store.load_ledger(user.id).await?.ok_or("the account was just deleted")?;
+        let loaded = if store.is_shared() {
+            store.load_ledger_in_turn(user.id).await?.map(|(ledger, turn)| (ledger, Some(turn)))
+        } else {
+            store.load_ledger(user.id).await?.map(|ledger| (ledger, None))
+        };
+        let (ledger, turn) = loaded.ok_or("the account was just deleted")?;
         let now = Clock::System.now();
         let decision = decide(command, &ledger, now, policies.for_role(ledger.role));
         if decision.events.is_empty() && !account_changes {
@@ -70,7 +77,7 @@ pub(super) async fn execute<C: Command>(
             now,
             wanted_for: Duration::MAX,
         };
-        if let CommitOutcome::Committed(_) = store_commit(commit).await? {
+        if let CommitOutcome::Committed(_) = store_commit(commit, turn).await? {
             acts.into_iter().for_each(Act::log);
             return Ok(decision.reply);
         }

@@ -58,7 +58,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    fn into_transaction(mut self) -> Option<DatabaseTransaction> {
+    pub(super) fn into_transaction(mut self) -> Option<DatabaseTransaction> {
         self.transaction.take()
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{
     TransactionTrait, UpdateMany,
 };
 
-use super::ledger::{Commit, CommitOutcome, store};
+use super::ledger::{Commit, CommitOutcome, Turn, store};
 use super::rows::{new_session_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
@@ -151,7 +151,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn delete_user(&self, commit: Commit) -> Result<CommitOutcome, StorageError> {
+    pub async fn delete_user(
+        &self,
+        commit: Commit,
+        turn: Option<Turn>,
+    ) -> Result<CommitOutcome, StorageError> {
         let now = commit.now.millis();
         let change = user::Entity::update_many()
             .col_expr(user::Column::Name, Expr::value(""))
@@ -159,30 +163,39 @@ impl Store {
             .col_expr(user::Column::PasswordHash, Expr::value(""))
             .col_expr(user::Column::UpdatedAt, Expr::value(now))
             .col_expr(user::Column::DeletedAt, Expr::value(now));
-        self.change_account(commit, change).await
+        self.change_account(commit, turn, change).await
     }
 
     /// Disables a user: ends the sessions as decided; no login opens another one.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn disable_user(&self, commit: Commit) -> Result<CommitOutcome, StorageError> {
+    pub async fn disable_user(
+        &self,
+        commit: Commit,
+        turn: Option<Turn>,
+    ) -> Result<CommitOutcome, StorageError> {
         let now = commit.now.millis();
         let change = user::Entity::update_many()
             .col_expr(user::Column::UpdatedAt, Expr::value(now))
             .col_expr(user::Column::DisabledAt, Expr::value(now));
-        self.change_account(commit, change).await
+        self.change_account(commit, turn, change).await
     }
 
-    /// Stores the endings, and in the same transaction what changes with them in the user's row.
+    /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of the turn, if the
+    /// ledger was read in one.
     async fn change_account(
         &self,
         commit: Commit,
+        turn: Option<Turn>,
         change: UpdateMany<user::Entity>,
     ) -> Result<CommitOutcome, StorageError> {
         let (db, manner) = (self.db.clone(), self.manner(&commit));
         let work = async move {
-            let transaction = db.begin().await?;
+            let transaction = match turn.and_then(Turn::into_transaction) {
+                Some(transaction) => transaction,
+                None => db.begin().await?,
+            };
             let (id, version) = (commit.user.uuid(), commit.decided_on + 1);
             if !store(&transaction, commit, manner).await? {
                 transaction.rollback().await?;

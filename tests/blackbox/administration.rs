@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use crate::support::{
     Client, Connection, Database, Person, Setup, TestApp, Transport, eventually, on_each_database,
@@ -177,6 +178,32 @@ async fn sessions_are_listed_and_ended(db: Database) {
         app.setup.command(&gone).await.expect_code(1).expect_output("no such live session");
         app.setup.command(&["sessions", "end", &ada.email]).await.expect_code(2);
         app.setup.command(&["sessions", "list", "nobody@example.com"]).await.expect_code(1);
+    }
+}
+
+/// Devices that change their sessions all the time while an operator acts.
+const BUSY: usize = 32;
+
+/// Somebody else's programs change an account as fast as they can: that is when it is disabled.
+mod a_busy_account_is_disabled_at_the_first_try {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let app = Setup::on(Database::Postgres).await.set("MAX_SESSIONS_PER_USER", BUSY).start().await;
+        for round in 0..10 {
+            let ada = Person::named(&format!("Ada{round}"));
+            let devices = app.devices(&ada, BUSY).await;
+            // They end with the round, whatever becomes of it.
+            let _busy: JoinSet<_> = devices.into_iter().map(refresh_until_refused).collect();
+            let ended = app.setup.command(&["user", "disable", &ada.email]).await;
+            ended.expect_code(0).expect_output(&format!("is disabled; {BUSY} sessions ended"));
+        }
+    }
+
+    async fn refresh_until_refused(mut device: Client) {
+        while device.refresh().await.status == 200 {}
     }
 }
 

@@ -210,6 +210,11 @@ impl TestApp {
         self.process.logs()
     }
 
+    /// The time its threads have worked.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
+    }
+
     /// The memory it holds, in bytes.
     pub(crate) fn resident_memory(&self) -> u64 {
         self.process.resident_memory()

@@ -100,6 +100,15 @@ impl Process {
         printed.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
+    /// User and system time of the process so far, in steps of 10 ms.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name before may hold blanks. The 14th and 15th fields, in hundredths of a second on every Linux.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
     /// `VmRSS` of the process, in bytes.
     pub(crate) fn resident_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
