@@ -15,15 +15,15 @@ use tokio::sync::{Semaphore, watch};
 use crate::actors::activity_flusher::ActivityFlusher;
 use crate::actors::alarms::Waker;
 use crate::actors::change_watcher::ChangeWatcher;
-use crate::actors::keeper::{Kept, keep};
 use crate::actors::publisher::Publisher;
 use crate::actors::registry::{Registry, Tools};
+use crate::actors::supervise::{Supervised, supervise};
 use crate::actors::sweeper::Sweeper;
 use crate::bus::redis::RedisBus;
 use crate::bus::{Bus, BusError};
 use crate::clock::Clock;
-use crate::config::{Config, LimitPolicy};
-use crate::domain::policy::{AtLimit, Policies, Policy};
+use crate::config::Config;
+use crate::domain::policy::{Policies, Policy};
 use crate::http::health::Probe;
 use crate::http::limits::RateLimits;
 use crate::http::server::serve;
@@ -88,8 +88,8 @@ pub struct App {
     server: Server,
     addresses: Vec<SocketAddr>,
     state: web::Data<AppState>,
-    flusher: Kept<ActivityFlusher>,
-    publisher: Kept<Publisher>,
+    flusher: Supervised<ActivityFlusher>,
+    publisher: Supervised<Publisher>,
 }
 
 impl App {
@@ -135,20 +135,22 @@ impl App {
         let bound = sessions.max_staleness;
         let (flushing, publishing, sweeping) = (registry.clone(), registry.clone(), registry.clone());
         let waking = registry.clone();
-        keep("waker", metrics.clone(), move || Waker::new(waking.clone()).start());
-        let flusher = keep("activity_flusher", metrics.clone(), move || {
+        supervise("waker", metrics.clone(), move || Waker::new(waking.clone()).start());
+        let flusher = supervise("activity_flusher", metrics.clone(), move || {
             ActivityFlusher::new(flushing.clone(), at_most).start()
         });
         let publisher =
-            keep("publisher", metrics.clone(), move || Publisher::new(publishing.clone()).start());
+            supervise("publisher", metrics.clone(), move || Publisher::new(publishing.clone()).start());
         if registry.store().is_shared() {
             let watching = registry.clone();
-            keep("change_watcher", metrics.clone(), move || {
+            supervise("change_watcher", metrics.clone(), move || {
                 ChangeWatcher::new(watching.clone(), bound).start()
             });
-            first_look(&registry).await;
+            if !first_look(&registry).await {
+                tracing::warn!("feed.not_read_at_start");
+            }
         }
-        keep("sweeper", metrics, move || Sweeper::new(sweeping.clone(), retention).start());
+        supervise("sweeper", metrics, move || Sweeper::new(sweeping.clone(), retention).start());
         let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
             host: state.config.http.host.clone(),
             port: state.config.http.port,
@@ -166,7 +168,7 @@ impl App {
     /// Serves until the process is told to stop, then shuts down in order.
     ///
     /// # Errors
-    /// When the server fails, or shutdown takes longer than `SHUTDOWN_TIMEOUT_SECONDS`.
+    /// When the server fails, or a second signal ends the shutdown.
     pub async fn run(self) -> std::io::Result<()> {
         shutdown::run(self).await
     }
@@ -188,14 +190,15 @@ async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store
     }
 }
 
-/// Waits until what other nodes do is known; a node that serves without knowing it would refuse every request.
-async fn first_look(registry: &Registry) {
+/// Waits a while until what other nodes do is known: a node that does not know it refuses every protected request. Whether it is.
+async fn first_look(registry: &Registry) -> bool {
     for _ in 0..FIRST_LOOK_TRIES {
         if registry.freshness().is_fresh() {
-            return;
+            return true;
         }
         tokio::time::sleep(FIRST_LOOK_PAUSE).await;
     }
+    false
 }
 
 async fn open_bus(config: &Config, io: &Io, metrics: &Metrics) -> Result<Bus, BusError> {
@@ -231,10 +234,7 @@ pub fn policies(config: &Config, shared: bool) -> Policies {
         idle_timeout: sessions.timeout,
         lifetime: sessions.lifetime,
         max_sessions: usize::try_from(sessions.max_per_user).unwrap_or(usize::MAX),
-        at_limit: match sessions.limit_policy {
-            LimitPolicy::EvictOldest => AtLimit::EvictOldest,
-            LimitPolicy::Reject => AtLimit::Reject,
-        },
+        at_limit: sessions.at_limit,
         refresh_reuse_grace: tokens.refresh_reuse_grace,
         access_expiry: tokens.access_expiry,
         warning: Some(sessions.warning).filter(|warning| !warning.is_zero()),

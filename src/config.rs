@@ -44,7 +44,7 @@ pub use password::PasswordConfig;
 pub use rate_limits::RateLimitConfig;
 pub use redis::RedisConfig;
 pub use secret::Secret;
-pub use sessions::{LimitPolicy, SessionConfig};
+pub use sessions::SessionConfig;
 pub use shutdown::ShutdownConfig;
 pub use tokens::{JwtAlgorithm, TokenConfig};
 pub use traces::{TraceConfig, TraceSampler};

@@ -1,4 +1,4 @@
-//! The outside: routes, extractors, answers. A handler extracts, converts, asks once and maps; it decides nothing.
+//! The outside: routes, extractors, answers. A handler extracts, converts, asks and maps; it decides nothing.
 //!
 //! In reading order: [`routes`] (the table), `route`, [`state`], [`context`] (request id, log line, metrics, headers), `trace`,
 //! [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one file a resource.

@@ -95,7 +95,7 @@ pub struct Store {
     clock: Arc<DatabaseClock>,
     given_up: Arc<GivenUp>,
     /// Whether a commit is one statement.
-    takes_all_at_once: bool,
+    commits_in_one_statement: bool,
     /// The address, where several nodes may serve on the database.
     shared_url: Option<Secret>,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.

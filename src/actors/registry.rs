@@ -107,7 +107,8 @@ impl Registry {
 
     /// Has the user's actor execute a command, and waits for the reply.
     ///
-    /// An actor that panics over a repeatable command is started afresh, and the command tried once more.
+    /// A repeatable command is tried once more where the actor panicked over it, and is started afresh, or gave no answer within
+    /// [`ANSWER_TIMEOUT`].
     ///
     /// # Errors
     /// [`ActorError`].
@@ -224,7 +225,7 @@ impl Registry {
 
     /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was `news`, and has
     /// the publisher look. Where there is no room nothing is lost: whoever asks for the user first starts the actor.
-    pub async fn welcome(&self, ledger: Ledger, news: u64) {
+    pub(super) async fn welcome(&self, ledger: Ledger, news: u64) {
         self.ring_outbox_bell();
         if let Ok(permit) = self.room().await
             && let Entry::Vacant(entry) = self.0.residents.entry(ledger.user)

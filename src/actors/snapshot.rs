@@ -14,7 +14,7 @@ use crate::domain::session::{Refresh, Session, SessionProfile};
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 
-/// A live session as requests see it; the same value in every snapshot for as long as the user stays resident.
+/// A live session as requests see it; the same value in every snapshot, as long as one follows the other.
 #[derive(Debug)]
 pub struct LiveSession {
     /// Owner.

@@ -78,7 +78,7 @@ impl UserSession {
             shared: Arc::clone(&self.shared),
             ledger: self.shared.snapshot().map(|shown| shown.ledger(self.user)),
             outdated: None,
-            turn: None,
+            row_lock: None,
             command,
         }
     }
@@ -197,7 +197,7 @@ impl Drop for UserSession {
     fn drop(&mut self) {
         self.registry.metrics().user_actors.dec();
         if !self.rests {
-            self.shared.goes();
+            self.shared.mark_gone();
             self.disarm();
         }
     }
@@ -244,7 +244,7 @@ impl Handler<LookAgain> for UserSession {
     type Result = ();
 
     fn handle(&mut self, _: LookAgain, ctx: &mut Context<Self>) {
-        self.shared.looks_again();
+        self.shared.clear_look_again();
         self.look_again(ctx);
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
-use crate::storage::ledger::{Commit, CommitOutcome, Turn};
+use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 use crate::storage::{StorageError, Store};
 use crate::telemetry::audit::Act;
 
@@ -50,16 +50,16 @@ pub(super) async fn execute<C: Command>(
     user: &User,
     command: &C,
     account_changes: bool,
-    store_commit: impl AsyncFn(Commit, Option<Turn>) -> Result<CommitOutcome, StorageError>,
+    store_commit: impl AsyncFn(Commit, Option<RowLock>) -> Result<CommitOutcome, StorageError>,
 ) -> Result<C::Reply, Failure> {
     let policies = crate::app::policies(config, store.is_shared());
     for _ in 0..TRIES {
         let loaded = if store.is_shared() {
-            store.load_ledger_in_turn(user.id).await?.map(|(ledger, turn)| (ledger, Some(turn)))
+            store.load_ledger_locked(user.id).await?.map(|(ledger, lock)| (ledger, Some(lock)))
         } else {
             store.load_ledger(user.id).await?.map(|ledger| (ledger, None))
         };
-        let (ledger, turn) = loaded.ok_or("the account was just deleted")?;
+        let (ledger, lock) = loaded.ok_or("the account was just deleted")?;
         let now = Clock::System.now();
         let decision = decide(command, &ledger, now, policies.for_role(ledger.role));
         if decision.events.is_empty() && !account_changes {
@@ -77,7 +77,7 @@ pub(super) async fn execute<C: Command>(
             now,
             wanted_for: Duration::MAX,
         };
-        if let CommitOutcome::Committed(_) = store_commit(commit, turn).await? {
+        if let CommitOutcome::Committed(_) = store_commit(commit, lock).await? {
             acts.into_iter().for_each(Act::log);
             return Ok(decision.reply);
         }

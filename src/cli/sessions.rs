@@ -88,7 +88,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: SessionsCommand
         SessionsCommand::End { user, which, reason, json } => {
             let user = find(store, &user).await?;
             let (reason, store_commit) =
-                (reason.into(), async |commit, turn| store.commit(commit, turn).await);
+                (reason.into(), async |commit, lock| store.commit(commit, lock).await);
             let ended = match which.session.map(SessionId::new) {
                 Some(session) => {
                     let command = EndOne { session, reason };

@@ -149,7 +149,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
                 return say(&format!("{} is disabled already", user.id));
             }
             let command = EndAll { reason: EndReason::Terminated };
-            let disabling = async |commit, turn| store.disable_user(commit, turn).await;
+            let disabling = async |commit, lock| store.disable_user(commit, lock).await;
             let ended = execute(config, store, &user, &command, true, disabling).await?;
             say(&format!("{} is disabled; {} ended", user.id, plural(ended, "session")))
         }
@@ -161,7 +161,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
         UserCommand::Delete { user } => {
             let user = find(store, &user).await?;
             let command = EndAll { reason: EndReason::UserDeleted };
-            let deleting = async |commit, turn| store.delete_user(commit, turn).await;
+            let deleting = async |commit, lock| store.delete_user(commit, lock).await;
             let ended = execute(config, store, &user, &command, true, deleting).await?;
             Act::Deleted(user.id).log();
             say(&format!("{} is deleted; {} ended", user.id, plural(ended, "session")))

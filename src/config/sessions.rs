@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::source::{Listing, Source, Unit};
+use crate::domain::policy::AtLimit;
 
 /// Within this much of its deadline a timeout is promised to be noticed; a flush may take a part of it.
 const FLUSH_WITHIN_PROMISE: Duration = Duration::from_secs(3);
@@ -19,7 +20,7 @@ pub struct SessionConfig {
     /// Live sessions of one user at most.
     pub max_per_user: u32,
     /// What a login over that limit does.
-    pub limit_policy: LimitPolicy,
+    pub at_limit: AtLimit,
     /// Activity is in the database at most so late.
     pub activity_flush: Duration,
     /// Other services hear of a session's activity at most once in so long; zero is every time it is written.
@@ -32,23 +33,14 @@ pub struct SessionConfig {
     pub max_staleness: Duration,
 }
 
-/// What happens to a login over the session limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitPolicy {
-    /// The least recently active session ends.
-    EvictOldest,
-    /// The login is refused.
-    Reject,
-}
-
 impl SessionConfig {
     pub(super) fn parse(source: &mut Source<'_>) -> Self {
-        let policies = [("evict_oldest", LimitPolicy::EvictOldest), ("reject", LimitPolicy::Reject)];
+        let policies = AtLimit::ALL.map(|policy| (policy.as_str(), policy));
         let config = SessionConfig {
             timeout: source.decimal("SESSION_TIMEOUT_MINUTES", Unit::Minutes, 5.0, 0.001..=525_600.0),
             lifetime: source.decimal("SESSION_LIFETIME_HOURS", Unit::Hours, 168.0, 0.0001..=87_600.0),
             max_per_user: source.integer("MAX_SESSIONS_PER_USER", 5, 1..=1000),
-            limit_policy: source.choice("MAX_SESSIONS_POLICY", LimitPolicy::EvictOldest, &policies),
+            at_limit: source.choice("MAX_SESSIONS_POLICY", AtLimit::EvictOldest, &policies),
             activity_flush: source.decimal("ACTIVITY_FLUSH_SECONDS", Unit::Seconds, 1.0, 0.01..=60.0),
             activity_event_interval: source.decimal(
                 "ACTIVITY_EVENT_SECONDS",
@@ -74,15 +66,11 @@ impl SessionConfig {
     }
 
     pub(super) fn list(&self, listing: &mut Listing) {
-        let policy = match self.limit_policy {
-            LimitPolicy::EvictOldest => "evict_oldest",
-            LimitPolicy::Reject => "reject",
-        };
         listing.extend([
             ("SESSION_TIMEOUT_MINUTES", Unit::Minutes.show(self.timeout)),
             ("SESSION_LIFETIME_HOURS", Unit::Hours.show(self.lifetime)),
             ("MAX_SESSIONS_PER_USER", self.max_per_user.to_string()),
-            ("MAX_SESSIONS_POLICY", policy.to_owned()),
+            ("MAX_SESSIONS_POLICY", self.at_limit.as_str().to_owned()),
             ("ACTIVITY_FLUSH_SECONDS", Unit::Seconds.show(self.activity_flush)),
             ("ACTIVITY_EVENT_SECONDS", Unit::Seconds.show(self.activity_event_interval)),
             ("SESSION_WARNING_SECONDS", Unit::Seconds.show(self.warning)),
@@ -102,7 +90,7 @@ mod tests {
         let sessions = parse(&[]).sessions;
         assert_eq!(sessions.timeout, Duration::from_secs(300));
         assert_eq!(sessions.lifetime, Duration::from_secs(168 * 3600));
-        assert_eq!((sessions.max_per_user, sessions.limit_policy), (5, LimitPolicy::EvictOldest));
+        assert_eq!((sessions.max_per_user, sessions.at_limit), (5, AtLimit::EvictOldest));
         assert_eq!(sessions.max_staleness, Duration::from_secs(1));
         assert_eq!(sessions.retention, Duration::from_secs(30 * 86_400));
     }
@@ -119,7 +107,7 @@ mod tests {
         .sessions;
         assert_eq!(sessions.timeout, Duration::from_secs(3));
         assert_eq!(sessions.lifetime, Duration::from_millis(3600));
-        assert_eq!((sessions.max_per_user, sessions.limit_policy), (1000, LimitPolicy::Reject));
+        assert_eq!((sessions.max_per_user, sessions.at_limit), (1000, AtLimit::Reject));
         for (name, value) in [
             ("SESSION_TIMEOUT_MINUTES", "0"),
             ("SESSION_LIFETIME_HOURS", "forever"),

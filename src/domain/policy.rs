@@ -13,6 +13,20 @@ pub enum AtLimit {
     Reject,
 }
 
+impl AtLimit {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::EvictOldest, Self::Reject];
+
+    /// The word for it, in settings and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EvictOldest => "evict_oldest",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// The rules' numbers for one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {

@@ -1,4 +1,4 @@
-//! `POST /activity`: the person is there. With login, the only thing that moves the idle deadline.
+//! `POST /activity`: the person is there. With login, and the same message over a WebSocket, all that moves the idle deadline.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::resource;
 use super::state::AppState;
-use crate::config::LimitPolicy;
 use crate::domain::user::PASSWORD_MIN_CHARS;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -15,15 +14,11 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 
 async fn config(state: web::Data<AppState>) -> HttpResponse {
     let (sessions, tokens) = (&state.config.sessions, &state.config.tokens);
-    let policy = match sessions.limit_policy {
-        LimitPolicy::EvictOldest => "evict_oldest",
-        LimitPolicy::Reject => "reject",
-    };
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=60")).json(json!({
         "sessionTimeoutMinutes": number(sessions.timeout.as_secs_f64() / 60.0),
         "sessionLifetimeHours": number(sessions.lifetime.as_secs_f64() / 3600.0),
         "maxSessionsPerUser": sessions.max_per_user,
-        "maxSessionsPolicy": policy,
+        "maxSessionsPolicy": sessions.at_limit.as_str(),
         "accessTokenExpirySeconds": tokens.access_expiry.as_secs(),
         "refreshTokenExpirySeconds": tokens.refresh_expiry.as_secs(),
         "passwordMinLength": PASSWORD_MIN_CHARS,

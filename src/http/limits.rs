@@ -170,7 +170,7 @@ pub fn whole_seconds(duration: Duration) -> u64 {
 }
 
 /// Notes what the answer to this request is to tell of a quota.
-pub fn tell(request: &HttpRequest, usage: Option<Usage>) {
+pub fn note_usage(request: &HttpRequest, usage: Option<Usage>) {
     if let Some(usage) = usage {
         request.extensions_mut().insert(usage);
     }

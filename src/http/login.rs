@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::extract::client::Client;
 use super::extract::json::{JsonObject, Members};
-use super::limits::tell;
+use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::signed_in::{self, Delivery, open_for};
@@ -20,7 +20,7 @@ use crate::domain::user::{EMAIL_MAX_BYTES, Email, Unfit, User};
 use crate::security::password::{Password, Verdict};
 use crate::storage::users::Credentials;
 use crate::telemetry::audit::Act;
-use crate::telemetry::serving::see_through;
+use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,7 +52,7 @@ async fn log_in(
     let request = Request::try_from(body.0)?;
     state.admit()?;
     let now = state.now();
-    tell(&http, state.limits.login(client.address, now).await?);
+    note_usage(&http, state.limits.login(client.address, now).await?);
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let Some(user) = check_password(&state, &request.email, request.password).await? else {
         Act::LoginFailed.record(state.metrics());
@@ -62,7 +62,7 @@ async fn log_in(
     // Guesses made at the same time may have used the failures up meanwhile.
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let open = open_for(&client, request.device_name, Occasion::Login);
-    let asking = see_through(ask(state.clone(), user.id, open));
+    let asking = run_to_completion(ask(state.clone(), user.id, open));
     let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
         Ok(Ok(opened)) => opened,
         Ok(Err(OpenRefusal::LimitReached { .. })) => return Err(Problem::new(Code::SessionLimitReached)),

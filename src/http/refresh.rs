@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extract::client::Client;
 use super::extract::json::OptionalJsonObject;
-use super::limits::tell;
+use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::signed_in::Delivery;
 use super::state::AppState;
@@ -85,7 +85,7 @@ async fn rotate(
         })
     })?;
     state.admit()?;
-    tell(request, state.limits.refresh(claims.session, now).await?);
+    note_usage(request, state.limits.refresh(claims.session, now).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
     // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
     if let Standing::Over(reason) = state.registry.standing(user, session, None).await? {

@@ -1,4 +1,4 @@
-//! `POST /signup`: an account and its first session, in one transaction.
+//! `POST /signup`: rate limit → password pool → account and first session, in one transaction → tokens.
 
 use std::sync::Arc;
 
@@ -8,25 +8,19 @@ use serde::Deserialize;
 
 use super::extract::client::Client;
 use super::extract::json::{JsonObject, Members};
-use super::limits::tell;
+use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::signed_in::{self, Delivery, open_for};
 use super::state::AppState;
-use crate::clock::new_uuid;
-use crate::domain::command::decide;
+use crate::actors::sign_up::{SignUp, SignUpError};
 use crate::domain::device::parse_device_name;
-use crate::domain::event::{LedgerEvent, Occasion};
-use crate::domain::ids::UserId;
-use crate::domain::ledger::Ledger;
-use crate::domain::user::{Email, Role, User, parse_name};
-use crate::events::announcement::Announcer;
+use crate::domain::event::Occasion;
+use crate::domain::user::{Email, parse_name};
 use crate::io::IoGone;
 use crate::security::password::Password;
 use crate::storage::StorageError;
-use crate::storage::users::{RegisterError, Registration};
-use crate::telemetry::audit::Act;
-use crate::telemetry::serving::see_through;
+use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,57 +52,15 @@ async fn sign_up(
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
     state.admit()?;
-    tell(&http, state.limits.signup(client.address, state.now()).await?);
+    note_usage(&http, state.limits.signup(client.address, state.now()).await?);
     let password_hash = state.passwords.hash(request.password).await?;
-
-    let now = state.now();
-    let user = User {
-        id: UserId::new(new_uuid()),
-        name: request.name,
-        email: request.email,
-        role: Role::default(),
-        last_activity_at: now,
-        created_at: now,
-        updated_at: now,
-        disabled_at: None,
-    };
-    // A user that does not exist yet has no actor; the first session is decided by the same rule as any other.
-    let occasion = Occasion::Signup { email: Arc::from(user.email.as_str()) };
-    let ledger = Ledger::new(user.id, user.role, 0, now, Vec::new());
+    let occasion = Occasion::Signup { email: Arc::from(request.email.as_str()) };
     let open = open_for(&client, request.device_name, occasion);
-    let decision = decide(&open, &ledger, now, state.registry.policy_ref(user.role));
-    let opened = decision.reply.map_err(|_| Problem::new(Code::SessionLimitReached))?;
-
-    let service = state.config.service_name.as_str();
-    let announcer = Announcer { service, user: user.id, now, new_id: new_uuid };
-    let registration = Registration {
-        user: user.clone(),
-        password_hash,
-        session: opened.session.clone(),
-        announcements: announcer.announce(&decision.events),
-    };
-    let ledger = ledger_after(ledger, &decision.events);
-    see_through(store(state.clone(), registration, ledger))
-        .await
-        .unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
+    let sign_up = SignUp { name: request.name, email: request.email, password_hash, open };
+    let registry = state.registry.clone();
+    let signing_up = run_to_completion(async move { registry.sign_up(sign_up).await });
+    let (user, opened) = signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened, request.delivery)
-}
-
-async fn store(
-    state: web::Data<AppState>,
-    registration: Registration,
-    ledger: Ledger,
-) -> Result<(), RegisterError> {
-    let news = state.registry.news();
-    state.registry.store().add_user(registration).await?;
-    Act::SignedUp(ledger.user).record(state.metrics());
-    state.registry.welcome(ledger, news).await;
-    Ok(())
-}
-
-fn ledger_after(mut ledger: Ledger, events: &[LedgerEvent]) -> Ledger {
-    events.iter().for_each(|event| ledger.apply(event));
-    ledger
 }
 
 impl TryFrom<Body> for Request {
@@ -135,11 +87,12 @@ impl TryFrom<Body> for Request {
     }
 }
 
-impl From<RegisterError> for Problem {
-    fn from(error: RegisterError) -> Self {
+impl From<SignUpError> for Problem {
+    fn from(error: SignUpError) -> Self {
         match error {
-            RegisterError::EmailTaken => Self::new(Code::EmailTaken),
-            RegisterError::Storage(error) => error.into(),
+            SignUpError::EmailTaken => Self::new(Code::EmailTaken),
+            SignUpError::NoSessionAllowed => Self::new(Code::SessionLimitReached),
+            SignUpError::Storage(error) => error.into(),
         }
     }
 }

@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use entity::{outbox, user};
 use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
-use super::rows::{outbox_rows, user_of};
+use super::rows::{new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
-use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
@@ -243,23 +242,9 @@ impl Known {
     }
 }
 
-/// No node holds anything of a new user, so its row needs no change stamp. Tells how many there were not.
+/// Tells how many there were not.
 async fn insert(db: &impl ConnectionTrait, accounts: &[&Account]) -> Result<u64, DbErr> {
-    let row = |Account { user, password_hash }: &Account| user::ActiveModel {
-        id: Set(user.id.uuid()),
-        name: Set(user.name.clone()),
-        email: Set(user.email.as_str().to_owned()),
-        password_hash: Set(password_hash.expose().to_owned()),
-        role: Set(user.role.as_str().to_owned()),
-        session_version: Set(0),
-        change_stamp: Set(0),
-        last_activity_at: Set(user.last_activity_at.millis()),
-        created_at: Set(user.created_at.millis()),
-        updated_at: Set(user.updated_at.millis()),
-        deleted_at: Set(None),
-        disabled_at: Set(user.disabled_at.map(Timestamp::millis)),
-    };
-    let rows = accounts.iter().map(|account| row(account));
+    let rows = accounts.iter().map(|Account { user, password_hash }| new_user_row(user, password_hash));
     // Whatever is in conflict, the id or the address.
     let nothing = OnConflict::new().do_nothing().to_owned();
     user::Entity::insert_many(rows).on_conflict(nothing).exec_without_returning(db).await

@@ -11,11 +11,13 @@
 //! A standby may be behind, so it is not believed. Where nothing can be written each look has a new connection: the
 //! address may lead to another server by then.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
+use super::database_clock::NOW;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 
@@ -23,13 +25,16 @@ use crate::domain::ids::UserId;
 /// `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look reads as many again.
 const HANDED_OUT_AGAIN: i64 = 10_000;
 
-const LOOK: &str = "\
-    WITH look AS MATERIALIZED (\
-        SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, pg_is_in_recovery() AS standby, \
-        current_setting('transaction_read_only')::boolean AS read_only, \
-        (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS time) \
-    SELECT look.*, users.id, users.session_version \
-    FROM look LEFT JOIN users ON users.change_stamp >= $1";
+static LOOK: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH look AS MATERIALIZED (\
+            SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, \
+            pg_is_in_recovery() AS standby, current_setting('transaction_read_only')::boolean AS read_only, \
+            ({NOW})::bigint AS time) \
+        SELECT look.*, users.id, users.session_version \
+        FROM look LEFT JOIN users ON users.change_stamp >= $1"
+    )
+});
 
 /// What a look found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,7 +97,8 @@ impl ChangeFeed {
                     Some(connection) => (connection, since),
                     None => (connect(&url, patience).await?, since.saturating_sub(HANDED_OUT_AGAIN)),
                 };
-                let statement = Statement::from_sql_and_values(DbBackend::Postgres, LOOK, [since.into()]);
+                let statement =
+                    Statement::from_sql_and_values(DbBackend::Postgres, LOOK.as_str(), [since.into()]);
                 let asked = Instant::now();
                 let rows = connection.query_all_raw(statement).await?;
                 Ok::<_, DbErr>((connection, asked, rows))

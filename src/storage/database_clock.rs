@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+/// Its clock, in ms since 1970, for PostgreSQL.
+pub(super) const NOW: &str = "extract(epoch FROM clock_timestamp()) * 1000";
+
 /// The time of one database, as it told it last. Nodes' clocks are not used: they may differ from it by more than a commit
 /// is waited for.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that arbitrates
-//! between nodes. `writes` makes the statements of a commit, `at_once` and `in_steps` run them.
+//! between nodes. `writes` makes the statements of a commit, `single_statement` and `multi_statement` run them.
 
-mod at_once;
-mod in_steps;
 mod load;
+mod multi_statement;
+mod single_statement;
 mod writes;
 
 use std::time::Duration;
@@ -52,18 +52,18 @@ pub enum CommitOutcome {
 /// A user's row, locked. Bound: the database takes it back from a node that stands still for
 /// [`super::open::IDLE_IN_TRANSACTION`].
 #[derive(Debug)]
-pub struct Turn {
+pub struct RowLock {
     transaction: Option<DatabaseTransaction>,
     io: Io,
 }
 
-impl Turn {
+impl RowLock {
     pub(super) fn into_transaction(mut self) -> Option<DatabaseTransaction> {
         self.transaction.take()
     }
 }
 
-impl Drop for Turn {
+impl Drop for RowLock {
     /// Not used: given back where its socket lives, and rolled back on the way.
     fn drop(&mut self) {
         if let Some(transaction) = self.transaction.take() {
@@ -74,23 +74,23 @@ impl Drop for Turn {
 
 impl Store {
     /// Stores the decision in one transaction, if the ledger's version is still the one decided on; in that of the
-    /// turn, if the ledger was read in one.
+    /// row's lock, if the ledger was read with one.
     ///
     /// # Errors
     /// [`StorageError`]; whether it was stored is then unknown, and the ledger must be read again.
-    pub async fn commit(&self, commit: Commit, turn: Option<Turn>) -> Result<CommitOutcome, StorageError> {
-        let (db, manner) = (self.db.clone(), self.manner(&commit));
+    pub async fn commit(&self, commit: Commit, lock: Option<RowLock>) -> Result<CommitOutcome, StorageError> {
+        let (db, mode) = (self.db.clone(), self.mode(&commit));
         let work = async move {
             let version = commit.decided_on + 1;
-            let transaction = match turn.and_then(Turn::into_transaction) {
+            let transaction = match lock.and_then(RowLock::into_transaction) {
                 Some(transaction) => transaction,
-                None if manner.is_at_once(&commit) => {
-                    let is_stored = at_once::store(&db, commit, manner).await?;
+                None if mode.is_single_statement(&commit) => {
+                    let is_stored = single_statement::store(&db, commit, mode).await?;
                     return Ok(outcome(is_stored, version));
                 }
                 None => db.begin().await?,
             };
-            let is_stored = store(&transaction, commit, manner).await?;
+            let is_stored = store(&transaction, commit, mode).await?;
             if is_stored {
                 transaction.commit().await?;
             } else {
@@ -105,29 +105,29 @@ impl Store {
     }
 
     /// How this database takes a commit.
-    pub(super) fn manner(&self, commit: &Commit) -> Manner {
+    pub(super) fn mode(&self, commit: &Commit) -> CommitMode {
         let deadline = self.clock.after(commit.wanted_for.min(PATIENCE));
-        Manner { at_once: self.takes_all_at_once, stamp: self.change_stamp(), deadline }
+        CommitMode { single_statement: self.commits_in_one_statement, stamp: self.change_stamp(), deadline }
     }
 }
 
 /// Most events of a commit that is one statement. More are rare, and each adds to its length and depth: with a thousand idle
 /// endings the stack would not do.
-const MAX_AT_ONCE: usize = 32;
+const MAX_EVENTS_OF_ONE: usize = 32;
 
 /// How a database takes a commit.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
-    at_once: bool,
+pub(super) struct CommitMode {
+    single_statement: bool,
     stamp: SimpleExpr,
     /// When nobody waits for it any more, by the database's clock in ms since 1970. A transaction that nobody waits for is
     /// not committed; a statement may lie before a frozen database, or on a silent line, and be done when that goes on.
     deadline: Option<i64>,
 }
 
-impl Manner {
-    fn is_at_once(&self, commit: &Commit) -> bool {
-        self.at_once && commit.events.len() <= MAX_AT_ONCE
+impl CommitMode {
+    fn is_single_statement(&self, commit: &Commit) -> bool {
+        self.single_statement && commit.events.len() <= MAX_EVENTS_OF_ONE
     }
 }
 
@@ -135,12 +135,12 @@ impl Manner {
 pub(super) async fn store(
     transaction: &DatabaseTransaction,
     commit: Commit,
-    manner: Manner,
+    mode: CommitMode,
 ) -> Result<bool, DbErr> {
-    if manner.is_at_once(&commit) {
-        at_once::store(transaction, commit, manner).await
+    if mode.is_single_statement(&commit) {
+        single_statement::store(transaction, commit, mode).await
     } else {
-        in_steps::store(transaction, commit, manner.stamp).await
+        multi_statement::store(transaction, commit, mode.stamp).await
     }
 }
 

@@ -110,7 +110,7 @@ impl Store {
                 DatabaseLocation::Postgres { url } => Some(url),
             };
             let pressure = Arc::new(Pressure::new(connections as usize));
-            let takes_all_at_once =
+            let commits_in_one_statement =
                 shared_url.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
             Ok(Self {
                 db,
@@ -118,7 +118,7 @@ impl Store {
                 pressure,
                 clock: Arc::new(DatabaseClock::new()),
                 given_up,
-                takes_all_at_once,
+                commits_in_one_statement,
                 shared_url,
                 _file_lock: file_lock,
             })

@@ -10,6 +10,7 @@ use crate::domain::session::{Refresh, Session, SessionProfile};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Email, Role, User};
 use crate::events::announcement::Announcement;
+use crate::security::password::PasswordHash;
 
 pub(super) fn user_of(row: user::Model) -> Result<User, StorageError> {
     Ok(User {
@@ -22,6 +23,24 @@ pub(super) fn user_of(row: user::Model) -> Result<User, StorageError> {
         updated_at: Timestamp::from_millis(row.updated_at),
         disabled_at: row.disabled_at.map(Timestamp::from_millis),
     })
+}
+
+/// No node holds anything of a new user, so its row needs no change stamp.
+pub(super) fn new_user_row(user: &User, password_hash: &PasswordHash) -> user::ActiveModel {
+    user::ActiveModel {
+        id: Set(user.id.uuid()),
+        name: Set(user.name.clone()),
+        email: Set(user.email.as_str().to_owned()),
+        password_hash: Set(password_hash.expose().to_owned()),
+        role: Set(user.role.as_str().to_owned()),
+        session_version: Set(0),
+        change_stamp: Set(0),
+        last_activity_at: Set(user.last_activity_at.millis()),
+        created_at: Set(user.created_at.millis()),
+        updated_at: Set(user.updated_at.millis()),
+        deleted_at: Set(None),
+        disabled_at: Set(user.disabled_at.map(Timestamp::millis)),
+    }
 }
 
 pub(super) fn role_of(name: &str) -> Result<Role, StorageError> {

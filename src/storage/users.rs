@@ -3,12 +3,12 @@
 use entity::{outbox, session, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, SqlErr,
-    TransactionTrait, UpdateMany,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, SqlErr, TransactionTrait,
+    UpdateMany,
 };
 
-use super::ledger::{Commit, CommitOutcome, Turn, store};
-use super::rows::{new_session_row, outbox_rows, user_of};
+use super::ledger::{Commit, CommitOutcome, RowLock, store};
+use super::rows::{new_session_row, new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
@@ -154,7 +154,7 @@ impl Store {
     pub async fn delete_user(
         &self,
         commit: Commit,
-        turn: Option<Turn>,
+        lock: Option<RowLock>,
     ) -> Result<CommitOutcome, StorageError> {
         let now = commit.now.millis();
         let change = user::Entity::update_many()
@@ -163,7 +163,7 @@ impl Store {
             .col_expr(user::Column::PasswordHash, Expr::value(""))
             .col_expr(user::Column::UpdatedAt, Expr::value(now))
             .col_expr(user::Column::DeletedAt, Expr::value(now));
-        self.change_account(commit, turn, change).await
+        self.change_account(commit, lock, change).await
     }
 
     /// Disables a user: ends the sessions as decided; no login opens another one.
@@ -173,31 +173,31 @@ impl Store {
     pub async fn disable_user(
         &self,
         commit: Commit,
-        turn: Option<Turn>,
+        lock: Option<RowLock>,
     ) -> Result<CommitOutcome, StorageError> {
         let now = commit.now.millis();
         let change = user::Entity::update_many()
             .col_expr(user::Column::UpdatedAt, Expr::value(now))
             .col_expr(user::Column::DisabledAt, Expr::value(now));
-        self.change_account(commit, turn, change).await
+        self.change_account(commit, lock, change).await
     }
 
-    /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of the turn, if the
-    /// ledger was read in one.
+    /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of the lock, if the
+    /// ledger was read with one.
     async fn change_account(
         &self,
         commit: Commit,
-        turn: Option<Turn>,
+        lock: Option<RowLock>,
         change: UpdateMany<user::Entity>,
     ) -> Result<CommitOutcome, StorageError> {
-        let (db, manner) = (self.db.clone(), self.manner(&commit));
+        let (db, mode) = (self.db.clone(), self.mode(&commit));
         let work = async move {
-            let transaction = match turn.and_then(Turn::into_transaction) {
+            let transaction = match lock.and_then(RowLock::into_transaction) {
                 Some(transaction) => transaction,
                 None => db.begin().await?,
             };
             let (id, version) = (commit.user.uuid(), commit.decided_on + 1);
-            if !store(&transaction, commit, manner).await? {
+            if !store(&transaction, commit, mode).await? {
                 transaction.rollback().await?;
                 return Ok(CommitOutcome::Conflict);
             }
@@ -218,23 +218,9 @@ impl Store {
     }
 }
 
-/// No node holds anything of a new user, so its row needs no change stamp.
 async fn insert_registration(transaction: &DatabaseTransaction, new: Registration) -> Result<(), DbErr> {
     let Registration { user, password_hash, session, announcements } = new;
-    let row = user::ActiveModel {
-        id: Set(user.id.uuid()),
-        name: Set(user.name),
-        email: Set(user.email.as_str().to_owned()),
-        password_hash: Set(password_hash.expose().to_owned()),
-        role: Set(user.role.as_str().to_owned()),
-        session_version: Set(0),
-        change_stamp: Set(0),
-        last_activity_at: Set(user.last_activity_at.millis()),
-        created_at: Set(user.created_at.millis()),
-        updated_at: Set(user.updated_at.millis()),
-        deleted_at: Set(None),
-        disabled_at: Set(None),
-    };
+    let row = new_user_row(&user, &password_hash);
     user::Entity::insert(row).exec_without_returning(transaction).await?;
     session::Entity::insert(new_session_row(user.id, &session)).exec_without_returning(transaction).await?;
     let rows = outbox_rows(announcements, user.created_at);

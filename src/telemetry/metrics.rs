@@ -43,7 +43,7 @@ meters! {
     sessions_ended: IntCounterVec = "auth_sessions_ended_total",
         "Sessions this node ended, by reason.", counters(&["reason"]);
     security_events: IntCounterVec = "auth_security_events_total",
-        "Events that somebody should look at, by event.", counters(&["event"]);
+        "Security-relevant events, as in the audit log, by event.", counters(&["event"]);
     http_duration: HistogramVec = "auth_http_request_duration_seconds",
         "Seconds from request to answer, by method, route pattern and status.",
         histograms(SERVING, &["method", "route", "status"]);

@@ -45,7 +45,7 @@ pub fn work_within<F: Future>(span: Option<Span>, work: F) -> Either<F, TaskLoca
 
 /// Does a part of the request that is being served to its end, also where the client goes away and the rest is dropped: a
 /// change is stored then all the same, and what is to be told of it must be. Nothing, where the process ends in the midst.
-pub async fn see_through<F>(part: F) -> Option<F::Output>
+pub async fn run_to_completion<F>(part: F) -> Option<F::Output>
 where
     F: Future + 'static,
 {

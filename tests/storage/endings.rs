@@ -243,10 +243,10 @@ async fn every_ending_is_found_with_its_reason(db: Database) {
     assert_eq!(store.lookup_ending(other, ended[0].0).await.unwrap(), None, "of another user");
 
     let ids = ended.iter().map(|(id, _)| *id).chain([by, unknown]).collect();
-    let turn = store.load_ledger_in_turn(user).await.unwrap().map(|(_, turn)| turn);
-    let (listed, turn) = store.list_endings(user, ids, turn).await.unwrap();
-    assert!(turn.is_some(), "the turn is given back");
-    drop(turn);
+    let lock = store.load_ledger_locked(user).await.unwrap().map(|(_, lock)| lock);
+    let (listed, lock) = store.list_endings(user, ids, lock).await.unwrap();
+    assert!(lock.is_some(), "the lock is given back");
+    drop(lock);
     let mut listed: Vec<_> = listed.iter().map(|ending| (ending.session, ending.reason, ending.by)).collect();
     listed.sort_by_key(|(session, _, _)| *session);
     ended.sort_by_key(|(session, _)| *session);

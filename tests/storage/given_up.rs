@@ -82,16 +82,16 @@ async fn its_place_is_given_back(server: PostgresServer) {
     store.close().await;
     let proxy = Proxy::to(&server.address()).await;
     let store = open_once_at(url_at(&proxy.address().to_string())).await;
-    for what in ["reading", "a turn that begins", "a turn that is dropped"] {
-        let turn = match what {
-            "a turn that is dropped" => store.load_ledger_in_turn(ledger.user).await.unwrap(),
+    for what in ["reading", "a lock that is taken", "a lock that is dropped"] {
+        let lock = match what {
+            "a lock that is dropped" => store.load_ledger_locked(ledger.user).await.unwrap(),
             _ => None,
         };
         proxy.silence_open();
-        drop(turn);
+        drop(lock);
         // What it was on may have been on its way back to the pool: then this one waits for another.
         let _ = match what {
-            "a turn that begins" => store.load_ledger_in_turn(ledger.user).await.map(drop),
+            "a lock that is taken" => store.load_ledger_locked(ledger.user).await.map(drop),
             _ => store.load_ledger(ledger.user).await.map(drop),
         };
         let events = decide(&login(), &ledger, START, &policy()).events;

@@ -173,7 +173,7 @@ impl Shared {
 
     /// The ledger is about to be read: what was doubted before this is settled when that is shown, what is doubted from now on
     /// is not.
-    pub(in crate::actors) fn reads(&self) {
+    pub(in crate::actors) fn begin_read(&self) {
         self.doubts_when_read.store(self.doubts.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_when_read.store(self.required_version.load(Ordering::Acquire), Ordering::Relaxed);
     }
@@ -215,12 +215,12 @@ impl Shared {
     }
 
     /// The actor begins to look.
-    pub(in crate::actors) fn looks_again(&self) {
+    pub(in crate::actors) fn clear_look_again(&self) {
         self.to_look_again.store(false, Ordering::Release);
     }
 
     /// The actor has stopped, or was lost in a panic.
-    pub(in crate::actors) fn goes(&self) {
+    pub(in crate::actors) fn mark_gone(&self) {
         self.gone.store(true, Ordering::Release);
     }
 

@@ -60,7 +60,7 @@ impl Registry {
     pub(super) fn bury(&self, user: UserId) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| resident.is_lost());
         if let Some((_, resident)) = &removed {
-            resident.shared().goes();
+            resident.shared().mark_gone();
             self.left(user);
             self.metrics().actor_restarts.with_label_values(&["user"]).inc();
             tracing::error!(actor = "user", "actor.restarted");

@@ -9,25 +9,25 @@ use serde_json::Value;
 use tokio::sync::broadcast;
 
 use crate::actors::activity_flusher::{ActivityFlusher, FlushActivity};
-use crate::actors::keeper::{Kept, keep};
 use crate::actors::messages::Panic;
 use crate::actors::publisher::{DrainOutbox, Publisher};
+use crate::actors::supervise::{Supervised, supervise};
 use crate::actors::testing::{Node, Setup, eventually};
 use crate::domain::ids::SessionId;
 use crate::events::Message;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn flusher(node: &Node) -> Kept<ActivityFlusher> {
+fn flusher(node: &Node) -> Supervised<ActivityFlusher> {
     let registry = node.registry.clone();
-    keep("activity_flusher", node.metrics().clone(), move || {
+    supervise("activity_flusher", node.metrics().clone(), move || {
         ActivityFlusher::new(registry.clone(), MINUTE).start()
     })
 }
 
-fn publisher(node: &Node) -> Kept<Publisher> {
+fn publisher(node: &Node) -> Supervised<Publisher> {
     let registry = node.registry.clone();
-    keep("publisher", node.metrics().clone(), move || Publisher::new(registry.clone()).start())
+    supervise("publisher", node.metrics().clone(), move || Publisher::new(registry.clone()).start())
 }
 
 #[actix_web::test]

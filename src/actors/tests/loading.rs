@@ -75,11 +75,11 @@ async fn what_is_doubted_while_it_is_read_is_read_again() {
     let shared = node.registry.peek(person.user).unwrap();
     let ledger = stored(&node, person.user).await;
     shared.publish(None);
-    shared.reads();
+    shared.begin_read();
     node.registry.distrust_all();
     shared.publish(Some(&ledger));
     assert!(shared.fresh_snapshot().is_none(), "it was read before the doubt");
-    shared.reads();
+    shared.begin_read();
     assert!(shared.fresh_snapshot().is_none(), "it is still being read");
     shared.publish(Some(&ledger));
     assert!(shared.fresh_snapshot().is_some(), "and now it was read after the doubt");
@@ -95,7 +95,7 @@ async fn news_behind_a_forged_version_is_not_lost() {
     let shared = node.registry.peek(person.user).unwrap();
     let ledger = stored(&node, person.user).await;
     node.registry.outdate(person.user, i64::MAX);
-    shared.reads();
+    shared.begin_read();
     node.registry.outdate(person.user, ledger.version + 1);
     shared.publish(Some(&ledger));
     assert!(shared.fresh_snapshot().is_none(), "it was read before the news");

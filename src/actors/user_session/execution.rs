@@ -16,9 +16,9 @@ use crate::domain::ledger::Ledger;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcer;
-use crate::storage::ledger::{Commit, CommitOutcome, Turn};
+use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 
-/// How often a command is decided before it is given up; each try means that another one's commit succeeded.
+/// How often a command is decided before it is given up. Nearly always it was because another node's commit came first.
 const MAX_TRIES: u32 = 32;
 /// Longest wait after a lost commit.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
@@ -32,7 +32,7 @@ pub(super) struct Execution<C> {
     /// What another node's commit has overtaken; only its memory of endings is still of use.
     pub(super) outdated: Option<Ledger>,
     /// Held from a lost commit to the next.
-    pub(super) turn: Option<Turn>,
+    pub(super) row_lock: Option<RowLock>,
     pub(super) command: C,
     /// When its asker gives up.
     pub(super) wanted_until: Instant,
@@ -93,13 +93,13 @@ impl<C: Command> Execution<C> {
 
     /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all activity that
     /// this node knows of.
-    async fn current_ledger(&mut self, in_turn: bool) -> Result<Ledger, ActorError> {
+    async fn current_ledger(&mut self, locked: bool) -> Result<Ledger, ActorError> {
         let at_hand = self.is_current_at_hand();
         let mut ledger = match self.ledger.take() {
             Some(ledger) if at_hand => ledger,
             ledger => {
                 self.outdated = ledger.or(self.outdated.take());
-                self.load(in_turn).await?
+                self.load(locked).await?
             }
         };
         let snapshot = self.shared.snapshot();
@@ -114,14 +114,14 @@ impl<C: Command> Execution<C> {
         Ok(ledger)
     }
 
-    async fn load(&mut self, in_turn: bool) -> Result<Ledger, ActorError> {
-        self.turn = None;
-        self.shared.reads();
+    async fn load(&mut self, locked: bool) -> Result<Ledger, ActorError> {
+        self.row_lock = None;
+        self.shared.begin_read();
         let store = self.registry.store();
-        let loaded = if in_turn {
-            let loaded = store.load_ledger_in_turn(self.user).await?;
-            loaded.map(|(ledger, turn)| {
-                self.turn = Some(turn);
+        let loaded = if locked {
+            let loaded = store.load_ledger_locked(self.user).await?;
+            loaded.map(|(ledger, row_lock)| {
+                self.row_lock = Some(row_lock);
                 ledger
             })
         } else {
@@ -143,9 +143,10 @@ impl<C: Command> Execution<C> {
             .filter(|id| ledger.find(*id).is_none() && ledger.remembered_ending(*id).is_none())
             .collect();
         if !vanished.is_empty() {
-            let turn = self.turn.take();
-            let (endings, turn) = self.registry.store().list_endings(self.user, vanished, turn).await?;
-            self.turn = turn;
+            let row_lock = self.row_lock.take();
+            let (endings, row_lock) =
+                self.registry.store().list_endings(self.user, vanished, row_lock).await?;
+            self.row_lock = row_lock;
             endings.into_iter().for_each(|ending| ledger.remember_ending(ending));
         }
         Ok(())
@@ -173,7 +174,7 @@ impl<C: Command> Execution<C> {
             now,
             wanted_for,
         };
-        Ok(self.registry.store().commit(commit, self.turn.take()).await?)
+        Ok(self.registry.store().commit(commit, self.row_lock.take()).await?)
     }
 }
 

@@ -46,7 +46,7 @@ codes! {
     RefreshTokenInvalid = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid.";
     RefreshTokenExpired = "refresh_token_expired", UNAUTHORIZED, "The refresh token has expired.";
     RefreshTokenReused = "refresh_token_reused", UNAUTHORIZED, "An old refresh token was used again, so the session was ended.";
-    SessionTerminated = "session_terminated", UNAUTHORIZED, "The session was ended from another device.";
+    SessionTerminated = "session_terminated", UNAUTHORIZED, "The session was ended from another device or by an administrator, or is no longer known.";
     SessionIdleTimeout = "session_idle_timeout", UNAUTHORIZED, "The session ended after a time without activity.";
     SessionExpired = "session_expired", UNAUTHORIZED, "The session reached the end of its lifetime.";
     SessionLoggedOut = "session_logged_out", UNAUTHORIZED, "The session was signed out.";

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use uuid::Uuid;
 
-use super::Turn;
+use super::RowLock;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
@@ -31,36 +31,36 @@ impl Store {
         rows.map(|rows| ledger_of(id, rows)).transpose()
     }
 
-    /// The same, with the user's row locked until the turn is used up in a commit, or dropped: whoever lost to another
+    /// The same, with the user's row locked until the lock is used up in a commit, or dropped: whoever lost to another
     /// node needs it, because that one goes on from what it has just stored and is faster every time.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn load_ledger_in_turn(&self, id: UserId) -> Result<Option<(Ledger, Turn)>, StorageError> {
+    pub async fn load_ledger_locked(&self, id: UserId) -> Result<Option<(Ledger, RowLock)>, StorageError> {
         let (db, io) = (self.db.clone(), self.io.clone());
         let work = async move {
-            let turn = Turn { transaction: Some(db.begin().await?), io };
-            let rows = match &turn.transaction {
+            let lock = RowLock { transaction: Some(db.begin().await?), io };
+            let rows = match &lock.transaction {
                 Some(transaction) => select_locked(transaction, id).await?,
                 None => None,
             };
-            Ok::<_, DbErr>(rows.map(|rows| (rows, turn)))
+            Ok::<_, DbErr>(rows.map(|rows| (rows, lock)))
         };
-        let Some((rows, turn)) = self.run(work).await? else { return Ok(None) };
-        Ok(Some((ledger_of(id, rows)?, turn)))
+        let Some((rows, lock)) = self.run(work).await? else { return Ok(None) };
+        Ok(Some((ledger_of(id, rows)?, lock)))
     }
 
-    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the turn's connection, if
-    /// there is a turn: whoever holds one must not wait for another.
+    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the lock's connection, if
+    /// there is one: whoever holds a connection must not wait for another.
     ///
     /// # Errors
-    /// [`StorageError`]; the turn is over then.
+    /// [`StorageError`]; the lock is gone then.
     pub async fn list_endings(
         &self,
         user: UserId,
         ids: Vec<SessionId>,
-        turn: Option<Turn>,
-    ) -> Result<(Vec<RememberedEnding>, Option<Turn>), StorageError> {
+        lock: Option<RowLock>,
+    ) -> Result<(Vec<RememberedEnding>, Option<RowLock>), StorageError> {
         let db = self.db.clone();
         let query = session::Entity::find()
             .select_only()
@@ -70,13 +70,13 @@ impl Store {
             .filter(session::Column::EndedAt.is_not_null())
             .into_query();
         let work = async move {
-            let rows = match turn.as_ref().and_then(|turn| turn.transaction.as_ref()) {
+            let rows = match lock.as_ref().and_then(|lock| lock.transaction.as_ref()) {
                 Some(transaction) => transaction.query_all(&query).await?,
                 None => primary::rows(&db, query).await?,
             };
-            Ok::<_, StorageError>((rows, turn))
+            Ok::<_, StorageError>((rows, lock))
         };
-        let (rows, turn) = self.run(work).await?;
+        let (rows, lock) = self.run(work).await?;
         let mut endings = Vec::with_capacity(rows.len());
         for row in rows {
             let reason: Option<String> = row.try_get_by_index(1)?;
@@ -86,7 +86,7 @@ impl Store {
                 endings.push(RememberedEnding { session, reason, by });
             }
         }
-        Ok((endings, turn))
+        Ok((endings, lock))
     }
 
     /// Why that session of that user ended; nothing if it is live or unknown.

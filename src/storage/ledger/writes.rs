@@ -1,5 +1,5 @@
-//! What a commit writes, as statements that are the same for every database; [`super::in_steps`] and
-//! [`super::at_once`] run them. The user's row comes first: from then on its lock keeps other nodes out, and keeps the
+//! What a commit writes, as statements that are the same for every database; [`super::multi_statement`] and
+//! [`super::single_statement`] run them. The user's row comes first: from then on its lock keeps other nodes out, and keeps the
 //! outbox in order. No decision touches a session twice, so beyond that their order does not matter.
 
 use entity::{session, user};

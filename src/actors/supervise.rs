@@ -1,4 +1,4 @@
-//! Keeps a long-lived actor running: if it is gone it is started again, each time a little later, for ever.
+//! Supervision of the long-lived actors: one that is gone is started again, each time a little later, for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use arc_swap::ArcSwap;
 
 use crate::telemetry::metrics::Metrics;
 
-/// How often a kept actor is looked after; also the first wait before it is started again.
+/// How often an actor is looked after; also the first wait before it is started again.
 const LOOK: Duration = Duration::from_millis(200);
 /// The longest wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// The address of an actor that is kept running.
+/// The address of an actor that is started again whenever it is gone.
 #[derive(Debug)]
-pub struct Kept<A: Actor<Context = Context<A>>>(Arc<ArcSwap<Addr<A>>>);
+pub struct Supervised<A: Actor<Context = Context<A>>>(Arc<ArcSwap<Addr<A>>>);
 
-impl<A: Actor<Context = Context<A>>> Clone for Kept<A> {
+impl<A: Actor<Context = Context<A>>> Clone for Supervised<A> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Kept<A> {
+impl<A: Actor<Context = Context<A>>> Supervised<A> {
     /// The address of the one that runs now.
     #[must_use]
     pub fn address(&self) -> Addr<A> {
@@ -32,13 +32,13 @@ impl<A: Actor<Context = Context<A>>> Kept<A> {
 }
 
 /// Starts an actor, and starts it again whenever it is gone, until the service ends. Call it on an arbiter.
-pub fn keep<A, F>(name: &'static str, metrics: Metrics, start: F) -> Kept<A>
+pub fn supervise<A, F>(name: &'static str, metrics: Metrics, start: F) -> Supervised<A>
 where
     A: Actor<Context = Context<A>>,
     F: Fn() -> Addr<A> + 'static,
 {
-    let kept = Kept(Arc::new(ArcSwap::from_pointee(start())));
-    let watched = kept.clone();
+    let supervised = Supervised(Arc::new(ArcSwap::from_pointee(start())));
+    let watched = supervised.clone();
     actix::spawn(async move {
         let mut wait = LOOK;
         loop {
@@ -53,5 +53,5 @@ where
             wait = (wait * 2).min(MAX_WAIT);
         }
     });
-    kept
+    supervised
 }

@@ -23,19 +23,21 @@ use sea_orm::sea_query::{
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::writes::{Ends, Writes};
-use super::{Commit, Manner};
+use super::{Commit, CommitMode};
+use crate::storage::database_clock::NOW;
 
 const HELD: &str = "held";
 const TIMELY: &str = "timely";
 const LIVE: &str = "live";
 const MOVED: &str = "moved";
 
-/// The database's clock, as [`crate::storage::database_clock`] has it.
-const NOW: &str = "extract(epoch FROM clock_timestamp()) * 1000";
-
 /// False when the version is another, a session was not as it was thought to be, or it is too late: nothing was stored then.
-pub(super) async fn store(db: &impl ConnectionTrait, commit: Commit, manner: Manner) -> Result<bool, DbErr> {
-    let statement = statement(Writes::of(commit, manner.stamp), manner.deadline)?;
+pub(super) async fn store(
+    db: &impl ConnectionTrait,
+    commit: Commit,
+    mode: CommitMode,
+) -> Result<bool, DbErr> {
+    let statement = statement(Writes::of(commit, mode.stamp), mode.deadline)?;
     Ok(db.query_one(&statement).await?.is_some())
 }
 

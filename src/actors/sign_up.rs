@@ -1,0 +1,88 @@
+//! A sign-up: the one change without an actor, because there is no user yet who could have one. The first session is decided
+//! by the same rule as any other, and account, session and events are stored in one transaction.
+
+use super::registry::Registry;
+use crate::clock::new_uuid;
+use crate::domain::command::{Open, Opened, decide};
+use crate::domain::ids::UserId;
+use crate::domain::ledger::Ledger;
+use crate::domain::user::{Email, Role, User};
+use crate::events::announcement::Announcer;
+use crate::security::password::PasswordHash;
+use crate::storage::StorageError;
+use crate::storage::users::{RegisterError, Registration};
+use crate::telemetry::audit::Act;
+
+/// An account to be made, and its first session.
+#[derive(Clone, Debug)]
+pub struct SignUp {
+    /// Display name.
+    pub name: String,
+    /// Address.
+    pub email: Email,
+    /// Hash of the password.
+    pub password_hash: PasswordHash,
+    /// The session the person is signed in with at once.
+    pub open: Open,
+}
+
+/// Why there is no account.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    /// There is one with this address.
+    #[error("the email address is taken")]
+    EmailTaken,
+    /// Not even one session is allowed.
+    #[error("no session is allowed")]
+    NoSessionAllowed,
+    /// The database could not do it. Nothing is known about whether it was done.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<RegisterError> for SignUpError {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::EmailTaken => Self::EmailTaken,
+            RegisterError::Storage(error) => Self::Storage(error),
+        }
+    }
+}
+
+impl Registry {
+    /// Makes an account, signed in, and its user resident.
+    ///
+    /// # Errors
+    /// [`SignUpError`].
+    pub async fn sign_up(&self, sign_up: SignUp) -> Result<(User, Opened), SignUpError> {
+        let SignUp { name, email, password_hash, open } = sign_up;
+        let now = self.clock().now();
+        let user = User {
+            id: UserId::new(new_uuid()),
+            name,
+            email,
+            role: Role::default(),
+            last_activity_at: now,
+            created_at: now,
+            updated_at: now,
+            disabled_at: None,
+        };
+        let mut ledger = Ledger::new(user.id, user.role, 0, now, Vec::new());
+        let decision = decide(&open, &ledger, now, self.policy_ref(user.role));
+        let opened = decision.reply.map_err(|_| SignUpError::NoSessionAllowed)?;
+        let announcer = Announcer { service: self.service_name(), user: user.id, now, new_id: new_uuid };
+        let registration = Registration {
+            user: user.clone(),
+            password_hash,
+            session: opened.session.clone(),
+            announcements: announcer.announce(&decision.events),
+        };
+        decision.events.iter().for_each(|event| ledger.apply(event));
+
+        let news = self.news();
+        self.store().add_user(registration).await?;
+        Act::SignedUp(user.id).record(self.metrics());
+        self.welcome(ledger, news).await;
+        Ok((user, opened))
+    }
+}
