@@ -1,5 +1,5 @@
-//! A session engine: **request → extractor → user actor → store (one transaction) → events out; the reply retraces
-//! it once.**
+//! A session engine: **a change is request → extractor → user actor → store (one transaction) → events out; the reply
+//! retraces it once. A check is request → token → snapshot in memory → reply.**
 //!
 //! In reading order: [`domain`] is what may happen; [`actors`] are those to whom it happens, one a user; [`storage`]
 //! remembers it and arbitrates between nodes; [`events`] and [`bus`] tell others; [`security`] decides who is let in;
