@@ -23,7 +23,7 @@ pub use events::EventsCommand;
 pub use health::ask_health;
 pub use import::ImportCommand;
 pub use keys::{KeysCommand, generate_key};
-use output::say;
+use output::{remark, say};
 pub use sessions::SessionsCommand;
 pub use users::UserCommand;
 
@@ -181,13 +181,14 @@ async fn administer_store(config: &Config, store: &Store, io: Io, command: Comma
     }
 }
 
-/// Prints every variable with the value in force, if all of them can be used.
+/// Prints every variable with the value in force, if all of them can be used; beside it, what works but should be changed.
 ///
 /// # Errors
 /// [`KeyError`](crate::security::keys::KeyError) where a key file cannot be used; or when standard output cannot be written
 /// to.
 pub fn show_config(config: &Config) -> Result<(), Failure> {
     Keyring::load(&config.tokens)?;
+    config.warnings.iter().for_each(|warning| remark(&format!("warning: {warning}")));
     config.effective().into_iter().try_for_each(|(name, value)| say(&format!("{name}={value}")))
 }
 

@@ -3,10 +3,12 @@
 //! It must never be reached for as a global, never show a secret, and never stop at the first mistake.
 //!
 //! In reading order: `source` looks values up and collects what is wrong, `error` says it, `secret` hides what must
-//! not be seen, `generated` keeps the secrets of a developer's machine; then one file per section.
+//! not be seen, `generated` keeps the secrets of a developer's machine, [`env_file`]
+//! reads `.env`; then one file per section.
 
 mod cookie;
 mod database;
+pub mod env_file;
 mod environment;
 mod error;
 mod events;

@@ -1,5 +1,7 @@
 //! The program. Exit codes: 0 done, 1 something cannot be opened or failed, 2 wrong configuration or usage.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 
 use auth_service::app::{App, StartError};
@@ -7,7 +9,7 @@ use auth_service::cli::{
     self, Cli, Command, ConfigCommand, Direction, Failure, KeysCommand, ask_health, generate_key,
     show_completions, show_config, show_openapi,
 };
-use auth_service::config::Config;
+use auth_service::config::{Config, env_file};
 use auth_service::io::Io;
 use auth_service::security::keys::KeyError;
 use auth_service::telemetry::logging;
@@ -37,20 +39,12 @@ fn main() -> ExitCode {
         | Command::Events { .. }
         | Command::Import { .. } => {}
     }
-    if let Err(error) = load_env_file() {
+    if let Err(error) = env_file::load(Path::new(".env")) {
         return fail(2, &error);
     }
     match Config::from_env() {
         Ok(config) => exit(run(command, config)),
         Err(errors) => fail(2, &errors),
-    }
-}
-
-/// A missing file is fine; one that cannot be read is not.
-fn load_env_file() -> Result<(), dotenvy::Error> {
-    match dotenvy::from_path(".env") {
-        Err(error) if !error.not_found() => Err(error),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -68,8 +62,8 @@ fn run(command: Command, config: Config) -> Result<(), Failure> {
         | Command::Openapi
         | Command::Completions { .. } => logging::init(&config.log),
     }
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
+    if matches!(command, Command::Serve) {
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
@@ -93,9 +87,18 @@ fn run(command: Command, config: Config) -> Result<(), Failure> {
 async fn serve(config: Config, io: Io) -> Result<(), Failure> {
     let app = App::start(config, io).await?;
     for address in app.addresses() {
-        tracing::info!(%address, docs = %format_args!("http://{address}/docs"), "listening");
+        let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { host_of(*address) };
+        tracing::info!(%address, docs = %format_args!("http://{host}:{}/docs", address.port()), "listening");
     }
     Ok(app.run().await?)
+}
+
+/// As it stands in a URL.
+fn host_of(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
 }
 
 fn exit(result: Result<(), Failure>) -> ExitCode {

@@ -104,6 +104,8 @@ impl std::fmt::Debug for Connection {
 /// Whether Redis does what it is asked.
 #[derive(Debug)]
 struct Health {
+    /// Host and port.
+    address: String,
     up: AtomicBool,
     began: Instant,
     /// Until when counters do not try, in ms since `began`.
@@ -114,9 +116,9 @@ impl Health {
     fn note(&self, answered: bool) {
         if self.up.swap(answered, Ordering::Relaxed) != answered {
             if answered {
-                tracing::info!("redis.up");
+                tracing::info!(address = self.address, "redis.up");
             } else {
-                tracing::warn!("redis.down");
+                tracing::warn!(address = self.address, "redis.down");
             }
         }
         if !answered {
@@ -151,6 +153,7 @@ impl RedisBus {
         // The manager's own task lives on the runtime that makes it.
         let connection = io.run(async move { Connection::open(opening) }).await??;
         let health = Arc::new(Health {
+            address: client.get_connection_info().addr().to_string(),
             up: AtomicBool::new(true),
             began: Instant::now(),
             rests_until: AtomicI64::new(0),

@@ -22,7 +22,7 @@ pub fn ask_health(config: &HttpConfig) -> Result<(), Failure> {
     };
     let mut answer = Err("no address to ask".into());
     for address in (host, config.port).to_socket_addrs()? {
-        answer = ask(&address).map_err(Failure::from);
+        answer = ask(&address).map_err(|error| Failure::from(format!("{address}: {error}")));
         if answer.is_ok() {
             break;
         }

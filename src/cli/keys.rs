@@ -1,7 +1,7 @@
 //! `keys …`: making private keys for access tokens.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -51,12 +51,15 @@ pub fn generate_key(algorithm: KeyAlgorithm, out: &Path) -> Result<(), Failure> 
         KeyAlgorithm::RS256 => JwtAlgorithm::RS256,
     };
     let pem = private_key_pem(algorithm)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(out)
-        .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(out).map_err(|error| match error
+            .kind()
+        {
+            ErrorKind::AlreadyExists => {
+                format!("{} is there already and was left as it is; name another with --out", out.display())
+            }
+            _ => format!("cannot write {}: {error}", out.display()),
+        })?;
     file.write_all(pem.as_bytes())?;
     say(&format!("JWT_ALGORITHM={algorithm:?}\nJWT_PRIVATE_KEY_FILE={}", out.display()))
 }

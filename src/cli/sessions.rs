@@ -27,6 +27,7 @@ pub enum SessionsCommand {
         json: bool,
     },
     /// End one session of a user, or all. The devices are told, and the other services.
+    #[command(override_usage = "auth-service sessions end [OPTIONS] <USER> <SESSION|--all>")]
     End {
         /// Address or id of the account.
         user: String,
@@ -46,7 +47,7 @@ pub enum SessionsCommand {
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct Which {
-    /// Id of the session.
+    /// Id of the session, as `sessions list` shows it.
     session: Option<Uuid>,
     /// All sessions of the user.
     #[arg(long)]

@@ -221,7 +221,9 @@ fn ask_for_password() -> Result<String, Failure> {
         return if password == again { Ok(password) } else { Err("the two are not the same".into()) };
     }
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
+    if std::io::stdin().read_line(&mut line)? == 0 {
+        return Err("a password is expected on standard input, or --random-password".into());
+    }
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 

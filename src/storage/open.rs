@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{
     SqliteConnection, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
 };
@@ -58,7 +59,7 @@ pub enum OpenError {
     },
     /// Another process holds the file.
     #[error(
-        "the database file {path} is in use by another process; an embedded database serves one process only"
+        "the database file {path} is in use by another process; an embedded database serves one process only: stop that one first"
     )]
     InUse {
         /// The file.
@@ -73,6 +74,14 @@ pub enum OpenError {
         source: DbErr,
     },
     /// The server cannot be reached, or refuses.
+    #[error("cannot connect to the database at {address}: {cause}")]
+    Unreachable {
+        /// Its host and port.
+        address: String,
+        /// What it said, or the system.
+        cause: String,
+    },
+    /// The server takes connections and answers nothing of use.
     #[error("cannot connect to the database: {0}")]
     Connect(DbErr),
     /// The schema could not be brought up to date.
@@ -308,7 +317,22 @@ async fn open_postgres(
         .sqlx_logging(false)
         // A ping before each use would double the cost of short statements.
         .test_before_acquire(false);
-    Database::connect(options).await.map_err(OpenError::Connect)
+    match Database::connect(options).await {
+        Ok(db) => Ok(db),
+        Err(error) => Err(why_unreachable(url, error).await),
+    }
+}
+
+/// The pool says no more than that it has waited in vain: one connection of its own tells why.
+async fn why_unreachable(url: &str, error: DbErr) -> OpenError {
+    let Ok(options) = url.parse::<PgConnectOptions>() else { return OpenError::Connect(error) };
+    let address = format!("{}:{}", options.get_host(), options.get_port());
+    let cause = match tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await {
+        Ok(Err(cause)) => cause.to_string(),
+        Err(_) => format!("no answer within {ACQUIRE_TIMEOUT:?}"),
+        Ok(Ok(_)) => error.to_string(),
+    };
+    OpenError::Unreachable { address, cause }
 }
 
 /// Citus spreads tables over servers, and does not send a statement that writes to several tables to the one that holds the

@@ -258,7 +258,7 @@ async fn a_key_is_made_once_and_serves() {
         let file = format!("{file}.{algorithm}");
         let arguments = ["keys", "generate", "--algorithm", algorithm, "--out", &file];
         setup.command(&arguments).await.expect_code(0);
-        setup.command(&arguments).await.expect_code(1);
+        setup.command(&arguments).await.expect_code(1).expect_output("was left as it is");
         let setup = Setup::on(Database::Sqlite).await.set("JWT_ALGORITHM", algorithm);
         let app = setup.set("JWT_PRIVATE_KEY_FILE", &file).start().await;
         let mut client = app.client();
@@ -267,6 +267,20 @@ async fn a_key_is_made_once_and_serves() {
         let keys = client.get("/.well-known/jwks.json").await.expect(200).json;
         assert_eq!(keys["keys"][0]["alg"], algorithm, "{keys}");
     }
+}
+
+#[tokio::test]
+async fn a_check_tells_what_should_be_changed_without_a_secret() {
+    let setup = Setup::on(Database::Sqlite).await.set("JWT_ACCESS_SECRET", "hunter2");
+    let told = setup.command(&["config", "check"]).await.expect_code(0);
+    let told = told.expect_output("warning: JWT_ACCESS_SECRET: got a secret of 7 bytes");
+    assert!(!told.output.contains("hunter2"), "{}", told.output);
+}
+
+#[tokio::test]
+async fn the_use_of_a_command_is_told_in_the_order_of_its_arguments() {
+    let told = Setup::on(Database::Sqlite).await.command(&["sessions", "end"]).await.expect_code(2);
+    told.expect_output("sessions end [OPTIONS] <USER> <SESSION|--all>");
 }
 
 #[tokio::test]

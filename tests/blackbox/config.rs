@@ -61,3 +61,15 @@ async fn a_file_named_dot_env_is_read_and_the_environment_wins() {
     assert_eq!(config["maxSessionsPerUser"], 4);
     assert_eq!(config["maxSessionsPolicy"], "reject");
 }
+
+#[tokio::test]
+async fn a_line_of_dot_env_that_means_nothing_is_told_by_its_number() {
+    let setup = Setup::on(Database::Sqlite).await;
+    std::fs::write(setup.data_dir().join(".env"), "# Secrets\nJWT_ACCESS_SECRET hunter2\n").unwrap();
+    let ended = setup
+        .run()
+        .await
+        .expect_code(2)
+        .expect_output(".env: got something else in line 2, wants NAME=VALUE");
+    assert!(!ended.output.contains("hunter2"), "{}", ended.output);
+}

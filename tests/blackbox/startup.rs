@@ -103,7 +103,9 @@ async fn a_database_that_cannot_be_reached_is_told_without_its_password() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("postgres://somebody:hunter2hunter2@{closed}/auth");
     let setup = Setup::on(Database::Sqlite).await.set("DATABASE_URL", url);
-    let ended = setup.run().await.expect_code(1).expect_output("database");
+    let ended = setup.run().await.expect_code(1);
+    let ended = ended.expect_output(&format!("cannot connect to the database at {closed}: "));
+    let ended = ended.expect_output("connection refused");
     assert!(!ended.output.contains("hunter2hunter2"), "{}", ended.output);
 }
 
