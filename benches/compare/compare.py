@@ -18,6 +18,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pool
 import scale
 import shared
 from load import drive, visit_all
@@ -313,6 +314,7 @@ COMPARISONS = {
     "heartbeats": shared.heartbeats,
     "express": shared.express,
     "scale": scale.scale,
+    "pool": pool.pool,
     "memory": memory,
     "devices": devices,
 }

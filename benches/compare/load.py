@@ -44,15 +44,46 @@ end
 """
 
 
+# One thread goes round through refresh tokens: each answer has the next one of its session.
+REFRESHING = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+local tokens, first, last = {{}}, 1, 0
+local function keep(token) last = last + 1; tokens[last] = token end
+function init()
+  for line in io.lines("{tokens}") do keep(line) end
+end
+function request()
+  local token = tokens[first]
+  tokens[first] = nil
+  first = first + 1
+  return wrk.format(nil, nil, nil, '{{"refreshToken":"' .. token .. '"}}')
+end
+function response(status, headers, body)
+  local token = body:match('"refreshToken":"([^"]+)"')
+  if token then keep(token) end
+end
+"""
+
+
 def drive(server, path, tokens, *, method="GET", seconds=5, connections=64, threads=1):
-    """Asks for `path` with those tokens in turn, as fast as it goes."""
+    """Asks for `path` with those access tokens in turn, as fast as it goes."""
+    # A step that shares no factor with the usual counts, so that neighbours are not asked for one after another.
+    step = 1 if len(tokens) < 10 else 9973
+    return wrk(server, path, SCRIPT, tokens, seconds, connections, threads, method=method, step=step)
+
+
+def drive_refreshes(server, tokens, *, seconds=5, connections=64):
+    """Refreshes sessions as fast as it goes, none by two connections at once: there must be more tokens than connections."""
+    return wrk(server, "/refresh", REFRESHING, tokens, seconds, connections, 1)
+
+
+def wrk(server, path, script, tokens, seconds, connections, threads, **parts):
     with tempfile.TemporaryDirectory() as folder:
-        names, script = Path(folder) / "tokens", Path(folder) / "script.lua"
+        names, file = Path(folder) / "tokens", Path(folder) / "script.lua"
         names.write_text("\n".join(tokens) + "\n")
-        # A step that shares no factor with the usual counts, so that neighbours are not asked for one after another.
-        step = 1 if len(tokens) < 10 else 9973
-        script.write_text(SCRIPT.format(method=method, tokens=names, step=step))
-        command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script]
+        file.write_text(script.format(tokens=names, **parts))
+        command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", file]
         before = server.cpu_seconds()
         run = subprocess.run([*command, server.url + path], capture_output=True, text=True, timeout=seconds + 120)
         cpu = server.cpu_seconds() - before
