@@ -141,6 +141,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
         UserCommand::Role { user, role } => {
             let user = find(store, &user).await?;
             store.change_role(user.id, role.into(), Clock::System.now()).await?;
+            Act::RoleGiven(user.id, role.into()).log();
             say(&format!("{} is {}", user.id, Role::from(role).as_str()))
         }
         UserCommand::Disable { user } => {
@@ -151,11 +152,13 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
             let command = EndAll { reason: EndReason::Terminated };
             let disabling = async |commit, lock| store.disable_user(commit, lock).await;
             let ended = execute(config, store, &user, &command, true, disabling).await?;
+            Act::Disabled(user.id).log();
             say(&format!("{} is disabled; {} ended", user.id, plural(ended, "session")))
         }
         UserCommand::Enable { user } => {
             let user = find(store, &user).await?;
             store.enable_user(user.id, Clock::System.now()).await?;
+            Act::Enabled(user.id).log();
             say(&format!("{} may log in", user.id))
         }
         UserCommand::Delete { user } => {

@@ -5,6 +5,7 @@
 use crate::domain::event::Ending;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::reason::EndReason;
+use crate::domain::user::Role;
 use crate::telemetry::metrics::Metrics;
 
 /// A security-relevant act.
@@ -22,11 +23,17 @@ pub enum Act<'a> {
     LimitHit(&'static str),
     /// An account was deleted.
     Deleted(UserId),
+    /// An account was disabled.
+    Disabled(UserId),
+    /// A disabled account may be used again.
+    Enabled(UserId),
+    /// A user was given a role.
+    RoleGiven(UserId, Role),
     /// A session ended for a reason that is more than time or the person's own sign-out here.
     Ended(UserId, Ending),
 }
 
-/// The names, as in the log and in `auth_security_events_total`.
+/// The names of what is counted in `auth_security_events_total`: all but what only commands do.
 pub const NAMES: [&str; 9] = [
     "signing_key.loaded",
     "account.created",
@@ -60,6 +67,9 @@ impl Act<'_> {
             Self::LoginFailed => "login.failed",
             Self::LimitHit(_) => "rate_limit.hit",
             Self::Deleted(_) => "account.deleted",
+            Self::Disabled(_) => "account.disabled",
+            Self::Enabled(_) => "account.enabled",
+            Self::RoleGiven(..) => "role.given",
             Self::Ended(_, ending) => match ending.reason {
                 EndReason::Evicted => "session.evicted",
                 EndReason::RefreshTokenReused => "refresh_token.reused",
@@ -83,11 +93,14 @@ impl Act<'_> {
         let act = self.name();
         match self {
             Self::KeyLoaded(kid, previous) => tracing::info!(target: "audit", act, kid, previous, "audit"),
-            Self::SignedUp(user) | Self::Deleted(user) => {
+            Self::SignedUp(user) | Self::Deleted(user) | Self::Disabled(user) | Self::Enabled(user) => {
                 tracing::info!(target: "audit", act, user_id = %user, "audit")
             }
             Self::LoggedIn(user, session) => {
                 tracing::info!(target: "audit", act, user_id = %user, session_id = %session, "audit");
+            }
+            Self::RoleGiven(user, role) => {
+                tracing::info!(target: "audit", act, user_id = %user, role = role.as_str(), "audit");
             }
             Self::LoginFailed => tracing::info!(target: "audit", act, "audit"),
             Self::LimitHit(limit) => tracing::info!(target: "audit", act, limit, "audit"),

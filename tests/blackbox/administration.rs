@@ -70,7 +70,8 @@ async fn a_role_is_given_and_carried_by_new_tokens(db: Database) {
     let ada = Person::named("Ada");
     let mut laptop = app.client();
     laptop.signup(&ada).await.expect(201);
-    administer(&mut app, &mut [&mut laptop], db, &["user", "role", &ada.email, "pro"]).await;
+    let told = administer(&mut app, &mut [&mut laptop], db, &["user", "role", &ada.email, "pro"]).await;
+    assert!(told.contains("role.given"), "{told}");
     let answer = laptop.me().await.expect(200);
     assert_eq!(answer.json["user"]["role"], "PRO");
     let shown = administer(&mut app, &mut [&mut laptop], db, &["user", "show", &ada.email, "--json"]).await;
