@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
+use futures_util::FutureExt;
 use rand::Rng;
 use tokio::sync::Mutex;
 
@@ -73,6 +74,8 @@ impl Actor for Publisher {
                     // Either way the outbox is looked at again.
                     let _ = tokio::time::timeout(LOOK, bell).await;
                     tokio::time::sleep(GATHERING).await;
+                    // What was committed meanwhile is there by now.
+                    let _ = registry.outbox_bell().notified().now_or_never();
                 } else {
                     tokio::time::sleep(wait.mul_f64(rand::rng().random_range(0.5..1.0))).await;
                     wait = (wait * 2).min(MAX_WAIT);

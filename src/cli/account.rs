@@ -13,6 +13,7 @@ use crate::domain::command::{Command, decide};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
+use crate::domain::reason::EndReason;
 use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
@@ -67,7 +68,10 @@ pub(super) async fn execute<C: Command>(
         }
         let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
         let endings = decision.events.iter().filter_map(LedgerEvent::ending);
-        let acts: Vec<_> = endings.filter_map(|ending| Act::ending(user.id, ending)).collect();
+        // Whatever the reason, it is the operator who did it.
+        let done =
+            endings.filter(|ending| ending.reason != EndReason::UserDeleted && !ending.reason.is_of_time());
+        let acts: Vec<_> = done.map(|ending| Act::Ended(user.id, *ending)).collect();
         let commit = Commit {
             user: user.id,
             decided_on: ledger.version,

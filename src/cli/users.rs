@@ -140,6 +140,9 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
         UserCommand::Show { user, json } => show(config, store, &find(store, &user).await?, json).await,
         UserCommand::Role { user, role } => {
             let user = find(store, &user).await?;
+            if user.role == role.into() {
+                return say(&format!("{} is {} already", user.id, user.role.as_str()));
+            }
             store.change_role(user.id, role.into(), Clock::System.now()).await?;
             Act::RoleGiven(user.id, role.into()).log();
             say(&format!("{} is {}", user.id, Role::from(role).as_str()))
@@ -157,6 +160,9 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
         }
         UserCommand::Enable { user } => {
             let user = find(store, &user).await?;
+            if user.disabled_at.is_none() {
+                return say(&format!("{} is not disabled", user.id));
+            }
             store.enable_user(user.id, Clock::System.now()).await?;
             Act::Enabled(user.id).log();
             say(&format!("{} may log in", user.id))

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum EnvFileError {
     /// A line is no assignment.
-    #[error("{}: got {}, wants NAME=VALUE, with quotes around a value that has blanks", file.display(), place(*line))]
+    #[error("{}: got something else in line {line}, wants NAME=VALUE, with quotes around a value that has blanks", file.display())]
     Line {
         /// The file.
         file: PathBuf,
-        /// Which line, from 1 on; none where it cannot be told.
-        line: Option<usize>,
+        /// Which line, from 1 on.
+        line: usize,
     },
     /// The file cannot be read.
     #[error("{}: {source}", file.display())]
@@ -25,10 +25,6 @@ pub enum EnvFileError {
     },
 }
 
-fn place(line: Option<usize>) -> String {
-    line.map_or_else(|| "a line that is none".to_owned(), |line| format!("something else in line {line}"))
-}
-
 /// Loads the file into the process environment. A missing one is fine.
 ///
 /// # Errors
@@ -38,13 +34,21 @@ pub fn load(file: &Path) -> Result<(), EnvFileError> {
         Ok(()) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
         Err(dotenvy::Error::Io(source)) => Err(EnvFileError::Unreadable { file: file.to_owned(), source }),
-        Err(dotenvy::Error::LineParse(line, _)) => {
+        Err(_) => {
             let text = std::fs::read_to_string(file).unwrap_or_default();
-            let number = text.lines().position(|found| line.lines().next() == Some(found));
-            Err(EnvFileError::Line { file: file.to_owned(), line: number.map(|number| number + 1) })
+            Err(EnvFileError::Line { file: file.to_owned(), line: first_bad_line(&text) })
         }
-        Err(_) => Err(EnvFileError::Line { file: file.to_owned(), line: None }),
     }
+}
+
+/// The first line with which nothing that follows makes sense any more. The parser's own error tells no number.
+fn first_bad_line(text: &str) -> usize {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let makes_sense = |count: &usize| {
+        let head = lines[..*count].concat();
+        dotenvy::from_read_iter(head.as_bytes()).all(|line| line.is_ok())
+    };
+    (0..lines.len()).rev().find(makes_sense).unwrap_or(0) + 1
 }
 
 #[cfg(test)]
@@ -59,9 +63,16 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_told_by_its_number_alone() {
-        for content in ["# A comment\n\nJWT_ACCESS_SECRET hunter2\n", "# A\n# B\nhunter2", "\n\nA='hunter2\n"]
-        {
-            let told = told(content);
+        for bad in [
+            "JWT_ACCESS_SECRET hunter2\n",
+            "hunter2",
+            "A='hunter2\n",
+            "A=hunter2 hunter2\n",
+            "A=hun\\ter2hunter2\nB=1\n",
+            "A hunter2 # old\nB='1\n2'\n",
+        ] {
+            let content = format!("# A comment\n\n{bad}");
+            let told = told(&content);
             assert!(told.contains("line 3, wants NAME=VALUE"), "{told}");
             assert!(!told.contains("hunter2"), "{told}");
         }

@@ -49,6 +49,8 @@ pub(super) fn previous(
         current_access = source.secret(ACCESS);
         let refresh: Vec<_> = source.secret(REFRESH).into_iter().collect();
         access = listed(source, environment, PREVIOUS_ACCESS, &refresh);
+    } else if source.text(PREVIOUS_ACCESS).is_some() {
+        source.warn(format!("{PREVIOUS_ACCESS} is set, but used with JWT_ALGORITHM=HS256 alone"));
     }
     let others: Vec<_> = current_access.into_iter().chain(access.iter().cloned()).collect();
     (access, listed(source, environment, PREVIOUS_REFRESH, &others))

@@ -34,6 +34,12 @@ impl EndReason {
         Self::UserDeleted,
     ];
 
+    /// Whether time has ended it, and nobody's will.
+    #[must_use]
+    pub const fn is_of_time(self) -> bool {
+        matches!(self, Self::IdleTimeout | Self::Expired)
+    }
+
     /// The name used in events, rows and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

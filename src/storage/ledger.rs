@@ -149,7 +149,7 @@ fn outcome(is_stored: bool, version: i64) -> CommitOutcome {
 }
 
 /// The database chose this transaction to end a deadlock, or could not order it: nothing of it was stored.
-fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
+pub(super) fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
     let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = &error
     else {
         return Err(error);

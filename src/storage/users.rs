@@ -7,7 +7,7 @@ use sea_orm::{
     UpdateMany,
 };
 
-use super::ledger::{Commit, CommitOutcome, RowLock, store};
+use super::ledger::{Commit, CommitOutcome, RowLock, conflict_if_rolled_back, store};
 use super::rows::{new_session_row, new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
@@ -205,7 +205,7 @@ impl Store {
             transaction.commit().await?;
             Ok::<_, DbErr>(CommitOutcome::Committed(version))
         };
-        self.run(work).await
+        self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
     }
 
     /// Lets a disabled user sign in again, and has all nodes read the user again.

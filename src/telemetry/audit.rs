@@ -33,7 +33,7 @@ pub enum Act<'a> {
     Ended(UserId, Ending),
 }
 
-/// The names of what is counted in `auth_security_events_total`: all but what only commands do.
+/// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log alone.
 pub const NAMES: [&str; 9] = [
     "signing_key.loaded",
     "account.created",

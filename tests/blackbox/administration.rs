@@ -171,6 +171,7 @@ async fn sessions_are_listed_and_ended(db: Database) {
     let all = ["sessions", "end", &ada.email, "--all", "--reason", "logout"];
     let told = administer(&mut app, &mut devices, db, &all).await;
     assert!(told.contains("2 sessions ended"), "{told}");
+    assert_eq!(told.matches("session.terminated").count(), 2, "in the audit lines: {told}");
     for client in [&laptop, &phone] {
         expect_ended(client, "session_logged_out").await;
     }
