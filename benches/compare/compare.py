@@ -292,8 +292,8 @@ class Holder:
 def hold(told, port, tokens, count, first_address):
     held = []
     for number in range(count):
-        # Several addresses: one has not enough ports.
-        source = str(ipaddress.ip_address(first_address + number // 20_000))
+        # Several addresses: one has not enough ports, and those of a run before are not free again at once.
+        source = str(ipaddress.ip_address(first_address + number // 5_000))
         connection = socket.create_connection(("127.0.0.1", port), 30, (source, 0))
         token = tokens[number % len(tokens)]
         connection.sendall(f"GET /events HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
