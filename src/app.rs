@@ -30,6 +30,7 @@ use crate::http::server::serve;
 use crate::http::state::AppState;
 use crate::io::Io;
 use crate::security::access_token::AccessTokens;
+use crate::security::encryption::Encryption;
 use crate::security::keys::KeyError;
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::RefreshTokens;
@@ -119,6 +120,7 @@ impl App {
             passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
             refresh_tokens: RefreshTokens::new(&config.tokens),
             tickets: Tickets::new(&config.tokens),
+            encryption: Encryption::new(&config.encryption),
             limits: RateLimits::new(config.rate_limits, bus, metrics.clone()),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),

@@ -8,14 +8,17 @@
 
 mod cookie;
 mod database;
+mod encryption;
 pub mod env_file;
 mod environment;
 mod error;
 mod events;
+mod features;
 mod generated;
 mod http;
 mod limits;
 mod log;
+mod mail;
 mod origin;
 mod password;
 mod rate_limits;
@@ -36,12 +39,15 @@ use std::path::PathBuf;
 
 pub use cookie::{CookieConfig, SameSite};
 pub use database::{DatabaseConfig, DatabaseLocation};
+pub use encryption::EncryptionConfig;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
 pub use events::EventConfig;
+pub use features::Feature;
 pub use http::HttpConfig;
 pub use limits::LimitConfig;
 pub use log::{LogConfig, LogFormat};
+pub use mail::{MailConfig, SmtpConfig, SmtpTls, is_locale};
 pub use password::PasswordConfig;
 pub use rate_limits::RateLimitConfig;
 pub use redis::RedisConfig;
@@ -69,6 +75,10 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// How tokens are signed and how long they live.
     pub tokens: TokenConfig,
+    /// The secrets that keys are derived from.
+    pub encryption: EncryptionConfig,
+    /// Where mails go.
+    pub mail: MailConfig,
     /// How the refresh cookie is marked.
     pub cookie: CookieConfig,
     /// The session rules.
@@ -123,8 +133,11 @@ impl Config {
         let environment = Environment::parse(&mut source);
         let service_name = source.text_or("SERVICE_NAME", "auth-service");
         let data_dir = PathBuf::from(source.text_or("DATA_DIR", "./data"));
-        let config = Config {
+        let encryption = EncryptionConfig::parse(&mut source, environment);
+        let mut config = Config {
             environment,
+            mail: MailConfig::parse(&mut source, environment, encryption.secret.is_some()),
+            encryption,
             http: HttpConfig::parse(&mut source),
             database: DatabaseConfig::parse(&mut source, &data_dir),
             redis: RedisConfig::parse(&mut source),
@@ -143,6 +156,10 @@ impl Config {
             data_dir,
             warnings: Vec::new(),
         };
+        if config.mail.smtp.is_some() {
+            let (needed_for, folder) = ("SMTP_URL", &config.data_dir);
+            config.encryption.make_if_missing(&mut source, environment, needed_for, folder);
+        }
         let warnings = source.finish()?;
         Ok(Config { warnings, ..config })
     }
@@ -160,6 +177,8 @@ impl Config {
         self.database.list(&mut listing);
         RedisConfig::list(self.redis.as_ref(), &mut listing);
         self.tokens.list(&mut listing);
+        self.encryption.list(&mut listing);
+        self.mail.list(&mut listing);
         self.cookie.list(&mut listing);
         self.sessions.list(&mut listing);
         self.password.list(&mut listing);

@@ -1,10 +1,11 @@
 //! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and no SQL.
 //!
 //! In reading order: [`password`] (its own small thread pool), [`keys`] and [`generate`], [`tokens`], [`access_token`],
-//! [`refresh_token`], [`ticket`], [`rate_limit`], [`client_ip`].
+//! [`refresh_token`], [`ticket`], [`encryption`], [`rate_limit`], [`client_ip`].
 
 pub mod access_token;
 pub mod client_ip;
+pub mod encryption;
 pub mod generate;
 pub mod keys;
 pub mod password;

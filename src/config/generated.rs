@@ -16,6 +16,8 @@ use super::secret::SHORTEST;
 
 /// The file's name in the data folder.
 pub(super) const FILE: &str = "secrets.json";
+/// The name of the file with the encryption secret: a file of its own, because the other one may be there already.
+pub(super) const ENCRYPTION_FILE: &str = "encryption-secret";
 
 /// Why there are no generated secrets.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,8 @@ pub(super) enum GenerateError {
     Random(#[from] rand::rand_core::OsError),
     #[error("{FILE} is damaged; remove it to have new ones made, which signs everybody out")]
     Damaged,
+    #[error("{ENCRYPTION_FILE} is damaged; what was sealed with it cannot be read without it")]
+    EncryptionDamaged,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,8 +42,8 @@ struct Kept {
 pub(super) fn load_or_make(folder: &Path) -> Result<(Secret, Secret), GenerateError> {
     let file = folder.join(FILE);
     if !file.try_exists()? {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        publish(&file)?;
+        let kept = Kept { access: random_hex()?, refresh: random_hex()? };
+        publish(folder, &file, &serde_json::to_vec_pretty(&kept).map_err(io::Error::from)?)?;
     }
     let kept: Kept = serde_json::from_slice(&fs::read(&file)?).map_err(|_| GenerateError::Damaged)?;
     if kept.access.len() < SHORTEST || kept.refresh.len() < SHORTEST {
@@ -48,12 +52,22 @@ pub(super) fn load_or_make(folder: &Path) -> Result<(Secret, Secret), GenerateEr
     Ok((Secret::new(kept.access), Secret::new(kept.refresh)))
 }
 
+/// The encryption secret of this folder, made if there is none yet.
+pub(super) fn load_or_make_encryption(folder: &Path) -> Result<Secret, GenerateError> {
+    let file = folder.join(ENCRYPTION_FILE);
+    if !file.try_exists()? {
+        publish(folder, &file, format!("{}\n", random_hex()?).as_bytes())?;
+    }
+    let kept = fs::read_to_string(&file)?;
+    let secret = kept.trim();
+    if secret.len() < SHORTEST { Err(GenerateError::EncryptionDamaged) } else { Ok(Secret::new(secret)) }
+}
+
 /// Writes a whole file aside and links it to its name, which fails when another process was first: its file counts.
-fn publish(file: &Path) -> Result<(), GenerateError> {
-    let kept = Kept { access: random_hex()?, refresh: random_hex()? };
+fn publish(folder: &Path, file: &Path, text: &[u8]) -> Result<(), GenerateError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let aside = file.with_extension(format!("{}.tmp", &random_hex()?[..16]));
-    let text = serde_json::to_vec_pretty(&kept).map_err(io::Error::from)?;
-    let linked = write_new(&aside, &text).and_then(|()| fs::hard_link(&aside, file));
+    let linked = write_new(&aside, text).and_then(|()| fs::hard_link(&aside, file));
     let removed = fs::remove_file(&aside);
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),

@@ -22,6 +22,7 @@ async fn config(state: web::Data<AppState>) -> HttpResponse {
         "accessTokenExpirySeconds": tokens.access_expiry.as_secs(),
         "refreshTokenExpirySeconds": tokens.refresh_expiry.as_secs(),
         "passwordMinLength": PASSWORD_MIN_CHARS,
+        "features": state.config.features(),
     }))
 }
 

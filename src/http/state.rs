@@ -9,13 +9,14 @@ use tokio::sync::{Semaphore, watch};
 use super::health::Probe;
 use super::limits::RateLimits;
 use crate::actors::registry::Registry;
-use crate::config::Config;
+use crate::config::{Config, Feature};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::http::problem::Problem;
 use crate::security::access_token::{AccessToken, AccessTokens};
+use crate::security::encryption::Encryption;
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::{RefreshToken, RefreshTokens};
 use crate::security::ticket::Tickets;
@@ -39,6 +40,8 @@ pub struct AppState {
     pub refresh_tokens: RefreshTokens,
     /// Signs and verifies tickets for live connections.
     pub tickets: Tickets,
+    /// Keys for what is sealed and for codes; none without `ENCRYPTION_SECRET`.
+    pub encryption: Option<Encryption>,
     /// How often things may be done.
     pub limits: RateLimits,
     /// Makes the spans of requests, where a collector is configured.
@@ -76,6 +79,22 @@ impl AppState {
             return Err(Problem::overloaded());
         }
         Ok(())
+    }
+
+    /// Lets a request go on that is for a part of the service which may be off: then there is no such route.
+    ///
+    /// # Errors
+    /// 404 `not_found`.
+    pub fn need(&self, feature: Feature) -> Result<(), Problem> {
+        if self.config.has(feature) { Ok(()) } else { Err(Problem::not_found()) }
+    }
+
+    /// The keys for what is sealed and for codes.
+    ///
+    /// # Errors
+    /// 404 `not_found` without `ENCRYPTION_SECRET`: then what needs them is off.
+    pub fn encryption(&self) -> Result<&Encryption, Problem> {
+        self.encryption.as_ref().ok_or_else(Problem::not_found)
     }
 
     /// Whether shutdown has begun.

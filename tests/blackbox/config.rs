@@ -10,6 +10,7 @@ async fn tells_the_defaults() {
 
     let names = [
         "accessTokenExpirySeconds",
+        "features",
         "maxSessionsPerUser",
         "maxSessionsPolicy",
         "passwordMinLength",
@@ -26,6 +27,7 @@ async fn tells_the_defaults() {
     assert_eq!(config["accessTokenExpirySeconds"], 900);
     assert_eq!(config["refreshTokenExpirySeconds"], 604_800);
     assert_eq!(config["passwordMinLength"], 8);
+    assert_eq!(config["features"], serde_json::json!([]));
 }
 
 #[tokio::test]

@@ -1,0 +1,34 @@
+//! What is on: parts of the service that are off until they are configured.
+
+use serde::Serialize;
+
+use super::Config;
+
+/// A part that is off until it is configured. The routes of one that is off answer 404.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    /// Mails: forgotten passwords, verified and changed addresses.
+    Mail,
+}
+
+impl Feature {
+    /// Every one.
+    pub const ALL: [Self; 1] = [Self::Mail];
+}
+
+impl Config {
+    /// Whether it is on.
+    #[must_use]
+    pub fn has(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Mail => self.mail.is_on(),
+        }
+    }
+
+    /// Those that are on.
+    #[must_use]
+    pub fn features(&self) -> Vec<Feature> {
+        Feature::ALL.into_iter().filter(|feature| self.has(*feature)).collect()
+    }
+}

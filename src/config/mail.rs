@@ -1,0 +1,267 @@
+//! Where mails go, from whom, and in which words.
+//!
+//! It must never show the password of the mail server, nor let production send one over an open line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+
+use super::source::{Listing, Source};
+use super::{Environment, Secret, origin};
+
+const URL_WANTS: &str = "smtps://[USER:PASSWORD@]HOST[:PORT], or smtp://… with ?tls=required; \
+                         without TLS only to this machine";
+/// Who mails come from on a machine of which nobody expects mail.
+const FROM: &str = "no-reply@localhost";
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpConfig {
+    /// The whole address, as it was given.
+    pub url: Secret,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// How the line is protected.
+    pub tls: SmtpTls,
+    /// User and password, where the server wants them.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// How the line to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// From the first byte.
+    Implicit,
+    /// By STARTTLS, without which nothing is sent.
+    StartTls,
+    /// Not at all.
+    None,
+}
+
+/// Mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailConfig {
+    /// The mail server; none where mails are files, or there are none.
+    pub smtp: Option<SmtpConfig>,
+    /// PEM file of authorities that are trusted beside the usual ones.
+    pub smtp_ca_file: Option<PathBuf>,
+    /// Who mails come from, `address` or `Name <address>`.
+    pub from: String,
+    /// Where answers go, if not there.
+    pub reply_to: Option<String>,
+    /// Where people use the service, without a slash at its end; what links in mails begin with.
+    pub app_url: Option<String>,
+    /// Templates that go before the built-in ones.
+    pub templates_dir: Option<PathBuf>,
+    /// The language of mails to people who have chosen none.
+    pub locale: String,
+    /// Whether mails are files for want of a server: outside production alone.
+    pub to_files: bool,
+}
+
+impl MailConfig {
+    /// `has_secret`: whether `ENCRYPTION_SECRET` is set, which outside production suffices for mail.
+    pub(super) fn parse(source: &mut Source<'_>, environment: Environment, has_secret: bool) -> Self {
+        let smtp = smtp(source, environment);
+        if smtp.is_some() && environment.is_production() {
+            for (name, wants) in [
+                (
+                    "APP_URL",
+                    "where people use the service, such as https://app.example.com, for links in mails",
+                ),
+                ("MAIL_FROM", "the address that mails come from"),
+            ] {
+                if source.text(name).is_none() {
+                    source.refuse_missing(name, format!("{wants}, because SMTP_URL is set"));
+                }
+            }
+        }
+        let path = |source: &Source<'_>, name| source.text(name).map(PathBuf::from);
+        MailConfig {
+            to_files: smtp.is_none() && has_secret && !environment.is_production(),
+            smtp,
+            smtp_ca_file: path(source, "SMTP_CA_FILE"),
+            from: source.text_or("MAIL_FROM", FROM),
+            reply_to: Some(source.text_or("MAIL_REPLY_TO", "")).filter(|address| !address.is_empty()),
+            app_url: app_url(source, environment),
+            templates_dir: path(source, "MAIL_TEMPLATES_DIR"),
+            locale: locale(source),
+        }
+    }
+
+    /// Whether mails are made.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.smtp.is_some() || self.to_files
+    }
+
+    pub(super) fn list(&self, listing: &mut Listing) {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        listing.extend([
+            ("SMTP_URL", self.smtp.as_ref().map(|smtp| smtp.url.masked()).unwrap_or_default()),
+            ("SMTP_CA_FILE", path(&self.smtp_ca_file).unwrap_or_default()),
+            ("MAIL_FROM", self.from.clone()),
+            ("MAIL_REPLY_TO", self.reply_to.clone().unwrap_or_default()),
+            ("APP_URL", self.app_url.clone().unwrap_or_default()),
+            ("MAIL_TEMPLATES_DIR", path(&self.templates_dir).unwrap_or_default()),
+            ("MAIL_LOCALE", self.locale.clone()),
+        ]);
+    }
+}
+
+fn smtp(source: &mut Source<'_>, environment: Environment) -> Option<SmtpConfig> {
+    let url = source.secret("SMTP_URL")?;
+    let length = url.expose().len();
+    let Some(smtp) = parse_smtp(&url) else {
+        source.refuse_secret("SMTP_URL", length, URL_WANTS);
+        return None;
+    };
+    if smtp.tls == SmtpTls::None && !is_loopback(&smtp.host) {
+        if environment.is_production() {
+            source.refuse_secret("SMTP_URL", length, URL_WANTS);
+        } else {
+            source.warn("SMTP_URL: mails and their codes travel unprotected; production wants TLS");
+        }
+    }
+    Some(smtp)
+}
+
+/// By hand, because what is wrong with it must not be shown.
+fn parse_smtp(url: &Secret) -> Option<SmtpConfig> {
+    let (scheme, rest) = url.expose().trim().split_once("://")?;
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (credentials, authority) = match rest.trim_end_matches('/').rsplit_once('@') {
+        Some((credentials, authority)) => (Some(parse_credentials(credentials)?), authority),
+        None => (None, rest.trim_end_matches('/')),
+    };
+    let (tls, default_port) = match (scheme.to_ascii_lowercase().as_str(), query) {
+        ("smtps", "" | "tls=required") => (SmtpTls::Implicit, 465),
+        ("smtp", "tls=required") => (SmtpTls::StartTls, 587),
+        ("smtp", "") => (SmtpTls::None, 25),
+        _ => return None,
+    };
+    let (host, port) = origin::split_port(authority)?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.parse::<IpAddr>().is_err() && !origin::is_host_name(host) {
+        return None;
+    }
+    let host = host.to_owned();
+    Some(SmtpConfig { url: url.clone(), host, port: port.unwrap_or(default_port), tls, credentials })
+}
+
+fn parse_credentials(text: &str) -> Option<(String, Secret)> {
+    let (user, password) = text.split_once(':')?;
+    let decoded = |text| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+    Some((decoded(user).filter(|user| !user.is_empty())?, Secret::new(decoded(password)?)))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn app_url(source: &mut Source<'_>, environment: Environment) -> Option<String> {
+    let value = source.text("APP_URL")?;
+    let url = value.trim_end_matches('/');
+    let after_scheme = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let authority = after_scheme.map(|rest| rest.split_once('/').map_or(rest, |(authority, _)| authority));
+    let host = authority.and_then(origin::split_port).map(|(host, _)| host);
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>\\`{}|^@".contains(&byte));
+    if !plain || !host.is_some_and(origin::is_host) {
+        source.refuse("APP_URL", value, "http(s)://HOST[:PORT][/PATH], without a query or a fragment");
+    } else if environment.is_production() && url.starts_with("http://") {
+        source.warn("APP_URL: links with codes lead to a page without TLS; production wants https");
+    }
+    Some(url.to_owned())
+}
+
+fn locale(source: &mut Source<'_>) -> String {
+    let locale = source.text_or("MAIL_LOCALE", "en");
+    if !is_locale(&locale) {
+        source.refuse("MAIL_LOCALE", &locale, "a language such as en, de or pt-BR");
+    }
+    locale
+}
+
+/// A language with what may follow it: short, and no path.
+#[must_use]
+pub fn is_locale(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let language = parts.next().unwrap_or_default();
+    (2..=3).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_lowercase())
+        && text.len() <= 16
+        && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{errors, parse, production, refused};
+    use super::*;
+
+    const SECRET: (&str, &str) = ("ENCRYPTION_SECRET", "1b7f4cc2a0de49f58e6d3b9271f0a8c4");
+    const APP: (&str, &str) = ("APP_URL", "https://app.example.com/");
+    const SENDER: (&str, &str) = ("MAIL_FROM", "Example <no-reply@example.com>");
+
+    #[test]
+    fn servers() {
+        let smtp =
+            parse(&[("SMTP_URL", "smtps://ada%40example.com:p%3Aw@mail.example.com"), SECRET]).mail.smtp;
+        let smtp = smtp.unwrap();
+        assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("mail.example.com", 465, SmtpTls::Implicit));
+        let (user, password) = smtp.credentials.unwrap();
+        assert_eq!((user.as_str(), password.expose()), ("ada@example.com", "p:w"));
+        let smtp = parse(&[("SMTP_URL", "smtp://[::1]:2525?tls=required"), SECRET]).mail.smtp.unwrap();
+        assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("::1", 2525, SmtpTls::StartTls));
+        for url in [
+            "hunter2",
+            "smtp://",
+            "http://hunter2",
+            "smtp://hunter2@mail",
+            "smtp://mail:hunter2",
+            "smtp://mail?tls=opportunistic",
+            "smtp://mail/hunter2",
+        ] {
+            let told = errors(&[("SMTP_URL", url), SECRET]).to_string();
+            assert!(told.starts_with("SMTP_URL: got a secret of ") && !told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn production_wants_tls_a_secret_a_sender_and_somewhere_to_lead_to() {
+        let smtps = ("SMTP_URL", "smtps://mail.example.com");
+        assert_eq!(refused(&production(&[smtps])), ["APP_URL", "MAIL_FROM", "ENCRYPTION_SECRET"]);
+        let mail = parse(&production(&[smtps, SECRET, APP, SENDER])).mail;
+        assert_eq!((mail.app_url.as_deref(), mail.is_on()), (Some("https://app.example.com"), true));
+        for plain in ["smtp://mail.example.com", "smtp://192.0.2.1"] {
+            let vars = [("SMTP_URL", plain), SECRET, APP, SENDER];
+            assert_eq!(refused(&production(&vars)), ["SMTP_URL"]);
+        }
+        assert!(parse(&production(&[("SMTP_URL", "smtp://127.0.0.1"), SECRET, APP, SENDER])).mail.is_on());
+    }
+
+    #[test]
+    fn a_secret_alone_makes_mail_outside_production_only() {
+        let mail = parse(&[SECRET]).mail;
+        assert!(mail.to_files && mail.is_on());
+        assert!(!parse(&[]).mail.is_on() && !parse(&production(&[SECRET])).mail.is_on());
+        assert!(!parse(&[("SMTP_URL", "smtp://localhost"), SECRET]).mail.to_files);
+    }
+
+    #[test]
+    fn pages_and_languages() {
+        for url in ["app.example.com", "ftp://a.example", "https://a.example/?q", "https://", "https://a b"] {
+            assert_eq!(refused(&[("APP_URL", url)]), ["APP_URL"], "{url}");
+        }
+        assert_eq!(
+            parse(&[("APP_URL", "http://localhost:3000/x/")]).mail.app_url.unwrap(),
+            "http://localhost:3000/x"
+        );
+        for locale in ["../en", "EN", "e", "en-", "en_US"] {
+            assert_eq!(refused(&[("MAIL_LOCALE", locale)]), ["MAIL_LOCALE"], "{locale}");
+        }
+        assert_eq!(parse(&[("MAIL_LOCALE", "pt-BR")]).mail.locale, "pt-BR");
+    }
+}
