@@ -9,7 +9,7 @@ use auth_service::clock::new_uuid;
 use auth_service::config::{JwtAlgorithm, Secret, TokenConfig};
 use auth_service::domain::command::{EndOverdue, Open, RotateRefresh, decide};
 use auth_service::domain::device::{Device, DeviceInfo};
-use auth_service::domain::event::Occasion;
+use auth_service::domain::event::OpenedBy;
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::ledger::Ledger;
 use auth_service::domain::policy::{AtLimit, Policy};
@@ -42,7 +42,7 @@ fn open() -> Open {
         token: SessionToken::new(new_uuid()),
         device: Device::new(DeviceInfo::from_user_agent(Some(USER_AGENT), None)),
         ip_address: Some([203, 0, 113, 9].into()),
-        occasion: Occasion::Login,
+        occasion: OpenedBy::Login,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Those to whom sessions happen: one actor a user, and a few that live as long as the service.
 //!
 //! In reading order: [`snapshot`] (what a request looks at), [`user_session`] (the one writer of a user's sessions),
-//! [`registry`] (finds, starts, restarts and retires those actors), [`standing`] (is this session good?), [`sign_up`]
+//! [`registry`] (finds, starts, restarts and retires those actors), [`status`] (is this session good?), [`sign_up`]
 //! (the first one), [`devices`] (open connections), [`alarms`] (their timers), then the long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`]
 //! and [`freshness`] (other nodes), [`publisher`], [`sweeper`], kept running by [`supervise`].
 
@@ -14,9 +14,9 @@ pub mod freshness;
 pub mod messages;
 pub mod publisher;
 pub mod registry;
+pub mod session_status;
 pub mod sign_up;
 pub mod snapshot;
-pub mod standing;
 pub mod supervise;
 pub mod sweeper;
 pub mod user_session;

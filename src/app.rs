@@ -16,7 +16,7 @@ use crate::actors::activity_flusher::ActivityFlusher;
 use crate::actors::alarms::Waker;
 use crate::actors::change_watcher::ChangeWatcher;
 use crate::actors::publisher::Publisher;
-use crate::actors::registry::{Registry, Tools};
+use crate::actors::registry::{Dependencies, Registry};
 use crate::actors::supervise::{Supervised, supervise};
 use crate::actors::sweeper::Sweeper;
 use crate::bus::redis::RedisBus;
@@ -36,7 +36,7 @@ use crate::security::password::PasswordPool;
 use crate::security::refresh_token::RefreshTokens;
 use crate::security::ticket::Tickets;
 use crate::storage::{OpenError, Store, StoreOptions};
-use crate::telemetry::audit::Act;
+use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{TraceError, Traces};
 
@@ -103,15 +103,17 @@ impl App {
         let metrics = Metrics::new()?;
         let access_tokens = AccessTokens::new(&config.tokens)?;
         let (kid, previous) = access_tokens.keyring().in_use();
-        Act::KeyLoaded(kid, previous).record(&metrics);
+        AuditEvent::KeyLoaded(kid, previous).record(&metrics);
         let traces = Traces::start(&config.traces, &io)?;
         let store = open_store(&config, &io, &metrics).await?;
         let bus = open_bus(&config, &io, &metrics).await?;
-        let registry =
-            Registry::new(tools(&config, store, bus.clone(), &metrics), config.limits.max_resident_users);
+        let registry = Registry::new(
+            dependencies(&config, store, bus.clone(), &metrics),
+            config.limits.max_resident_users,
+        );
         for _ in 0..config.http.workers {
             // It runs until the process ends.
-            registry.adopt(Arbiter::new().handle());
+            registry.add_arbiter(Arbiter::new().handle());
         }
         if let Bus::Redis(redis) = &bus {
             redis.listen(registry.clone());
@@ -213,9 +215,9 @@ async fn open_bus(config: &Config, io: &Io, metrics: &Metrics) -> Result<Bus, Bu
     }
 }
 
-fn tools(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> Tools {
+fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> Dependencies {
     let shared = store.is_shared();
-    Tools {
+    Dependencies {
         store,
         clock: Clock::System,
         policies: policies(config, shared),

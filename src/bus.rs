@@ -65,10 +65,10 @@ impl Bus {
     }
 
     /// Hands over a message that may be lost, and waits for nothing.
-    pub fn publish_unkept(&self, message: Message) {
+    pub fn publish_best_effort(&self, message: Message) {
         match self {
             Self::InProcess(bus) => bus.send(message),
-            Self::Redis(bus) => bus.publish_unkept(message),
+            Self::Redis(bus) => bus.publish_best_effort(message),
         }
     }
 

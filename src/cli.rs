@@ -28,7 +28,7 @@ pub use sessions::SessionsCommand;
 pub use users::UserCommand;
 
 /// What a command may fail with; told in one line.
-pub type Failure = Box<dyn std::error::Error>;
+pub type CommandError = Box<dyn std::error::Error>;
 
 /// A session service: sign-up, login, rotating tokens, devices, timeouts and limits.
 ///
@@ -126,7 +126,7 @@ pub enum ConfigCommand {
 ///
 /// # Errors
 /// When the database cannot be used, or, for the status, when migrations are missing.
-pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(), Failure> {
+pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(), CommandError> {
     let store = Store::open(StoreOptions { database: config.database, io, metrics: Metrics::new()? }).await?;
     match direction {
         Direction::Up => say(&format!("{} migrations applied", store.migrate().await?))?,
@@ -150,7 +150,7 @@ pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(),
 ///
 /// # Errors
 /// When it cannot be done; what was done until then is told.
-pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), Failure> {
+pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), CommandError> {
     if let Command::Events { command } = command {
         return events::run(&config, io, command).await;
     }
@@ -165,7 +165,12 @@ pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), 
     done
 }
 
-async fn administer_store(config: &Config, store: &Store, io: Io, command: Command) -> Result<(), Failure> {
+async fn administer_store(
+    config: &Config,
+    store: &Store,
+    io: Io,
+    command: Command,
+) -> Result<(), CommandError> {
     match command {
         Command::User { command } => users::run(config, store, command).await,
         Command::Sessions { command } => sessions::run(config, store, command).await,
@@ -186,7 +191,7 @@ async fn administer_store(config: &Config, store: &Store, io: Io, command: Comma
 /// # Errors
 /// [`KeyError`](crate::security::keys::KeyError) where a key file cannot be used; or when standard output cannot be written
 /// to.
-pub fn show_config(config: &Config) -> Result<(), Failure> {
+pub fn show_config(config: &Config) -> Result<(), CommandError> {
     Keyring::load(&config.tokens)?;
     config.warnings.iter().for_each(|warning| remark(&format!("warning: {warning}")));
     config.effective().into_iter().try_for_each(|(name, value)| say(&format!("{name}={value}")))
@@ -196,7 +201,7 @@ pub fn show_config(config: &Config) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub fn show_openapi() -> Result<(), Failure> {
+pub fn show_openapi() -> Result<(), CommandError> {
     say(OPENAPI)
 }
 
@@ -204,7 +209,7 @@ pub fn show_openapi() -> Result<(), Failure> {
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub fn show_completions(shell: Shell) -> Result<(), Failure> {
+pub fn show_completions(shell: Shell) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut script);
     say(String::from_utf8(script)?.trim_end())

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use auth_service::app::{App, StartError};
 use auth_service::cli::{
-    self, Cli, Command, ConfigCommand, Direction, Failure, KeysCommand, ask_health, generate_key,
+    self, Cli, Command, CommandError, ConfigCommand, Direction, KeysCommand, ask_health, generate_key,
     show_completions, show_config, show_openapi,
 };
 use auth_service::config::{Config, env_file};
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, config: Config) -> Result<(), Failure> {
+fn run(command: Command, config: Config) -> Result<(), CommandError> {
     match &command {
         Command::Health => return ask_health(&config.http),
         Command::Config { command: ConfigCommand::Check } => return show_config(&config),
@@ -84,7 +84,7 @@ fn run(command: Command, config: Config) -> Result<(), Failure> {
     result
 }
 
-async fn serve(config: Config, io: Io) -> Result<(), Failure> {
+async fn serve(config: Config, io: Io) -> Result<(), CommandError> {
     let app = App::start(config, io).await?;
     for address in app.addresses() {
         let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { host_of(*address) };
@@ -101,7 +101,7 @@ fn host_of(address: SocketAddr) -> String {
     }
 }
 
-fn exit(result: Result<(), Failure>) -> ExitCode {
+fn exit(result: Result<(), CommandError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_of_setting(&*error) => fail(2, &error),

@@ -2,21 +2,21 @@
 //!
 //! In reading order: [`open`] connects and migrates, [`users`], [`accounts`] (for operators), [`ledger`] (load, and
 //! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
-//! sweeper), [`tickets`], [`legacy`] (an application that is moved from); `rows` maps rows to values. `pressure`, `given_up`, `primary`
+//! sweeper), [`tickets`], [`legacy`] (an application that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary`
 //! and `database_clock` keep a database that is busy, frozen, cut off or replaced from doing harm.
 //! "Not found" is `Ok(None)`; it becomes an error only at the edge.
 
 pub mod accounts;
 pub mod activity;
+mod cancelled_work;
 pub mod changes;
 mod database_clock;
-mod given_up;
 pub mod ledger;
 pub mod legacy;
+mod load_estimate;
 pub mod open;
 pub mod outbox;
 pub mod overdue;
-mod pressure;
 mod primary;
 mod rows;
 pub mod tickets;
@@ -28,16 +28,16 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, RuntimeErr};
 
+use cancelled_work::CancelledWork;
 use database_clock::DatabaseClock;
-use given_up::GivenUp;
+use load_estimate::LoadEstimate;
 pub use open::{OpenError, StoreOptions};
-use pressure::Pressure;
 
 use crate::config::Secret;
 use crate::io::{Io, IoGone};
 
 /// How long the database may take for one piece of work, waiting for a connection included.
-const PATIENCE: Duration = Duration::from_secs(6);
+const TIMEOUT: Duration = Duration::from_secs(6);
 /// What a request may be expected to wait for the database.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// What PostgreSQL calls a write that it refuses because it is a standby, or was told to be read-only.
@@ -91,9 +91,9 @@ impl StorageError {
 pub struct Store {
     db: DatabaseConnection,
     io: Io,
-    pressure: Arc<Pressure>,
+    load_estimate: Arc<LoadEstimate>,
     clock: Arc<DatabaseClock>,
-    given_up: Arc<GivenUp>,
+    cancelled_work: Arc<CancelledWork>,
     /// Whether a commit is one statement.
     commits_in_one_statement: bool,
     /// The address, where several nodes may serve on the database.
@@ -111,9 +111,9 @@ impl Store {
         E: Send + 'static,
         StorageError: From<E>,
     {
-        let (in_hand, given_up) = (self.pressure.begin(), Arc::clone(&self.given_up));
+        let (in_hand, cancelled_work) = (self.load_estimate.begin(), Arc::clone(&self.cancelled_work));
         // Boxed, because it may be large and would be copied from future to future.
-        let mut work = Box::pin(tokio::time::timeout(PATIENCE, work));
+        let mut work = Box::pin(tokio::time::timeout(TIMEOUT, work));
         // It goes on where the asker has gone away.
         let work = async move {
             let done = work.as_mut().await;
@@ -121,7 +121,7 @@ impl Store {
                 Ok(Ok(_)) => in_hand.succeeded(),
                 Ok(Err(_)) => {}
                 // Before the work is dropped, and its connection given back.
-                Err(_) => given_up.note(),
+                Err(_) => cancelled_work.note(),
             }
             done
         };
@@ -140,7 +140,7 @@ impl Store {
             self.io.detach(async move {
                 while let Some(connection) = pool.try_acquire() {
                     // It is gone either way, and so it is where it does not answer.
-                    let _ = tokio::time::timeout(given_up::ANSWERED_WITHIN, connection.close()).await;
+                    let _ = tokio::time::timeout(cancelled_work::ANSWERED_WITHIN, connection.close()).await;
                 }
             });
         }
@@ -159,13 +159,13 @@ impl Store {
     /// Whether more work waits for the database than it can do in good time: whoever can come again should be told so.
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
-        self.pressure.expected_wait() > MAX_WAIT
+        self.load_estimate.expected_wait() > MAX_WAIT
     }
 
     /// Whether the database has done something for this node within that time.
     #[must_use]
     pub fn succeeded_within(&self, time: Duration) -> bool {
-        self.pressure.succeeded_within(time)
+        self.load_estimate.succeeded_within(time)
     }
 
     /// Asks the database for nothing, to see whether it answers.

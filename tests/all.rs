@@ -93,10 +93,10 @@ mod blackbox {
 mod storage {
     mod accounts;
     mod activity;
+    mod cancelled_work;
     mod changes;
     mod commits;
     mod endings;
-    mod given_up;
     mod ledger;
     mod migrations;
     mod outbox;

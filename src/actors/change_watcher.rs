@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, AsyncContext, Context, WrapFuture};
 
 use super::registry::Registry;
-use crate::storage::changes::{Changes, Look};
+use crate::storage::changes::{Changes, Poll};
 
 /// Looks at the feed.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ async fn watch(registry: &Registry, bound: Duration) {
     let mut is_first = true;
     loop {
         let began = Instant::now();
-        match feed.look().await {
-            Ok(Look { asked, changes }) => {
+        match feed.poll().await {
+            Ok(Poll { asked, changes }) => {
                 metrics.feed_looks.with_label_values(&["success"]).inc();
                 // Nobody has looked until now, or the watcher before this one may have missed something: what was read
                 // before the first look is read again.

@@ -19,12 +19,12 @@ use crate::storage::outbox::Published;
 /// Most events taken at once.
 const BATCH: usize = 500;
 /// How often the outbox is looked at when no commit rings the bell: for what another run left behind.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long after the bell the outbox is taken: whoever committed is answered and devices are told first, and what others
 /// commit meanwhile goes out in the same transaction. Devices heard of an ending in 0.63 ms in place of 0.70 (medians of six
 /// runs of `scripts/bench push` in turn, two cores).
-const GATHERING: Duration = Duration::from_millis(2);
+const BATCH_DELAY: Duration = Duration::from_millis(2);
 
 /// How long after a failure it is tried again; twice as long each time.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -72,8 +72,8 @@ impl Actor for Publisher {
                     wait = FIRST_WAIT;
                     let bell = registry.outbox_bell().notified();
                     // Either way the outbox is looked at again.
-                    let _ = tokio::time::timeout(LOOK, bell).await;
-                    tokio::time::sleep(GATHERING).await;
+                    let _ = tokio::time::timeout(POLL_INTERVAL, bell).await;
+                    tokio::time::sleep(BATCH_DELAY).await;
                     // What was committed meanwhile is there by now.
                     let _ = registry.outbox_bell().notified().now_or_never();
                 } else {
@@ -116,7 +116,7 @@ async fn drain(registry: &Registry, turn: &Mutex<()>) -> bool {
 async fn publish_batch(registry: &Registry) -> Result<usize, PublishError> {
     let metrics = registry.metrics();
     let (bus, store, clock, gauges) =
-        (registry.tools().bus.clone(), registry.store(), registry.clock().clone(), metrics.clone());
+        (registry.dependencies().bus.clone(), registry.store(), registry.clock().clone(), metrics.clone());
     let publish = move |messages: Vec<Message>| async move {
         gauges.outbox_depth.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
         bus.publish(messages).await

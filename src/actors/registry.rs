@@ -4,13 +4,13 @@
 //! Bounds: at most `MAX_RESIDENT_USERS` residents, and so actors (a newcomer waits for room, then is refused), and
 //! [`MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`, `auth_mailbox_refused_total`.
 
+mod dependencies;
 mod invalidation;
 mod resident;
 mod rest;
 mod retirement;
 #[cfg(test)]
 mod testing;
-mod tools;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -34,12 +34,12 @@ use crate::domain::event::LedgerEvent;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
 use crate::domain::time::Timestamp;
-use crate::telemetry::audit::Act;
+use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::traces::Step;
 
+pub use dependencies::Dependencies;
 use resident::Resident;
-pub use resident::{Lease, Shared};
-pub use tools::Tools;
+pub use resident::{Lease, UserSlot};
 
 /// Most messages that wait for, or are handled by, one user's actor.
 pub const MAX_IN_FLIGHT: usize = 128;
@@ -50,7 +50,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Inner {
-    tools: Tools,
+    dependencies: Dependencies,
     /// Names this process among the nodes.
     node: Uuid,
     activity: ActivityBuffer,
@@ -81,16 +81,16 @@ pub struct Registry(Arc<Inner>);
 impl Registry {
     /// A registry with nobody in it.
     #[must_use]
-    pub fn new(tools: Tools, max_residents: usize) -> Self {
+    pub fn new(dependencies: Dependencies, max_residents: usize) -> Self {
         let max_residents = max_residents.clamp(1, Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
             node: Uuid::new_v4(),
             activity: ActivityBuffer::default(),
             alarms: Alarms::default(),
-            freshness: Freshness::new(tools.max_staleness),
+            freshness: Freshness::new(dependencies.max_staleness),
             news: AtomicU64::new(0),
             shards: [const { AtomicUsize::new(0) }; SHARDS],
-            tools,
+            dependencies,
             outbox_bell: Notify::new(),
             residents: DashMap::default(),
             max_residents,
@@ -101,7 +101,7 @@ impl Registry {
     }
 
     /// Lets actors live on that arbiter from now on.
-    pub fn adopt(&self, arbiter: ArbiterHandle) {
+    pub fn add_arbiter(&self, arbiter: ArbiterHandle) {
         self.0.arbiters.write().unwrap_or_else(PoisonError::into_inner).push(arbiter);
     }
 
@@ -125,13 +125,13 @@ impl Registry {
 
     /// Has the user's actor end what is overdue, and gives what it shows then: that is what it answered with, even if
     /// the actor has been retired by the time the caller looks.
-    pub(super) async fn settle(&self, user: UserId) -> Result<Arc<Shared>, ActorError> {
+    pub(super) async fn end_overdue(&self, user: UserId) -> Result<Arc<UserSlot>, ActorError> {
         let settled = self.send_and_keep(user, EndOverdue).await;
-        let (shared, ()) = match settled {
+        let (slot, ()) = match settled {
             Err(ActorError::NoAnswer) => self.send_and_keep(user, EndOverdue).await?,
             settled => settled?,
         };
-        Ok(shared)
+        Ok(slot)
     }
 
     async fn send<C>(&self, user: UserId, command: C) -> Result<C::Reply, ActorError>
@@ -142,19 +142,23 @@ impl Registry {
         self.send_and_keep(user, command).await.map(|(_, reply)| reply)
     }
 
-    async fn send_and_keep<C>(&self, user: UserId, command: C) -> Result<(Arc<Shared>, C::Reply), ActorError>
+    async fn send_and_keep<C>(
+        &self,
+        user: UserId,
+        command: C,
+    ) -> Result<(Arc<UserSlot>, C::Reply), ActorError>
     where
         C: Command + Send + 'static,
         C::Reply: Send + 'static,
     {
         let step = Step::begin("actor.execute").with("auth.command", C::name);
         let (address, lease) = self.lease(user).await?;
-        let shared = lease.shared();
+        let slot = lease.slot();
         let message = Execute { command, lease, sent: Instant::now(), span: step.span() };
         let answer = address.send(message).timeout(ANSWER_TIMEOUT).await;
         let reply = answer.map_err(|_| ActorError::NoAnswer).flatten();
         step.note(&reply);
-        Ok((shared, reply?))
+        Ok((slot, reply?))
     }
 
     /// Connects a device of a live session; what it is told comes out of the queue, a snapshot first.
@@ -176,9 +180,9 @@ impl Registry {
 
     /// The shared part of a user's actor, if it is there. What a dead one showed is not to be believed.
     #[must_use]
-    pub fn peek(&self, user: UserId) -> Option<Arc<Shared>> {
+    pub fn get(&self, user: UserId) -> Option<Arc<UserSlot>> {
         let resident = self.0.residents.get(&user)?;
-        Some(resident.shared()).filter(|shared| !shared.is_gone()).cloned()
+        Some(resident.slot()).filter(|slot| !slot.is_gone()).cloned()
     }
 
     /// How many users are resident.
@@ -194,14 +198,14 @@ impl Registry {
             return resident.lease().ok_or_else(|| self.refused());
         }
         if let Some(mut resident) = self.0.residents.get_mut(&user).filter(|resident| !resident.is_lost()) {
-            self.rouse(user, &mut resident);
+            self.wake_actor(user, &mut resident);
             return resident.lease().ok_or_else(|| self.refused());
         }
         // A dead actor gives its room back first: there may be no other.
-        self.bury(user);
+        self.remove_dead(user);
         let permit = self.room().await?;
         let mut resident = self.0.residents.entry(user).or_insert_with(|| self.start(user, None, permit));
-        self.rouse(user, &mut resident);
+        self.wake_actor(user, &mut resident);
         resident.lease().ok_or_else(|| self.refused())
     }
 
@@ -225,35 +229,35 @@ impl Registry {
 
     /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was `news`, and has
     /// the publisher look. Where there is no room nothing is lost: whoever asks for the user first starts the actor.
-    pub(super) async fn welcome(&self, ledger: Ledger, news: u64) {
+    pub(super) async fn insert(&self, ledger: Ledger, news: u64) {
         self.ring_outbox_bell();
         if let Ok(permit) = self.room().await
             && let Entry::Vacant(entry) = self.0.residents.entry(ledger.user)
         {
             let resident = entry.insert(self.start(ledger.user, Some(ledger), permit));
             if self.news() != news {
-                resident.shared().distrust();
+                resident.slot().invalidate();
             }
         }
     }
 
     fn start(&self, user: UserId, known: Option<Ledger>, permit: OwnedSemaphorePermit) -> Resident {
-        let shared = Arc::new(Shared::new(permit, self.metrics().clone(), self.clock().now()));
+        let slot = Arc::new(UserSlot::new(permit, self.metrics().clone(), self.clock().now()));
         self.0.shards[shard_of(user)].fetch_add(1, Ordering::Relaxed);
-        Resident::new(self.activate(user, &shared, known, None), shared)
+        Resident::new(self.activate(user, &slot, known, None), slot)
     }
 
     fn activate(
         &self,
         user: UserId,
-        shared: &Arc<Shared>,
+        slot: &Arc<UserSlot>,
         known: Option<Ledger>,
         timer: Option<Timer>,
     ) -> actix::Addr<UserSession> {
         self.metrics().activations.inc();
-        let (registry, shared) = (self.clone(), Arc::clone(shared));
+        let (registry, slot) = (self.clone(), Arc::clone(slot));
         UserSession::start_in_arbiter(&self.arbiter_of(user), move |ctx| {
-            UserSession::new(user, registry, shared, timer, known.as_ref(), ctx)
+            UserSession::new(user, registry, slot, timer, known.as_ref(), ctx)
         })
     }
 
@@ -268,7 +272,7 @@ impl Registry {
     /// What follows a commit, without waiting: the other nodes are told, the publisher is woken, endings are counted.
     pub(super) fn committed(&self, ledger: &Ledger, events: &[LedgerEvent], now: Timestamp) {
         let endings = || events.iter().filter_map(LedgerEvent::ending);
-        self.0.tools.bus.invalidate(&Invalidation {
+        self.0.dependencies.bus.invalidate(&Invalidation {
             node: self.0.node,
             user: ledger.user,
             version: ledger.version,
@@ -278,7 +282,7 @@ impl Registry {
         self.0.outbox_bell.notify_one();
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
-            if let Some(act) = Act::ending(ledger.user, ending) {
+            if let Some(act) = AuditEvent::ending(ledger.user, ending) {
                 act.record(self.metrics());
             }
         }

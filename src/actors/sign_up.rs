@@ -11,7 +11,7 @@ use crate::events::announcement::Announcer;
 use crate::security::password::PasswordHash;
 use crate::storage::StorageError;
 use crate::storage::users::{RegisterError, Registration};
-use crate::telemetry::audit::Act;
+use crate::telemetry::audit::AuditEvent;
 
 /// An account to be made, and its first session.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ impl Registry {
 
         let news = self.news();
         self.store().add_user(registration).await?;
-        Act::SignedUp(user.id).record(self.metrics());
-        self.welcome(ledger, news).await;
+        AuditEvent::SignedUp(user.id).record(self.metrics());
+        self.insert(ledger, news).await;
         Ok((user, opened))
     }
 }

@@ -152,13 +152,13 @@ pub struct Snapshot {
     disabled: bool,
     /// As many as most users have are held in place: with many residents each further place in memory to look at takes
     /// longer than all the rest of the look.
-    live: SmallVec<[Shown; 2]>,
+    live: SmallVec<[SnapshotEntry; 2]>,
     endings: Box<[RememberedEnding]>,
 }
 
 /// A live session, with what of it changes with the version.
 #[derive(Debug)]
-struct Shown {
+struct SnapshotEntry {
     /// The session's, so that others need not be looked at to find one.
     id: SessionId,
     session: Arc<LiveSession>,
@@ -177,7 +177,7 @@ impl Snapshot {
             }
             None => Arc::new(LiveSession::new(ledger.user, session)),
         };
-        let shown = |session: &Session| Shown {
+        let shown = |session: &Session| SnapshotEntry {
             id: session.id(),
             session: live(session),
             refresh: session.refresh,
@@ -195,7 +195,7 @@ impl Snapshot {
 
     /// The ledger it shows, with all activity that this node has seen since.
     pub(super) fn ledger(&self, user: UserId) -> Ledger {
-        let session = |shown: &Shown| Session {
+        let session = |shown: &SnapshotEntry| Session {
             profile: shown.session.profile.clone(),
             last_activity: shown.session.last_activity(),
             refresh: shown.refresh,
@@ -224,7 +224,7 @@ impl Snapshot {
 
     /// Whether a new snapshot of that ledger would differ in nothing but the activity of its sessions.
     fn shows(&self, ledger: &Ledger) -> bool {
-        let same = |(shown, session): (&Shown, &Session)| {
+        let same = |(shown, session): (&SnapshotEntry, &Session)| {
             shown.id == session.id()
                 && shown.refresh == session.refresh
                 && shown.tokens_expire_at == session.tokens_expire_at

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crate::telemetry::metrics::Metrics;
 
 /// How often an actor is looked after; also the first wait before it is started again.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
@@ -40,11 +40,11 @@ where
     let supervised = Supervised(Arc::new(ArcSwap::from_pointee(start())));
     let watched = supervised.clone();
     actix::spawn(async move {
-        let mut wait = LOOK;
+        let mut wait = POLL_INTERVAL;
         loop {
             tokio::time::sleep(wait).await;
             if watched.address().connected() {
-                wait = LOOK;
+                wait = POLL_INTERVAL;
                 continue;
             }
             metrics.actor_restarts.with_label_values(&[name]).inc();

@@ -73,7 +73,7 @@ impl Actor for Sweeper {
 /// One look for overdue sessions. Also of users who are here: their actor may not know yet of a session that was
 /// opened on a node which has died since.
 pub(super) async fn sweep(registry: &Registry) -> Result<(), StorageError> {
-    let idle_timeout = registry.tools().policies.shortest_time_to_idle_ending();
+    let idle_timeout = registry.dependencies().policies.shortest_time_to_idle_ending();
     let now = registry.clock().now();
     let overdue = registry.store().list_overdue_users(now, idle_timeout, USERS_AT_ONCE).await?;
     let wake = |user: UserId| async move { registry.ask(user, EndOverdue).await };

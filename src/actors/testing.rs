@@ -15,15 +15,15 @@ use uuid::Uuid;
 
 use super::alarms::Waker;
 use super::messages::Retire;
-use super::registry::{Registry, Shared, Tools};
-use super::standing::{Present, Standing};
+use super::registry::{Dependencies, Registry, UserSlot};
+use super::session_status::{ActiveSession, SessionStatus};
 use super::user_session::UserSession;
 use crate::bus::Bus;
 use crate::clock::{Clock, new_uuid};
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::domain::command::{Open, decide};
 use crate::domain::device::{Device, DeviceInfo};
-use crate::domain::event::Occasion;
+use crate::domain::event::OpenedBy;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::ledger::Ledger;
 use crate::domain::policy::{AtLimit, Policies, Policy};
@@ -38,7 +38,7 @@ use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
 /// A bound that only something that hangs reaches.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Where manual clocks begin.
@@ -53,7 +53,7 @@ static IO: LazyLock<Runtime> = LazyLock::new(|| {
 pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !holds().await {
-        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(start.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -117,7 +117,7 @@ impl Setup {
         };
         let store = Store::open(options).await.unwrap();
         store.migrate().await.unwrap();
-        let registry = Registry::new(self.tools(store, metrics), self.max_residents);
+        let registry = Registry::new(self.dependencies(store, metrics), self.max_residents);
         Waker::new(registry.clone()).start();
         let mut arbiters = Vec::new();
         for _ in 0..self.arbiters {
@@ -126,8 +126,8 @@ impl Setup {
         Node { registry, arbiters, folder }
     }
 
-    fn tools(&self, store: Store, metrics: Metrics) -> Tools {
-        Tools {
+    fn dependencies(&self, store: Store, metrics: Metrics) -> Dependencies {
+        Dependencies {
             store,
             clock: self.clock.clone(),
             policies: Policies::same_for_all(self.policy.clone()),
@@ -147,7 +147,7 @@ fn io() -> Io {
 
 fn adopted(registry: &Registry) -> Arbiter {
     let arbiter = Arbiter::new();
-    registry.adopt(arbiter.handle());
+    registry.add_arbiter(arbiter.handle());
     arbiter
 }
 
@@ -188,7 +188,7 @@ impl Node {
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Message> {
-        match &self.registry.tools().bus {
+        match &self.registry.dependencies().bus {
             Bus::InProcess(bus) => bus.subscribe(),
             Bus::Redis(_) => panic!("the kit has no Redis"),
         }
@@ -198,7 +198,7 @@ impl Node {
     pub(super) async fn register(&self) -> Person {
         let (now, id) = (self.registry.clock().now(), UserId::new(new_uuid()));
         let email = Email::parse(&format!("{id}@example.com")).unwrap();
-        let open = Open { occasion: Occasion::Signup { email: email.as_str().into() }, ..login() };
+        let open = Open { occasion: OpenedBy::Signup { email: email.as_str().into() }, ..login() };
         let ledger = Ledger::new(id, Role::default(), 0, now, Vec::new());
         let decision = decide(&open, &ledger, now, &self.registry.policy(Role::default()));
         let session = decision.reply.unwrap().session;
@@ -235,21 +235,21 @@ impl Node {
         self.registry.ask(user, login()).await.unwrap().unwrap().session
     }
 
-    pub(super) async fn standing(&self, person: Person) -> Standing {
-        self.registry.standing(person.user, person.session, Some(person.token)).await.unwrap()
+    pub(super) async fn status(&self, person: Person) -> SessionStatus {
+        self.registry.status(person.user, person.session, Some(person.token)).await.unwrap()
     }
 
     /// The person's session, which must be live.
-    pub(super) async fn present(&self, person: Person) -> Present {
-        match self.standing(person).await {
-            Standing::Present(present) => present,
+    pub(super) async fn present(&self, person: Person) -> ActiveSession {
+        match self.status(person).await {
+            SessionStatus::Active(present) => present,
             other => panic!("the session is not live: {other:?}"),
         }
     }
 
     /// The user's place, which must exist.
-    pub(super) fn shared(&self, user: UserId) -> std::sync::Arc<Shared> {
-        self.registry.peek(user).unwrap()
+    pub(super) fn slot(&self, user: UserId) -> std::sync::Arc<UserSlot> {
+        self.registry.get(user).unwrap()
     }
 
     pub(super) fn address(&self, user: UserId) -> Addr<UserSession> {
@@ -285,6 +285,6 @@ pub(super) fn login() -> Open {
         token: SessionToken::new(Uuid::new_v4()),
         device: Device::new(DeviceInfo::from_user_agent(None, None)),
         ip_address: None,
-        occasion: Occasion::Login,
+        occasion: OpenedBy::Login,
     }
 }

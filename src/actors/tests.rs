@@ -9,6 +9,6 @@ mod panics;
 mod rest;
 mod retirement;
 mod room;
-mod standing;
+mod session_status;
 mod sweeping;
 mod timers;

@@ -20,7 +20,7 @@ use actix::{
 use super::alarms::Timer;
 use super::devices::Devices;
 use super::messages::{ActorError, Execute, LookAgain, Retire, Wake};
-use super::registry::{ANSWER_TIMEOUT, Registry, Shared};
+use super::registry::{ANSWER_TIMEOUT, Registry, UserSlot};
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
@@ -38,7 +38,7 @@ pub struct UserSession {
     registry: Registry,
     /// What it shows is what it knows: nothing until the first message has loaded it, and after a commit whose outcome is
     /// unknown.
-    shared: Arc<Shared>,
+    slot: Arc<UserSlot>,
     /// The one timer. Activity moves the deadline, not the timer.
     timer: Option<Timer>,
     /// When it may rest, unless it is asked for something before.
@@ -54,14 +54,14 @@ impl UserSession {
     pub(super) fn new(
         user: UserId,
         registry: Registry,
-        shared: Arc<Shared>,
+        slot: Arc<UserSlot>,
         timer: Option<Timer>,
         known: Option<&Ledger>,
         ctx: &mut Context<Self>,
     ) -> Self {
         registry.metrics().user_actors.inc();
         let rests_at = Timestamp::default();
-        let mut actor = Self { user, registry, shared, timer, rests_at, rests: false, devices: None };
+        let mut actor = Self { user, registry, slot, timer, rests_at, rests: false, devices: None };
         if known.is_some() {
             actor.stay();
             actor.install(known, ctx);
@@ -75,8 +75,8 @@ impl UserSession {
             wanted_until: sent + ANSWER_TIMEOUT,
             user: self.user,
             registry: self.registry.clone(),
-            shared: Arc::clone(&self.shared),
-            ledger: self.shared.snapshot().map(|shown| shown.ledger(self.user)),
+            slot: Arc::clone(&self.slot),
+            ledger: self.slot.snapshot().map(|shown| shown.ledger(self.user)),
             outdated: None,
             row_lock: None,
             command,
@@ -91,7 +91,7 @@ impl UserSession {
     /// Takes over what a command left, shows it to requests, tells devices, and sees to the timer. The reply goes out
     /// after this.
     fn install(&mut self, ledger: Option<&Ledger>, ctx: &mut Context<Self>) {
-        self.shared.publish(ledger);
+        self.slot.publish(ledger);
         let now = self.registry.clock().now();
         match ledger {
             Some(ledger) => {
@@ -117,7 +117,7 @@ impl UserSession {
     }
 
     /// The same after any command; where the user is no more, the devices are let go.
-    fn settle<T>(
+    fn after_command<T>(
         &mut self,
         ledger: Option<&Ledger>,
         result: &Result<T, ActorError>,
@@ -156,7 +156,7 @@ impl UserSession {
 
     fn mark_warned(&self) {
         let devices = self.devices.as_ref().filter(|devices| devices.has_warned());
-        if let Some((devices, shown)) = devices.zip(self.shared.snapshot()) {
+        if let Some((devices, shown)) = devices.zip(self.slot.snapshot()) {
             devices.warned().filter_map(|id| shown.find(id)).for_each(|live| live.mark_warned());
         }
     }
@@ -181,9 +181,9 @@ impl UserSession {
 
     /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is away and no
     /// device waits the actor retires, and the sweeper finds what is overdue when it is back.
-    fn look_again(&mut self, ctx: &mut Context<Self>) {
+    fn request_reload(&mut self, ctx: &mut Context<Self>) {
         let work = self.end_overdue().run().into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.settle(ledger.as_ref(), &result, ctx);
+            actor.after_command(ledger.as_ref(), &result, ctx);
             if ledger.is_some_and(|ledger| ledger.live().is_empty()) {
                 ctx.notify(Retire);
             }
@@ -197,7 +197,7 @@ impl Drop for UserSession {
     fn drop(&mut self) {
         self.registry.metrics().user_actors.dec();
         if !self.rests {
-            self.shared.mark_gone();
+            self.slot.mark_gone();
             self.disarm();
         }
     }
@@ -220,7 +220,7 @@ where
         self.stay();
         let work = work_within(span, self.execution(command, sent).run());
         let work = work.into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.settle(ledger.as_ref(), &result, ctx);
+            actor.after_command(ledger.as_ref(), &result, ctx);
             drop(lease);
             result
         });
@@ -235,7 +235,7 @@ impl Handler<Wake> for UserSession {
         self.disarm();
         match self.quiet_until() {
             Some(deadline) => self.wait_or_rest(deadline, ctx),
-            None => self.look_again(ctx),
+            None => self.request_reload(ctx),
         }
     }
 }
@@ -244,8 +244,8 @@ impl Handler<LookAgain> for UserSession {
     type Result = ();
 
     fn handle(&mut self, _: LookAgain, ctx: &mut Context<Self>) {
-        self.shared.clear_look_again();
-        self.look_again(ctx);
+        self.slot.clear_look_again();
+        self.request_reload(ctx);
     }
 }
 
@@ -255,8 +255,8 @@ impl Handler<Retire> for UserSession {
     fn handle(&mut self, _: Retire, ctx: &mut Context<Self>) {
         if self.prune_devices() > 0 {
             // Who has devices stays; others are asked before it is asked again.
-            self.shared.used(self.registry.clock().now());
-        } else if self.registry.release(self.user, &self.shared) {
+            self.slot.used(self.registry.clock().now());
+        } else if self.registry.release(self.user, &self.slot) {
             ctx.stop();
         }
     }

@@ -46,7 +46,7 @@ pub struct Activity {
 /// What comes on the channels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Word {
+pub enum PeerMessage {
     /// See [`Invalidation`].
     Invalidation(Invalidation),
     /// See [`Activity`].

@@ -2,7 +2,7 @@
 //! counters that hold over all nodes.
 //!
 //! Bounds: what may be lost waits in a queue of [`QUEUE`] messages and is dropped past that. Every command has
-//! [`PATIENCE`]; while Redis is away, counters are not even tried for [`REST`].
+//! [`TIMEOUT`]; while Redis is away, counters are not even tried for [`RETRY_AFTER_FAILURE`].
 
 mod counters;
 mod sender;
@@ -32,11 +32,11 @@ use crate::telemetry::metrics::Metrics;
 /// The stream that consumers catch up from.
 const STREAM: &str = "auth:events";
 /// How long a batch may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a counter may take: a login waits for it.
 const COUNTER_PATIENCE: Duration = Duration::from_millis(250);
 /// How long Redis is left alone by counters after it did not answer.
-const REST: Duration = Duration::from_secs(1);
+const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Messages that wait to be sent and may be lost.
 const QUEUE: usize = 20_000;
 /// How often Redis is asked whether it is there.
@@ -44,7 +44,7 @@ const PULSE: Duration = Duration::from_millis(500);
 /// What is written to find that out: a Redis that is full, or a replica, answers a ping like any other.
 const PULSE_KEY: &str = "auth:pulse";
 /// Pulses in vain after which the line counts as dead, though nobody has closed it.
-const SILENCES: u32 = 2;
+const MAX_MISSED_PINGS: u32 = 2;
 /// What a replica answers to a write.
 const READ_ONLY: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
 
@@ -60,7 +60,7 @@ pub struct RedisBus {
 }
 
 /// A connection that is opened at first use, on the runtime of whoever opens or replaces it. A line that breaks is
-/// mended by the manager; one that has only fallen silent looks whole to it, and is replaced by [`feel_pulse`].
+/// mended by the manager; one that has only fallen silent looks whole to it, and is replaced by [`health_loop`].
 #[derive(Clone)]
 struct Connection {
     client: Client,
@@ -90,7 +90,7 @@ impl Connection {
 fn retries() -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
         .set_connection_timeout(Some(Duration::from_secs(1)))
-        .set_response_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(TIMEOUT))
         .set_min_delay(Duration::from_millis(50))
         .set_max_delay(Duration::from_secs(1))
 }
@@ -122,7 +122,7 @@ impl Health {
             }
         }
         if !answered {
-            self.rests_until.store(self.millis() + REST.as_millis() as i64, Ordering::Relaxed);
+            self.rests_until.store(self.millis() + RETRY_AFTER_FAILURE.as_millis() as i64, Ordering::Relaxed);
         }
     }
 
@@ -158,11 +158,11 @@ impl RedisBus {
             began: Instant::now(),
             rests_until: AtomicI64::new(0),
         });
-        let first = io.run(beat(connection.clone(), PULSE)).await?;
+        let first = io.run(ping(connection.clone(), PULSE)).await?;
         health.note(matches!(first, Ok(Ok(()))));
         let (unkept, queue) = mpsc::channel(QUEUE);
         io.detach(sender::send_unkept(connection.clone(), queue, metrics.clone()));
-        io.detach(feel_pulse(connection.clone(), Arc::clone(&health)));
+        io.detach(health_loop(connection.clone(), Arc::clone(&health)));
         Ok(Self { client, io, connection, unkept, stream_max_len, health })
     }
 
@@ -170,7 +170,7 @@ impl RedisBus {
         let pipeline = sender::kept_pipeline(&messages, self.stream_max_len);
         let mut connection = self.connection.manager();
         let sending = async move {
-            match tokio::time::timeout(PATIENCE, pipeline.query_async::<()>(&mut connection)).await {
+            match tokio::time::timeout(TIMEOUT, pipeline.query_async::<()>(&mut connection)).await {
                 Ok(sent) => sent.map_err(BusError::from),
                 Err(_) => Err(BusError::TimedOut),
             }
@@ -180,7 +180,7 @@ impl RedisBus {
         sent
     }
 
-    pub(super) fn publish_unkept(&self, message: Message) {
+    pub(super) fn publish_best_effort(&self, message: Message) {
         // Full or closed: it is one of those that may be lost.
         let _ = self.unkept.try_send(message);
     }
@@ -196,7 +196,7 @@ impl RedisBus {
     fn tell_nodes(&self, user: UserId, word: &impl Serialize) {
         if let Ok(payload) = serde_json::to_string(word) {
             let channel = channel_of(shard_of(user));
-            self.publish_unkept(Message { channel: channel.into(), payload: payload.into() });
+            self.publish_best_effort(Message { channel: channel.into(), payload: payload.into() });
         }
     }
 
@@ -207,14 +207,14 @@ impl RedisBus {
 
 /// Asks Redis again and again whether it takes writes, for as long as the service lives. A line that says nothing any
 /// more is replaced, and so is one to a Redis that is a replica now: the address may lead to another by then.
-async fn feel_pulse(connection: Connection, health: Arc<Health>) {
+async fn health_loop(connection: Connection, health: Arc<Health>) {
     let mut useless = 0;
     loop {
-        let answer = beat(connection.clone(), PULSE * 2).await;
+        let answer = ping(connection.clone(), PULSE * 2).await;
         health.note(matches!(answer, Ok(Ok(()))));
         let is_useless = answer.map_or(true, |answer| answer.is_err_and(|error| error.kind() == READ_ONLY));
         useless = if is_useless { useless + 1 } else { 0 };
-        if useless == SILENCES {
+        if useless == MAX_MISSED_PINGS {
             useless = 0;
             connection.replace();
         }
@@ -222,7 +222,7 @@ async fn feel_pulse(connection: Connection, health: Arc<Health>) {
     }
 }
 
-async fn beat(connection: Connection, patience: Duration) -> Result<RedisResult<()>, Elapsed> {
+async fn ping(connection: Connection, patience: Duration) -> Result<RedisResult<()>, Elapsed> {
     let mut set = redis::cmd("SET");
     set.arg(PULSE_KEY).arg("").arg("EX").arg(60);
     tokio::time::timeout(patience, set.query_async::<()>(&mut connection.manager())).await

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Failure;
+use super::CommandError;
 use crate::clock::{Clock, new_uuid};
 use crate::config::Config;
 use crate::domain::command::{Command, decide};
@@ -18,14 +18,14 @@ use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 use crate::storage::{StorageError, Store};
-use crate::telemetry::audit::Act;
+use crate::telemetry::audit::AuditEvent;
 
 /// How often a change is tried. With the user's row locked nodes are in the way only where activity keeps a session from ending
 /// as idle.
 const TRIES: usize = 20;
 
 /// The account with that address or id.
-pub(super) async fn find(store: &Store, who: &str) -> Result<User, Failure> {
+pub(super) async fn find(store: &Store, who: &str) -> Result<User, CommandError> {
     let found = match Uuid::try_parse(who) {
         Ok(id) => store.lookup_user(UserId::new(id)).await?,
         Err(_) => store.lookup_credentials(Email::lookup_key(who)).await?.map(|found| found.user),
@@ -34,7 +34,11 @@ pub(super) async fn find(store: &Store, who: &str) -> Result<User, Failure> {
 }
 
 /// Its sessions, without those whose time is up though nobody has ended them yet.
-pub(super) async fn live_sessions(config: &Config, store: &Store, user: &User) -> Result<Ledger, Failure> {
+pub(super) async fn live_sessions(
+    config: &Config,
+    store: &Store,
+    user: &User,
+) -> Result<Ledger, CommandError> {
     let mut ledger = store.load_ledger(user.id).await?.ok_or("the account was just deleted")?;
     let policies = crate::app::policies(config, store.is_shared());
     let due = ledger.due(Clock::System.now(), policies.for_role(ledger.role));
@@ -52,7 +56,7 @@ pub(super) async fn execute<C: Command>(
     command: &C,
     account_changes: bool,
     store_commit: impl AsyncFn(Commit, Option<RowLock>) -> Result<CommitOutcome, StorageError>,
-) -> Result<C::Reply, Failure> {
+) -> Result<C::Reply, CommandError> {
     let policies = crate::app::policies(config, store.is_shared());
     for _ in 0..TRIES {
         let loaded = if store.is_shared() {
@@ -71,7 +75,7 @@ pub(super) async fn execute<C: Command>(
         // Whatever the reason, it is the operator who did it.
         let done =
             endings.filter(|ending| ending.reason != EndReason::UserDeleted && !ending.reason.is_of_time());
-        let acts: Vec<_> = done.map(|ending| Act::Ended(user.id, *ending)).collect();
+        let acts: Vec<_> = done.map(|ending| AuditEvent::Ended(user.id, *ending)).collect();
         let commit = Commit {
             user: user.id,
             decided_on: ledger.version,
@@ -82,7 +86,7 @@ pub(super) async fn execute<C: Command>(
             wanted_for: Duration::MAX,
         };
         if let CommitOutcome::Committed(_) = store_commit(commit, lock).await? {
-            acts.into_iter().for_each(Act::log);
+            acts.into_iter().for_each(AuditEvent::log);
             return Ok(decision.reply);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::CommandError;
 use super::output::{remark, say};
 use crate::bus::redis::stream::{StreamEntry, StreamReader};
 use crate::config::Config;
@@ -36,7 +36,7 @@ fn parse_id(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) async fn run(config: &Config, io: Io, command: EventsCommand) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, io: Io, command: EventsCommand) -> Result<(), CommandError> {
     let EventsCommand::Tail { from } = command;
     let Some(redis) = &config.redis else {
         return Err("there is no stream without REDIS_URL: events stay inside the service's process".into());

@@ -4,17 +4,17 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use super::Failure;
+use super::CommandError;
 use crate::config::HttpConfig;
 
 /// Longer than this and it does not count as healthy.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether the service answers that it is ready.
 ///
 /// # Errors
 /// When it is not, or does not answer.
-pub fn ask_health(config: &HttpConfig) -> Result<(), Failure> {
+pub fn ask_health(config: &HttpConfig) -> Result<(), CommandError> {
     // A service that listens on every address listens on this one.
     let host = match config.host.as_str() {
         "0.0.0.0" | "::" => "localhost",
@@ -22,7 +22,7 @@ pub fn ask_health(config: &HttpConfig) -> Result<(), Failure> {
     };
     let mut answer = Err("no address to ask".into());
     for address in (host, config.port).to_socket_addrs()? {
-        answer = ask(&address).map_err(|error| Failure::from(format!("{address}: {error}")));
+        answer = ask(&address).map_err(|error| CommandError::from(format!("{address}: {error}")));
         if answer.is_ok() {
             break;
         }
@@ -36,8 +36,8 @@ pub fn ask_health(config: &HttpConfig) -> Result<(), Failure> {
 }
 
 fn ask(address: &std::net::SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = [0; 64];
     let length = stream.read(&mut answer)?;

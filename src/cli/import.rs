@@ -15,7 +15,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use uuid::Uuid;
 
-use super::Failure;
+use super::CommandError;
 use super::users::RoleName;
 use crate::clock::Clock;
 use crate::config::Secret;
@@ -24,7 +24,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::io::Io;
 use crate::storage::Store;
-use crate::storage::accounts::{Adding, MAX_ACCOUNTS, Outcome};
+use crate::storage::accounts::{ImportOptions, ImportOutcome, MAX_ACCOUNTS};
 use crate::storage::legacy::Legacy;
 use candidate::{Candidate, Refusal};
 use lines::{Format, Line, Lines};
@@ -43,7 +43,7 @@ pub enum ImportCommand {
         format: Option<Format>,
         /// How to do it.
         #[command(flatten)]
-        how: How,
+        how: ImportArguments,
     },
     /// Users in the PostgreSQL database of an application that uses Prisma.
     Prisma {
@@ -55,13 +55,13 @@ pub enum ImportCommand {
         sessions: bool,
         /// How to do it.
         #[command(flatten)]
-        how: How,
+        how: ImportArguments,
     },
 }
 
 /// How to import.
 #[derive(Clone, Debug, Args)]
-pub struct How {
+pub struct ImportArguments {
     /// Change nothing; tell what would be done.
     #[arg(long)]
     dry_run: bool,
@@ -90,7 +90,7 @@ fn parse_role(text: &str) -> Result<(String, Role), String> {
     Ok((old.to_owned(), RoleName::from_str(new, true)?.into()))
 }
 
-pub(super) async fn run(store: &Store, io: Io, command: ImportCommand) -> Result<(), Failure> {
+pub(super) async fn run(store: &Store, io: Io, command: ImportCommand) -> Result<(), CommandError> {
     match command {
         ImportCommand::Users { file, format, how } => {
             let bar = bar(lines::size(&file), "{bar:40} {bytes}/{total_bytes} {msg} {eta}");
@@ -110,7 +110,12 @@ pub(super) async fn run(store: &Store, io: Io, command: ImportCommand) -> Result
     }
 }
 
-async fn import_prisma(store: &Store, legacy: &Legacy, sessions: bool, how: How) -> Result<(), Failure> {
+async fn import_prisma(
+    store: &Store,
+    legacy: &Legacy,
+    sessions: bool,
+    how: ImportArguments,
+) -> Result<(), CommandError> {
     let mut users = legacy.users().await?;
     let sessions = if sessions { Some(legacy.live_sessions().await?) } else { None };
     let bar = bar(Some(legacy.count(&users).await?), "{bar:40} {pos}/{len} {msg} {eta}");
@@ -141,7 +146,7 @@ fn bar(length: Option<u64>, template: &str) -> ProgressBar {
 /// One run.
 struct Import<'a> {
     store: &'a Store,
-    how: How,
+    how: ImportArguments,
     bar: ProgressBar,
     record: Record,
     /// Waiting for a batch to be full, with their lines.
@@ -159,7 +164,7 @@ struct Imagined {
 }
 
 impl<'a> Import<'a> {
-    fn begin(store: &'a Store, how: How, bar: ProgressBar) -> Result<Self, Failure> {
+    fn begin(store: &'a Store, how: ImportArguments, bar: ProgressBar) -> Result<Self, CommandError> {
         bar.enable_steady_tick(Duration::from_millis(200));
         Ok(Self {
             record: Record::open(how.report.as_deref(), how.id_map.as_deref())?,
@@ -173,7 +178,7 @@ impl<'a> Import<'a> {
         })
     }
 
-    async fn take(&mut self, Line { number, fields }: Line) -> Result<(), Failure> {
+    async fn take(&mut self, Line { number, fields }: Line) -> Result<(), CommandError> {
         self.record.tally.read += 1;
         let fields = match fields {
             Ok(fields) => fields,
@@ -188,14 +193,20 @@ impl<'a> Import<'a> {
         if self.waiting.len() as u64 >= self.how.batch { self.store_waiting().await } else { Ok(()) }
     }
 
-    fn refuse(&mut self, line: u64, id: Option<&str>, field: Option<&str>, why: &str) -> Result<(), Failure> {
+    fn refuse(
+        &mut self,
+        line: u64,
+        id: Option<&str>,
+        field: Option<&str>,
+        why: &str,
+    ) -> Result<(), CommandError> {
         self.record.tally.refused += 1;
         self.record.tell(line, id, field, why)
     }
 
-    async fn store_waiting(&mut self) -> Result<(), Failure> {
+    async fn store_waiting(&mut self) -> Result<(), CommandError> {
         let batch = std::mem::take(&mut self.waiting);
-        let adding = Adding { update: self.how.update, dry_run: self.how.dry_run };
+        let adding = ImportOptions { update: self.how.update, dry_run: self.how.dry_run };
         let accounts = batch.iter().map(|(_, candidate)| candidate.account.clone()).collect();
         let outcomes = self.store.add_accounts(accounts, adding).await?;
         for ((line, candidate), outcome) in batch.iter().zip(outcomes) {
@@ -207,15 +218,15 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    fn note(&mut self, line: u64, candidate: &Candidate, outcome: Outcome) -> Result<(), Failure> {
+    fn note(&mut self, line: u64, candidate: &Candidate, outcome: ImportOutcome) -> Result<(), CommandError> {
         let old_id = candidate.old_id.as_deref();
         let tally = &mut self.record.tally;
         let mut id = candidate.account.user.id;
         match outcome {
-            Outcome::Added => tally.added += 1,
-            Outcome::Updated => tally.updated += 1,
-            Outcome::Present => tally.present += 1,
-            Outcome::PresentAs(other) => {
+            ImportOutcome::Added => tally.added += 1,
+            ImportOutcome::Updated => tally.updated += 1,
+            ImportOutcome::ActiveSession => tally.present += 1,
+            ImportOutcome::PresentAs(other) => {
                 tally.present += 1;
                 id = other;
                 // Without an id of its own it is the same person: there is nothing to tell of.
@@ -225,7 +236,7 @@ impl<'a> Import<'a> {
                     self.record.tell(line, old_id, Some("email"), &why)?;
                 }
             }
-            Outcome::AddressTaken(other) => {
+            ImportOutcome::AddressTaken(other) => {
                 let why = format!("the new address belongs to {other}: this one was not brought up to date");
                 self.refuse(line, old_id, Some("email"), &why)?;
             }
@@ -236,7 +247,7 @@ impl<'a> Import<'a> {
     async fn finish(
         mut self,
         sessions: Option<crate::storage::legacy::LegacySessions>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         if !self.waiting.is_empty() {
             self.store_waiting().await?;
         }
@@ -251,19 +262,19 @@ impl<'a> Import<'a> {
 }
 
 impl Imagined {
-    fn add(&mut self, candidate: &Candidate, outcome: Outcome) -> Outcome {
+    fn add(&mut self, candidate: &Candidate, outcome: ImportOutcome) -> ImportOutcome {
         let user = &candidate.account.user;
-        if outcome != Outcome::Added {
+        if outcome != ImportOutcome::Added {
             return outcome;
         }
         if !self.ids.insert(user.id.uuid()) {
-            return Outcome::Present;
+            return ImportOutcome::ActiveSession;
         }
         match self.emails.get(user.email.as_str()) {
-            Some(other) => Outcome::PresentAs(*other),
+            Some(other) => ImportOutcome::PresentAs(*other),
             None => {
                 self.emails.insert(user.email.as_str().to_owned(), user.id);
-                Outcome::Added
+                ImportOutcome::Added
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 
-use super::Failure;
+use super::CommandError;
 use super::output::say;
 use crate::config::JwtAlgorithm;
 use crate::security::generate::private_key_pem;
@@ -44,7 +44,7 @@ pub enum KeyAlgorithm {
 ///
 /// # Errors
 /// When the file is there already, or cannot be written.
-pub fn generate_key(algorithm: KeyAlgorithm, out: &Path) -> Result<(), Failure> {
+pub fn generate_key(algorithm: KeyAlgorithm, out: &Path) -> Result<(), CommandError> {
     let algorithm = match algorithm {
         KeyAlgorithm::EdDSA => JwtAlgorithm::EdDSA,
         KeyAlgorithm::ES256 => JwtAlgorithm::ES256,

@@ -5,13 +5,13 @@ use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
-use super::Failure;
+use super::CommandError;
 
 /// A line of the result.
 ///
 /// # Errors
 /// When standard output cannot be written to.
-pub(super) fn say(text: &str) -> Result<(), Failure> {
+pub(super) fn say(text: &str) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         // Nobody is there to be told that nobody is there.
@@ -30,7 +30,7 @@ pub(super) fn remark(text: &str) {
 ///
 /// # Errors
 /// As [`say`].
-pub(super) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
+pub(super) fn say_json(value: &impl Serialize) -> Result<(), CommandError> {
     say(&serde_json::to_string_pretty(value)?)
 }
 

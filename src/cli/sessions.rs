@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::account::{execute, find, live_sessions};
 use super::output::{say, say_json, table};
-use super::{Failure, plural};
+use super::{CommandError, plural};
 use crate::config::Config;
 use crate::domain::command::{EndAll, EndOne};
 use crate::domain::ids::SessionId;
@@ -33,7 +33,7 @@ pub enum SessionsCommand {
         user: String,
         /// Which of them.
         #[command(flatten)]
-        which: Which,
+        which: SessionSelection,
         /// The reason that is kept with the session, told in the event, and in the refusal of its tokens.
         #[arg(long, value_enum, default_value_t = ReasonName::Terminated)]
         reason: ReasonName,
@@ -46,7 +46,7 @@ pub enum SessionsCommand {
 /// One session or all.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Which {
+pub struct SessionSelection {
     /// Id of the session, as `sessions list` shows it.
     session: Option<Uuid>,
     /// All sessions of the user.
@@ -76,7 +76,11 @@ impl From<ReasonName> for EndReason {
     }
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: SessionsCommand) -> Result<(), Failure> {
+pub(super) async fn run(
+    config: &Config,
+    store: &Store,
+    command: SessionsCommand,
+) -> Result<(), CommandError> {
     match command {
         SessionsCommand::List { user, json } => {
             let user = find(store, &user).await?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::account::{execute, find, live_sessions};
 use super::output::{remark, say, say_json, table};
-use super::{Failure, plural, sessions};
+use super::{CommandError, plural, sessions};
 use crate::clock::{Clock, new_uuid};
 use crate::config::Config;
 use crate::domain::command::EndAll;
@@ -19,8 +19,8 @@ use crate::domain::user::{Email, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Role, U
 use crate::events::announcement::Announcer;
 use crate::security::password::{Password, PasswordPool};
 use crate::storage::Store;
-use crate::storage::accounts::{Account, Listing};
-use crate::telemetry::audit::Act;
+use crate::storage::accounts::{Account, UserFilter};
+use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 
 /// Characters of a password that is made at random: about 119 bits.
@@ -133,7 +133,7 @@ impl From<RoleName> for Role {
     }
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Create(create) => self::create(config, store, create).await,
         UserCommand::List(list) => self::list(store, list).await,
@@ -144,7 +144,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
                 return say(&format!("{} is {} already", user.id, user.role.as_str()));
             }
             store.change_role(user.id, role.into(), Clock::System.now()).await?;
-            Act::RoleGiven(user.id, role.into()).log();
+            AuditEvent::RoleChanged(user.id, role.into()).log();
             say(&format!("{} is {}", user.id, Role::from(role).as_str()))
         }
         UserCommand::Disable { user } => {
@@ -155,7 +155,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
             let command = EndAll { reason: EndReason::Terminated };
             let disabling = async |commit, lock| store.disable_user(commit, lock).await;
             let ended = execute(config, store, &user, &command, true, disabling).await?;
-            Act::Disabled(user.id).log();
+            AuditEvent::Disabled(user.id).log();
             say(&format!("{} is disabled; {} ended", user.id, plural(ended, "session")))
         }
         UserCommand::Enable { user } => {
@@ -164,7 +164,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
                 return say(&format!("{} is not disabled", user.id));
             }
             store.enable_user(user.id, Clock::System.now()).await?;
-            Act::Enabled(user.id).log();
+            AuditEvent::Enabled(user.id).log();
             say(&format!("{} may log in", user.id))
         }
         UserCommand::Delete { user } => {
@@ -172,13 +172,13 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
             let command = EndAll { reason: EndReason::UserDeleted };
             let deleting = async |commit, lock| store.delete_user(commit, lock).await;
             let ended = execute(config, store, &user, &command, true, deleting).await?;
-            Act::Deleted(user.id).log();
+            AuditEvent::Deleted(user.id).log();
             say(&format!("{} is deleted; {} ended", user.id, plural(ended, "session")))
         }
     }
 }
 
-async fn create(config: &Config, store: &Store, create: Create) -> Result<(), Failure> {
+async fn create(config: &Config, store: &Store, create: Create) -> Result<(), CommandError> {
     let email =
         Email::parse(&create.email).map_err(|_| "this is no email address of at most 254 characters")?;
     let name =
@@ -223,7 +223,7 @@ fn random_password() -> String {
 }
 
 /// Not shown while it is typed; else a line of standard input, so that it is in no list of processes and no history.
-fn ask_for_password() -> Result<String, Failure> {
+fn ask_for_password() -> Result<String, CommandError> {
     if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ")?;
         let again = rpassword::prompt_password("Again: ")?;
@@ -236,8 +236,8 @@ fn ask_for_password() -> Result<String, Failure> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-async fn list(store: &Store, list: List) -> Result<(), Failure> {
-    let wanted = Listing {
+async fn list(store: &Store, list: List) -> Result<(), CommandError> {
+    let wanted = UserFilter {
         search: list.search.map(|text| text.to_lowercase()),
         role: list.role.map(Role::from),
         disabled: list.disabled,
@@ -281,7 +281,7 @@ fn as_json(user: &User) -> Value {
     })
 }
 
-async fn show(config: &Config, store: &Store, user: &User, json: bool) -> Result<(), Failure> {
+async fn show(config: &Config, store: &Store, user: &User, json: bool) -> Result<(), CommandError> {
     let ledger = live_sessions(config, store, user).await?;
     if json {
         let mut shown = as_json(user);

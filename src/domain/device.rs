@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use woothee::parser::Parser;
 
-use super::user::Unfit;
+use super::user::FieldProblem;
 
 /// Most characters of a User-Agent that are kept.
 pub const USER_AGENT_MAX_CHARS: usize = 512;
@@ -141,13 +141,13 @@ impl DeviceInfo {
 /// A trimmed device name of at most 100 characters with no control characters; none when nothing is left.
 ///
 /// # Errors
-/// [`Unfit`], telling why it cannot be kept.
-pub fn parse_device_name(text: &str) -> Result<Option<String>, Unfit> {
+/// [`FieldProblem`], telling why it cannot be kept.
+pub fn parse_device_name(text: &str) -> Result<Option<String>, FieldProblem> {
     let name = text.trim();
     match name {
         "" => Ok(None),
-        name if name.chars().any(char::is_control) => Err(Unfit::Invalid),
-        name if name.chars().count() > DEVICE_NAME_MAX_CHARS => Err(Unfit::TooLong),
+        name if name.chars().any(char::is_control) => Err(FieldProblem::Invalid),
+        name if name.chars().count() > DEVICE_NAME_MAX_CHARS => Err(FieldProblem::TooLong),
         name => Ok(Some(name.to_owned())),
     }
 }

@@ -9,7 +9,7 @@ use super::time::Timestamp;
 
 /// What a session was opened by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Occasion {
+pub enum OpenedBy {
     /// The person signed up with this address.
     Signup {
         /// Address to tell the other services.
@@ -57,7 +57,7 @@ pub enum LedgerEvent {
         /// The session as it begins.
         session: Session,
         /// By what.
-        occasion: Occasion,
+        occasion: OpenedBy,
     },
     /// The refresh token of a session was replaced.
     Rotated {

@@ -11,7 +11,7 @@ use super::command::{
     TerminateOthers, decide,
 };
 use super::device::{Device, DeviceInfo};
-use super::event::{LedgerEvent, Occasion};
+use super::event::{LedgerEvent, OpenedBy};
 use super::ids::{SessionId, SessionToken, UserId};
 use super::ledger::Ledger;
 use super::policy::{AtLimit, Policy};
@@ -151,7 +151,7 @@ impl Observer {
             token: SessionToken::new(id.uuid()),
             device: Device::new(DeviceInfo::from_user_agent(None, None)),
             ip_address: None,
-            occasion: Occasion::Login,
+            occasion: OpenedBy::Login,
         };
         let live_before = self.ledger.live().len();
         match self.run(&open) {

@@ -77,7 +77,7 @@ pub struct User {
 
 /// Why a member of a request cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum FieldProblem {
     /// Nothing is there.
     Required,
     /// Fewer characters than asked for.
@@ -96,12 +96,12 @@ impl Email {
     /// Checks the form (HTML's definition of a valid address).
     ///
     /// # Errors
-    /// [`Unfit`], telling why it is none.
-    pub fn parse(text: &str) -> Result<Self, Unfit> {
+    /// [`FieldProblem`], telling why it is none.
+    pub fn parse(text: &str) -> Result<Self, FieldProblem> {
         let email = Self::lookup_key(text);
         match email.as_str() {
-            text if text.len() > EMAIL_MAX_BYTES => Err(Unfit::TooLong),
-            text if !text.validate_email() => Err(Unfit::Invalid),
+            text if text.len() > EMAIL_MAX_BYTES => Err(FieldProblem::TooLong),
+            text if !text.validate_email() => Err(FieldProblem::Invalid),
             _ => Ok(Self(email)),
         }
     }
@@ -135,13 +135,13 @@ impl fmt::Debug for Email {
 /// A trimmed name of 1 to 100 characters, none of them a control character.
 ///
 /// # Errors
-/// [`Unfit`], telling why it is none.
-pub fn parse_name(text: &str) -> Result<String, Unfit> {
+/// [`FieldProblem`], telling why it is none.
+pub fn parse_name(text: &str) -> Result<String, FieldProblem> {
     let name = text.trim();
     match name {
-        "" => Err(Unfit::TooShort),
-        name if name.chars().any(char::is_control) => Err(Unfit::Invalid),
-        name if name.chars().count() > NAME_MAX_CHARS => Err(Unfit::TooLong),
+        "" => Err(FieldProblem::TooShort),
+        name if name.chars().any(char::is_control) => Err(FieldProblem::Invalid),
+        name if name.chars().count() > NAME_MAX_CHARS => Err(FieldProblem::TooLong),
         name => Ok(name.to_owned()),
     }
 }
@@ -160,17 +160,17 @@ mod tests {
 
     #[test]
     fn email_refuses_what_is_none() {
-        assert_eq!(Email::parse("   "), Err(Unfit::Invalid));
-        assert_eq!(Email::parse("ada"), Err(Unfit::Invalid));
-        assert_eq!(Email::parse("a\0b@example.com"), Err(Unfit::Invalid));
-        assert_eq!(Email::parse(&format!("{}@example.com", "a".repeat(250))), Err(Unfit::TooLong));
+        assert_eq!(Email::parse("   "), Err(FieldProblem::Invalid));
+        assert_eq!(Email::parse("ada"), Err(FieldProblem::Invalid));
+        assert_eq!(Email::parse("a\0b@example.com"), Err(FieldProblem::Invalid));
+        assert_eq!(Email::parse(&format!("{}@example.com", "a".repeat(250))), Err(FieldProblem::TooLong));
     }
 
     #[test]
     fn name_counts_characters_not_bytes() {
         assert!(parse_name(&"ä".repeat(100)).is_ok());
-        assert_eq!(parse_name(&"ä".repeat(101)), Err(Unfit::TooLong));
-        assert_eq!(parse_name("a\u{7}b"), Err(Unfit::Invalid));
+        assert_eq!(parse_name(&"ä".repeat(101)), Err(FieldProblem::TooLong));
+        assert_eq!(parse_name("a\u{7}b"), Err(FieldProblem::Invalid));
     }
 
     #[test]

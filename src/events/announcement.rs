@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Message;
 use super::channel::Channel;
-use crate::domain::event::{Ending, LedgerEvent, Occasion};
+use crate::domain::event::{Ending, LedgerEvent, OpenedBy};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
@@ -77,10 +77,10 @@ impl Announcer<'_> {
         self.message(Channel::UserRegistered, json!({"email": email}))
     }
 
-    fn opened(&self, made: &mut Vec<Announcement>, session: &Session, occasion: &Occasion) {
+    fn opened(&self, made: &mut Vec<Announcement>, session: &Session, occasion: &OpenedBy) {
         made.push(match occasion {
-            Occasion::Signup { email } => self.registered(email),
-            Occasion::Login => self.message(Channel::UserLogin, json!({"sessionId": session.id()})),
+            OpenedBy::Signup { email } => self.registered(email),
+            OpenedBy::Login => self.message(Channel::UserLogin, json!({"sessionId": session.id()})),
         });
         let fields = json!({"sessionId": session.id(), "deviceInfo": session.profile.device});
         made.push(self.message(Channel::SessionCreated, fields));
@@ -163,7 +163,7 @@ mod tests {
         announcer.announce(events).iter().map(|made| made.channel.event_name()).collect()
     }
 
-    fn open(ledger: &mut Ledger, id: u128, occasion: Occasion, max: usize) -> Vec<LedgerEvent> {
+    fn open(ledger: &mut Ledger, id: u128, occasion: OpenedBy, max: usize) -> Vec<LedgerEvent> {
         let command = Open {
             id: SessionId::new(Uuid::from_u128(id)),
             token: SessionToken::new(Uuid::from_u128(id)),
@@ -183,11 +183,11 @@ mod tests {
     #[test]
     fn each_act_is_told_in_the_promised_order() {
         let mut ledger = Ledger::new(USER, Role::Starter, 0, Timestamp::default(), Vec::new());
-        let signup = open(&mut ledger, 10, Occasion::Signup { email: Arc::from("a@b.c") }, 1);
+        let signup = open(&mut ledger, 10, OpenedBy::Signup { email: Arc::from("a@b.c") }, 1);
         assert_eq!(names(&signup), ["user.registered", "session.created"]);
-        let evicting = open(&mut ledger, 11, Occasion::Login, 1);
+        let evicting = open(&mut ledger, 11, OpenedBy::Login, 1);
         assert_eq!(names(&evicting), ["session.deleted", "user.login", "session.created"]);
-        open(&mut ledger, 12, Occasion::Login, 3);
+        open(&mut ledger, 12, OpenedBy::Login, 3);
         let keep = SessionId::new(Uuid::from_u128(12));
         let others = run(&mut ledger, &TerminateOthers { keep }, 3);
         assert_eq!(names(&others), ["session.terminated", "sessions.bulk_terminated"]);

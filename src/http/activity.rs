@@ -7,7 +7,7 @@ use super::extract::session::Authenticated;
 use super::problem::Problem;
 use super::resource;
 use super::state::AppState;
-use crate::actors::standing::{Present, Standing};
+use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::time::Timestamp;
 
 #[derive(Serialize)]
@@ -28,18 +28,18 @@ async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<H
     }
     // The session was just being ended for idleness: the actor knows how that came out.
     let session = &present.session;
-    match state.registry.standing(session.user, session.id(), None).await.map_err(Problem::for_token)? {
-        Standing::Present(present) => {
+    match state.registry.status(session.user, session.id(), None).await.map_err(Problem::for_token)? {
+        SessionStatus::Active(present) => {
             let noted = state.registry.note_activity(&present.session, present.now);
             let latest = noted.unwrap_or_else(|| present.session.last_activity());
             Ok(answer(&state, &present, latest))
         }
-        Standing::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
-        Standing::Foreign => Err(Problem::session_over(None).with_challenge()),
+        SessionStatus::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
+        SessionStatus::TokenMismatch => Err(Problem::session_over(None).with_challenge()),
     }
 }
 
-fn answer(state: &AppState, present: &Present, last_activity: Timestamp) -> HttpResponse {
+fn answer(state: &AppState, present: &ActiveSession, last_activity: Timestamp) -> HttpResponse {
     let policy = state.registry.policy_ref(present.snapshot.role);
     let idle_expires_at = present.session.profile.idle_expires_at(last_activity, policy);
     HttpResponse::Ok().json(Body { last_activity, idle_expires_at })

@@ -31,7 +31,7 @@ fn probe(path: &'static str) -> Resource {
 
 async fn health(state: web::Data<AppState>) -> HttpResponse {
     let (database, latency) = state.probe.look(state.registry.store()).await;
-    let events = state.registry.tools().bus.is_up();
+    let events = state.registry.dependencies().bus.is_up();
     let (status, word) = match (database, events) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         (true, false) => (StatusCode::OK, "degraded"),

@@ -7,13 +7,13 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 use futures_util::future::join_all;
 
-use crate::actors::registry::Shared;
+use crate::actors::registry::UserSlot;
 use crate::bus::Bus;
 use crate::config::RateLimitConfig;
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
 use crate::security::rate_limit::{Counted, Exceeded, Limit, LocalCounters, Quota, Usage};
-use crate::telemetry::audit::Act;
+use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -105,7 +105,7 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn api(&self, user: &Shared, now: Timestamp) -> Counted {
+    pub fn api(&self, user: &UserSlot, now: Timestamp) -> Counted {
         self.told(Limit::Api, user.api_requests.count(self.quota(self.config.api_per_minute, MINUTE), now))
     }
 
@@ -139,7 +139,7 @@ impl RateLimits {
     fn told(&self, limit: Limit, result: Counted) -> Counted {
         if result.is_err() {
             self.metrics.rate_limited.with_label_values(&[limit.as_str()]).inc();
-            Act::LimitHit(limit.as_str()).record(&self.metrics);
+            AuditEvent::LimitHit(limit.as_str()).record(&self.metrics);
         }
         result
     }

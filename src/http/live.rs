@@ -17,10 +17,10 @@ use super::state::AppState;
 use crate::actors::devices::Deliveries;
 use crate::actors::messages::ConnectRefusal;
 use crate::actors::registry::Registry;
-use crate::actors::standing::{Present, Standing};
+use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::ids::UserId;
 
-pub(super) use tickets::ShownTicket;
+pub(super) use tickets::PresentedTicket;
 
 /// How often a quiet connection is kept alive.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(25);
@@ -51,24 +51,24 @@ impl Drop for Place {
 }
 
 /// Who asks, by ticket or by access token, from a page that may.
-async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Result<Present, Problem> {
+async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Result<ActiveSession, Problem> {
     if !client.origin_allowed {
         return Err(Problem::new(Code::OriginNotAllowed));
     }
-    let Some(ticket) = ShownTicket::of(request) else {
+    let Some(ticket) = PresentedTicket::of(request) else {
         return Authenticated::by_token(request).await.map(|caller| caller.0);
     };
     let ticket =
         ticket.redeem(state).await?.ok_or_else(|| Problem::new(Code::TokenInvalid).with_challenge())?;
-    match state.registry.standing(ticket.user, ticket.session, None).await.map_err(Problem::for_token)? {
-        Standing::Present(present) => Ok(present),
-        Standing::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
-        Standing::Foreign => Err(Problem::new(Code::TokenInvalid).with_challenge()),
+    match state.registry.status(ticket.user, ticket.session, None).await.map_err(Problem::for_token)? {
+        SessionStatus::Active(present) => Ok(present),
+        SessionStatus::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
+        SessionStatus::TokenMismatch => Err(Problem::new(Code::TokenInvalid).with_challenge()),
     }
 }
 
 /// Connects the caller's device, within the limits of its session and of this node.
-async fn open(state: &AppState, present: &Present, transport: &'static str) -> Result<Open, Problem> {
+async fn open(state: &AppState, present: &ActiveSession, transport: &'static str) -> Result<Open, Problem> {
     let permit = state.connections.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     let (user, session) = (present.session.user, present.session.id());
     let most = usize::try_from(state.config.limits.max_connections_per_session).unwrap_or(usize::MAX);

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::extract::client::Client;
-use super::extract::json::{JsonObject, Members};
+use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
@@ -14,12 +14,12 @@ use super::state::AppState;
 use crate::actors::messages::ActorError;
 use crate::domain::command::{Open, OpenRefusal, Opened};
 use crate::domain::device::parse_device_name;
-use crate::domain::event::Occasion;
+use crate::domain::event::OpenedBy;
 use crate::domain::ids::UserId;
-use crate::domain::user::{EMAIL_MAX_BYTES, Email, Unfit, User};
+use crate::domain::user::{EMAIL_MAX_BYTES, Email, FieldProblem, User};
 use crate::security::password::{Password, Verdict};
 use crate::storage::users::Credentials;
-use crate::telemetry::audit::Act;
+use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
@@ -50,18 +50,18 @@ async fn log_in(
     body: JsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
-    state.admit()?;
+    state.shed_load()?;
     let now = state.now();
     note_usage(&http, state.limits.login(client.address, now).await?);
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let Some(user) = check_password(&state, &request.email, request.password).await? else {
-        Act::LoginFailed.record(state.metrics());
+        AuditEvent::LoginFailed.record(state.metrics());
         state.limits.login_failed(&request.email, client.address, now).await?;
         return Err(Problem::new(Code::InvalidCredentials));
     };
     // Guesses made at the same time may have used the failures up meanwhile.
     state.limits.check_login_failures(&request.email, client.address, now).await?;
-    let open = open_for(&client, request.device_name, Occasion::Login);
+    let open = open_for(&client, request.device_name, OpenedBy::Login);
     let asking = run_to_completion(ask(state.clone(), user.id, open));
     let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
         Ok(Ok(opened)) => opened,
@@ -81,7 +81,7 @@ async fn ask(
 ) -> Result<Result<Opened, OpenRefusal>, ActorError> {
     let opened = state.registry.ask(user, open).await;
     if let Ok(Ok(opened)) = &opened {
-        Act::LoggedIn(user, opened.session.id()).record(state.metrics());
+        AuditEvent::LoggedIn(user, opened.session.id()).record(state.metrics());
     }
     opened
 }
@@ -111,9 +111,9 @@ impl TryFrom<Body> for Request {
     type Error = Problem;
 
     fn try_from(body: Body) -> Result<Self, Problem> {
-        let mut members = Members::default();
+        let mut members = Fields::default();
         let email = members.required("email", body.email, |text| parse_given_email(&text));
-        let password = members.required("password", body.password, Password::parse_given);
+        let password = members.required("password", body.password, Password::parse_attempt);
         let device_name = members.optional("deviceName", body.device_name, |text| parse_device_name(&text));
         let delivery = members
             .optional("refreshTokenDelivery", body.refresh_token_delivery, |text| Delivery::parse(&text));
@@ -130,10 +130,10 @@ impl TryFrom<Body> for Request {
 }
 
 /// Anything an account may be looked up by: a malformed address is simply nobody's.
-fn parse_given_email(text: &str) -> Result<String, Unfit> {
+fn parse_given_email(text: &str) -> Result<String, FieldProblem> {
     match Email::lookup_key(text) {
-        email if email.is_empty() => Err(Unfit::Required),
-        email if email.contains('\0') => Err(Unfit::Invalid),
+        email if email.is_empty() => Err(FieldProblem::Required),
+        email if email.contains('\0') => Err(FieldProblem::Invalid),
         email => Ok(email),
     }
 }

@@ -10,7 +10,7 @@ use super::problem::{Code, Problem};
 use super::signed_in::Delivery;
 use super::state::AppState;
 use super::{cookie, resource};
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::domain::command::{RefreshRefusal, RotateRefresh, SessionOver};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
@@ -48,25 +48,29 @@ async fn refresh(
     body: OptionalJsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
     let clearing = |problem: Problem| problem.clearing(cookie::cleared(&state.config.cookie));
-    let shown = shown_token(&request, &client, body.0).map_err(clearing)?;
+    let shown = presented_token(&request, &client, body.0).map_err(clearing)?;
     let (user, role, session) = rotate(&state, &request, &shown.token).await.map_err(clearing)?;
     answer(&state, user, role, &session, shown.delivery)
 }
 
-struct Shown {
+struct PresentedToken {
     token: String,
     delivery: Delivery,
 }
 
 /// The token from the body, or else from the cookie; a browser may send the cookie only from an allowed origin.
-fn shown_token(request: &HttpRequest, client: &Client, body: Option<Body>) -> Result<Shown, Problem> {
+fn presented_token(
+    request: &HttpRequest,
+    client: &Client,
+    body: Option<Body>,
+) -> Result<PresentedToken, Problem> {
     if let Some(token) = body.and_then(|body| body.refresh_token) {
-        return Ok(Shown { token, delivery: Delivery::Body });
+        return Ok(PresentedToken { token, delivery: Delivery::Body });
     }
     match request.cookie(cookie::NAME) {
         Some(_) if !client.origin_allowed => Err(Problem::new(Code::OriginNotAllowed)),
         Some(cookie) if !cookie.value().is_empty() => {
-            Ok(Shown { token: cookie.value().to_owned(), delivery: Delivery::Cookie })
+            Ok(PresentedToken { token: cookie.value().to_owned(), delivery: Delivery::Cookie })
         }
         _ => Err(Problem::new(Code::RefreshTokenMissing)),
     }
@@ -84,11 +88,11 @@ async fn rotate(
             TokenError::Expired => Code::RefreshTokenExpired,
         })
     })?;
-    state.admit()?;
+    state.shed_load()?;
     note_usage(request, state.limits.refresh(claims.session, now).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
     // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
-    if let Standing::Over(reason) = state.registry.standing(user, session, None).await? {
+    if let SessionStatus::Over(reason) = state.registry.status(user, session, None).await? {
         return Err(Problem::session_over(reason));
     }
     match state.registry.ask(user, RotateRefresh { session, generation }).await? {

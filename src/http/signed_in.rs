@@ -13,9 +13,9 @@ use super::view::UserView;
 use crate::clock::new_uuid;
 use crate::domain::command::{Open, Opened};
 use crate::domain::device::{Device, DeviceInfo};
-use crate::domain::event::Occasion;
+use crate::domain::event::OpenedBy;
 use crate::domain::ids::{SessionId, SessionToken};
-use crate::domain::user::{Unfit, User};
+use crate::domain::user::{FieldProblem, User};
 use crate::events::session_view::SessionView;
 use crate::security::access_token::AccessToken;
 use crate::security::refresh_token::RefreshToken;
@@ -31,17 +31,17 @@ pub(super) enum Delivery {
 }
 
 impl Delivery {
-    pub(super) fn parse(text: &str) -> Result<Self, Unfit> {
+    pub(super) fn parse(text: &str) -> Result<Self, FieldProblem> {
         match text {
             "cookie" => Ok(Self::Cookie),
             "body" => Ok(Self::Body),
-            _ => Err(Unfit::Invalid),
+            _ => Err(FieldProblem::Invalid),
         }
     }
 }
 
 /// A session to open for that client.
-pub(super) fn open_for(client: &Client, device_name: Option<String>, occasion: Occasion) -> Open {
+pub(super) fn open_for(client: &Client, device_name: Option<String>, occasion: OpenedBy) -> Open {
     Open {
         id: SessionId::new(new_uuid()),
         token: SessionToken::new(Uuid::new_v4()),

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::extract::client::Client;
-use super::extract::json::{JsonObject, Members};
+use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
@@ -15,7 +15,7 @@ use super::signed_in::{self, Delivery, open_for};
 use super::state::AppState;
 use crate::actors::sign_up::{SignUp, SignUpError};
 use crate::domain::device::parse_device_name;
-use crate::domain::event::Occasion;
+use crate::domain::event::OpenedBy;
 use crate::domain::user::{Email, parse_name};
 use crate::io::IoGone;
 use crate::security::password::Password;
@@ -51,10 +51,10 @@ async fn sign_up(
     body: JsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
     let request = Request::try_from(body.0)?;
-    state.admit()?;
+    state.shed_load()?;
     note_usage(&http, state.limits.signup(client.address, state.now()).await?);
     let password_hash = state.passwords.hash(request.password).await?;
-    let occasion = Occasion::Signup { email: Arc::from(request.email.as_str()) };
+    let occasion = OpenedBy::Signup { email: Arc::from(request.email.as_str()) };
     let open = open_for(&client, request.device_name, occasion);
     let sign_up = SignUp { name: request.name, email: request.email, password_hash, open };
     let registry = state.registry.clone();
@@ -67,7 +67,7 @@ impl TryFrom<Body> for Request {
     type Error = Problem;
 
     fn try_from(body: Body) -> Result<Self, Problem> {
-        let mut members = Members::default();
+        let mut members = Fields::default();
         let name = members.required("name", body.name, |text| parse_name(&text));
         let email = members.required("email", body.email, |text| Email::parse(&text));
         let password = members.required("password", body.password, Password::parse_new);

@@ -73,7 +73,7 @@ impl AppState {
     ///
     /// # Errors
     /// 503 `overloaded`.
-    pub fn admit(&self) -> Result<(), Problem> {
+    pub fn shed_load(&self) -> Result<(), Problem> {
         if self.registry.store().is_overloaded() {
             self.metrics().requests_shed.inc();
             return Err(Problem::overloaded());

@@ -25,7 +25,7 @@ pub enum KeyError {
     #[error(
         "{variable}: got {path:?} ({source}), wants the PEM file of a PKCS#8 private key for {algorithm:?}"
     )]
-    Unfit {
+    FieldProblem {
         /// Who names it.
         variable: &'static str,
         /// The file.
@@ -152,7 +152,7 @@ impl KeyFile<'_> {
 
     fn unfit(self, source: jsonwebtoken::errors::Error) -> KeyError {
         let Self { variable, path, algorithm } = self;
-        KeyError::Unfit { variable, path: path.to_owned(), algorithm, source }
+        KeyError::FieldProblem { variable, path: path.to_owned(), algorithm, source }
     }
 }
 

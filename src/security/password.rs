@@ -3,9 +3,9 @@
 //! Bound: `workers` hashes run and `queue` wait; one more is refused ([`PasswordError::Overloaded`]), which
 //! `auth_password_refused_total` counts. A password or a hash is never printed.
 
-mod giving_way;
 #[cfg(test)]
 mod tests;
+mod yielding_bcrypt;
 
 use std::fmt;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use crate::config::PasswordConfig;
-use crate::domain::user::{PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Unfit};
+use crate::domain::user::{FieldProblem, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Step;
 
@@ -28,23 +28,23 @@ impl Password {
     /// A password for a new account: 8 characters to 72 bytes, without NUL.
     ///
     /// # Errors
-    /// [`Unfit`], telling why it cannot be one.
-    pub fn parse_new(text: String) -> Result<Self, Unfit> {
+    /// [`FieldProblem`], telling why it cannot be one.
+    pub fn parse_new(text: String) -> Result<Self, FieldProblem> {
         if text.chars().count() < PASSWORD_MIN_CHARS {
-            return Err(Unfit::TooShort);
+            return Err(FieldProblem::TooShort);
         }
-        Self::parse_given(text)
+        Self::parse_attempt(text)
     }
 
     /// A password given at login: anything some account may have.
     ///
     /// # Errors
-    /// [`Unfit`], where no account can have it.
-    pub fn parse_given(text: String) -> Result<Self, Unfit> {
+    /// [`FieldProblem`], where no account can have it.
+    pub fn parse_attempt(text: String) -> Result<Self, FieldProblem> {
         match text.as_str() {
-            "" => Err(Unfit::Required),
-            text if text.len() > PASSWORD_MAX_BYTES => Err(Unfit::TooLong),
-            text if text.contains('\0') => Err(Unfit::Invalid),
+            "" => Err(FieldProblem::Required),
+            text if text.len() > PASSWORD_MAX_BYTES => Err(FieldProblem::TooLong),
+            text if text.contains('\0') => Err(FieldProblem::Invalid),
             _ => Ok(Self(text)),
         }
     }
@@ -71,16 +71,16 @@ impl PasswordHash {
     /// to 72 bytes.
     ///
     /// # Errors
-    /// [`Unfit`], where there is none, or none that could ever be checked.
-    pub fn parse(text: &str) -> Result<Self, Unfit> {
+    /// [`FieldProblem`], where there is none, or none that could ever be checked.
+    pub fn parse(text: &str) -> Result<Self, FieldProblem> {
         if text.is_empty() {
-            return Err(Unfit::Required);
+            return Err(FieldProblem::Required);
         }
         let hash = Self(text.to_owned());
         let is_known = ["$2a$", "$2b$", "$2y$"].iter().any(|name| text.starts_with(name));
         let is_whole = text.parse::<bcrypt::HashParts>().is_ok();
         let can_be_checked = hash.cost().is_some_and(|cost| (MIN_COST..=MAX_COST).contains(&cost));
-        if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(Unfit::Invalid) }
+        if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(FieldProblem::Invalid) }
     }
 
     /// The hash, for the row.
@@ -148,7 +148,7 @@ impl PasswordPool {
             let worker = Worker::new(config.bcrypt_cost, metrics.clone());
             let queue = Arc::clone(&queue);
             thread::Builder::new().name(format!("password-{number}")).spawn(move || {
-                step_back();
+                lower_priority();
                 worker.run(&queue);
             })?;
         }
@@ -207,14 +207,14 @@ fn missing_costs(is: u32, wanted: u32) -> Range<u32> {
 }
 
 /// Well formed, of that cost, and the hash of nothing.
-fn decoy(cost: u32) -> PasswordHash {
+fn dummy_hash(cost: u32) -> PasswordHash {
     PasswordHash(format!("$2b${cost:02}${}", "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"))
 }
 
 /// Hashes take the time that nothing else wants: where all cores are busy, session checks go first, and at the next round
-/// ([`giving_way`]). On Linux a priority is a thread's own; elsewhere it would be the whole process's, so there it stays as
+/// ([`yielding_bcrypt`]). On Linux a priority is a thread's own; elsewhere it would be the whole process's, so there it stays as
 /// it is.
-fn step_back() {
+fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
         tracing::debug!(%error, "password.priority_kept");
@@ -225,13 +225,13 @@ fn step_back() {
 struct Worker {
     cost: u32,
     /// Checked when there is no account.
-    decoy: PasswordHash,
+    dummy_hash: PasswordHash,
     metrics: Metrics,
 }
 
 impl Worker {
     fn new(cost: u32, metrics: Metrics) -> Self {
-        Self { cost, decoy: decoy(cost), metrics }
+        Self { cost, dummy_hash: dummy_hash(cost), metrics }
     }
 
     fn run(&self, queue: &Mutex<Receiver<Job>>) {
@@ -256,20 +256,20 @@ impl Worker {
 
     fn hash(&self, password: &Password) -> Result<PasswordHash, PasswordError> {
         let _timer = self.metrics.password_hash_duration.start_timer();
-        giving_way::hash(password, self.cost).map(PasswordHash)
+        yielding_bcrypt::hash(password, self.cost).map(PasswordHash)
     }
 
     /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper: what the hash
     /// of cost `c` lacks of the configured cost `C` is 2^`C` − 2^`c`, which is 2^`c` + 2^(`c`+1) + … + 2^(`C`−1).
-    fn make_up(&self, password: &Password, hash: &PasswordHash) {
+    fn pad_to_cost(&self, password: &Password, hash: &PasswordHash) {
         for cost in missing_costs(hash.cost().unwrap_or(self.cost), self.cost) {
-            let _ = giving_way::verify(password, decoy(cost).expose());
+            let _ = yielding_bcrypt::verify(password, dummy_hash(cost).expose());
         }
     }
 
     fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, PasswordError> {
         let timer = self.metrics.password_hash_duration.start_timer();
-        let right = giving_way::verify(password, hash.unwrap_or(&self.decoy).expose());
+        let right = yielding_bcrypt::verify(password, hash.unwrap_or(&self.dummy_hash).expose());
         timer.observe_duration();
         let right = right?;
         match hash {
@@ -278,7 +278,7 @@ impl Worker {
             }
             Some(_) if right => Ok(Verdict::Right { rehashed: None }),
             Some(hash) => {
-                self.make_up(password, hash);
+                self.pad_to_cost(password, hash);
                 Ok(Verdict::Wrong)
             }
             None => Ok(Verdict::Wrong),

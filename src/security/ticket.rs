@@ -70,14 +70,14 @@ pub struct TicketClaims {
     /// Where it can be spent.
     pub spent_in: SpentIn,
     /// In ms, where `exp` has seconds: one of those is a thirtieth of its life.
-    good_until: i64,
+    valid_until: i64,
 }
 
 impl TicketClaims {
     /// Until when the ticket is good.
     #[must_use]
-    pub fn good_until(&self) -> Timestamp {
-        Timestamp::from_millis(self.good_until)
+    pub fn valid_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.valid_until)
     }
 }
 
@@ -111,8 +111,8 @@ impl Tickets {
         spent_in: SpentIn,
         now: Timestamp,
     ) -> Result<Ticket, TokenError> {
-        let good_until = now.plus(GOOD_FOR).millis();
-        let claims = TicketClaims { user, session, id: new_uuid(), spent_in, good_until };
+        let valid_until = now.plus(GOOD_FOR).millis();
+        let claims = TicketClaims { user, session, id: new_uuid(), spent_in, valid_until };
         self.signer.sign(&claims).map(Ticket)
     }
 
@@ -123,10 +123,10 @@ impl Tickets {
     /// that it was used.
     pub fn verify(&self, ticket: &str, now: Timestamp) -> Result<TicketClaims, TokenError> {
         let claims: TicketClaims = self.signer.read(ticket)?;
-        if claims.good_until() <= now {
+        if claims.valid_until() <= now {
             return Err(TokenError::Expired);
         }
-        let too_early = claims.good_until() > now.plus(GOOD_FOR + CLOCKS_DIFFER);
+        let too_early = claims.valid_until() > now.plus(GOOD_FOR + CLOCKS_DIFFER);
         if too_early || self.used.get(&claims.id).is_some() { Err(TokenError::Invalid) } else { Ok(claims) }
     }
 
@@ -158,7 +158,7 @@ mod tests {
     fn a_ticket_has_its_time() {
         let tickets = tickets();
         let ticket = sign(&tickets);
-        let verify = |now| tickets.verify(ticket.expose(), now).map(|claims| claims.good_until());
+        let verify = |now| tickets.verify(ticket.expose(), now).map(|claims| claims.valid_until());
         let end = NOW.plus(GOOD_FOR);
         for now in [NOW.minus(CLOCKS_DIFFER), NOW, end.minus(MILLISECOND)] {
             assert_eq!(verify(now), Ok(end));

@@ -31,11 +31,11 @@ pub struct Account {
 
 /// How an account that was to be added stands now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ImportOutcome {
     /// It was not there, and is now.
     Added,
     /// It was there, and is as it was.
-    Present,
+    ActiveSession,
     /// Its address was there, and belongs to the account of this other id.
     PresentAs(UserId),
     /// It was there, and has taken over what is newer.
@@ -46,7 +46,7 @@ pub enum Outcome {
 
 /// What to do with accounts that may be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Adding {
+pub struct ImportOptions {
     /// One that is there takes over name, address, password and role, if it has changed later than what is there.
     pub update: bool,
     /// Nothing is stored; only told what would be.
@@ -55,7 +55,7 @@ pub struct Adding {
 
 /// Which accounts to list.
 #[derive(Clone, Debug, Default)]
-pub struct Listing {
+pub struct UserFilter {
     /// Part of address or name, in lower case.
     pub search: Option<String>,
     /// Role.
@@ -81,7 +81,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn list_users(&self, wanted: Listing) -> Result<Vec<User>, StorageError> {
+    pub async fn list_users(&self, wanted: UserFilter) -> Result<Vec<User>, StorageError> {
         let db = self.db.clone();
         let mut query = user::Entity::find()
             .filter(user::Column::DeletedAt.is_null())
@@ -140,8 +140,8 @@ impl Store {
     pub async fn add_accounts(
         &self,
         accounts: Vec<Account>,
-        adding: Adding,
-    ) -> Result<Vec<Outcome>, StorageError> {
+        adding: ImportOptions,
+    ) -> Result<Vec<ImportOutcome>, StorageError> {
         let db = self.db.clone();
         let stamp = self.change_stamp();
         let work = async move {
@@ -152,10 +152,10 @@ impl Store {
             let mut known = Known::look_up(&transaction, &accounts).await?;
             let mut outcomes = known.take_in(&accounts, adding.update);
             if !adding.dry_run {
-                for account in those(&accounts, &outcomes, Outcome::Updated) {
+                for account in those(&accounts, &outcomes, ImportOutcome::Updated) {
                     update(&transaction, account, stamp.clone()).await?;
                 }
-                let mut new: Vec<_> = those(&accounts, &outcomes, Outcome::Added).collect();
+                let mut new: Vec<_> = those(&accounts, &outcomes, ImportOutcome::Added).collect();
                 // In one order, so that two imports do not wait for each other.
                 new.sort_by(|one, other| one.user.email.as_str().cmp(other.user.email.as_str()));
                 if insert(&transaction, &new).await? < new.len() as u64 {
@@ -172,8 +172,8 @@ impl Store {
 
 fn those<'a>(
     accounts: &'a [Account],
-    outcomes: &[Outcome],
-    wanted: Outcome,
+    outcomes: &[ImportOutcome],
+    wanted: ImportOutcome,
 ) -> impl Iterator<Item = &'a Account> {
     accounts.iter().zip(outcomes).filter(move |(_, outcome)| **outcome == wanted).map(|(account, _)| account)
 }
@@ -206,7 +206,7 @@ impl Known {
     }
 
     /// Decides on each in turn; what is new is known to those that come after it.
-    fn take_in(&mut self, accounts: &[Account], update: bool) -> Vec<Outcome> {
+    fn take_in(&mut self, accounts: &[Account], update: bool) -> Vec<ImportOutcome> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for Account { user, .. } in accounts {
             let (id, updated_at) = (user.id.uuid(), user.updated_at.millis());
@@ -214,13 +214,13 @@ impl Known {
             let other = owner.filter(|owner| *owner != id).map(UserId::new);
             outcomes.push(match (self.by_id.get(&id), other) {
                 (Some(Some(there)), other) if update && *there < updated_at => {
-                    other.map_or(Outcome::Updated, Outcome::AddressTaken)
+                    other.map_or(ImportOutcome::Updated, ImportOutcome::AddressTaken)
                 }
-                (Some(_), _) => Outcome::Present,
-                (None, Some(other)) => Outcome::PresentAs(other),
+                (Some(_), _) => ImportOutcome::ActiveSession,
+                (None, Some(other)) => ImportOutcome::PresentAs(other),
                 (None, None) => {
                     self.by_email.insert(user.email.as_str().to_owned(), id);
-                    Outcome::Added
+                    ImportOutcome::Added
                 }
             });
             self.by_id.entry(id).or_insert(Some(updated_at));
@@ -229,14 +229,14 @@ impl Known {
     }
 
     /// Another process was quicker with some of those that were new.
-    fn correct(&self, accounts: &[Account], outcomes: &mut [Outcome]) {
+    fn correct(&self, accounts: &[Account], outcomes: &mut [ImportOutcome]) {
         for (Account { user, .. }, outcome) in accounts.iter().zip(outcomes) {
             let is_there = self.by_id.contains_key(&user.id.uuid());
             if let Some(owner) = self.by_email.get(user.email.as_str())
-                && *outcome == Outcome::Added
+                && *outcome == ImportOutcome::Added
                 && !is_there
             {
-                *outcome = Outcome::PresentAs(UserId::new(*owner));
+                *outcome = ImportOutcome::PresentAs(UserId::new(*owner));
             }
         }
     }

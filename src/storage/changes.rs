@@ -47,7 +47,7 @@ pub struct Changes {
 
 /// What a look found, and how old that is.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct Poll {
     /// When the database was asked: everything that was committed before is known. Opening the connection is not
     /// counted, and may have taken long.
     pub asked: Instant,
@@ -86,7 +86,7 @@ impl ChangeFeed {
     ///
     /// # Errors
     /// [`StorageError`]; the next look then begins where this one would have, on a new connection.
-    pub async fn look(&mut self) -> Result<Look, StorageError> {
+    pub async fn poll(&mut self) -> Result<Poll, StorageError> {
         let connection = self.connection.take();
         let (url, patience, since) = (self.url.clone(), self.patience, self.oldest);
         let work = async move {
@@ -130,7 +130,7 @@ impl ChangeFeed {
             self.store.clock.read(answered, time);
         }
         self.connection = (!read_only).then_some(connection);
-        Ok(Look { asked, changes })
+        Ok(Poll { asked, changes })
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 
-use super::{PATIENCE, StorageError, Store};
+use super::{StorageError, Store, TIMEOUT};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
@@ -106,7 +106,7 @@ impl Store {
 
     /// How this database takes a commit.
     pub(super) fn mode(&self, commit: &Commit) -> CommitMode {
-        let deadline = self.clock.after(commit.wanted_for.min(PATIENCE));
+        let deadline = self.clock.after(commit.wanted_for.min(TIMEOUT));
         CommitMode { single_statement: self.commits_in_one_statement, stamp: self.change_stamp(), deadline }
     }
 }

@@ -15,7 +15,7 @@ use crate::config::Secret;
 use crate::io::{Io, IoGone};
 
 /// How long to wait for the database, and for one page of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The names under which each thing is looked for, the likeliest first; the last says whether it must be there.
 const USER_COLUMNS: [(&str, &[&str], bool); 8] = [
     ("id", &["id"], true),
@@ -254,7 +254,7 @@ impl Legacy {
             transaction.commit().await?;
             Ok::<_, DbErr>(rows)
         };
-        let done = self.io.run(tokio::time::timeout(PATIENCE, work)).await?;
+        let done = self.io.run(tokio::time::timeout(TIMEOUT, work)).await?;
         Ok(done.map_err(|_| LegacyError::TimedOut)??)
     }
 }

@@ -15,9 +15,9 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbE
 use sqlx_core::transaction::TransactionManager as _;
 
 use super::Store;
+use super::cancelled_work::CancelledWork;
 use super::database_clock::DatabaseClock;
-use super::given_up::GivenUp;
-use super::pressure::Pressure;
+use super::load_estimate::LoadEstimate;
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
@@ -100,7 +100,7 @@ impl Store {
     pub async fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let io = options.io.clone();
         io.run(async move {
-            let given_up = Arc::new(GivenUp::new());
+            let cancelled_work = Arc::new(CancelledWork::new());
             let (mut db, connections, file_lock) = match &options.database.location {
                 DatabaseLocation::Sqlite { path } => {
                     let lock = lock_file(path)?;
@@ -108,7 +108,7 @@ impl Store {
                 }
                 DatabaseLocation::Postgres { url } => {
                     let connections = options.database.max_connections;
-                    let db = open_postgres(url.expose(), connections, Arc::clone(&given_up)).await?;
+                    let db = open_postgres(url.expose(), connections, Arc::clone(&cancelled_work)).await?;
                     (db, connections, None)
                 }
             };
@@ -118,15 +118,15 @@ impl Store {
                 DatabaseLocation::Sqlite { .. } => None,
                 DatabaseLocation::Postgres { url } => Some(url),
             };
-            let pressure = Arc::new(Pressure::new(connections as usize));
+            let load_estimate = Arc::new(LoadEstimate::new(connections as usize));
             let commits_in_one_statement =
                 shared_url.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
             Ok(Self {
                 db,
                 io: options.io,
-                pressure,
+                load_estimate,
                 clock: Arc::new(DatabaseClock::new()),
-                given_up,
+                cancelled_work,
                 commits_in_one_statement,
                 shared_url,
                 _file_lock: file_lock,
@@ -294,7 +294,7 @@ async fn forget_transaction(connection: &mut SqliteConnection) -> Result<(), sql
 async fn open_postgres(
     url: &str,
     max_connections: u32,
-    given_up: Arc<GivenUp>,
+    cancelled_work: Arc<CancelledWork>,
 ) -> Result<DatabaseConnection, OpenError> {
     let mut options = ConnectOptions::new(url);
     options
@@ -304,10 +304,10 @@ async fn open_postgres(
         .connect_timeout(ACQUIRE_TIMEOUT)
         .statement_timeout(STATEMENT_TIMEOUT)
         .map_sqlx_postgres_pool_opts(move |pool| {
-            let given_up = Arc::clone(&given_up);
+            let cancelled_work = Arc::clone(&cancelled_work);
             pool.after_release(move |connection, about| {
-                let given_up = Arc::clone(&given_up);
-                Box::pin(async move { given_up.clear(connection, about.age).await.map(|()| true) })
+                let cancelled_work = Arc::clone(&cancelled_work);
+                Box::pin(async move { cancelled_work.clear(connection, about.age).await.map(|()| true) })
             })
         })
         .map_sqlx_postgres_opts(|options| {

@@ -10,7 +10,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// A security-relevant act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act<'a> {
+pub enum AuditEvent<'a> {
     /// A node signs with that key, by its `kid`, from now on; how many others still verify.
     KeyLoaded(&'a str, usize),
     /// A person signed up.
@@ -28,7 +28,7 @@ pub enum Act<'a> {
     /// A disabled account may be used again.
     Enabled(UserId),
     /// A user was given a role.
-    RoleGiven(UserId, Role),
+    RoleChanged(UserId, Role),
     /// A session ended for a reason that is more than time or the person's own sign-out here.
     Ended(UserId, Ending),
 }
@@ -46,7 +46,7 @@ pub const NAMES: [&str; 9] = [
     "account.deleted",
 ];
 
-impl Act<'_> {
+impl AuditEvent<'_> {
     /// The ending of a session, if it is one to be told of.
     #[must_use]
     pub fn ending(user: UserId, ending: &Ending) -> Option<Self> {
@@ -69,7 +69,7 @@ impl Act<'_> {
             Self::Deleted(_) => "account.deleted",
             Self::Disabled(_) => "account.disabled",
             Self::Enabled(_) => "account.enabled",
-            Self::RoleGiven(..) => "role.given",
+            Self::RoleChanged(..) => "role.given",
             Self::Ended(_, ending) => match ending.reason {
                 EndReason::Evicted => "session.evicted",
                 EndReason::RefreshTokenReused => "refresh_token.reused",
@@ -99,7 +99,7 @@ impl Act<'_> {
             Self::LoggedIn(user, session) => {
                 tracing::info!(target: "audit", act, user_id = %user, session_id = %session, "audit");
             }
-            Self::RoleGiven(user, role) => {
+            Self::RoleChanged(user, role) => {
                 tracing::info!(target: "audit", act, user_id = %user, role = role.as_str(), "audit");
             }
             Self::LoginFailed => tracing::info!(target: "audit", act, "audit"),

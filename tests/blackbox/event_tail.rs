@@ -8,14 +8,14 @@ use crate::support::child::Process;
 use crate::support::redis::RedisServer;
 use crate::support::{Database, Person, Setup, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 fn told(tail: &Process) -> Vec<Value> {
     tail.logs().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 async fn expect(tail: &Process, wanted: &[&str]) {
-    eventually("the events are told", PATIENCE, async || {
+    eventually("the events are told", TIMEOUT, async || {
         let channels: Vec<_> = told(tail).iter().map(|event| event["channel"].clone()).collect();
         if channels == wanted { Ok(()) } else { Err(tail.logs()) }
     })
@@ -44,7 +44,7 @@ async fn events_are_followed_until_interrupted() {
     expect(&rest, &["auth:session.created", "auth:user.registered", "auth:session.created"]).await;
     for tail in [&mut all, &mut rest] {
         tail.signal("INT");
-        tail.end(PATIENCE).await.expect_code(0);
+        tail.end(TIMEOUT).await.expect_code(0);
     }
     app.setup.command(&["events", "tail", "--from", "yesterday"]).await.expect_code(2);
 }

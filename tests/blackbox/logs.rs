@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::postgres::PostgresServer;
 use crate::support::{Answer, Database, Person, Setup, TestApp, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// For the service to notice that a client has gone, of which nothing tells.
 const NOTICED_WITHIN: Duration = Duration::from_millis(500);
 
@@ -74,7 +74,7 @@ async fn who_goes_away_leaves_a_line_all_the_same() {
     leave_while_it_is_stored(&server, login.login(&ada)).await;
     leave_while_it_is_stored(&server, signup.signup(&bob)).await;
     for (act, count) in [("login.succeeded", 1), ("account.created", 2)] {
-        eventually(act, PATIENCE, async || {
+        eventually(act, TIMEOUT, async || {
             let logs = app.logs();
             let lines: Vec<_> = logs.lines().filter(|line| line.contains(act)).collect();
             let named = lines.iter().filter(|line| line.contains("request_id")).count();
@@ -88,7 +88,7 @@ async fn leave_while_it_is_stored(server: &PostgresServer, request: impl Future<
     let connection = server.connect().await.unwrap();
     let transaction = connection.begin().await.unwrap();
     transaction.execute_unprepared("LOCK TABLE users IN SHARE MODE").await.unwrap();
-    let it_waits = eventually("it is being stored", PATIENCE, async || {
+    let it_waits = eventually("it is being stored", TIMEOUT, async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         if server.count(waiting).await > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
     });

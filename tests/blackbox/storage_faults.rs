@@ -6,7 +6,7 @@ use crate::support::proxy::{Mode, Proxy};
 use crate::support::{Answer, Client, Database, Person, Setup, TestApp, eventually};
 
 /// Longer than any bound of the service for waiting on its database.
-const PATIENCE: Duration = Duration::from_secs(25);
+const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// A service that reaches its database only through the proxy.
 async fn behind_a_proxy() -> (TestApp, Proxy) {
@@ -20,7 +20,7 @@ async fn behind_a_proxy() -> (TestApp, Proxy) {
 }
 
 async fn until_status(client: &Client, path: &str, status: u16) -> Answer {
-    eventually(&format!("{path} answers {status}"), PATIENCE, async || {
+    eventually(&format!("{path} answers {status}"), TIMEOUT, async || {
         let answer = client.get(path).await;
         if answer.status == status { Ok(answer) } else { Err(answer.to_string()) }
     })

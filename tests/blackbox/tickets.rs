@@ -74,8 +74,8 @@ async fn a_ticket_is_good_for_thirty_seconds(db: Database) {
     let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
     let before = unix_millis();
     let given = Token::open(&ticket(&device).await, REFRESH_SECRET);
-    let good_until = given.claims["good_until"].as_i64().unwrap();
-    assert!((before + 30_000..=unix_millis() + 30_000).contains(&good_until), "{}", given.claims);
+    let valid_until = given.claims["good_until"].as_i64().unwrap();
+    assert!((before + 30_000..=unix_millis() + 30_000).contains(&valid_until), "{}", given.claims);
     for transport in Transport::EACH {
         let good = given.with("jti", Uuid::new_v4().to_string()).sign(REFRESH_SECRET);
         Connection::open_by(transport, transport.request_by(&device, &good)).await;

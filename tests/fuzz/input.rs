@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use auth_service::bus::internal::Word;
+use auth_service::bus::internal::PeerMessage;
 use auth_service::clock::{Clock, new_uuid};
 use auth_service::config::{Config, JwtAlgorithm, VARIABLES};
 use auth_service::domain::device::{Device, DeviceInfo, USER_AGENT_MAX_CHARS, parse_device_name};
-use auth_service::domain::event::{LedgerEvent, Occasion};
+use auth_service::domain::event::{LedgerEvent, OpenedBy};
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::session::Refresh;
 use auth_service::domain::user::{Email, Role, parse_name};
@@ -105,14 +105,14 @@ proptest! {
     /// Redis may say anything, and so may whoever reaches it.
     #[test]
     fn any_message_between_nodes_is_read_or_refused(text in any::<String>(), cut in any::<Index>()) {
-        prop_assert!(serde_json::from_str::<Word>(&text).is_err());
+        prop_assert!(serde_json::from_str::<PeerMessage>(&text).is_err());
         let node = new_uuid();
         let whole = format!(
             r#"{{"node":"{node}","user":"{node}","version":7,"ended":["{node}"],"at":{}}}"#,
             START.millis()
         );
-        prop_assert!(serde_json::from_str::<Word>(&whole).is_ok());
-        prop_assert!(serde_json::from_str::<Word>(&whole[..cut.index(whole.len())]).is_err());
+        prop_assert!(serde_json::from_str::<PeerMessage>(&whole).is_ok());
+        prop_assert!(serde_json::from_str::<PeerMessage>(&whole[..cut.index(whole.len())]).is_err());
     }
 
     #[test]
@@ -135,7 +135,7 @@ proptest! {
         let (kept, named) = (device.user_agent.clone(), device.name.clone());
         let announcer =
             Announcer { service: "auth-service", user: ledger.user, now: START, new_id: new_uuid };
-        let occasion = Occasion::Signup { email: email.as_str().into() };
+        let occasion = OpenedBy::Signup { email: email.as_str().into() };
         let mut seen = (false, false);
         for announcement in announcer.announce(&[LedgerEvent::Opened { session, occasion }]) {
             let message: Value = serde_json::from_str(&announcement.payload).unwrap();

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::time::{Stopwatch, millis_of, unix_millis, until};
 use crate::support::{Cluster, Person, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
@@ -28,7 +28,7 @@ async fn activity_on_one_node_is_shown_by_another() {
             [&answer.json["idleExpiresAt"], &listed.json["sessions"][0]["idleExpiresAt"]].map(millis_of);
         if told.iter().all(|told| *told > before) { Ok(()) } else { Err(format!("{told:?}, from {before}")) }
     };
-    eventually("the other node shows it", PATIENCE, shown).await;
+    eventually("the other node shows it", TIMEOUT, shown).await;
 }
 
 /// Behind a gateway that takes turns a device is heard by each node.
@@ -51,7 +51,7 @@ async fn the_other_services_are_told_of_activity_by_one_node() {
             let shown = millis_of(&elsewhere.session().await.expect(200).json["session"]["lastActivity"]);
             if shown >= active || !settled { Ok(()) } else { Err(format!("{shown}, not {active}")) }
         };
-        eventually("the other node shows it", PATIENCE, shown).await;
+        eventually("the other node shows it", TIMEOUT, shown).await;
         for _ in 0..3 {
             elsewhere.activity().await.expect(200);
             device.activity().await.expect(200);
@@ -81,7 +81,7 @@ async fn whoever_was_active_on_another_node_is_not_evicted() {
         let sql = "SELECT count(*) FROM sessions WHERE last_activity > created_at";
         if cluster.count(sql).await == 1 { Ok(()) } else { Err("it is not".to_owned()) }
     };
-    eventually("the activity is stored", PATIENCE, stored).await;
+    eventually("the activity is stored", TIMEOUT, stored).await;
     let answer = third.login(&ada).await.expect(200);
     assert_eq!(answer.json["evictedSessionIds"], json!([second.session_id]));
     first.session().await.expect(200);
@@ -114,6 +114,6 @@ async fn a_forged_word_locks_nobody_out_and_keeps_nobody_in() {
         answer if answer.status == 401 => Ok(answer),
         answer => Err(answer.to_string()),
     };
-    let answer = eventually("it is idle in time all the same", PATIENCE * 2, over).await;
+    let answer = eventually("it is idle in time all the same", TIMEOUT * 2, over).await;
     answer.expect_problem(401, "session_idle_timeout");
 }

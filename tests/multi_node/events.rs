@@ -161,7 +161,7 @@ async fn no_token_outlives_the_time_that_is_told_with_its_end() {
     let cluster = Cluster::of(2).start().await;
     let person = Person::named("Ada");
     cluster.client(0).signup(&person).await.expect(201);
-    let mut good_until = HashMap::new();
+    let mut valid_until = HashMap::new();
     for number in 0..SESSIONS {
         let mut device = cluster.client(number % 2);
         device.login(&person).await.expect(200);
@@ -177,14 +177,14 @@ async fn no_token_outlives_the_time_that_is_told_with_its_end() {
             }
         }
         device.logout().await.expect(204);
-        good_until.insert(device.session_id.clone(), latest);
+        valid_until.insert(device.session_id.clone(), latest);
     }
     everything_is_told(&cluster, &[]).await;
     let events = cluster.redis.events().await;
     let endings = events.iter().filter(|event| event.text("event") == "session.deleted");
     let told: HashMap<_, _> =
         endings.map(|event| (event.text("sessionId"), millis_of(&event.data["tokensExpireAt"]))).collect();
-    for (session, latest) in good_until {
+    for (session, latest) in valid_until {
         let told = told[session.as_str()];
         assert!(
             latest * 1_000 <= told,

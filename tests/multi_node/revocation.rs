@@ -11,7 +11,7 @@ pub(super) const BOUND: Duration = Duration::from_millis(1_000);
 /// and it is judged later than that, however slow the machine is.
 const ROUNDING: Duration = Duration::from_millis(2);
 /// After this a session that is still accepted, or a node that still refuses everything, stays so.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Before a node that cannot tell is asked again, so that it is not drowned in questions.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -51,7 +51,7 @@ impl Household {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        tokio::time::timeout(PATIENCE, accepting).await.expect("a live session is accepted");
+        tokio::time::timeout(TIMEOUT, accepting).await.expect("a live session is accepted");
     }
 
     /// Ends a session from the device that stays; returns how long the answer took.
@@ -83,7 +83,7 @@ pub(super) async fn refused_after(device: &Client, ended: &Stopwatch) -> Duratio
             }
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.expect("the session is refused in the end")
+    tokio::time::timeout(TIMEOUT, asking).await.expect("the session is refused in the end")
 }
 
 /// Insists that a request that was accepted was sent within the bound after what should have stopped it.

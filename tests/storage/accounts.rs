@@ -5,7 +5,7 @@ use auth_service::domain::ids::UserId;
 use auth_service::domain::time::Timestamp;
 use auth_service::domain::user::{Email, Role};
 use auth_service::security::password::PasswordHash;
-use auth_service::storage::accounts::{Account, Adding, Outcome};
+use auth_service::storage::accounts::{Account, ImportOptions, ImportOutcome};
 
 use crate::support::store::{START, TestStore, registration};
 use crate::support::{Database, on_each_database};
@@ -19,15 +19,15 @@ on_each_database!(
     two_imports_at_once_add_each_once,
 );
 
-const KEEP: Adding = Adding { update: false, dry_run: false };
-const UPDATE: Adding = Adding { update: true, dry_run: false };
+const KEEP: ImportOptions = ImportOptions { update: false, dry_run: false };
+const UPDATE: ImportOptions = ImportOptions { update: true, dry_run: false };
 
 fn account(email: &str) -> Account {
     let (new, _) = registration(email);
     Account { user: new.user, password_hash: new.password_hash }
 }
 
-async fn add(store: &TestStore, accounts: &[Account], adding: Adding) -> Vec<Outcome> {
+async fn add(store: &TestStore, accounts: &[Account], adding: ImportOptions) -> Vec<ImportOutcome> {
     store.add_accounts(accounts.to_vec(), adding).await.unwrap()
 }
 
@@ -35,8 +35,11 @@ async fn each_is_added_once(db: Database) {
     let store = TestStore::on(db).await;
     let (ada, eve) = (account("ada@example.com"), account("eve@example.com"));
     let same = [ada.clone(), eve.clone(), ada.clone()];
-    assert_eq!(add(&store, &same, KEEP).await, [Outcome::Added, Outcome::Added, Outcome::Present]);
-    assert_eq!(add(&store, &same, KEEP).await, [Outcome::Present; 3]);
+    assert_eq!(
+        add(&store, &same, KEEP).await,
+        [ImportOutcome::Added, ImportOutcome::Added, ImportOutcome::ActiveSession]
+    );
+    assert_eq!(add(&store, &same, KEEP).await, [ImportOutcome::ActiveSession; 3]);
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), Some(ada.user));
     assert_eq!(store.waiting().await, 0, "nobody is told of a person who is moved");
 }
@@ -50,7 +53,7 @@ async fn who_has_the_address_keeps_it(db: Database) {
     let outcomes = add(&store, &[late.clone(), new.clone(), rival], KEEP).await;
     assert_eq!(
         outcomes,
-        [Outcome::PresentAs(here.id), Outcome::Added, Outcome::PresentAs(new.user.id)],
+        [ImportOutcome::PresentAs(here.id), ImportOutcome::Added, ImportOutcome::PresentAs(new.user.id)],
         "of two in one batch the first has the address"
     );
     assert_eq!(store.lookup_user(late.user.id).await.unwrap(), None);
@@ -66,27 +69,33 @@ async fn what_is_newer_is_taken_over(db: Database) {
     new.user.name = "Ada Lovelace".to_owned();
     new.user.email = Email::parse("lovelace@example.com").unwrap();
     new.password_hash = PasswordHash::from_stored("another".to_owned());
-    assert_eq!(add(&store, &[new.clone()], KEEP).await, [Outcome::Present]);
-    assert_eq!(add(&store, &[new.clone()], Adding { dry_run: true, ..UPDATE }).await, [Outcome::Updated]);
+    assert_eq!(add(&store, &[new.clone()], KEEP).await, [ImportOutcome::ActiveSession]);
+    assert_eq!(
+        add(&store, &[new.clone()], ImportOptions { dry_run: true, ..UPDATE }).await,
+        [ImportOutcome::Updated]
+    );
     assert_eq!(store.lookup_user(old.user.id).await.unwrap(), Some(old.user.clone()));
 
-    assert_eq!(add(&store, &[new.clone()], UPDATE).await, [Outcome::Updated]);
+    assert_eq!(add(&store, &[new.clone()], UPDATE).await, [ImportOutcome::Updated]);
     let found = store.lookup_credentials("lovelace@example.com".to_owned()).await.unwrap().unwrap();
     assert_eq!((&found.user, found.password_hash.expose()), (&new.user, "another"));
     assert_eq!(store.ledger(old.user.id).await.version, 1, "the nodes are told");
-    assert_eq!(add(&store, &[new.clone(), old.clone()], UPDATE).await, [Outcome::Present; 2]);
+    assert_eq!(add(&store, &[new.clone(), old.clone()], UPDATE).await, [ImportOutcome::ActiveSession; 2]);
 
     new.user.updated_at = Timestamp::from_millis(START.millis() + 2);
     new.user.email = other.user.email.clone();
-    assert_eq!(add(&store, &[new], UPDATE).await, [Outcome::AddressTaken(other.user.id)]);
+    assert_eq!(add(&store, &[new], UPDATE).await, [ImportOutcome::AddressTaken(other.user.id)]);
     assert_eq!(store.lookup_user(old.user.id).await.unwrap(), Some(found.user));
 }
 
 async fn a_dry_run_stores_nothing(db: Database) {
     let store = TestStore::on(db).await;
     let ada = account("ada@example.com");
-    let dry_run = Adding { dry_run: true, ..KEEP };
-    assert_eq!(add(&store, &[ada.clone(), ada.clone()], dry_run).await, [Outcome::Added, Outcome::Present]);
+    let dry_run = ImportOptions { dry_run: true, ..KEEP };
+    assert_eq!(
+        add(&store, &[ada.clone(), ada.clone()], dry_run).await,
+        [ImportOutcome::Added, ImportOutcome::ActiveSession]
+    );
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), None);
 }
 
@@ -96,7 +105,7 @@ async fn a_deleted_account_stays_deleted(db: Database) {
     add(&store, &[ada.clone()], KEEP).await;
     store.execute("UPDATE users SET deleted_at = 1, email = 'deleted:1'").await;
     ada.user.updated_at = Timestamp::from_millis(START.millis() + 1);
-    assert_eq!(add(&store, &[ada.clone()], UPDATE).await, [Outcome::Present]);
+    assert_eq!(add(&store, &[ada.clone()], UPDATE).await, [ImportOutcome::ActiveSession]);
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), None);
 }
 
@@ -121,7 +130,8 @@ async fn two_imports_at_once_add_each_once(db: Database) {
         assert!(
             matches!(
                 outcomes,
-                (Outcome::Added, Outcome::PresentAs(_)) | (Outcome::PresentAs(_), Outcome::Added)
+                (ImportOutcome::Added, ImportOutcome::PresentAs(_))
+                    | (ImportOutcome::PresentAs(_), ImportOutcome::Added)
             ),
             "{outcomes:?}"
         );

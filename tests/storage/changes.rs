@@ -9,12 +9,12 @@ use crate::support::Database;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::store::{START, TestStore, login};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn there_is_none_where_nobody_else_writes() {
     let store = TestStore::on(Database::Sqlite).await;
-    assert!(store.change_feed(PATIENCE).is_none());
+    assert!(store.change_feed(TIMEOUT).is_none());
 }
 
 mod every_change_is_seen {
@@ -25,14 +25,14 @@ mod every_change_is_seen {
     async fn postgres() {
         let store = TestStore::on(Database::Postgres).await;
         let (mut one, mut other) = (store.register().await, store.register().await);
-        let mut feed = store.change_feed(PATIENCE).unwrap();
-        assert_eq!(feed.look().await.unwrap().changes, Changes::default(), "the first look begins");
+        let mut feed = store.change_feed(TIMEOUT).unwrap();
+        assert_eq!(feed.poll().await.unwrap().changes, Changes::default(), "the first look begins");
         for version in 1..=3 {
             let _ = store.run(&mut one, START, &login()).await;
-            assert!(feed.look().await.unwrap().changes.users.contains(&(one.user, version)));
+            assert!(feed.poll().await.unwrap().changes.users.contains(&(one.user, version)));
         }
         let _ = store.run(&mut other, START, &login()).await;
-        let seen = feed.look().await.unwrap().changes;
+        let seen = feed.poll().await.unwrap().changes;
         assert!(seen.users.contains(&(other.user, 1)) && !seen.started_over);
     }
 }
@@ -48,8 +48,8 @@ mod a_transaction_that_commits_late_is_seen {
     async fn postgres() {
         let store = TestStore::on(Database::Postgres).await;
         let (late, mut early) = (store.register().await, store.register().await);
-        let mut feed = store.change_feed(PATIENCE).unwrap();
-        feed.look().await.unwrap();
+        let mut feed = store.change_feed(TIMEOUT).unwrap();
+        feed.poll().await.unwrap();
         let connection = store.connect().await;
         let transaction = connection.begin().await.unwrap();
         let change = format!(
@@ -60,12 +60,12 @@ mod a_transaction_that_commits_late_is_seen {
         transaction.execute_unprepared(&change).await.unwrap();
         for version in 1..=3 {
             let _ = store.run(&mut early, START, &login()).await;
-            let users = feed.look().await.unwrap().changes.users;
+            let users = feed.poll().await.unwrap().changes.users;
             assert!(users.contains(&(early.user, version)));
             assert!(!users.iter().any(|(user, _)| *user == late.user), "not committed yet");
         }
         transaction.commit().await.unwrap();
-        assert!(feed.look().await.unwrap().changes.users.contains(&(late.user, 7)));
+        assert!(feed.poll().await.unwrap().changes.users.contains(&(late.user, 7)));
     }
 }
 
@@ -99,11 +99,11 @@ mod a_crash_hides_no_change {
         store.migrate().await.unwrap();
         let (registration, ledger) = registration("ada@example.com");
         store.add_user(registration).await.unwrap();
-        let mut feed = store.change_feed(PATIENCE).unwrap();
+        let mut feed = store.change_feed(TIMEOUT).unwrap();
         let connection = server.connect().await.unwrap();
-        feed.look().await.unwrap();
+        feed.poll().await.unwrap();
         roll_back(&connection, LOST).await;
-        feed.look().await.unwrap();
+        feed.poll().await.unwrap();
         let oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
         let before = server.count(oldest).await;
         server.kill().await;
@@ -115,8 +115,8 @@ mod a_crash_hides_no_change {
         let outcome = open_at(server.url()).await.commit(commit, None).await.unwrap();
         assert_eq!(outcome, CommitOutcome::Committed(1));
         roll_back(&server.connect().await.unwrap(), LOST * 2).await;
-        let changes = eventually("the feed looks again", PATIENCE, async || {
-            feed.look().await.map(|look| look.changes).map_err(|error| error.to_string())
+        let changes = eventually("the feed looks again", TIMEOUT, async || {
+            feed.poll().await.map(|poll| poll.changes).map_err(|error| error.to_string())
         })
         .await;
         assert!(!changes.started_over, "the ids are past where they were");
@@ -136,13 +136,13 @@ mod a_look_is_as_old_as_its_question {
     async fn postgres() {
         let store = TestStore::on(Database::Postgres).await;
         let proxy = Proxy::to(store.address()).await;
-        let mut feed = store.open_through(proxy.address()).await.change_feed(PATIENCE).unwrap();
+        let mut feed = store.open_through(proxy.address()).await.change_feed(TIMEOUT).unwrap();
         proxy.set(Mode::Delay(DELAY));
         let began = Instant::now();
-        let look = feed.look().await.unwrap();
-        assert!(look.asked >= began + DELAY * 4, "asked {:?} after it began", look.asked - began);
-        assert!(look.asked + DELAY * 2 <= Instant::now(), "the answer is younger than its question");
-        let next = feed.look().await.unwrap();
-        assert!(next.asked > look.asked);
+        let poll = feed.poll().await.unwrap();
+        assert!(poll.asked >= began + DELAY * 4, "asked {:?} after it began", poll.asked - began);
+        assert!(poll.asked + DELAY * 2 <= Instant::now(), "the answer is younger than its question");
+        let next = feed.poll().await.unwrap();
+        assert!(next.asked > poll.asked);
     }
 }

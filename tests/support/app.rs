@@ -23,7 +23,7 @@ pub(crate) const ACCESS_SECRET: &str = "access-secret-of-the-tests-0123456789abc
 pub(crate) const REFRESH_SECRET: &str = "refresh-secret-of-the-tests-0123456789abcdef";
 
 /// A bound for starting and for stopping that only a hanging program reaches.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a program is started with; everything not set here has its default.
 pub(crate) struct Setup {
@@ -122,7 +122,7 @@ impl Setup {
     /// The same, with something on its standard input.
     pub(crate) async fn command_with_input(&self, arguments: &[&str], input: &str) -> Ended {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned());
-        Process::spawn_with_input(self.program(arguments), input).end(PATIENCE).await
+        Process::spawn_with_input(self.program(arguments), input).end(TIMEOUT).await
     }
 
     /// Starts another command that ends when it is told to.
@@ -156,7 +156,7 @@ impl Setup {
     /// Starts it and waits for it to end by itself.
     pub(crate) async fn run(&self) -> Ended {
         let mut process = self.spawn();
-        let mut ended = process.end(PATIENCE).await;
+        let mut ended = process.end(TIMEOUT).await;
         ended.took = process.age();
         ended
     }
@@ -235,7 +235,7 @@ impl TestApp {
 
     /// Waits for the end that a signal has asked for.
     pub(crate) async fn end(&mut self) -> Ended {
-        self.process.end(PATIENCE).await
+        self.process.end(TIMEOUT).await
     }
 
     /// SIGTERM, and how it went.
@@ -271,7 +271,7 @@ impl TestApp {
 async fn ready(process: &mut Process) -> String {
     let base = format!("http://{}", process.address().await);
     let client = Client::new(&base);
-    eventually("the program is ready", PATIENCE, async || match client.try_get("/health/ready").await {
+    eventually("the program is ready", TIMEOUT, async || match client.try_get("/health/ready").await {
         Ok(answer) if answer.status == 200 => Ok(()),
         Ok(answer) => Err(answer.to_string()),
         Err(cause) => Err(cause.to_string()),

@@ -18,7 +18,7 @@ use super::time::timestamp;
 use super::token::Token;
 
 /// The next word of the service is waited for so long; the longest idle timeout of the tests is well below it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// A stream may stay open for so long, where a request's usual limit would end it.
 const STREAM: Duration = Duration::from_secs(600);
 /// How session tokens are called where they are told; never here.
@@ -146,8 +146,8 @@ impl Connection {
 
     /// The next message, or how the connection ended.
     pub(crate) async fn next(&mut self) -> Result<Value, Closing> {
-        let heard = tokio::time::timeout(PATIENCE, self.reading.next()).await;
-        let text = heard.unwrap_or_else(|_| panic!("nothing heard within {PATIENCE:?}"))?;
+        let heard = tokio::time::timeout(TIMEOUT, self.reading.next()).await;
+        let text = heard.unwrap_or_else(|_| panic!("nothing heard within {TIMEOUT:?}"))?;
         Ok(self.read(&text))
     }
 

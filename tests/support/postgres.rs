@@ -17,7 +17,7 @@ use super::child::{Process, free_port, send_signal};
 use super::database::connect;
 use super::time::eventually;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Tries to get a port that nobody takes between choosing and binding it.
 const TRIES: usize = 5;
 
@@ -64,7 +64,7 @@ impl PostgresServer {
         let standby = Self::serve(folder, Vec::new()).await;
         self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
         self.execute("SELECT pg_reload_conf()").await;
-        eventually("the standby is waited for", PATIENCE, async || {
+        eventually("the standby is waited for", TIMEOUT, async || {
             match self.count("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await {
                 1 => Ok(()),
                 count => Err(format!("{count} standbys")),
@@ -89,7 +89,7 @@ impl PostgresServer {
 
     /// False when the process ended instead.
     async fn is_ready(&mut self) -> bool {
-        eventually("PostgreSQL answers", PATIENCE, async || {
+        eventually("PostgreSQL answers", TIMEOUT, async || {
             if self.process.has_ended() {
                 return Ok(false);
             }
@@ -139,7 +139,7 @@ impl PostgresServer {
         let end = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '{application}'"
         );
-        eventually("every connection is taken", PATIENCE, async || {
+        eventually("every connection is taken", TIMEOUT, async || {
             let ended = Statement::from_string(DbBackend::Postgres, &end);
             let ended = taken[0].query_all_raw(ended).await.unwrap().len();
             while let Ok(connection) = sea_orm::Database::connect(options.clone()).await {
@@ -171,7 +171,7 @@ impl PostgresServer {
         everybody.iter().for_each(|pid| send_signal(*pid, "KILL"));
         self.process.kill();
         // One that is left would keep the next from starting.
-        eventually("all its processes are gone", PATIENCE, async || {
+        eventually("all its processes are gone", TIMEOUT, async || {
             let left: Vec<_> = everybody.iter().filter(|pid| is_running(**pid)).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
         })
@@ -311,7 +311,7 @@ fn is_running(pid: u32) -> bool {
 /// A signal is sent sooner than it is heard. One that has ended by itself is as still as can be.
 async fn stop(pid: u32) {
     send_signal(pid, "STOP");
-    eventually("the process stands still", PATIENCE, async || {
+    eventually("the process stands still", TIMEOUT, async || {
         state(pid).filter(|state| !['T', 'Z'].contains(state)).map_or(Ok(()), |state| Err(state.to_string()))
     })
     .await;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::child::{Process, free_port};
 use super::time::eventually;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// Tries to get a port that nobody takes between choosing and binding it.
 const TRIES: usize = 5;
 
@@ -62,7 +62,7 @@ impl RedisServer {
 
     /// False when the process ended instead.
     async fn is_ready(&mut self) -> bool {
-        eventually("Redis answers", PATIENCE, async || {
+        eventually("Redis answers", TIMEOUT, async || {
             if self.process.has_ended() {
                 return Ok(false);
             }

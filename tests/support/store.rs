@@ -9,7 +9,7 @@ use auth_service::clock::new_uuid;
 use auth_service::config::{DatabaseConfig, DatabaseLocation, Secret};
 use auth_service::domain::command::{Command, Open, decide};
 use auth_service::domain::device::{Device, DeviceInfo};
-use auth_service::domain::event::{LedgerEvent, Occasion};
+use auth_service::domain::event::{LedgerEvent, OpenedBy};
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::ledger::Ledger;
 use auth_service::domain::policy::{AtLimit, Policy};
@@ -197,7 +197,7 @@ async fn open(location: DatabaseLocation, max_connections: u32) -> Result<Store,
 /// A new account at [`START`], and its ledger once it is stored.
 pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
     let (id, email) = (UserId::new(new_uuid()), Email::parse(email).unwrap());
-    let open = Open { occasion: Occasion::Signup { email: email.as_str().into() }, ..login() };
+    let open = Open { occasion: OpenedBy::Signup { email: email.as_str().into() }, ..login() };
     let mut ledger = Ledger::new(id, Role::default(), 0, START, Vec::new());
     let decision = decide(&open, &ledger, START, &policy());
     decision.events.iter().for_each(|event| ledger.apply(event));
@@ -244,7 +244,7 @@ pub(crate) fn login() -> Open {
         token: SessionToken::new(Uuid::new_v4()),
         device: Device::new(DeviceInfo::from_user_agent(Some(browser), Some("Ada's machine".to_owned()))),
         ip_address: Some("2001:db8::1".parse().unwrap()),
-        occasion: Occasion::Login,
+        occasion: OpenedBy::Login,
     }
 }
 

@@ -19,17 +19,17 @@ impl Registry {
     /// no longer trust what was shown, and the actor reads it again when it is next asked.
     pub fn outdate(&self, user: UserId, version: i64) -> bool {
         let Some(resident) = self.0.residents.get(&user) else { return false };
-        let news = resident.shared().require(version);
+        let news = resident.slot().require(version);
         if news {
-            resident.look_again();
+            resident.request_reload();
         }
         news
     }
 
     /// Has the user's actor look at its sessions again, if it has devices to tell.
-    pub(in crate::actors) fn look_again(&self, user: UserId) {
+    pub(in crate::actors) fn request_reload(&self, user: UserId) {
         if let Some(resident) = self.0.residents.get(&user) {
-            resident.look_again();
+            resident.request_reload();
         }
     }
 
@@ -39,7 +39,7 @@ impl Registry {
             return;
         }
         if let Some(mut resident) = self.0.residents.get_mut(&user) {
-            self.rouse(user, &mut resident);
+            self.wake_actor(user, &mut resident);
             if let Some(address) = resident.address() {
                 address.do_send(Wake);
             }
@@ -77,8 +77,8 @@ impl Registry {
     /// Trusts nothing that is remembered: every user here is read again when next asked for.
     pub fn distrust_all(&self) {
         for resident in &self.0.residents {
-            resident.shared().distrust();
-            resident.look_again();
+            resident.slot().invalidate();
+            resident.request_reload();
         }
     }
 
@@ -91,7 +91,7 @@ impl Registry {
 impl Registry {
     /// Tells the other nodes that a session was active.
     pub(in crate::actors) fn tell_activity(&self, session: &LiveSession, at: Timestamp, told: bool) {
-        self.0.tools.bus.tell_activity(|| Activity {
+        self.0.dependencies.bus.tell_activity(|| Activity {
             node: self.0.node,
             user: session.user,
             session: session.id(),
@@ -122,7 +122,7 @@ impl Listener for Registry {
         if activity.node == self.0.node {
             return;
         }
-        let snapshot = self.0.residents.get(&activity.user).and_then(|resident| resident.shared().snapshot());
+        let snapshot = self.0.residents.get(&activity.user).and_then(|resident| resident.slot().snapshot());
         let at = Timestamp::from_millis(activity.active_at).min(self.clock().now());
         if let Some(live) = snapshot.as_ref().and_then(|shown| shown.find(activity.session)) {
             live.hear(at, activity.told);

@@ -20,13 +20,13 @@ use crate::telemetry::metrics::Metrics;
 /// An entry of the registry: 48 bytes, of which the map holds up to twice as many as there are residents.
 #[derive(Debug)]
 pub(super) struct Resident {
-    place: Place,
-    shared: Arc<Shared>,
+    actor: ActorState,
+    slot: Arc<UserSlot>,
 }
 
 /// Where a resident's actor is.
 #[derive(Debug)]
-enum Place {
+enum ActorState {
     /// It runs, unless it was lost in a panic.
     Active(Addr<UserSession>),
     /// It had nothing to do and is no more. What it knew is what is shown; its timer is still set.
@@ -34,36 +34,36 @@ enum Place {
 }
 
 impl Resident {
-    pub(super) fn new(address: Addr<UserSession>, shared: Arc<Shared>) -> Self {
-        Self { place: Place::Active(address), shared }
+    pub(super) fn new(address: Addr<UserSession>, slot: Arc<UserSlot>) -> Self {
+        Self { actor: ActorState::Active(address), slot }
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
+    pub(super) fn slot(&self) -> &Arc<UserSlot> {
+        &self.slot
     }
 
     /// The actor's address, unless it rests.
     pub(super) fn address(&self) -> Option<&Addr<UserSession>> {
-        match &self.place {
-            Place::Active(address) => Some(address),
-            Place::Resting(_) => None,
+        match &self.actor {
+            ActorState::Active(address) => Some(address),
+            ActorState::Resting(_) => None,
         }
     }
 
     /// The timer of an actor that rests.
     pub(super) fn resting(&self) -> Option<Timer> {
-        match self.place {
-            Place::Active(_) => None,
-            Place::Resting(timer) => Some(timer),
+        match self.actor {
+            ActorState::Active(_) => None,
+            ActorState::Resting(timer) => Some(timer),
         }
     }
 
     /// Has the actor look again, if it has devices to tell. At most one such message waits.
-    pub(super) fn look_again(&self) {
-        let shared = &self.shared;
+    pub(super) fn request_reload(&self) {
+        let slot = &self.slot;
         if let Some(address) = self.address()
-            && shared.devices.load(Ordering::SeqCst)
-            && !shared.to_look_again.swap(true, Ordering::AcqRel)
+            && slot.devices.load(Ordering::SeqCst)
+            && !slot.to_look_again.swap(true, Ordering::AcqRel)
         {
             address.do_send(LookAgain);
         }
@@ -83,21 +83,21 @@ impl Resident {
     /// are rest and retirement, which look at the count.
     pub(super) fn lease(&self) -> Option<(Addr<UserSession>, Lease)> {
         let address = self.address()?;
-        Lease::take(&self.shared).map(|lease| (address.clone(), lease))
+        Lease::take(&self.slot).map(|lease| (address.clone(), lease))
     }
 
     /// The actor goes; its user stays.
     pub(super) fn rest(&mut self, timer: Timer) {
         // It has no devices, and so nobody to tell what it looks for.
-        self.shared.devices.store(false, Ordering::Release);
-        self.shared.to_look_again.store(false, Ordering::Release);
-        self.place = Place::Resting(timer);
+        self.slot.devices.store(false, Ordering::Release);
+        self.slot.to_look_again.store(false, Ordering::Release);
+        self.actor = ActorState::Resting(timer);
     }
 
     /// Puts an actor in the place of one that rests.
-    pub(super) fn rouse(&mut self, activate: impl FnOnce(&Arc<Shared>, Timer) -> Addr<UserSession>) {
+    pub(super) fn wake_actor(&mut self, activate: impl FnOnce(&Arc<UserSlot>, Timer) -> Addr<UserSession>) {
         if let Some(timer) = self.resting() {
-            self.place = Place::Active(activate(&self.shared, timer));
+            self.actor = ActorState::Active(activate(&self.slot, timer));
         }
     }
 }
@@ -105,13 +105,13 @@ impl Resident {
 /// What an actor and the requests of its user share. What every request looks at comes first, in one cache line.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Shared {
+pub struct UserSlot {
     snapshot: ArcSwapOption<Snapshot>,
     /// The lowest version that may still be shown; higher than the snapshot's when another node changed something.
     required_version: AtomicI64,
     /// How often everything remembered was doubted, and how often it had been when what is shown was read.
-    doubts: AtomicU32,
-    doubts_settled: AtomicU32,
+    doubt_epoch: AtomicU32,
+    confirmed_epoch: AtomicU32,
     last_used: AtomicI64,
     /// Whether a device has connected to this actor: then news of other nodes cannot wait for a request.
     devices: AtomicBool,
@@ -129,14 +129,14 @@ pub struct Shared {
     _room: OwnedSemaphorePermit,
 }
 
-impl Shared {
+impl UserSlot {
     pub(super) fn new(room: OwnedSemaphorePermit, metrics: Metrics, now: Timestamp) -> Self {
         metrics.resident_users.inc();
         Self {
             snapshot: ArcSwapOption::empty(),
             required_version: AtomicI64::new(i64::MIN),
-            doubts: AtomicU32::new(0),
-            doubts_settled: AtomicU32::new(0),
+            doubt_epoch: AtomicU32::new(0),
+            confirmed_epoch: AtomicU32::new(0),
             doubts_when_read: AtomicU32::new(0),
             required_when_read: AtomicI64::new(i64::MIN),
             in_flight: AtomicUsize::new(0),
@@ -168,26 +168,26 @@ impl Shared {
     #[must_use]
     pub fn is_behind(&self, version: i64) -> bool {
         version < self.required_version.load(Ordering::SeqCst)
-            || self.doubts_settled.load(Ordering::Acquire) != self.doubts.load(Ordering::SeqCst)
+            || self.confirmed_epoch.load(Ordering::Acquire) != self.doubt_epoch.load(Ordering::SeqCst)
     }
 
     /// The ledger is about to be read: what was doubted before this is settled when that is shown, what is doubted from now on
     /// is not.
     pub(in crate::actors) fn begin_read(&self) {
-        self.doubts_when_read.store(self.doubts.load(Ordering::Acquire), Ordering::Relaxed);
+        self.doubts_when_read.store(self.doubt_epoch.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_when_read.store(self.required_version.load(Ordering::Acquire), Ordering::Relaxed);
     }
 
     /// What the actor has read is shown. A version that was asked for before and that the database does not have was never
     /// committed: a message on Redis can be anybody's.
-    fn settle(&self, version: i64) {
-        self.doubts_settled.store(self.doubts_when_read.load(Ordering::Relaxed), Ordering::Release);
+    fn confirm_version(&self, version: i64) {
+        self.confirmed_epoch.store(self.doubts_when_read.load(Ordering::Relaxed), Ordering::Release);
         let required = self.required_when_read.swap(i64::MIN, Ordering::Relaxed);
         if version < required {
             let (order, failure) = (Ordering::AcqRel, Ordering::Acquire);
             let _ = self.required_version.compare_exchange(required, version, order, failure);
             // News that came meanwhile was lower than that, and left no trace.
-            self.distrust();
+            self.invalidate();
         }
     }
 
@@ -199,8 +199,8 @@ impl Shared {
     }
 
     /// Shows nothing until the actor has read everything again, also where it is just reading.
-    pub(super) fn distrust(&self) {
-        self.doubts.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn invalidate(&self) {
+        self.doubt_epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Notes that a user request came by, for the choice of whom to retire.
@@ -247,7 +247,7 @@ impl Shared {
             self.snapshot.store(after);
         }
         if let Some(ledger) = ledger {
-            self.settle(ledger.version);
+            self.confirm_version(ledger.version);
         }
     }
 
@@ -256,7 +256,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for UserSlot {
     fn drop(&mut self) {
         self.metrics.resident_users.dec();
         let shown = self.snapshot.load().as_ref().map_or(0, |shown| shown.live().len());
@@ -266,17 +266,17 @@ impl Drop for Shared {
 
 /// The right to have a message handled: as long as one exists, its actor is not retired.
 #[derive(Debug)]
-pub struct Lease(Arc<Shared>);
+pub struct Lease(Arc<UserSlot>);
 
 impl Lease {
     /// What the leased actor shares.
-    pub(super) fn shared(&self) -> Arc<Shared> {
+    pub(super) fn slot(&self) -> Arc<UserSlot> {
         Arc::clone(&self.0)
     }
 
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let before = shared.in_flight.fetch_add(1, Ordering::AcqRel);
-        let lease = Self(Arc::clone(shared));
+    fn take(slot: &Arc<UserSlot>) -> Option<Self> {
+        let before = slot.in_flight.fetch_add(1, Ordering::AcqRel);
+        let lease = Self(Arc::clone(slot));
         (before < MAX_IN_FLIGHT).then_some(lease)
     }
 }

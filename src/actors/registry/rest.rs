@@ -6,21 +6,16 @@
 
 use std::sync::Arc;
 
-use super::{Registry, Resident, Shared};
+use super::{Registry, Resident, UserSlot};
 use crate::actors::alarms::Timer;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
 impl Registry {
     /// Lets an actor rest until that deadline if no message to it exists. Called by that actor, which then stops.
-    pub(in crate::actors) fn lay_to_rest(
-        &self,
-        user: UserId,
-        shared: &Arc<Shared>,
-        until: Timestamp,
-    ) -> bool {
+    pub(in crate::actors) fn passivate(&self, user: UserId, slot: &Arc<UserSlot>, until: Timestamp) -> bool {
         let resident = self.0.residents.get_mut(&user);
-        let resident = resident.filter(|it| Arc::ptr_eq(it.shared(), shared) && shared.in_flight() == 0);
+        let resident = resident.filter(|it| Arc::ptr_eq(it.slot(), slot) && slot.in_flight() == 0);
         let Some(mut resident) = resident else { return false };
         // Set under the lock: a ring waits for it, and finds that the actor rests.
         let ringing = self.0.alarms.set(user, self.clock().now().until(until));
@@ -30,12 +25,12 @@ impl Registry {
     }
 
     /// Starts an actor that goes on where the one that rests has left off.
-    pub(super) fn rouse(&self, user: UserId, resident: &mut Resident) {
-        resident.rouse(|shared, timer| self.activate(user, shared, None, Some(timer)));
+    pub(super) fn wake_actor(&self, user: UserId, resident: &mut Resident) {
+        resident.wake_actor(|slot, timer| self.activate(user, slot, None, Some(timer)));
     }
 
     /// Takes away the entry of a user whose actor rests. False if there is none.
-    pub(super) fn dismiss(&self, user: UserId) -> bool {
+    pub(super) fn remove_passive(&self, user: UserId) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| resident.resting().is_some());
         let timer = removed.and_then(|(_, resident)| resident.resting());
         if let Some(timer) = timer {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Registry, Shared};
+use super::{Registry, UserSlot};
 use crate::actors::messages::Retire;
 use crate::domain::ids::UserId;
 
@@ -47,8 +47,8 @@ impl Registry {
 
     /// Takes away who is lost or rests, and asks any other to go.
     fn retire(&self, user: UserId) {
-        if !self.bury(user)
-            && !self.dismiss(user)
+        if !self.remove_dead(user)
+            && !self.remove_passive(user)
             && let Some(resident) = self.0.residents.get(&user)
             && let Some(address) = resident.address()
         {
@@ -57,10 +57,10 @@ impl Registry {
     }
 
     /// Takes a dead actor's entry away, and with it its hold on the room. False if there is none.
-    pub(super) fn bury(&self, user: UserId) -> bool {
+    pub(super) fn remove_dead(&self, user: UserId) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| resident.is_lost());
         if let Some((_, resident)) = &removed {
-            resident.shared().mark_gone();
+            resident.slot().mark_gone();
             self.left(user);
             self.metrics().actor_restarts.with_label_values(&["user"]).inc();
             tracing::error!(actor = "user", "actor.restarted");
@@ -69,9 +69,8 @@ impl Registry {
     }
 
     fn least_recently_used(&self, count: usize) -> Vec<UserId> {
-        let idle = self.0.residents.iter().filter(|resident| resident.shared().in_flight() == 0);
-        let mut idle: Vec<_> =
-            idle.map(|resident| (resident.shared().last_used(), *resident.key())).collect();
+        let idle = self.0.residents.iter().filter(|resident| resident.slot().in_flight() == 0);
+        let mut idle: Vec<_> = idle.map(|resident| (resident.slot().last_used(), *resident.key())).collect();
         if idle.len() > count {
             idle.select_nth_unstable(count);
             idle.truncate(count);
@@ -80,9 +79,9 @@ impl Registry {
     }
 
     /// Takes an actor's entry away if no message to it exists. Called by that actor, which then stops.
-    pub(in crate::actors) fn release(&self, user: UserId, shared: &Arc<Shared>) -> bool {
+    pub(in crate::actors) fn release(&self, user: UserId, slot: &Arc<UserSlot>) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| {
-            Arc::ptr_eq(resident.shared(), shared) && resident.shared().in_flight() == 0
+            Arc::ptr_eq(resident.slot(), slot) && resident.slot().in_flight() == 0
         });
         if removed.is_some() {
             self.metrics().passivations.inc();

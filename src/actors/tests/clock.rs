@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::actors::activity_flusher::{ActivityFlusher, FlushActivity};
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::actors::testing::Setup;
 use crate::domain::command::{EndOverdue, RotateRefresh, Terminate};
 use crate::domain::reason::EndReason;
@@ -33,7 +33,7 @@ async fn a_step_back_ends_nobody_and_takes_no_activity_back() {
     node.advance(HOUR + IDLE - MINUTE);
     node.present(person).await;
     node.advance(MINUTE);
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::IdleTimeout))));
 }
 
 #[actix_web::test]
@@ -61,7 +61,7 @@ async fn the_limit_holds_over_a_step_back() {
     for _ in 0..20 {
         node.registry.clock().turn_back(HOUR);
         let opened = node.open(person.user).await;
-        let live = node.shared(person.user).snapshot().unwrap();
+        let live = node.slot(person.user).snapshot().unwrap();
         assert!(live.live().len() <= 5, "{} live sessions", live.live().len());
         assert!(live.find(opened.id()).is_some(), "a session was evicted by its own login");
     }
@@ -73,10 +73,10 @@ async fn a_step_on_and_back_brings_nobody_back() {
     let person = node.register().await;
     node.present(person).await;
     node.advance(HOUR);
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::IdleTimeout))));
     node.registry.clock().turn_back(HOUR);
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::IdleTimeout))));
     let opened = node.open(person.user).await;
-    assert_eq!(node.shared(person.user).snapshot().unwrap().live().len(), 1);
+    assert_eq!(node.slot(person.user).snapshot().unwrap().live().len(), 1);
     assert_eq!(opened.last_activity, node.registry.clock().now());
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use crate::actors::messages::ActorError;
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::actors::testing::{Node, Person, Setup, eventually, login};
 use crate::clock::new_uuid;
 use crate::domain::command::EndOverdue;
@@ -72,17 +72,17 @@ async fn what_is_doubted_while_it_is_read_is_read_again() {
     let node = Setup::default().start().await;
     let person = node.register().await;
     node.present(person).await;
-    let shared = node.registry.peek(person.user).unwrap();
+    let slot = node.registry.get(person.user).unwrap();
     let ledger = stored(&node, person.user).await;
-    shared.publish(None);
-    shared.begin_read();
+    slot.publish(None);
+    slot.begin_read();
     node.registry.distrust_all();
-    shared.publish(Some(&ledger));
-    assert!(shared.fresh_snapshot().is_none(), "it was read before the doubt");
-    shared.begin_read();
-    assert!(shared.fresh_snapshot().is_none(), "it is still being read");
-    shared.publish(Some(&ledger));
-    assert!(shared.fresh_snapshot().is_some(), "and now it was read after the doubt");
+    slot.publish(Some(&ledger));
+    assert!(slot.fresh_snapshot().is_none(), "it was read before the doubt");
+    slot.begin_read();
+    assert!(slot.fresh_snapshot().is_none(), "it is still being read");
+    slot.publish(Some(&ledger));
+    assert!(slot.fresh_snapshot().is_some(), "and now it was read after the doubt");
     node.present(person).await;
 }
 
@@ -92,15 +92,15 @@ async fn news_behind_a_forged_version_is_not_lost() {
     let node = Setup::default().start().await;
     let person = node.register().await;
     node.present(person).await;
-    let shared = node.registry.peek(person.user).unwrap();
+    let slot = node.registry.get(person.user).unwrap();
     let ledger = stored(&node, person.user).await;
     node.registry.outdate(person.user, i64::MAX);
-    shared.begin_read();
+    slot.begin_read();
     node.registry.outdate(person.user, ledger.version + 1);
-    shared.publish(Some(&ledger));
-    assert!(shared.fresh_snapshot().is_none(), "it was read before the news");
+    slot.publish(Some(&ledger));
+    assert!(slot.fresh_snapshot().is_none(), "it was read before the news");
     node.present(person).await;
-    assert!(shared.fresh_snapshot().is_some(), "read again, and no more than that is asked for");
+    assert!(slot.fresh_snapshot().is_some(), "read again, and no more than that is asked for");
 }
 
 #[actix_web::test]
@@ -108,16 +108,16 @@ async fn a_newcomer_is_read_again_if_there_was_news_since_it_was_stored() {
     let node = Setup::default().start().await;
     let (person, other) = (node.register().await, node.register().await);
     let news = node.registry.news();
-    node.registry.welcome(stored(&node, person.user).await, news).await;
-    let shown = async |user| node.shared(user).snapshot().is_some();
+    node.registry.insert(stored(&node, person.user).await, news).await;
+    let shown = async |user| node.slot(user).snapshot().is_some();
     eventually("it is shown", async || shown(person.user).await).await;
-    assert!(node.shared(person.user).fresh_snapshot().is_some());
+    assert!(node.slot(person.user).fresh_snapshot().is_some());
     node.registry.note_news();
-    node.registry.welcome(stored(&node, other.user).await, news).await;
+    node.registry.insert(stored(&node, other.user).await, news).await;
     eventually("it is shown", async || shown(other.user).await).await;
-    assert!(node.shared(other.user).fresh_snapshot().is_none());
+    assert!(node.slot(other.user).fresh_snapshot().is_none());
     node.present(other).await;
-    assert!(node.shared(other.user).fresh_snapshot().is_some());
+    assert!(node.slot(other.user).fresh_snapshot().is_some());
 }
 
 /// As after a backup was restored: what was undone had the version that something else has now.
@@ -132,7 +132,7 @@ async fn a_version_that_means_something_else_now_is_not_taken_for_the_same() {
         .execute("UPDATE sessions SET ended_at = 1, end_reason = 'logout' WHERE rowid = (SELECT min(rowid) FROM sessions)")
         .await;
     node.registry.distrust_all();
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::Logout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::Logout))));
     let other = Person { session: other.id(), token: other.profile.token, ..person };
     assert_eq!(node.present(other).await.snapshot.version, before);
     node.open(person.user).await;

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::actors::activity_flusher::{ActivityFlusher, FlushActivity};
 use crate::actors::messages::ActorError;
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::actors::testing::harm::Explode;
 use crate::actors::testing::{Setup, eventually};
 use crate::domain::command::{EndOverdue, RotateRefresh};
@@ -22,12 +22,12 @@ async fn the_next_ask_works_and_others_notice_nothing() {
     let (hurt, other) = (node.register().await, node.register().await);
     node.present(hurt).await;
     node.present(other).await;
-    let untouched = node.shared(other.user);
+    let untouched = node.slot(other.user);
     node.kill(hurt.user).await;
     node.present(other).await;
     node.open(hurt.user).await;
     assert_eq!(node.present(hurt).await.snapshot.live().len(), 2);
-    assert!(Arc::ptr_eq(&untouched, &node.shared(other.user)), "the other user's actor was started again");
+    assert!(Arc::ptr_eq(&untouched, &node.slot(other.user)), "the other user's actor was started again");
     assert_eq!((node.restarts("user"), node.metrics().activations.get()), (1, 3));
     assert_eq!((node.registry.resident_count(), node.metrics().resident_users.get()), (2, 2));
 }
@@ -73,13 +73,13 @@ async fn a_thousand_panics_at_once_cost_nobody_a_session() {
     join_all(people.iter().map(|person| node.present(*person))).await;
     let untouched = {
         node.present(bystander).await;
-        node.shared(bystander.user)
+        node.slot(bystander.user)
     };
     let exploded = join_all(people.iter().map(|person| node.registry.ask(person.user, Explode))).await;
     assert!(exploded.iter().all(|answer| matches!(answer, Err(ActorError::NoAnswer))), "{exploded:?}");
     join_all(people.iter().map(|person| node.present(*person))).await;
     node.present(bystander).await;
-    assert!(Arc::ptr_eq(&untouched, &node.shared(bystander.user)), "the bystander's actor was started again");
+    assert!(Arc::ptr_eq(&untouched, &node.slot(bystander.user)), "the bystander's actor was started again");
     assert_eq!(node.restarts("user"), PEOPLE as u64);
     let residents = PEOPLE as i64 + 1;
     assert_eq!(node.registry.resident_count() as i64, residents);
@@ -117,8 +117,8 @@ async fn what_a_dead_actor_showed_is_not_believed() {
     node.present(person).await;
     node.kill(person.user).await;
     node.intruder().await.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
-    let standing = node.standing(person).await;
-    assert!(matches!(standing, Standing::Over(Some(EndReason::Terminated))), "{standing:?}");
+    let status = node.status(person).await;
+    assert!(matches!(status, SessionStatus::Over(Some(EndReason::Terminated))), "{status:?}");
 }
 
 #[actix_web::test]

@@ -10,14 +10,14 @@ use futures_util::future::join_all;
 use crate::actors::devices::Delivery;
 use crate::actors::messages::Disconnected;
 use crate::actors::registry::Registry;
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::actors::testing::harm::Explode;
 use crate::actors::testing::{Node, Setup, eventually};
 use crate::domain::command::{EndOverdue, Logout};
 use crate::domain::reason::EndReason;
 
 /// Actors that rest as soon as they may.
-fn restless() -> Setup {
+fn eager_passivation() -> Setup {
     Setup { rest_after: Duration::ZERO, ..Setup::default() }
 }
 
@@ -27,7 +27,7 @@ async fn rests(node: &Node) {
 
 #[actix_web::test]
 async fn a_user_whose_actor_rests_is_served_as_before() {
-    let node = restless().start().await;
+    let node = eager_passivation().start().await;
     let person = node.register().await;
     node.present(person).await;
     rests(&node).await;
@@ -84,7 +84,7 @@ async fn a_session_ends_in_time_although_its_actor_rests() {
 /// Activity that this node has seen is proof enough that a session goes on.
 #[actix_web::test]
 async fn a_timer_that_rings_too_early_needs_no_database() {
-    let node = restless().start().await;
+    let node = eager_passivation().start().await;
     let person = node.register().await;
     let session = node.present(person).await.session;
     rests(&node).await;
@@ -102,7 +102,7 @@ async fn a_timer_that_rings_too_early_needs_no_database() {
 
 #[actix_web::test]
 async fn whose_actor_rests_makes_room_for_others() {
-    let node = Setup { max_residents: 1, ..restless() }.start().await;
+    let node = Setup { max_residents: 1, ..eager_passivation() }.start().await;
     let (first, second) = (node.register().await, node.register().await);
     for person in [first, second, first] {
         node.present(person).await;
@@ -113,7 +113,7 @@ async fn whose_actor_rests_makes_room_for_others() {
 
 #[actix_web::test]
 async fn what_another_node_did_is_read_although_the_actor_rests() {
-    let node = restless().start().await;
+    let node = eager_passivation().start().await;
     let person = node.register().await;
     let version = node.present(person).await.snapshot.version;
     rests(&node).await;
@@ -121,14 +121,14 @@ async fn what_another_node_did_is_read_although_the_actor_rests() {
     intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
     intruder.execute("UPDATE users SET session_version = session_version + 1").await;
     node.registry.outdate(person.user, version + 1);
-    let standing = node.standing(person).await;
-    assert!(matches!(standing, Standing::Over(Some(EndReason::Terminated))), "{standing:?}");
+    let status = node.status(person).await;
+    assert!(matches!(status, SessionStatus::Over(Some(EndReason::Terminated))), "{status:?}");
 }
 
 /// The new actor looks when it is told to, whatever the last one had still to look for.
 #[actix_web::test]
 async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
-    let node = restless().start().await;
+    let node = eager_passivation().start().await;
     let person = node.register().await;
     let version = node.present(person).await.snapshot.version;
     let mut deliveries = node.registry.connect(person.user, person.session, 1).await.unwrap();
@@ -150,7 +150,7 @@ async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
 /// then somebody is.
 #[actix_web::test]
 async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile() {
-    let node = Setup { arbiters: 1, ..restless() }.start().await;
+    let node = Setup { arbiters: 1, ..eager_passivation() }.start().await;
     let intruder = node.intruder().await;
     for round in 0..100 {
         let person = node.register().await;
@@ -183,7 +183,7 @@ async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile(
 
 #[actix_web::test]
 async fn who_has_no_session_left_is_remembered_for_a_while() {
-    let node = restless().start().await;
+    let node = eager_passivation().start().await;
     let person = node.register().await;
     node.present(person).await;
     rests(&node).await;
@@ -195,7 +195,7 @@ async fn who_has_no_session_left_is_remembered_for_a_while() {
     assert!(until_it_goes > Duration::from_secs(200), "{until_it_goes:?}");
     let before = node.metrics().database_statements.get();
     for _ in 0..3 {
-        assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::Logout))));
+        assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::Logout))));
     }
     assert_eq!(node.metrics().database_statements.get(), before);
     node.registry.wake(person.user);
@@ -208,7 +208,7 @@ const USERS: usize = 3;
 
 #[actix_web::test]
 async fn thousands_of_races_lose_no_message_and_leave_no_actor_behind() {
-    let node = Setup { arbiters: ARBITERS, ..restless() }.start().await;
+    let node = Setup { arbiters: ARBITERS, ..eager_passivation() }.start().await;
     let people = node.register_many(USERS).await;
     join_all(people.iter().map(|person| node.present(*person))).await;
     let loaded = node.metrics().mailbox_wait.get_sample_count();
@@ -229,7 +229,7 @@ async fn thousands_of_races_lose_no_message_and_leave_no_actor_behind() {
 
 #[actix_web::test]
 async fn who_was_roused_and_panics_is_started_afresh() {
-    let node = restless().start().await;
+    let node = eager_passivation().start().await;
     let person = node.register().await;
     node.present(person).await;
     rests(&node).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, stream};
 
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::actors::testing::{Node, Person, Setup, eventually, login};
 use crate::clock::Clock;
 use crate::domain::command::EndOverdue;
@@ -64,8 +64,8 @@ async fn nobody_is_signed_out_for_want_of_room() {
     let people = node.register_many(USERS).await;
     // Only what was found is kept: a session in hand keeps its user's room.
     let visit = async |person: &Person| {
-        let standing = node.registry.standing(person.user, person.session, Some(person.token)).await;
-        standing.map(|standing| matches!(standing, Standing::Present(_)))
+        let status = node.registry.status(person.user, person.session, Some(person.token)).await;
+        status.map(|status| matches!(status, SessionStatus::Active(_)))
     };
     let visits = people.iter().chain(&people).chain(&people).map(visit);
     let found: Vec<_> = stream::iter(visits).buffer_unordered(AT_ONCE).collect().await;
@@ -107,6 +107,6 @@ async fn a_connected_user_does_not_keep_others_from_making_room() {
     eventually("the other one was used later", async || since < node.registry.clock().now()).await;
     node.present(idle).await;
     node.present(newcomer).await;
-    assert!(node.registry.peek(connected.user).is_some());
+    assert!(node.registry.get(connected.user).is_some());
     drop(device);
 }

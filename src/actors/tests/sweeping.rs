@@ -64,7 +64,7 @@ async fn activity_that_is_not_written_yet_is_heeded() {
     let other = node.register().await;
     node.registry.note_activity(&session, node.registry.clock().now()).unwrap();
     node.present(other).await;
-    assert!(node.registry.peek(person.user).is_none(), "retired, with activity noted");
+    assert!(node.registry.get(person.user).is_none(), "retired, with activity noted");
     node.advance(MINUTE);
     sweep(&node.registry).await.unwrap();
     assert_eq!(node.store().lookup_ending(person.user, person.session).await.unwrap(), None);
@@ -113,8 +113,8 @@ async fn retention_deletes_old_ended_sessions_only() {
 async fn a_spent_ticket_is_forgotten_when_nobody_can_take_it_for_good() {
     let node = Setup::default().start().await;
     let user = node.register().await.user;
-    let (ticket, good_until) = (new_uuid(), node.registry.clock().now().plus(Duration::from_secs(30)));
-    let spend = async || node.store().spend_ticket(user, ticket, good_until).await.unwrap();
+    let (ticket, valid_until) = (new_uuid(), node.registry.clock().now().plus(Duration::from_secs(30)));
+    let spend = async || node.store().spend_ticket(user, ticket, valid_until).await.unwrap();
     assert!(spend().await);
     node.advance(Duration::from_secs(90));
     delete_spent_tickets(&node.registry).await.unwrap();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::actors::session_status::SessionStatus;
 use crate::actors::snapshot::LiveSession;
-use crate::actors::standing::Standing;
 use crate::actors::testing::{Node, Person, Setup, delay, eventually};
 use crate::domain::command::EndOverdue;
 use crate::domain::reason::EndReason;
@@ -22,7 +22,7 @@ async fn an_idle_session_ends_with_nobody_asking() {
     assert_eq!(node.metrics().mailbox_wait.get_sample_count(), 1, "nobody asked");
     let reason = node.store().lookup_ending(person.user, person.session).await.unwrap();
     assert_eq!(reason, Some(EndReason::IdleTimeout));
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::IdleTimeout))));
 }
 
 #[actix_web::test]
@@ -72,7 +72,7 @@ async fn a_timer_that_was_lost_is_set_anew() {
 
 /// Waits until half of the idle time has passed and notes activity then. Nothing, if this machine was too slow.
 async fn note_half_way(node: &Node, person: Person, idle: Duration) -> Option<(Timestamp, Timestamp)> {
-    let Standing::Present(present) = node.standing(person).await else { return None };
+    let SessionStatus::Active(present) = node.status(person).await else { return None };
     let (clock, opened) = (node.registry.clock(), present.session.profile.created_at);
     eventually("half of it is over", async || opened.plus(idle / 2) <= clock.now()).await;
     let noted = node.registry.note_activity(&present.session, clock.now())?;
@@ -89,7 +89,7 @@ async fn activity_moves_the_deadline() {
         let ended = node.registry.clock().now();
         assert!(opened.plus(idle + idle / 2) <= noted.plus(idle), "the deadline did not move");
         assert!(noted.plus(idle) <= ended, "ended {ended}, before the idle time since {noted} had passed");
-        assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+        assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::IdleTimeout))));
         return;
     }
     panic!("this machine is too slow to note activity in time");
@@ -122,7 +122,7 @@ async fn time_of_an_ending(node: &Node, idle: Duration) -> Duration {
     node.present(person).await;
     node.advance(idle);
     let started = Instant::now();
-    node.standing(person).await;
+    node.status(person).await;
     started.elapsed()
 }
 
@@ -145,16 +145,16 @@ async fn activity_that_counts_and_an_idle_ending_exclude_each_other() {
             .unwrap();
         node.registry.ask(person.user, EndOverdue).await.unwrap();
         let noted = hand.noted.recv().unwrap();
-        match node.standing(person).await {
-            Standing::Present(_) => lived += 1,
-            Standing::Over(reason) => {
+        match node.status(person).await {
+            SessionStatus::Active(_) => lived += 1,
+            SessionStatus::Over(reason) => {
                 assert_eq!(reason, Some(EndReason::IdleTimeout));
                 assert_eq!(noted, None, "round {round}: activity was taken, and the session is over");
                 ended += 1;
                 let session = node.open(person.user).await;
                 person = Person { session: session.id(), token: session.profile.token, ..person };
             }
-            Standing::Foreign => panic!("foreign"),
+            SessionStatus::TokenMismatch => panic!("foreign"),
         }
     }
     assert!(lived > 0 && ended > 0, "no race: {lived} lived on, {ended} ended");
@@ -174,5 +174,5 @@ async fn activity_after_an_ending_of_unknown_outcome_is_not_promised_to_count() 
     node.registry.ask(person.user, EndOverdue).await.unwrap_err();
     assert_eq!(node.registry.note_activity(&present.session, node.registry.clock().now()), None);
     intruder.execute("DROP TRIGGER broken").await;
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::IdleTimeout))));
 }

@@ -12,12 +12,12 @@ impl Handler<Connect> for UserSession {
     fn handle(&mut self, message: Connect, _: &mut Context<Self>) -> Self::Result {
         self.stay();
         let work = self.end_overdue().run().into_actor(self).map(|(ledger, result), actor, ctx| {
-            actor.settle(ledger.as_ref(), &result, ctx);
+            actor.after_command(ledger.as_ref(), &result, ctx);
             result?;
             let ledger = ledger.ok_or(ActorError::NoAnswer)?;
             actor.connect(message, &ledger)?;
             // Until then nobody has told this actor of what another node did, since nobody was to be told.
-            if actor.shared.is_behind(ledger.version) {
+            if actor.slot.is_behind(ledger.version) {
                 ctx.notify(LookAgain);
             }
             // Set to rest it would ring early, and whoever has devices asks the database when it rings.
@@ -58,7 +58,7 @@ impl UserSession {
         // Whoever connects when the time is nearly up is warned at once.
         devices.tell_deadlines(ledger, policy, now, self.registry.metrics());
         self.mark_warned();
-        self.shared.has_devices();
+        self.slot.has_devices();
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use crate::actors::messages::ActorError;
-use crate::actors::registry::{Registry, Shared};
+use crate::actors::registry::{Registry, UserSlot};
 use crate::actors::snapshot::{LiveSession, Snapshot};
 use crate::clock::new_uuid;
 use crate::domain::command::{Command, decide};
@@ -27,7 +27,7 @@ const MAX_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Execution<C> {
     pub(super) user: UserId,
     pub(super) registry: Registry,
-    pub(super) shared: Arc<Shared>,
+    pub(super) slot: Arc<UserSlot>,
     pub(super) ledger: Option<Ledger>,
     /// What another node's commit has overtaken; only its memory of endings is still of use.
     pub(super) outdated: Option<Ledger>,
@@ -58,7 +58,7 @@ impl<C: Command> Execution<C> {
             if decision.events.is_empty() {
                 return (Some(ledger), Ok(decision.reply));
             }
-            let Some(seals) = Seals::set(&decision.events, self.shared.snapshot().as_deref()) else {
+            let Some(seals) = Seals::set(&decision.events, self.slot.snapshot().as_deref()) else {
                 self.ledger = Some(ledger);
                 continue;
             };
@@ -88,7 +88,7 @@ impl<C: Command> Execution<C> {
     }
 
     fn is_current_at_hand(&self) -> bool {
-        self.ledger.as_ref().is_some_and(|ledger| !self.shared.is_behind(ledger.version))
+        self.ledger.as_ref().is_some_and(|ledger| !self.slot.is_behind(ledger.version))
     }
 
     /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all activity that
@@ -102,7 +102,7 @@ impl<C: Command> Execution<C> {
                 self.load(locked).await?
             }
         };
-        let snapshot = self.shared.snapshot();
+        let snapshot = self.slot.snapshot();
         let sessions: Vec<_> = ledger.live().iter().map(|session| session.id()).collect();
         for id in sessions {
             let shown = snapshot.as_ref().and_then(|shown| shown.find(id)).map(|live| live.last_activity());
@@ -116,7 +116,7 @@ impl<C: Command> Execution<C> {
 
     async fn load(&mut self, locked: bool) -> Result<Ledger, ActorError> {
         self.row_lock = None;
-        self.shared.begin_read();
+        self.slot.begin_read();
         let store = self.registry.store();
         let loaded = if locked {
             let loaded = store.load_ledger_locked(self.user).await?;
@@ -137,7 +137,7 @@ impl<C: Command> Execution<C> {
 
     /// Asks why sessions are gone that were shown here: their devices are told, and their late requests answered.
     async fn remember_vanished(&mut self, ledger: &mut Ledger) -> Result<(), ActorError> {
-        let Some(shown) = self.shared.snapshot() else { return Ok(()) };
+        let Some(shown) = self.slot.snapshot() else { return Ok(()) };
         let vanished = shown.live().map(|live| live.id());
         let vanished: Vec<_> = vanished
             .filter(|id| ledger.find(*id).is_none() && ledger.remembered_ending(*id).is_none())

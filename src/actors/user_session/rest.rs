@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 impl UserSession {
     /// Something was asked: more may follow soon.
     pub(super) fn stay(&mut self) {
-        self.rests_at = self.registry.clock().now().plus(self.registry.tools().rest_after);
+        self.rests_at = self.registry.clock().now().plus(self.registry.dependencies().rest_after);
     }
 
     /// When the first session is over, if that is to come and no device waits to be told something before. Activity that this
@@ -17,7 +17,7 @@ impl UserSession {
         if self.prune_devices() > 0 {
             return None;
         }
-        let shown = self.shared.snapshot()?;
+        let shown = self.slot.snapshot()?;
         let policy = self.registry.policy_ref(shown.role);
         let deadline = shown.ledger(self.user).earliest_deadline(policy)?;
         (self.registry.clock().now() < deadline).then_some(deadline)
@@ -26,7 +26,7 @@ impl UserSession {
     /// Rests until then if it has not been asked for anything lately, and no message is on its way.
     pub(super) fn wait_or_rest(&mut self, deadline: Timestamp, ctx: &mut Context<Self>) {
         let rests = self.rests_at <= self.registry.clock().now()
-            && self.registry.lay_to_rest(self.user, &self.shared, deadline);
+            && self.registry.passivate(self.user, &self.slot, deadline);
         if rests {
             self.rests = true;
             ctx.stop();

@@ -11,14 +11,14 @@ use redis::aio::{PubSubSink, PubSubStream};
 
 use super::RedisBus;
 use crate::bus::BusError;
-use crate::bus::internal::{Activity, Invalidation, Word, channel_of};
+use crate::bus::internal::{Activity, Invalidation, PeerMessage, channel_of};
 
 /// How often the subscriptions are compared with the users that are here.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often the line is tried, because a half-open one says nothing.
 const PULSE: Duration = Duration::from_secs(2);
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait before connecting again.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
@@ -39,7 +39,7 @@ impl RedisBus {
     pub fn listen(self: &Arc<Self>, listener: impl Listener) {
         let bus = Arc::clone(self);
         self.io.detach(async move {
-            let mut wait = LOOK;
+            let mut wait = POLL_INTERVAL;
             loop {
                 match bus.listen_once(&listener, &mut wait).await {
                     Ok(()) => {}
@@ -57,11 +57,11 @@ impl RedisBus {
     /// Listens until the line breaks.
     async fn listen_once(&self, listener: &impl Listener, wait: &mut Duration) -> Result<(), BusError> {
         let connecting = self.client.get_async_pubsub();
-        let pubsub = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| BusError::TimedOut)??;
+        let pubsub = tokio::time::timeout(TIMEOUT, connecting).await.map_err(|_| BusError::TimedOut)??;
         let (mut sink, mut stream) = pubsub.split();
-        *wait = LOOK;
+        *wait = POLL_INTERVAL;
         let mut subscribed = BTreeSet::new();
-        let mut look = tokio::time::interval(LOOK);
+        let mut look = tokio::time::interval(POLL_INTERVAL);
         let mut pulse = tokio::time::interval(PULSE);
         loop {
             tokio::select! {
@@ -82,15 +82,15 @@ async fn next(stream: &mut PubSubStream) -> Option<Msg> {
 
 fn hear(listener: &impl Listener, message: &Msg) {
     match serde_json::from_slice(message.get_payload_bytes()) {
-        Ok(Word::Invalidation(invalidation)) => listener.invalidated(&invalidation),
-        Ok(Word::Activity(activity)) => listener.active(&activity),
+        Ok(PeerMessage::Invalidation(invalidation)) => listener.invalidated(&invalidation),
+        Ok(PeerMessage::Activity(activity)) => listener.active(&activity),
         // A newer version's message, or a stranger's: the feed tells what is true.
         Err(error) => tracing::debug!(%error, "redis.message_not_understood"),
     }
 }
 
 async fn in_time(work: impl Future<Output = redis::RedisResult<()>>) -> Result<(), BusError> {
-    tokio::time::timeout(PATIENCE, work).await.map_err(|_| BusError::TimedOut)?.map_err(BusError::from)
+    tokio::time::timeout(TIMEOUT, work).await.map_err(|_| BusError::TimedOut)?.map_err(BusError::from)
 }
 
 async fn adjust(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::clock::new_uuid;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
-use crate::domain::user::{Email, Role, Unfit, User, parse_name};
+use crate::domain::user::{Email, FieldProblem, Role, User, parse_name};
 use crate::security::password::PasswordHash;
 use crate::storage::accounts::Account;
 
@@ -58,12 +58,15 @@ impl Candidate {
             Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| refusal(name, "is no time")),
         };
         let email = Email::parse(required(given, "email")?).map_err(|unfit| {
-            refusal("email", if unfit == Unfit::TooLong { "is too long" } else { "is no email address" })
+            refusal(
+                "email",
+                if unfit == FieldProblem::TooLong { "is too long" } else { "is no email address" },
+            )
         })?;
         let name = parse_name(required(given, "name")?).map_err(|unfit| match unfit {
-            Unfit::TooLong => refusal("name", "is longer than 100 characters"),
-            Unfit::Required | Unfit::TooShort => refusal("name", "is missing"),
-            Unfit::Invalid => refusal("name", "holds a control character"),
+            FieldProblem::TooLong => refusal("name", "is longer than 100 characters"),
+            FieldProblem::Required | FieldProblem::TooShort => refusal("name", "is missing"),
+            FieldProblem::Invalid => refusal("name", "holds a control character"),
         })?;
         let password_hash = PasswordHash::parse(required(given, "password")?)
             .map_err(|_| refusal("password", "is no bcrypt hash ($2a$, $2b$ or $2y$)"))?;

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
 use super::candidate::{FIELDS, Fields};
-use crate::cli::Failure;
+use crate::cli::CommandError;
 
 /// The mark that some editors put before UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -51,7 +51,7 @@ pub(super) fn size(path: &Path) -> Option<u64> {
 
 impl Lines {
     /// Opens the file; `-` is standard input. The format is told by the first character, unless it is given.
-    pub(super) fn open(path: &Path, format: Option<Format>, bar: &ProgressBar) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path, format: Option<Format>, bar: &ProgressBar) -> Result<Self, CommandError> {
         let input: Box<dyn Read> = if path == Path::new("-") {
             Box::new(std::io::stdin())
         } else {
@@ -70,7 +70,7 @@ impl Lines {
         }
     }
 
-    fn csv(reader: Box<dyn BufRead>) -> Result<Self, Failure> {
+    fn csv(reader: Box<dyn BufRead>) -> Result<Self, CommandError> {
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(reader);
         let header = reader.headers()?.clone();
         let field = |column: &str| {
@@ -88,7 +88,7 @@ impl Lines {
     }
 
     /// The next line; none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Line>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<Line>, CommandError> {
         match self {
             Self::Csv { reader, columns, record } => {
                 if !reader.read_byte_record(record)? {

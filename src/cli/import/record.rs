@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::Failure;
+use crate::cli::CommandError;
 use crate::cli::output::{say, say_json};
 use crate::domain::ids::UserId;
 use crate::storage::legacy::LegacySessions;
@@ -35,7 +35,7 @@ pub(super) struct Record {
 
 impl Record {
     /// Begins both files anew.
-    pub(super) fn open(report: Option<&Path>, id_map: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn open(report: Option<&Path>, id_map: Option<&Path>) -> Result<Self, CommandError> {
         let create = |path: &Path| {
             File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()))
         };
@@ -54,7 +54,7 @@ impl Record {
         id: Option<&str>,
         field: Option<&str>,
         why: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         if let Some((_, report)) = &mut self.report {
             writeln!(report, "{}", json!({"line": line, "id": id, "field": field, "why": why}))?;
         }
@@ -62,7 +62,7 @@ impl Record {
     }
 
     /// Somebody whose id here is this one.
-    pub(super) fn map(&mut self, old: Option<&str>, id: UserId) -> Result<(), Failure> {
+    pub(super) fn map(&mut self, old: Option<&str>, id: UserId) -> Result<(), CommandError> {
         let id = id.to_string();
         if let (Some(map), Some(old)) = (&mut self.id_map, old.filter(|old| *old != id)) {
             map.write_record([old, &id])?;
@@ -71,7 +71,7 @@ impl Record {
     }
 
     /// Closes the files and prints the summary. A failure, where somebody was refused.
-    pub(super) fn finish(mut self, ending: &Ending) -> Result<(), Failure> {
+    pub(super) fn finish(mut self, ending: &Ending) -> Result<(), CommandError> {
         if let Some((_, report)) = &mut self.report {
             report.flush()?;
         }
@@ -90,7 +90,7 @@ impl Record {
         }
     }
 
-    fn say_summary(&self, ending: &Ending) -> Result<(), Failure> {
+    fn say_summary(&self, ending: &Ending) -> Result<(), CommandError> {
         let (tally, seconds) = (&self.tally, ending.took.as_secs_f64());
         if ending.json {
             let sessions = ending.sessions.map(|left| json!({"live": left.live, "users": left.users}));

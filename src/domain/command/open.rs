@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Command, Decision};
 use crate::domain::device::Device;
-use crate::domain::event::{LedgerEvent, Occasion};
+use crate::domain::event::{LedgerEvent, OpenedBy};
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::ledger::{Ledger, ending};
 use crate::domain::policy::{AtLimit, Policy};
@@ -24,7 +24,7 @@ pub struct Open {
     /// Where from.
     pub ip_address: Option<IpAddr>,
     /// Sign-up or login.
-    pub occasion: Occasion,
+    pub occasion: OpenedBy,
 }
 
 /// A session was opened.

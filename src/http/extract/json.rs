@@ -11,7 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::domain::user::Unfit;
+use crate::domain::user::FieldProblem;
 use crate::http::problem::{Code, FieldError, Problem};
 
 /// Largest body, in bytes.
@@ -20,7 +20,7 @@ pub const BODY_MAX: usize = 16 * 1024;
 /// A body that has not come whole by then is not waited for.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that is a JSON object. `T` has only optional members: what is missing is told by [`Members`], with the rest.
+/// A body that is a JSON object. `T` has only optional members: what is missing is told by [`Fields`], with the rest.
 #[derive(Debug)]
 pub struct JsonObject<T>(pub T);
 
@@ -116,17 +116,17 @@ fn read_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 
 /// Collects what is wrong with the members of a body, so that all of it is told at once.
 #[derive(Debug, Default)]
-pub struct Members(Vec<FieldError>);
+pub struct Fields(Vec<FieldError>);
 
-impl Members {
+impl Fields {
     /// A member that must be there and fit.
     pub fn required<V, T>(
         &mut self,
         field: &'static str,
         value: Option<V>,
-        parse: impl FnOnce(V) -> Result<T, Unfit>,
+        parse: impl FnOnce(V) -> Result<T, FieldProblem>,
     ) -> Option<T> {
-        self.note(field, value.ok_or(Unfit::Required).and_then(parse))
+        self.note(field, value.ok_or(FieldProblem::Required).and_then(parse))
     }
 
     /// A member that must fit if it is there.
@@ -134,12 +134,12 @@ impl Members {
         &mut self,
         field: &'static str,
         value: Option<V>,
-        parse: impl FnOnce(V) -> Result<T, Unfit>,
+        parse: impl FnOnce(V) -> Result<T, FieldProblem>,
     ) -> Option<T> {
         value.and_then(|value| self.note(field, parse(value)))
     }
 
-    fn note<T>(&mut self, field: &'static str, result: Result<T, Unfit>) -> Option<T> {
+    fn note<T>(&mut self, field: &'static str, result: Result<T, FieldProblem>) -> Option<T> {
         result.map_err(|unfit| self.0.push(FieldError::new(field, unfit))).ok()
     }
 

@@ -5,7 +5,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 
-use crate::actors::standing::{Present, Standing};
+use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::ids::{SessionId, UserId};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::AppState;
@@ -14,7 +14,7 @@ use crate::security::tokens::TokenError;
 
 /// A live session of a user, shown by an access token.
 #[derive(Debug)]
-pub struct Authenticated(pub Present);
+pub struct Authenticated(pub ActiveSession);
 
 impl Authenticated {
     /// Whose.
@@ -37,7 +37,7 @@ impl Authenticated {
     /// The 401 or 503 to answer with.
     pub async fn by_token(request: &HttpRequest) -> Result<Self, Problem> {
         match at_once(request) {
-            Ok(Known::Standing(authenticated)) => Ok(authenticated),
+            Ok(Known::SessionStatus(authenticated)) => Ok(authenticated),
             Ok(Known::Claims(state, claims)) => ask(state.clone(), claims).await,
             Err(problem) => Err(problem.with_challenge()),
         }
@@ -51,7 +51,7 @@ impl FromRequest for Authenticated {
     /// Nearly always there is nothing to wait for, and then no future is made.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         match at_once(request) {
-            Ok(Known::Standing(authenticated)) => Either::Left(ready(Ok(authenticated))),
+            Ok(Known::SessionStatus(authenticated)) => Either::Left(ready(Ok(authenticated))),
             Ok(Known::Claims(state, claims)) => Either::Right(Box::pin(ask(state.clone(), claims))),
             Err(problem) => Either::Left(ready(Err(problem.with_challenge()))),
         }
@@ -61,7 +61,7 @@ impl FromRequest for Authenticated {
 /// What can be told of a request without waiting.
 enum Known<'a> {
     /// All.
-    Standing(Authenticated),
+    SessionStatus(Authenticated),
     /// Only what its token says.
     Claims(&'a web::Data<AppState>, AccessClaims),
 }
@@ -71,27 +71,27 @@ fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
     let state = request.app_data::<web::Data<AppState>>().ok_or_else(|| Problem::unavailable(NoState))?;
     let now = state.now();
     let claims = state.access_tokens.verify(bearer_token(request)?, now)?;
-    match state.registry.standing_at_once(claims.user, claims.session, claims.token, now) {
-        Some(standing) => admit(state, standing).map(Known::Standing),
+    match state.registry.cached_status(claims.user, claims.session, claims.token, now) {
+        Some(status) => authorize(state, status).map(Known::SessionStatus),
         None => Ok(Known::Claims(state, claims)),
     }
 }
 
 async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authenticated, Problem> {
-    let standing = state.registry.standing(claims.user, claims.session, Some(claims.token)).await;
-    let admitted = standing.map_err(Problem::from).and_then(|standing| admit(&state, standing));
+    let status = state.registry.status(claims.user, claims.session, Some(claims.token)).await;
+    let admitted = status.map_err(Problem::from).and_then(|status| authorize(&state, status));
     admitted.map_err(Problem::with_challenge)
 }
 
 /// Who is here gets a share of requests; who is not is told why.
-fn admit(state: &AppState, standing: Standing) -> Result<Authenticated, Problem> {
-    match standing {
-        Standing::Present(present) => {
-            state.limits.api(&present.shared, present.now)?;
+fn authorize(state: &AppState, status: SessionStatus) -> Result<Authenticated, Problem> {
+    match status {
+        SessionStatus::Active(present) => {
+            state.limits.api(&present.slot, present.now)?;
             Ok(Authenticated(present))
         }
-        Standing::Over(reason) => Err(Problem::session_over(reason)),
-        Standing::Foreign => Err(Problem::new(Code::TokenInvalid)),
+        SessionStatus::Over(reason) => Err(Problem::session_over(reason)),
+        SessionStatus::TokenMismatch => Err(Problem::new(Code::TokenInvalid)),
     }
 }
 

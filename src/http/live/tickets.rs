@@ -15,9 +15,9 @@ use crate::http::state::AppState;
 use crate::security::ticket::{GOOD_FOR, KNOWN_AFTER, SpentIn, TicketClaims};
 
 /// A ticket as it was shown. Never printed.
-pub(in crate::http) struct ShownTicket(String);
+pub(in crate::http) struct PresentedTicket(String);
 
-impl ShownTicket {
+impl PresentedTicket {
     /// The ticket in the query of a request.
     pub(super) fn of(request: &HttpRequest) -> Option<Self> {
         #[derive(Deserialize)]
@@ -32,18 +32,18 @@ impl ShownTicket {
         let Ok(ticket) = state.tickets.verify(&self.0, state.now()) else { return Ok(None) };
         let is_first = match ticket.spent_in {
             SpentIn::Redis => {
-                let known_for = state.now().until(ticket.good_until()) + KNOWN_AFTER;
-                let bus = &state.registry.tools().bus;
+                let known_for = state.now().until(ticket.valid_until()) + KNOWN_AFTER;
+                let bus = &state.registry.dependencies().bus;
                 bus.spend_ticket(ticket.id, known_for).await.map_err(Problem::unavailable)?
             }
             SpentIn::Database => {
-                state.admit()?;
-                state.registry.store().spend_ticket(ticket.user, ticket.id, ticket.good_until()).await?
+                state.shed_load()?;
+                state.registry.store().spend_ticket(ticket.user, ticket.id, ticket.valid_until()).await?
             }
         };
         state.tickets.remember_used(&ticket);
         // Whoever stood still in between may come when nobody knows any more that it was used before.
-        let in_time = ticket.good_until() > state.now();
+        let in_time = ticket.valid_until() > state.now();
         Ok((is_first && in_time).then_some(ticket))
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 
 async fn give(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let spent_in =
-        if state.registry.tools().bus.reaches_redis() { SpentIn::Redis } else { SpentIn::Database };
+        if state.registry.dependencies().bus.reaches_redis() { SpentIn::Redis } else { SpentIn::Database };
     let ticket = state.tickets.sign(caller.user(), caller.session(), spent_in, state.now());
     let ticket = ticket.map_err(Problem::unavailable)?;
     let body = json!({"ticket": ticket, "expiresIn": GOOD_FOR.as_secs()});

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::{HEARTBEAT, Open, caller, open};
 use crate::actors::devices::Delivery;
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::domain::ids::{SessionId, UserId};
 use crate::http::extract::client::Client;
 use crate::http::problem::{Code, Problem};
@@ -32,7 +32,7 @@ const UNFINISHED_MAX: usize = 256 * 1024;
 /// A device that has said nothing for so long, not even to a ping, is gone.
 const SILENCE: Duration = Duration::from_secs(55);
 /// How long a device may take to read a message before it is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/ws", "GET").route(web::get().to(connect)));
@@ -114,7 +114,7 @@ impl Connection {
         };
         if let Some(reason) = ended {
             // The peer may be gone already.
-            let _ = tokio::time::timeout(PATIENCE, self.session.close(Some(reason))).await;
+            let _ = tokio::time::timeout(TIMEOUT, self.session.close(Some(reason))).await;
         }
     }
 
@@ -167,8 +167,9 @@ impl Connection {
         if serde_json::from_str::<Said>(text).is_ok_and(|said| said.r#type == "activity") {
             let registry = &self.state.registry;
             // Past the limit, or unknown for the moment: the next report counts.
-            if let Ok(Standing::Present(present)) = registry.standing(self.user, self.session_id, None).await
-                && self.state.limits.api(&present.shared, present.now).is_ok()
+            if let Ok(SessionStatus::Active(present)) =
+                registry.status(self.user, self.session_id, None).await
+                && self.state.limits.api(&present.slot, present.now).is_ok()
             {
                 let _ = registry.note_activity(&present.session, present.now);
             }
@@ -178,7 +179,7 @@ impl Connection {
 
 /// Whoever reads nothing is not waited for.
 async fn in_time(sent: impl Future<Output = Result<(), Closed>>) -> Result<(), Ended> {
-    match tokio::time::timeout(PATIENCE, sent).await {
+    match tokio::time::timeout(TIMEOUT, sent).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(None),
     }

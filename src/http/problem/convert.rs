@@ -4,7 +4,7 @@ use super::{Code, FieldError, Problem};
 use crate::actors::messages::ActorError;
 use crate::domain::command::SessionOver;
 use crate::domain::reason::EndReason;
-use crate::domain::user::Unfit;
+use crate::domain::user::FieldProblem;
 use crate::security::password::PasswordError;
 use crate::security::rate_limit::Exceeded;
 use crate::storage::StorageError;
@@ -80,12 +80,12 @@ impl From<SessionOver> for Problem {
 impl FieldError {
     /// What to tell of a member that is unfit.
     #[must_use]
-    pub fn new(field: &'static str, unfit: Unfit) -> Self {
+    pub fn new(field: &'static str, unfit: FieldProblem) -> Self {
         let (code, message) = match unfit {
-            Unfit::Required => ("required", "This is needed."),
-            Unfit::TooShort => ("too_short", "This is too short."),
-            Unfit::TooLong => ("too_long", "This is too long."),
-            Unfit::Invalid => ("invalid", "This has a form or a character that cannot be accepted."),
+            FieldProblem::Required => ("required", "This is needed."),
+            FieldProblem::TooShort => ("too_short", "This is too short."),
+            FieldProblem::TooLong => ("too_long", "This is too long."),
+            FieldProblem::Invalid => ("invalid", "This has a form or a character that cannot be accepted."),
         };
         Self { field, code, message }
     }

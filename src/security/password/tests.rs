@@ -3,7 +3,7 @@
 use super::*;
 
 fn password(text: &str) -> Password {
-    Password::parse_given(text.to_owned()).unwrap()
+    Password::parse_attempt(text.to_owned()).unwrap()
 }
 
 fn pool(cost: u32, workers: usize, queue: usize) -> PasswordPool {
@@ -14,10 +14,10 @@ fn pool(cost: u32, workers: usize, queue: usize) -> PasswordPool {
 #[test]
 fn length_is_counted_in_characters_below_and_bytes_above() {
     assert!(Password::parse_new("ääääääää".into()).is_ok());
-    assert!(matches!(Password::parse_new("äääääää".into()), Err(Unfit::TooShort)));
+    assert!(matches!(Password::parse_new("äääääää".into()), Err(FieldProblem::TooShort)));
     assert!(Password::parse_new("ä".repeat(36)).is_ok());
-    assert!(matches!(Password::parse_new("ä".repeat(37)), Err(Unfit::TooLong)));
-    assert!(matches!(Password::parse_given("a\0b".into()), Err(Unfit::Invalid)));
+    assert!(matches!(Password::parse_new("ä".repeat(37)), Err(FieldProblem::TooLong)));
+    assert!(matches!(Password::parse_attempt("a\0b".into()), Err(FieldProblem::Invalid)));
 }
 
 #[tokio::test]
@@ -40,16 +40,16 @@ async fn hashes_of_other_systems_are_checked_or_refused() {
         assert!(matches!(right, Verdict::Right { .. }), "{name}");
         assert!(matches!(pool.verify(password("battery"), Some(hash)).await.unwrap(), Verdict::Wrong));
     }
-    assert_eq!(PasswordHash::parse(""), Err(Unfit::Required));
+    assert_eq!(PasswordHash::parse(""), Err(FieldProblem::Required));
     let cut = &own.expose()[..59];
     let cases =
         [cut, "correct horse", "$argon2id$v=19$m=1,t=2,p=1$abc$abc", "$1$abc$def", "$2b$04$", "$2b$4$"];
     for text in cases {
-        assert_eq!(PasswordHash::parse(text), Err(Unfit::Invalid), "{text}");
+        assert_eq!(PasswordHash::parse(text), Err(FieldProblem::Invalid), "{text}");
     }
     for wrong in ["$2x$04$", "$2b$03$", "$2b$32$"] {
         let text = own.expose().replace("$2b$04$", wrong);
-        assert_eq!(PasswordHash::parse(&text), Err(Unfit::Invalid), "{wrong}");
+        assert_eq!(PasswordHash::parse(&text), Err(FieldProblem::Invalid), "{wrong}");
     }
 }
 

@@ -22,7 +22,7 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::writes::{Ends, Writes};
+use super::writes::{EndStatement, Writes};
 use super::{Commit, CommitMode};
 use crate::storage::database_clock::NOW;
 
@@ -84,6 +84,6 @@ fn one() -> SelectStatement {
     Query::select().expr(Expr::cust("1")).take()
 }
 
-fn any_of(endings: &[Ends]) -> Condition {
+fn any_of(endings: &[EndStatement]) -> Condition {
     endings.iter().fold(Condition::any(), |any, ends| any.add(ends.condition.clone()))
 }

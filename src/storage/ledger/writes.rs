@@ -27,7 +27,7 @@ pub(super) struct Writes {
     /// Moves the version of that row on.
     pub(super) advance: UpdateStatement,
     /// Sessions that end.
-    pub(super) endings: Vec<Ends>,
+    pub(super) endings: Vec<EndStatement>,
     /// Sessions whose refresh token is replaced.
     pub(super) rotations: Vec<UpdateStatement>,
     /// New sessions, and what the other services are told.
@@ -35,7 +35,7 @@ pub(super) struct Writes {
 }
 
 /// Sessions that end for one reason.
-pub(super) struct Ends {
+pub(super) struct EndStatement {
     /// Which: those that are live, and as inactive as they were thought to be.
     pub(super) condition: Condition,
     /// How many they must be.
@@ -101,7 +101,7 @@ fn advance(commit: &Commit, stamp: SimpleExpr, holder: Condition) -> UpdateState
 }
 
 /// One for each reason there is (nearly always one), and one for each idle ending.
-fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<Ends> {
+fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<EndStatement> {
     let mut all = Vec::new();
     for reason in EndReason::ALL {
         let mut of_reason: Vec<&Ending> =
@@ -115,7 +115,7 @@ fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<Ends> {
 }
 
 /// Sessions that share reason, time and originator. An idle ending holds only as long as no later activity is stored.
-fn ends(user: Uuid, group: &[&Ending]) -> Option<Ends> {
+fn ends(user: Uuid, group: &[&Ending]) -> Option<EndStatement> {
     let first = group.first()?;
     let mut condition = Condition::all()
         .add(session::Column::UserId.eq(user))
@@ -129,7 +129,7 @@ fn ends(user: Uuid, group: &[&Ending]) -> Option<Ends> {
         .col_expr(session::Column::EndReason, Expr::value(first.reason.as_str()))
         .col_expr(session::Column::EndedBy, Expr::value(first.by.map(SessionId::uuid)))
         .filter(condition.clone());
-    Some(Ends { condition, count: group.len() as u64, update: update.into_query() })
+    Some(EndStatement { condition, count: group.len() as u64, update: update.into_query() })
 }
 
 impl Insertion {

@@ -22,7 +22,7 @@ use crate::config::{TraceConfig, TraceSampler};
 use crate::io::Io;
 
 /// How long the collector may take for one batch, retries included.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Most of its answer that is read, in bytes.
 const MOST_OF_ANSWER: usize = 64 * 1024;
 
@@ -40,7 +40,7 @@ pub(super) fn provider(
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{endpoint}/v1/traces"))
         .with_headers(config.headers().into_iter().collect())
-        .with_timeout(PATIENCE)
+        .with_timeout(TIMEOUT)
         .build()?;
     let resource = Resource::builder()
         .with_service_name(config.service_name.clone())
@@ -81,7 +81,7 @@ impl HttpClient for Collector {
             Ok(Response::from_parts(head, body))
         };
         // The clock too is that runtime's, so it is asked for there.
-        let in_time = async { tokio::time::timeout(PATIENCE, exchange).await? };
+        let in_time = async { tokio::time::timeout(TIMEOUT, exchange).await? };
         let answer = self.io.run(in_time).await.unwrap_or_else(|gone| Err(gone.into()));
         self.tell(&answer);
         answer

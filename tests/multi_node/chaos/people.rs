@@ -9,13 +9,13 @@ use rand::rngs::StdRng;
 use reqwest::Method;
 use serde_json::json;
 
-use super::history::{Act, Entry, History};
+use super::history::{AuditEvent, Entry, History};
 use super::rules::{LIMIT, TIMEOUT_MS};
 use crate::support::time::{unix_millis, until};
 use crate::support::{Client, Cluster, Person};
 
 /// Longer than a node may take to settle whether a session is idle, shorter than some freezes.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// When nothing is broken any more, every answer is waited for.
 const FINAL_PATIENCE: Duration = Duration::from_secs(20);
 /// And is there at the latest then.
@@ -91,7 +91,7 @@ impl Someone {
             number,
             is_restless: number.is_multiple_of(2),
             person: Person::named(&format!("Person{number}of{round}")),
-            http: Client::with_patience("", PATIENCE),
+            http: Client::with_patience("", TIMEOUT),
             at_hand: RefCell::default(),
             sessions: RefCell::default(),
             over: RefCell::default(),
@@ -99,7 +99,7 @@ impl Someone {
     }
 
     pub(super) async fn sign_up(&self, bases: &Bases, history: &History) {
-        let entry = self.open(Act::SignUp, 0, bases, history).await;
+        let entry = self.open(AuditEvent::SignUp, 0, bases, history).await;
         assert!(entry.done().is_some(), "{entry}");
     }
 
@@ -118,7 +118,7 @@ impl Someone {
             return self.try_what_is_over(random, node, bases, history).await;
         }
         if (self.is_restless && choice < 10) || self.sessions.borrow().len() < LIMIT {
-            let entry = self.open(Act::LogIn, node, bases, history).await;
+            let entry = self.open(AuditEvent::LogIn, node, bases, history).await;
             return self.try_what_ended(&entry, bases, history).await;
         }
         let Some(mut device) = self.take(random) else { return };
@@ -146,23 +146,23 @@ impl Someone {
             ..50 => return look(device, place, history).await,
             70..80 => return refresh(device, place, history).await,
             98.. => return steal(device, place, history).await,
-            50..70 => (Act::BeActive, client.request(Method::POST, "/activity")),
-            80..84 => (Act::LogOut, client.request(Method::POST, "/logout")),
+            50..70 => (AuditEvent::BeActive, client.request(Method::POST, "/activity")),
+            80..84 => (AuditEvent::LogOut, client.request(Method::POST, "/logout")),
             84..96 => {
                 let target = self.any_session(random);
                 let request = client.request(Method::DELETE, &format!("/sessions/{target}"));
-                (if target == session { Act::LogOut } else { Act::End(target) }, request)
+                (if target == session { AuditEvent::LogOut } else { AuditEvent::End(target) }, request)
             }
-            96..98 => (Act::EndOthers, client.request(Method::DELETE, "/sessions/all")),
+            96..98 => (AuditEvent::EndOthers, client.request(Method::DELETE, "/sessions/all")),
         };
         history.record(place, &session, act, client.try_send(request)).await
     }
 
     /// Signs in on a new device.
-    async fn open(&self, act: Act, node: usize, bases: &Bases, history: &History) -> Entry {
+    async fn open(&self, act: AuditEvent, node: usize, bases: &Bases, history: &History) -> Entry {
         let mut client = self.http.at(&bases.get(node));
         let (path, mut body) = match act {
-            Act::SignUp => ("/signup", self.person.registration()),
+            AuditEvent::SignUp => ("/signup", self.person.registration()),
             _ => ("/login", self.person.credentials()),
         };
         body["refreshTokenDelivery"] = json!("body");
@@ -194,7 +194,7 @@ impl Someone {
         let ended =
             entry.refusal().is_some_and(|code| code.starts_with("session_") && code != "session_not_found")
                 || entry.refusal() == Some("refresh_token_reused")
-                || (entry.act == Act::LogOut && entry.done().is_some());
+                || (entry.act == AuditEvent::LogOut && entry.done().is_some());
         if !ended {
             return self.at_hand.borrow_mut().push(device);
         }
@@ -216,8 +216,8 @@ impl Someone {
             return;
         }
         let is_ended = |device: &Device| match &entry.act {
-            Act::End(target) => target == device.session(),
-            Act::EndOthers => device.session() != entry.session,
+            AuditEvent::End(target) => target == device.session(),
+            AuditEvent::EndOthers => device.session() != entry.session,
             _ => entry.evicted().any(|evicted| evicted == device.session()),
         };
         let (ended, at_hand) = self.at_hand.take().into_iter().partition::<Vec<_>, _>(is_ended);
@@ -276,13 +276,14 @@ impl Someone {
 }
 
 async fn look(device: &Device, place: (usize, usize), history: &History) -> Entry {
-    history.record(place, device.session(), Act::Look, device.client.try_get("/session")).await
+    history.record(place, device.session(), AuditEvent::Look, device.client.try_get("/session")).await
 }
 
 async fn refresh(device: &mut Device, place: (usize, usize), history: &History) -> Entry {
     let session = device.session().to_owned();
     let request = device.client.body_refresh(device.tokens.last().unwrap());
-    let entry = history.record(place, &session, Act::Refresh, device.client.try_exchange(request)).await;
+    let entry =
+        history.record(place, &session, AuditEvent::Refresh, device.client.try_exchange(request)).await;
     if entry.done().is_some() {
         device.keep_token();
     }
@@ -295,5 +296,5 @@ async fn steal(device: &Device, place: (usize, usize), history: &History) -> Ent
         return look(device, place, history).await;
     }
     let request = device.client.body_refresh(&device.tokens[0]);
-    history.record(place, device.session(), Act::Steal, device.client.try_send(request)).await
+    history.record(place, device.session(), AuditEvent::Steal, device.client.try_send(request)).await
 }

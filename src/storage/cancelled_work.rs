@@ -21,13 +21,13 @@ const LEAVE_TRANSACTION: &str = "BEGIN; ROLLBACK";
 
 /// When work was given up last.
 #[derive(Debug)]
-pub(super) struct GivenUp {
+pub(super) struct CancelledWork {
     began: Instant,
     /// In ms since `began`; zero where that never happened.
     last: AtomicU64,
 }
 
-impl GivenUp {
+impl CancelledWork {
     pub(super) fn new() -> Self {
         Self { began: Instant::now(), last: AtomicU64::new(0) }
     }
@@ -84,12 +84,13 @@ mod tests {
 
     #[test]
     fn it_may_have_been_on_any_connection_that_was_there() {
-        let given_up = GivenUp { began: Instant::now().checked_sub(HOUR).unwrap(), last: AtomicU64::new(0) };
-        assert!(!given_up.may_have_been_on(HOUR), "nothing was given up");
-        given_up.note();
-        assert!(given_up.may_have_been_on(HOUR) && given_up.may_have_been_on(Duration::ZERO));
-        let given_up = GivenUp { last: AtomicU64::new(millis(HOUR / 2)), ..given_up };
-        assert!(!given_up.may_have_been_on(HOUR / 3), "it was opened later");
-        assert!(given_up.may_have_been_on(HOUR * 2 / 3));
+        let cancelled_work =
+            CancelledWork { began: Instant::now().checked_sub(HOUR).unwrap(), last: AtomicU64::new(0) };
+        assert!(!cancelled_work.may_have_been_on(HOUR), "nothing was given up");
+        cancelled_work.note();
+        assert!(cancelled_work.may_have_been_on(HOUR) && cancelled_work.may_have_been_on(Duration::ZERO));
+        let cancelled_work = CancelledWork { last: AtomicU64::new(millis(HOUR / 2)), ..cancelled_work };
+        assert!(!cancelled_work.may_have_been_on(HOUR / 3), "it was opened later");
+        assert!(cancelled_work.may_have_been_on(HOUR * 2 / 3));
     }
 }

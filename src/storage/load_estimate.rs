@@ -13,7 +13,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(1);
 
 /// The work of one node on its database.
 #[derive(Debug)]
-pub(super) struct Pressure {
+pub(super) struct LoadEstimate {
     began: Instant,
     /// What can go on at the same time; the rest waits.
     connections: usize,
@@ -28,7 +28,7 @@ pub(super) struct Pressure {
     measured: AtomicU64,
 }
 
-impl Pressure {
+impl LoadEstimate {
     pub(super) fn new(connections: usize) -> Self {
         Self {
             began: Instant::now(),
@@ -42,9 +42,9 @@ impl Pressure {
     }
 
     /// One piece of work, from now until the value is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> InHand {
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.begin_at(self.micros());
-        InHand(Arc::clone(self))
+        InFlight(Arc::clone(self))
     }
 
     fn begin_at(&self, now: u64) {
@@ -89,16 +89,16 @@ fn micros(time: Duration) -> u64 {
 
 /// Work that has not ended.
 #[derive(Debug)]
-pub(super) struct InHand(Arc<Pressure>);
+pub(super) struct InFlight(Arc<LoadEstimate>);
 
-impl InHand {
+impl InFlight {
     /// It ended well.
     pub(super) fn succeeded(&self) {
         self.0.succeed_at(self.0.micros());
     }
 }
 
-impl Drop for InHand {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_hand.fetch_sub(1, Ordering::Relaxed);
     }
@@ -113,49 +113,49 @@ mod tests {
 
     /// A clock of the test's own, and work on two connections.
     struct Rush {
-        pressure: Pressure,
+        load_estimate: LoadEstimate,
         now: u64,
     }
 
     impl Rush {
         fn of(work: usize) -> Self {
-            let mut rush = Self { pressure: Pressure::new(2), now: 1 };
+            let mut rush = Self { load_estimate: LoadEstimate::new(2), now: 1 };
             rush.begin(work);
             rush
         }
 
         fn begin(&mut self, work: usize) {
-            (0..work).for_each(|_| self.pressure.begin_at(self.now));
+            (0..work).for_each(|_| self.load_estimate.begin_at(self.now));
         }
 
         /// So many pieces end well, one each `pace`.
         fn done(&mut self, work: usize, pace: u64) {
             for _ in 0..work {
                 self.now += pace;
-                self.pressure.succeed_at(self.now);
-                self.given_up(1);
+                self.load_estimate.succeed_at(self.now);
+                self.cancelled_work(1);
             }
         }
 
-        fn given_up(&mut self, work: usize) {
-            self.pressure.in_hand.fetch_sub(work, Ordering::Relaxed);
+        fn cancelled_work(&mut self, work: usize) {
+            self.load_estimate.in_hand.fetch_sub(work, Ordering::Relaxed);
         }
 
         fn expected_wait(&self) -> u64 {
-            micros(self.pressure.expected_wait())
+            micros(self.load_estimate.expected_wait())
         }
     }
 
     #[test]
     fn nobody_waits_where_a_connection_is_free() {
-        let pressure = Arc::new(Pressure::new(4));
-        let work: Vec<_> = (0..4).map(|_| pressure.begin()).collect();
-        assert_eq!(pressure.expected_wait(), Duration::ZERO);
-        assert!(!pressure.succeeded_within(Duration::from_secs(60)), "nothing has ended");
+        let load_estimate = Arc::new(LoadEstimate::new(4));
+        let work: Vec<_> = (0..4).map(|_| load_estimate.begin()).collect();
+        assert_eq!(load_estimate.expected_wait(), Duration::ZERO);
+        assert!(!load_estimate.succeeded_within(Duration::from_secs(60)), "nothing has ended");
         work[0].succeeded();
-        assert!(pressure.succeeded_within(Duration::from_secs(60)));
+        assert!(load_estimate.succeeded_within(Duration::from_secs(60)));
         drop(work);
-        assert_eq!(pressure.expected_wait(), Duration::ZERO);
+        assert_eq!(load_estimate.expected_wait(), Duration::ZERO);
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         let mut rush = Rush::of(1_000);
         rush.done(50, PACE);
         let before = rush.expected_wait() / 948;
-        rush.given_up(450);
+        rush.cancelled_work(450);
         assert_eq!(rush.expected_wait() / 498, before);
     }
 

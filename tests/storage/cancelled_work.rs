@@ -16,7 +16,7 @@ use crate::support::proxy::Proxy;
 use crate::support::store::{START, commit_of, login, open_once_at, policy, registration};
 use crate::support::time::{Stopwatch, eventually};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Somebody with one session, in a store with one connection.
 async fn scene() -> (PostgresServer, Store, Ledger) {
@@ -39,7 +39,7 @@ async fn on(server: &PostgresServer) -> (Store, Ledger) {
 async fn a_commit_that_was_given_up_is_not_stored_later() {
     let (server, store, mut ledger) = scene().await;
     let session = ledger.live()[0].id();
-    store.change_feed(PATIENCE).unwrap().look().await.unwrap();
+    store.change_feed(TIMEOUT).unwrap().poll().await.unwrap();
     let mut rotate = async |generation| {
         let events = decide(&RotateRefresh { session, generation }, &ledger, START, &policy()).events;
         let outcome = store.commit(commit_of(&ledger, START, &events), None).await;
@@ -50,8 +50,8 @@ async fn a_commit_that_was_given_up_is_not_stored_later() {
     // Prepared now: the second only has to be executed, which takes no answer of a frozen database.
     assert_eq!(rotate(1).await.unwrap(), CommitOutcome::Committed(1));
     server.freeze().await;
-    let given_up = rotate(2).await;
-    assert!(matches!(given_up, Err(StorageError::TimedOut)), "{given_up:?}");
+    let cancelled_work = rotate(2).await;
+    assert!(matches!(cancelled_work, Err(StorageError::TimedOut)), "{cancelled_work:?}");
     server.thaw();
     // On the same connection, so the frozen one is done by then.
     assert_eq!(store.load_ledger(ledger.user).await.unwrap().unwrap().version, 1);
@@ -64,8 +64,11 @@ async fn a_commit_that_was_given_up_is_not_stored_later() {
 async fn a_transaction_that_was_given_up_swallows_nothing() {
     let (server, store, ledger) = scene().await;
     server.freeze().await;
-    let given_up = store.add_user(registration("eve@example.com").0).await;
-    assert!(matches!(given_up, Err(RegisterError::Storage(StorageError::TimedOut))), "{given_up:?}");
+    let cancelled_work = store.add_user(registration("eve@example.com").0).await;
+    assert!(
+        matches!(cancelled_work, Err(RegisterError::Storage(StorageError::TimedOut))),
+        "{cancelled_work:?}"
+    );
     server.thaw();
     let events = decide(&login(), &ledger, START, &policy()).events;
     let outcome = store.commit(commit_of(&ledger, START, &events), None).await.unwrap();
@@ -96,7 +99,7 @@ async fn its_place_is_given_back(server: PostgresServer) {
         };
         let events = decide(&login(), &ledger, START, &policy()).events;
         let commit = commit_of(&ledger, START, &events);
-        let outcome = eventually(what, PATIENCE, async || {
+        let outcome = eventually(what, TIMEOUT, async || {
             store.commit(commit.clone(), None).await.map_err(|error| error.to_string())
         })
         .await;
@@ -125,7 +128,7 @@ async fn a_connection_that_fell_silent_under_tls_gives_its_place_back() {
 async fn a_commit_that_waited_for_too_long_is_not_stored() {
     const WAITED_FOR: Duration = Duration::from_millis(500);
     let (server, store, ledger) = scene().await;
-    store.change_feed(PATIENCE).unwrap().look().await.unwrap();
+    store.change_feed(TIMEOUT).unwrap().poll().await.unwrap();
     let session = ledger.live()[0].id();
     let rotate = decide(&RotateRefresh { session, generation: 1 }, &ledger, START, &policy()).events;
     let logout = decide(&Logout { session }, &ledger, START, &policy()).events;
@@ -136,7 +139,7 @@ async fn a_commit_that_waited_for_too_long_is_not_stored() {
         let watch = Stopwatch::start();
         let (outcome, ()) = join(store.commit(commit, None), async {
             let blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-            eventually("it waits", PATIENCE, async || {
+            eventually("it waits", TIMEOUT, async || {
                 let late = watch.elapsed() > WAITED_FOR + Duration::from_millis(100);
                 if server.count(blocked).await > 0 && late { Ok(()) } else { Err("not yet".to_owned()) }
             })

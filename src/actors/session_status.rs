@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::messages::ActorError;
-use super::registry::{Registry, Shared};
+use super::registry::{Registry, UserSlot};
 use super::snapshot::{LiveSession, Snapshot};
 use crate::clock::new_uuid;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
@@ -16,19 +16,19 @@ use crate::domain::user::Role;
 use crate::events::announcement::Announcer;
 
 /// How often the actor is asked before the request is refused for want of an answer.
-const MAX_LOOKS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 /// Added to the moment at which a deadline is settled, so that the actor surely finds it past.
 const SETTLING: Duration = Duration::from_millis(2);
 
 /// A session that is live at the moment of asking.
 #[derive(Clone, Debug)]
-pub struct Present {
+pub struct ActiveSession {
     /// The session.
     pub session: Arc<LiveSession>,
     /// Its user's sessions.
     pub snapshot: Arc<Snapshot>,
     /// The user's place on this node.
-    pub shared: Arc<Shared>,
+    pub slot: Arc<UserSlot>,
     /// When it was live.
     pub now: Timestamp,
 }
@@ -38,13 +38,13 @@ const ACTIVITY_WORD: Duration = Duration::from_secs(1);
 
 /// What is known of a session that a token names.
 #[derive(Clone, Debug)]
-pub enum Standing {
+pub enum SessionStatus {
     /// It is live.
-    Present(Present),
+    Active(ActiveSession),
     /// It is over; the reason is missing where it was long ago, or never was.
     Over(Option<EndReason>),
     /// It is live, but the token is not one of its tokens.
-    Foreign,
+    TokenMismatch,
 }
 
 /// What is looked for, and when.
@@ -56,15 +56,15 @@ struct Subject {
 }
 
 /// What a snapshot can tell of a session.
-enum Look {
+enum SnapshotVerdict {
     /// Everything.
-    Known(Standing),
+    Known(SessionStatus),
     /// It is not live, as of this snapshot.
     Absent,
     /// Its time seems to be up; that is certain from then on, unless activity turns up.
     Due(Timestamp),
     /// Nothing: there is no snapshot, or it is out of date.
-    Blind,
+    NoSnapshot,
 }
 
 impl Registry {
@@ -72,34 +72,36 @@ impl Registry {
     ///
     /// # Errors
     /// [`ActorError`] when it cannot be told; then the request must be refused.
-    pub async fn standing(
+    pub async fn status(
         &self,
         user: UserId,
         session: SessionId,
         token: Option<SessionToken>,
-    ) -> Result<Standing, ActorError> {
+    ) -> Result<SessionStatus, ActorError> {
         if !self.freshness().is_fresh() {
             return Err(ActorError::Stale);
         }
         let subject = Subject { session, token, now: self.clock().now() };
-        if let Some(standing) = self.glance(user, subject) {
-            return Ok(standing);
+        if let Some(status) = self.try_cached(user, subject) {
+            return Ok(status);
         }
-        for _ in 0..MAX_LOOKS {
-            let shared = match self.settle(user).await {
-                Ok(shared) => shared,
-                Err(ActorError::NoSuchUser) => return Ok(Standing::Over(Some(EndReason::UserDeleted))),
+        for _ in 0..MAX_ATTEMPTS {
+            let slot = match self.end_overdue(user).await {
+                Ok(slot) => slot,
+                Err(ActorError::NoSuchUser) => return Ok(SessionStatus::Over(Some(EndReason::UserDeleted))),
                 Err(error) => return Err(error),
             };
-            match self.look(&shared, subject) {
-                Look::Known(standing) => return Ok(standing),
-                Look::Absent => {
-                    return Ok(Standing::Over(self.store().lookup_ending(user, session).await?));
+            match self.inspect(&slot, subject) {
+                SnapshotVerdict::Known(status) => return Ok(status),
+                SnapshotVerdict::Absent => {
+                    return Ok(SessionStatus::Over(self.store().lookup_ending(user, session).await?));
                 }
                 // Another node may have seen activity: the answer waits until that is settled.
-                Look::Due(settled) => tokio::time::sleep(self.clock().now().until(settled) + SETTLING).await,
+                SnapshotVerdict::Due(settled) => {
+                    tokio::time::sleep(self.clock().now().until(settled) + SETTLING).await
+                }
                 // Another node has changed something since the actor answered.
-                Look::Blind => {}
+                SnapshotVerdict::NoSnapshot => {}
             }
         }
         Err(ActorError::NoAnswer)
@@ -107,69 +109,71 @@ impl Registry {
 
     /// The standing of a session at this moment, if the snapshot alone can tell it.
     #[must_use]
-    pub fn standing_at_once(
+    pub fn cached_status(
         &self,
         user: UserId,
         session: SessionId,
         token: SessionToken,
         now: Timestamp,
-    ) -> Option<Standing> {
+    ) -> Option<SessionStatus> {
         let subject = Subject { session, token: Some(token), now };
-        self.freshness().is_fresh().then(|| self.glance(user, subject)).flatten()
+        self.freshness().is_fresh().then(|| self.try_cached(user, subject)).flatten()
     }
 
-    fn glance(&self, user: UserId, subject: Subject) -> Option<Standing> {
-        match self.look(&self.peek(user)?, subject) {
-            Look::Known(standing) => Some(standing),
-            Look::Absent | Look::Due(_) | Look::Blind => None,
+    fn try_cached(&self, user: UserId, subject: Subject) -> Option<SessionStatus> {
+        match self.inspect(&self.get(user)?, subject) {
+            SnapshotVerdict::Known(status) => Some(status),
+            SnapshotVerdict::Absent | SnapshotVerdict::Due(_) | SnapshotVerdict::NoSnapshot => None,
         }
     }
 
     /// What the snapshot alone can tell: no database, no mailbox.
-    fn look(&self, shared: &Arc<Shared>, subject: Subject) -> Look {
+    fn inspect(&self, slot: &Arc<UserSlot>, subject: Subject) -> SnapshotVerdict {
         let Subject { session, token, now } = subject;
-        let Some(snapshot) = shared.fresh_snapshot().and_then(|shown| Option::clone(&*shown)) else {
-            return Look::Blind;
+        let Some(snapshot) = slot.fresh_snapshot().and_then(|shown| Option::clone(&*shown)) else {
+            return SnapshotVerdict::NoSnapshot;
         };
         let Some(live) = snapshot.find(session) else {
             let ending = snapshot.remembered_ending(session);
-            return ending.map_or(Look::Absent, |reason| Look::Known(Standing::Over(Some(reason))));
+            return ending.map_or(SnapshotVerdict::Absent, |reason| {
+                SnapshotVerdict::Known(SessionStatus::Over(Some(reason)))
+            });
         };
         if token.is_some_and(|token| token != live.profile.token) {
-            return Look::Known(Standing::Foreign);
+            return SnapshotVerdict::Known(SessionStatus::TokenMismatch);
         }
         let policy = self.policy_ref(snapshot.role);
         let deadline = live.idle_expires_at(policy);
         if deadline <= now {
-            return Look::Due(deadline.plus(policy.idle_margin));
+            return SnapshotVerdict::Due(deadline.plus(policy.idle_margin));
         }
-        shared.used(now);
-        let (session, shared) = (Arc::clone(live), Arc::clone(shared));
-        Look::Known(Standing::Present(Present { session, snapshot, shared, now }))
+        slot.used(now);
+        let (session, slot) = (Arc::clone(live), Arc::clone(slot));
+        SnapshotVerdict::Known(SessionStatus::Active(ActiveSession { session, snapshot, slot, now }))
     }
 
     /// The numbers for a role, without a copy.
     #[must_use]
     pub fn policy_ref(&self, role: Role) -> &Policy {
-        self.tools().policies.for_role(role)
+        self.dependencies().policies.for_role(role)
     }
 
     /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other services are
     /// told now and then. Returns the latest activity; nothing if the session may have ended at this very moment.
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
-        let tools = self.tools();
-        let tells = session.tell_again(now, tools.activity_event_interval);
+        let dependencies = self.dependencies();
+        let tells = session.tell_again(now, dependencies.activity_event_interval);
         if session.tell_nodes_again(now, ACTIVITY_WORD) || tells {
             self.tell_activity(session, latest, tells);
         }
         if tells {
             let announcer =
-                Announcer { service: &tools.service_name, user: session.user, now, new_id: new_uuid };
-            tools.bus.publish_unkept(announcer.activity(session.id(), latest).into_message());
+                Announcer { service: &dependencies.service_name, user: session.user, now, new_id: new_uuid };
+            dependencies.bus.publish_best_effort(announcer.activity(session.id(), latest).into_message());
         }
         if session.take_warned() {
-            self.look_again(session.user);
+            self.request_reload(session.user);
         }
         Some(latest)
     }

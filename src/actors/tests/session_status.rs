@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::actors::standing::Standing;
+use crate::actors::session_status::SessionStatus;
 use crate::actors::testing::{Node, Person, Setup};
 use crate::clock::new_uuid;
 use crate::domain::command::Logout;
@@ -39,7 +39,7 @@ async fn another_sessions_token_is_foreign() {
     let node = Setup::default().start().await;
     let person = node.register().await;
     let stranger = Person { token: SessionToken::new(Uuid::new_v4()), ..person };
-    assert!(matches!(node.standing(stranger).await, Standing::Foreign));
+    assert!(matches!(node.status(stranger).await, SessionStatus::TokenMismatch));
 }
 
 #[actix_web::test]
@@ -47,12 +47,12 @@ async fn an_ended_session_is_over_with_its_reason_and_an_unknown_one_without() {
     let node = Setup::default().start().await;
     let person = node.register().await;
     node.registry.ask(person.user, Logout { session: person.session }).await.unwrap().unwrap();
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::Logout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::Logout))));
     node.kill(person.user).await;
-    let standing = node.standing(person).await;
-    assert!(matches!(standing, Standing::Over(Some(EndReason::Logout))), "after a restart: {standing:?}");
+    let status = node.status(person).await;
+    assert!(matches!(status, SessionStatus::Over(Some(EndReason::Logout))), "after a restart: {status:?}");
     let unknown = Person { session: SessionId::new(new_uuid()), ..person };
-    assert!(matches!(node.standing(unknown).await, Standing::Over(None)));
+    assert!(matches!(node.status(unknown).await, SessionStatus::Over(None)));
 }
 
 /// As where another node has seen the person.
@@ -68,5 +68,5 @@ async fn activity_that_only_the_database_knows_keeps_a_session_alive() {
     node.advance(MINUTE * 4);
     assert_eq!(node.present(person).await.session.last_activity(), at);
     node.advance(MINUTE);
-    assert!(matches!(node.standing(person).await, Standing::Over(Some(EndReason::IdleTimeout))));
+    assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::IdleTimeout))));
 }

@@ -16,7 +16,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// What the actors work with.
 #[derive(Clone, Debug)]
-pub struct Tools {
+pub struct Dependencies {
     /// The database.
     pub store: Store,
     /// The time.
@@ -41,7 +41,7 @@ impl Registry {
     /// The rules' numbers for users of that role.
     #[must_use]
     pub fn policy(&self, role: Role) -> Policy {
-        self.0.tools.policies.for_role(role).clone()
+        self.0.dependencies.policies.for_role(role).clone()
     }
 
     /// Activity that is not written yet.
@@ -58,30 +58,30 @@ impl Registry {
 
     /// What the actors work with.
     #[must_use]
-    pub fn tools(&self) -> &Tools {
-        &self.0.tools
+    pub fn dependencies(&self) -> &Dependencies {
+        &self.0.dependencies
     }
 
     /// The database.
     #[must_use]
     pub fn store(&self) -> &Store {
-        &self.0.tools.store
+        &self.0.dependencies.store
     }
 
     /// The time.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.0.tools.clock
+        &self.0.dependencies.clock
     }
 
     /// What is counted.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.0.tools.metrics
+        &self.0.dependencies.metrics
     }
 
     pub(in crate::actors) fn service_name(&self) -> &str {
-        &self.0.tools.service_name
+        &self.0.dependencies.service_name
     }
 
     /// The timers of its actors.
