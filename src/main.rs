@@ -1,8 +1,10 @@
 //! The program. Exit codes: 0 done, 1 something cannot be opened or failed, 2 wrong configuration or usage.
 
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use auth_service::app::{App, StartError};
 use auth_service::cli::{
@@ -12,7 +14,7 @@ use auth_service::cli::{
 use auth_service::config::{Config, env_file};
 use auth_service::io::Io;
 use auth_service::security::keys::KeyError;
-use auth_service::telemetry::logging;
+use auth_service::telemetry::{log_writer, logging};
 use clap::Parser;
 
 /// Gives freed memory back to the system: of retired users' actors the default allocator keeps most.
@@ -21,6 +23,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Threads that talk to the database and to Redis.
 const IO_THREADS: usize = 2;
+/// How long the end of the process waits for its last log lines to be written.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let command = Cli::parse().command.unwrap_or(Command::Serve);
@@ -62,6 +66,7 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
         | Command::Openapi
         | Command::Completions { .. } => logging::init(&config.log),
     }
+    logging::log_panics();
     if matches!(command, Command::Serve) {
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     }
@@ -81,6 +86,7 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
         }
     });
     runtime.shutdown_background();
+    log_writer::flush(LOG_TIMEOUT);
     result
 }
 
@@ -115,8 +121,8 @@ fn is_of_setting(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// To standard error, because the log may be off or on its way elsewhere.
-#[expect(clippy::print_stderr, reason = "the last words of a process that could not start")]
 fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("auth-service: {error}");
+    // Where it cannot be written, the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "auth-service: {error}");
     ExitCode::from(code)
 }

@@ -85,6 +85,7 @@ mod blackbox {
     mod token_attacks;
     mod tokens;
     mod traces;
+    mod unwritable_log;
     mod validation;
     mod websocket;
 }

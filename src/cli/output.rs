@@ -21,9 +21,9 @@ pub(super) fn say(text: &str) -> Result<(), CommandError> {
 }
 
 /// A line that is no part of the result.
-#[expect(clippy::print_stderr, reason = "not a part of what a script reads")]
 pub(super) fn remark(text: &str) {
-    eprintln!("{text}");
+    // Where standard error cannot be written to, the command goes on without its remarks.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// The whole result as JSON.

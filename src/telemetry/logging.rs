@@ -1,8 +1,11 @@
 //! Sets up the log: one line an event, to standard output.
 //!
-//! It must never stop the service: a filter that does not parse becomes `info`, a second set-up changes nothing.
+//! It must never stop the service: a filter that does not parse becomes `info`, a second set-up changes nothing, and a
+//! line that cannot be written is dropped and counted by [`super::log_writer`].
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
@@ -11,25 +14,52 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Format, JsonFields};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::log_writer::{self, LogWriter};
 use super::serving::WithRequest;
 use crate::config::{LogConfig, LogFormat};
 
+/// How long a panic waits for its line to be written: the process may be about to end.
+const PANIC_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Starts logging for the whole process; only the first call counts.
 pub fn init(config: &LogConfig) {
-    // Refused where logging is set up already, as in tests that start the service many times.
-    let _ = dispatch(config, io::stdout, io::stdout().is_terminal()).try_init();
+    init_to(config, &io::stdout());
 }
 
 /// The same to standard error, for commands whose result goes to standard output.
 pub fn init_aside(config: &LogConfig) {
-    let _ = dispatch(config, io::stderr, io::stderr().is_terminal()).try_init();
+    init_to(config, &io::stderr());
+}
+
+fn init_to(config: &LogConfig, stream: &(impl AsFd + IsTerminal)) {
+    // Refused where logging is set up already, as in tests that start the service many times.
+    if dispatch(config, || LogWriter, stream.is_terminal()).try_init().is_ok() {
+        log_writer::start(stream);
+    }
+}
+
+/// Has panics told in the log: standard error may be a pipe that nobody reads, which would block the thread for ever.
+pub fn log_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if tracing::enabled!(tracing::Level::ERROR) {
+            tracing::error!(panic = %panic, thread = std::thread::current().name(), "panicked");
+            log_writer::flush(PANIC_TIMEOUT);
+        } else {
+            print(panic);
+        }
+    }));
 }
 
 fn dispatch<W>(config: &LogConfig, writer: W, colours: bool) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter(&config.filter)).with_writer(writer);
+    // The subscriber itself would tell of a failed write on standard error, and panic where that is gone too.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(&config.filter))
+        .with_writer(writer)
+        .log_internal_errors(false);
     let format = config.format;
     let lines = Format::default().with_ansi(colours);
     match format {

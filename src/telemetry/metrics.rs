@@ -3,13 +3,15 @@
 //! It must never carry a label whose values callers choose: no raw path, no user, no session, no address.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
     Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+
+use super::log_writer;
 
 /// All metrics; a clone is a pointer to the same ones.
 #[derive(Clone)]
@@ -115,6 +117,9 @@ meters! {
     database_statements: IntCounter = "auth_database_statements_total",
         "Statements sent to the database.", counter();
 
+    log_lines_dropped: IntCounter = "auth_log_lines_dropped_total",
+        "Log lines dropped because they could not be written.", counter();
+
     build_info: IntGaugeVec = "auth_build_info",
         "The running version in a label; always 1.", gauges(&["version"]);
 }
@@ -162,6 +167,7 @@ impl Metrics {
     /// Prometheus text, as `/metrics` answers it.
     #[must_use]
     pub fn render(&self) -> String {
+        self.count_dropped_lines();
         let text = TextEncoder::new().encode_to_string(&self.0.registry.gather());
         text.unwrap_or_else(|error| {
             tracing::error!(error = %error, "metrics could not be written");
@@ -185,6 +191,15 @@ impl Deref for Metrics {
 }
 
 impl Meters {
+    /// The log belongs to the process and may be older than these metrics, so it keeps the count itself.
+    fn count_dropped_lines(&self) {
+        static TURN: Mutex<()> = Mutex::new(());
+        // Two scrapes at the same time must not both add what is missing.
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = log_writer::lines_dropped().saturating_sub(self.log_lines_dropped.get());
+        self.log_lines_dropped.inc_by(missing);
+    }
+
     /// A rate over a series that appears only with its first event misses that event.
     fn show_zeros(&self) {
         for operation in OPERATIONS {

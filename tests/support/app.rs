@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::child::{Ended, Process};
+use super::child::{Ended, Process, free_port};
 use super::client::{Client, Person};
 use super::database::{Database, PostgresDatabase};
 use super::time::eventually;
@@ -153,6 +153,21 @@ impl Setup {
         TestApp { process, base, setup: self }
     }
 
+    /// The same where its output goes elsewhere; what it prints is not seen.
+    pub(crate) async fn start_printing_to(self, output: Stdio, errors: Stdio) -> TestApp {
+        let port = free_port();
+        let setup = self.set("PORT", port);
+        let process = Process::spawn_printing_to(setup.program(Vec::new()), output, errors);
+        let base = format!("http://127.0.0.1:{port}");
+        until_ready(&base).await;
+        TestApp { process, base, setup }
+    }
+
+    /// The same for one that ends by itself.
+    pub(crate) async fn run_printing_to(&self, output: Stdio, errors: Stdio) -> Ended {
+        Process::spawn_printing_to(self.program(Vec::new()), output, errors).end(TIMEOUT).await
+    }
+
     /// Starts it and waits for it to end by itself.
     pub(crate) async fn run(&self) -> Ended {
         let mut process = self.spawn();
@@ -270,12 +285,16 @@ impl TestApp {
 
 async fn ready(process: &mut Process) -> String {
     let base = format!("http://{}", process.address().await);
-    let client = Client::new(&base);
+    until_ready(&base).await;
+    base
+}
+
+async fn until_ready(base: &str) {
+    let client = Client::new(base);
     eventually("the program is ready", TIMEOUT, async || match client.try_get("/health/ready").await {
         Ok(answer) if answer.status == 200 => Ok(()),
         Ok(answer) => Err(answer.to_string()),
         Err(cause) => Err(cause.to_string()),
     })
     .await;
-    base
 }

@@ -77,6 +77,12 @@ impl Process {
         Self { child, printed, readers, watch: Stopwatch::start() }
     }
 
+    /// One whose output goes elsewhere: nothing of it is seen here.
+    pub(crate) fn spawn_printing_to(mut command: Command, output: Stdio, errors: Stdio) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().unwrap();
+        Self { child, printed: Arc::default(), readers: Vec::new(), watch: Stopwatch::start() }
+    }
+
     /// Where the program listens, as its own log line tells it.
     pub(crate) async fn address(&mut self) -> SocketAddr {
         eventually("the program tells where it listens", Duration::from_secs(30), async || {
