@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::Config;
+use crate::config::documents::env_example;
 use crate::http::OPENAPI;
 use crate::io::Io;
 use crate::security::keys::Keyring;
@@ -120,6 +121,8 @@ pub enum Direction {
 pub enum ConfigCommand {
     /// Check it, and print every variable with the value in force; of secrets only the length.
     Check,
+    /// Print an example of a .env file: every variable, commented out, with its default.
+    Example,
 }
 
 /// Applies or reverts migrations, or tells how many are missing.
@@ -194,7 +197,15 @@ async fn administer_store(
 pub fn show_config(config: &Config) -> Result<(), CommandError> {
     Keyring::load(&config.tokens)?;
     config.warnings.iter().for_each(|warning| remark(&format!("warning: {warning}")));
-    config.effective().into_iter().try_for_each(|(name, value)| say(&format!("{name}={value}")))
+    config.effective().iter().try_for_each(|(name, value)| say(&format!("{name}={value}")))
+}
+
+/// Prints an example of a `.env` file.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn show_example() -> Result<(), CommandError> {
+    say(env_example().trim_end())
 }
 
 /// Prints the OpenAPI document.

@@ -2,12 +2,15 @@
 //!
 //! It must never be reached for as a global, never show a secret, and never stop at the first mistake.
 //!
-//! In reading order: `source` looks values up and collects what is wrong, `error` says it, `secret` hides what must
-//! not be seen, `generated` keeps the secrets of a developer's machine, [`env_file`]
-//! reads `.env`; then one file per section.
+//! In reading order: [`setting`] is what a declaration says, [`declared`] lists them, `source` looks values up and collects
+//! what is wrong, `error` says it, `secret` hides what must not be seen, `secret_files` reads those kept in files,
+//! `near_miss` finds mistyped names, `generated` keeps the secrets of a developer's machine, [`env_file`] reads `.env`,
+//! [`documents`] writes what is made of the declarations; then one file per section.
 
 mod cookie;
 mod database;
+pub mod declared;
+pub mod documents;
 mod encryption;
 pub mod env_file;
 mod environment;
@@ -19,12 +22,15 @@ mod http;
 mod limits;
 mod log;
 mod mail;
+mod near_miss;
 mod origin;
 mod password;
 mod rate_limits;
 mod redis;
 mod secret;
+mod secret_files;
 mod sessions;
+pub mod setting;
 mod shutdown;
 mod source;
 #[cfg(test)]
@@ -32,10 +38,11 @@ mod tests;
 mod token_secrets;
 mod tokens;
 mod traces;
-mod variables;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+
+pub use declared::VARIABLES;
 
 pub use cookie::{CookieConfig, SameSite};
 pub use database::{DatabaseConfig, DatabaseLocation};
@@ -52,11 +59,10 @@ pub use password::PasswordConfig;
 pub use rate_limits::RateLimitConfig;
 pub use redis::RedisConfig;
 pub use secret::Secret;
-pub use sessions::SessionConfig;
+pub use sessions::{SessionConfig, SessionRules};
 pub use shutdown::ShutdownConfig;
 pub use tokens::{JwtAlgorithm, TokenConfig};
 pub use traces::{TraceConfig, TraceSampler};
-pub use variables::VARIABLES;
 
 use source::{Listing, Source};
 
@@ -101,38 +107,58 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// What works but should be changed; to be logged once logging is set up. Holds no secret.
     pub warnings: Vec<String>,
+    /// What [`Config::effective`] shows.
+    listing: Listing,
 }
 
 impl Config {
     /// Reads the process environment; a `.env` file must have been loaded into it before.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`]: everything that is wrong.
     pub fn from_env() -> Result<Config, ConfigErrors> {
         let mut vars = HashMap::new();
         let mut unreadable = Vec::new();
-        for &name in VARIABLES {
-            match std::env::var(name) {
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
                 Ok(value) => {
-                    vars.insert(name.to_owned(), value);
+                    vars.insert(name, value);
                 }
-                Err(std::env::VarError::NotPresent) => {}
-                Err(std::env::VarError::NotUnicode(raw)) => {
-                    let got = format!("{} bytes that are not UTF-8", raw.len());
-                    unreadable.push(ConfigError::new(name, got, "text in UTF-8"));
+                Err(raw) => {
+                    if let Some(name) = VARIABLES.iter().find(|known| **known == name) {
+                        let got = format!("{} bytes that are not UTF-8", raw.len());
+                        unreadable.push(ConfigError::new(name, got, "text in UTF-8"));
+                    }
                 }
             }
         }
-        Config::read(Source::new(&vars, unreadable))
+        Config::check(vars, unreadable)
     }
 
     /// The same from a map. Its one side effect: outside production, secrets that are missing are made and kept in the
     /// data folder, and only when everything else is right.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`]: everything that is wrong.
     pub fn parse(vars: &HashMap<String, String>) -> Result<Config, ConfigErrors> {
-        Config::read(Source::new(vars, Vec::new()))
+        Config::check(vars.clone(), Vec::new())
+    }
+
+    fn check(
+        mut vars: HashMap<String, String>,
+        mut errors: Vec<ConfigError>,
+    ) -> Result<Config, ConfigErrors> {
+        errors.extend(secret_files::load(&mut vars));
+        let mut source = Source::new(&vars, errors);
+        near_miss::warnings(vars.keys()).into_iter().for_each(|warning| source.warn(warning));
+        Config::read(source)
     }
 
     fn read(mut source: Source<'_>) -> Result<Config, ConfigErrors> {
         let environment = Environment::parse(&mut source);
-        let service_name = source.text_or("SERVICE_NAME", "auth-service");
-        let data_dir = PathBuf::from(source.text_or("DATA_DIR", "./data"));
+        let service_name = source.short_text("SERVICE_NAME");
+        let data_dir = PathBuf::from(source.short_text("DATA_DIR"));
         let encryption = EncryptionConfig::parse(&mut source, environment);
         let mut config = Config {
             environment,
@@ -155,39 +181,21 @@ impl Config {
             service_name,
             data_dir,
             warnings: Vec::new(),
+            listing: Vec::new(),
         };
         if config.mail.smtp.is_some() {
             let (needed_for, folder) = ("SMTP_URL", &config.data_dir);
             config.encryption.make_if_missing(&mut source, environment, needed_for, folder);
         }
-        let warnings = source.finish()?;
-        Ok(Config { warnings, ..config })
+        config.encryption.list(&mut source);
+        let (warnings, listing) = source.finish()?;
+        Ok(Config { warnings, listing, ..config })
     }
 
     /// Every variable with the value in force, written as it could be set again; secrets as `(N bytes)`. `NODE_ENV` and
-    /// `RUST_LOG` are other names of `APP_ENV` and `LOG_LEVEL` and are told under these.
+    /// `RUST_LOG` are other names of `APP_ENV` and `LOG_LEVEL` and are listed under these; those for a role where they are set.
     #[must_use]
-    pub fn effective(&self) -> Vec<(&'static str, String)> {
-        let mut listing: Listing = vec![
-            ("APP_ENV", self.environment.name().to_owned()),
-            ("SERVICE_NAME", self.service_name.clone()),
-            ("DATA_DIR", self.data_dir.display().to_string()),
-        ];
-        self.http.list(&mut listing);
-        self.database.list(&mut listing);
-        RedisConfig::list(self.redis.as_ref(), &mut listing);
-        self.tokens.list(&mut listing);
-        self.encryption.list(&mut listing);
-        self.mail.list(&mut listing);
-        self.cookie.list(&mut listing);
-        self.sessions.list(&mut listing);
-        self.password.list(&mut listing);
-        self.rate_limits.list(&mut listing);
-        self.events.list(&mut listing);
-        self.limits.list(&mut listing);
-        self.shutdown.list(&mut listing);
-        self.log.list(&mut listing);
-        self.traces.list(&mut listing);
-        listing
+    pub fn effective(&self) -> &[(&'static str, String)] {
+        &self.listing
     }
 }

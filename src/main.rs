@@ -9,7 +9,7 @@ use std::time::Duration;
 use auth_service::app::{App, StartError};
 use auth_service::cli::{
     self, Cli, Command, CommandError, ConfigCommand, Direction, KeysCommand, ask_health, generate_key,
-    show_completions, show_config, show_openapi,
+    show_completions, show_config, show_example, show_openapi,
 };
 use auth_service::config::{Config, env_file};
 use auth_service::io::Io;
@@ -32,12 +32,13 @@ fn main() -> ExitCode {
         Command::Keys { command: KeysCommand::Generate { algorithm, out } } => {
             return exit(generate_key(algorithm, &out));
         }
+        Command::Config { command: ConfigCommand::Example } => return exit(show_example()),
         Command::Openapi => return exit(show_openapi()),
         Command::Completions { shell } => return exit(show_completions(shell)),
         Command::Serve
         | Command::Migrate { .. }
         | Command::Health
-        | Command::Config { .. }
+        | Command::Config { command: ConfigCommand::Check }
         | Command::User { .. }
         | Command::Sessions { .. }
         | Command::Events { .. }
@@ -63,6 +64,7 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
         Command::Serve
         | Command::Migrate { .. }
         | Command::Keys { .. }
+        | Command::Config { command: ConfigCommand::Example }
         | Command::Openapi
         | Command::Completions { .. } => logging::init(&config.log),
     }

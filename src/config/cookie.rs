@@ -3,7 +3,25 @@
 //! It must never end up with marks that browsers refuse.
 
 use super::Environment;
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "COOKIE_SAMESITE",
+        Form::Word(&["Lax", "Strict", "None"]),
+        Preset::Value("Lax"),
+        "The refresh cookie's `SameSite`.",
+    )
+    .note("`None` needs `COOKIE_SECURE=true`"),
+    Setting::new(
+        "COOKIE_SECURE",
+        Form::Boolean,
+        Preset::Told("`true` in production and staging, else `false`"),
+        "Whether the refresh cookie travels over TLS only.",
+    )
+    .note("`false` in production is warned about"),
+];
 
 /// The refresh cookie's marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +46,9 @@ pub enum SameSite {
 impl CookieConfig {
     pub(super) fn parse(source: &mut Source<'_>, environment: Environment) -> Self {
         let choices = [("Lax", SameSite::Lax), ("Strict", SameSite::Strict), ("None", SameSite::None)];
-        let same_site = source.choice("COOKIE_SAMESITE", SameSite::Lax, &choices);
+        let same_site = source.choice("COOKIE_SAMESITE", &choices);
         let served_over_tls = matches!(environment, Environment::Production | Environment::Staging);
-        let secure = source.boolean("COOKIE_SECURE", served_over_tls);
+        let secure = source.boolean_or("COOKIE_SECURE", served_over_tls);
         if same_site == SameSite::None && !secure {
             source.refuse(
                 "COOKIE_SAMESITE",
@@ -42,11 +60,6 @@ impl CookieConfig {
             source.warn("COOKIE_SECURE is false in production: the refresh token travels without TLS too");
         }
         CookieConfig { same_site, secure }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        listing.push(("COOKIE_SAMESITE", format!("{:?}", self.same_site)));
-        listing.push(("COOKIE_SECURE", self.secure.to_string()));
     }
 }
 

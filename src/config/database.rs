@@ -7,7 +7,33 @@ use std::path::{Path, PathBuf};
 use sea_orm::sqlx::postgres::PgConnectOptions;
 
 use super::Secret;
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "DATABASE_URL",
+        Form::Other(
+            "URL, secret",
+            "`postgres://USER:PASSWORD@HOST/DATABASE` or `sqlite:FILE`; no `:memory:`, no options but `mode=rwc` for SQLite",
+        ),
+        Preset::Told("`sqlite:DATA_DIR/auth.db`, for one node only"),
+        "Where accounts and sessions are kept.",
+    )
+    .secret(),
+    Setting::new(
+        "DATABASE_MAX_CONNECTIONS",
+        Form::Number(1, 1000),
+        Preset::Value("16"),
+        "Most PostgreSQL connections of this node, and one more for the feed of changes. SQLite always has 4.",
+    ),
+    Setting::new(
+        "AUTO_MIGRATE",
+        Form::Boolean,
+        Preset::Value("true"),
+        "Whether migrations run at start. If not, and some are missing, the service does not start (exit 1).",
+    ),
+];
 
 /// The database.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,23 +65,25 @@ impl DatabaseConfig {
     pub(super) fn parse(source: &mut Source<'_>, data_dir: &Path) -> Self {
         DatabaseConfig {
             location: location(source, data_dir),
-            max_connections: source.integer("DATABASE_MAX_CONNECTIONS", 16, 1..=1000),
-            auto_migrate: source.boolean("AUTO_MIGRATE", true),
+            max_connections: source.integer("DATABASE_MAX_CONNECTIONS"),
+            auto_migrate: source.boolean("AUTO_MIGRATE"),
         }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        let location = match &self.location {
-            DatabaseLocation::Sqlite { path } => format!("sqlite:{}", path.display()),
-            DatabaseLocation::Postgres { url } => url.masked(),
-        };
-        listing.push(("DATABASE_URL", location));
-        listing.push(("DATABASE_MAX_CONNECTIONS", self.max_connections.to_string()));
-        listing.push(("AUTO_MIGRATE", self.auto_migrate.to_string()));
     }
 }
 
 fn location(source: &mut Source<'_>, data_dir: &Path) -> DatabaseLocation {
+    let location = given_location(source, data_dir);
+    match &location {
+        // It holds no password, and says where to look.
+        DatabaseLocation::Sqlite { path } => {
+            source.list_address("DATABASE_URL", format!("sqlite:{}", path.display()))
+        }
+        DatabaseLocation::Postgres { url } => source.list_secret("DATABASE_URL", Some(url)),
+    }
+    location
+}
+
+fn given_location(source: &mut Source<'_>, data_dir: &Path) -> DatabaseLocation {
     let default = DatabaseLocation::Sqlite { path: data_dir.join("auth.db") };
     let Some(url) = source.text("DATABASE_URL") else {
         return default;

@@ -4,8 +4,23 @@
 
 use std::path::Path;
 
-use super::source::{Listing, Source};
-use super::{Environment, Secret, generated};
+use super::setting::{Preset, Setting};
+use super::source::Source;
+use super::{Environment, Secret, generated, token_secrets};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        CURRENT,
+        token_secrets::FORM,
+        Preset::Told("none; made at random outside production where `SMTP_URL` is set"),
+        "Keys are derived from it: for what is stored sealed, and for the codes of mails.",
+    )
+    .note("none of the secrets of tokens; needed in production where `SMTP_URL` is set")
+    .secret(),
+    Setting::new(PREVIOUS, token_secrets::LIST, Preset::Unset, "Secrets that open what was sealed before.")
+        .note("none of the secrets of tokens")
+        .secret(),
+];
 
 const CURRENT: &str = "ENCRYPTION_SECRET";
 const PREVIOUS: &str = "PREVIOUS_ENCRYPTION_SECRETS";
@@ -82,10 +97,9 @@ impl EncryptionConfig {
         }
     }
 
-    pub(super) fn list(&self, listing: &mut Listing) {
-        let previous = self.previous.iter().map(Secret::masked).collect::<Vec<_>>();
-        listing.push((CURRENT, self.secret.as_ref().map(Secret::masked).unwrap_or_default()));
-        listing.push((PREVIOUS, previous.join(",")));
+    pub(super) fn list(&self, source: &mut Source<'_>) {
+        source.list_secret(CURRENT, self.secret.as_ref());
+        source.list_secrets(PREVIOUS, &self.previous);
     }
 }
 

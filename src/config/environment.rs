@@ -4,6 +4,9 @@
 
 use super::source::Source;
 
+/// The words for it, as `APP_ENV` takes them.
+pub(super) const NAMES: &[&str] = &["development", "test", "staging", "production"];
+
 /// The kind of place the service runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
@@ -18,28 +21,10 @@ pub enum Environment {
 }
 
 impl Environment {
-    const NAMES: &[(&str, Environment)] = &[
-        ("development", Environment::Development),
-        ("test", Environment::Test),
-        ("staging", Environment::Staging),
-        ("production", Environment::Production),
-    ];
-
     /// Whether weak settings must be refused rather than warned of.
     #[must_use]
     pub fn is_production(self) -> bool {
         self == Environment::Production
-    }
-
-    /// The name `APP_ENV` gives it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Environment::Development => "development",
-            Environment::Test => "test",
-            Environment::Staging => "staging",
-            Environment::Production => "production",
-        }
     }
 
     pub(super) fn parse(source: &mut Source<'_>) -> Environment {
@@ -47,6 +32,9 @@ impl Environment {
             Some(_) => "APP_ENV",
             None => "NODE_ENV",
         };
-        source.choice(name, Environment::Development, Self::NAMES)
+        let environments =
+            [Environment::Development, Environment::Test, Environment::Staging, Environment::Production];
+        let choices = NAMES.iter().copied().zip(environments).collect::<Vec<_>>();
+        source.choice(name, &choices)
     }
 }

@@ -2,7 +2,15 @@
 //!
 //! It must never be unbounded: Redis keeps it in memory.
 
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[Setting::new(
+    "EVENT_STREAM_MAXLEN",
+    Form::Number(1, 1_000_000_000),
+    Preset::Value("100000"),
+    "About how many entries the Redis stream `auth:events` is trimmed to.",
+)];
 
 /// The event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +21,6 @@ pub struct EventConfig {
 
 impl EventConfig {
     pub(super) fn parse(source: &mut Source<'_>) -> Self {
-        EventConfig { stream_max_len: source.integer("EVENT_STREAM_MAXLEN", 100_000, 1..=1_000_000_000) }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        listing.push(("EVENT_STREAM_MAXLEN", self.stream_max_len.to_string()));
+        EventConfig { stream_max_len: source.integer("EVENT_STREAM_MAXLEN") }
     }
 }

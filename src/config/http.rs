@@ -8,7 +8,41 @@ use std::thread::available_parallelism;
 use ipnet::IpNet;
 
 use super::origin;
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "HOST",
+        Form::Other("address", "an address or a host name, no port; IPv6 with or without brackets"),
+        Preset::Value("0.0.0.0"),
+        "Address or host name to bind.",
+    ),
+    Setting::new(
+        "PORT",
+        Form::Number(0, 65_535),
+        Preset::Value("4001"),
+        "Port to listen on; 0 is any free one.",
+    ),
+    Setting::new(
+        "CORS_ORIGIN",
+        Form::Other("list", "`scheme://host[:port]` without a path, each by name; `*` is refused"),
+        Preset::Unset,
+        "Browser origins let in.",
+    ),
+    Setting::new(
+        "TRUSTED_PROXIES",
+        Form::Other("list", "addresses or CIDRs such as `10.0.0.0/8`"),
+        Preset::Unset,
+        "Proxies whose `X-Forwarded-For` is believed.",
+    ),
+    Setting::new(
+        "HTTP_WORKERS",
+        Form::Number(1, 1024),
+        Preset::Told("one per processor"),
+        "Threads that serve requests.",
+    ),
+];
 
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,20 +63,11 @@ impl HttpConfig {
     pub(super) fn parse(source: &mut Source<'_>) -> Self {
         HttpConfig {
             host: host(source),
-            port: source.integer("PORT", 4001, 0..=u16::MAX),
+            port: source.integer("PORT"),
             cors_origins: cors_origins(source),
             trusted_proxies: trusted_proxies(source),
-            workers: source.integer("HTTP_WORKERS", cores(), 1..=1024),
+            workers: source.integer_or("HTTP_WORKERS", cores()),
         }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        let proxies = self.trusted_proxies.iter().map(IpNet::to_string).collect::<Vec<_>>();
-        listing.push(("HOST", self.host.clone()));
-        listing.push(("PORT", self.port.to_string()));
-        listing.push(("CORS_ORIGIN", self.cors_origins.join(",")));
-        listing.push(("TRUSTED_PROXIES", proxies.join(",")));
-        listing.push(("HTTP_WORKERS", self.workers.to_string()));
     }
 }
 
@@ -52,9 +77,7 @@ pub(super) fn cores() -> usize {
 }
 
 fn host(source: &mut Source<'_>) -> String {
-    let Some(value) = source.text("HOST") else {
-        return "0.0.0.0".to_owned();
-    };
+    let value = source.text("HOST").unwrap_or("0.0.0.0");
     let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let fits = match inner {
         Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
@@ -63,7 +86,9 @@ fn host(source: &mut Source<'_>) -> String {
     if !fits {
         source.refuse("HOST", value, "an address or a host name, without a port");
     }
-    inner.unwrap_or(value).to_owned()
+    let host = inner.unwrap_or(value).to_owned();
+    source.list_value("HOST", host.clone());
+    host
 }
 
 fn cors_origins(source: &mut Source<'_>) -> Vec<String> {
@@ -82,6 +107,7 @@ fn cors_origins(source: &mut Source<'_>) -> Vec<String> {
             }
         }
     }
+    source.list_value("CORS_ORIGIN", origins.join(","));
     origins
 }
 
@@ -98,6 +124,8 @@ fn trusted_proxies(source: &mut Source<'_>) -> Vec<IpNet> {
             ),
         }
     }
+    let shown = proxies.iter().map(IpNet::to_string).collect::<Vec<_>>();
+    source.list_value("TRUSTED_PROXIES", shown.join(","));
     proxies
 }
 

@@ -2,7 +2,29 @@
 //!
 //! It must never hold a bound of zero: such a node could serve nobody.
 
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "MAX_RESIDENT_USERS",
+        Form::Number(1, 100_000_000),
+        Preset::Value("1000000"),
+        "Most users held in this node's memory.",
+    ),
+    Setting::new(
+        "MAX_CONNECTIONS_PER_SESSION",
+        Form::Number(1, 10_000),
+        Preset::Value("20"),
+        "Most event connections (SSE, WebSocket) of one session, on each node. One more is answered 429.",
+    ),
+    Setting::new(
+        "MAX_CONNECTIONS_PER_NODE",
+        Form::Number(1, 10_000_000),
+        Preset::Value("60000"),
+        "Most event connections of this node. One more is answered 503.",
+    ),
+];
 
 /// How much one node holds at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,15 +40,9 @@ pub struct LimitConfig {
 impl LimitConfig {
     pub(super) fn parse(source: &mut Source<'_>) -> Self {
         LimitConfig {
-            max_resident_users: source.integer("MAX_RESIDENT_USERS", 1_000_000, 1..=100_000_000),
-            max_connections_per_session: source.integer("MAX_CONNECTIONS_PER_SESSION", 20, 1..=10_000),
-            max_connections_per_node: source.integer("MAX_CONNECTIONS_PER_NODE", 60_000, 1..=10_000_000),
+            max_resident_users: source.integer("MAX_RESIDENT_USERS"),
+            max_connections_per_session: source.integer("MAX_CONNECTIONS_PER_SESSION"),
+            max_connections_per_node: source.integer("MAX_CONNECTIONS_PER_NODE"),
         }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        listing.push(("MAX_RESIDENT_USERS", self.max_resident_users.to_string()));
-        listing.push(("MAX_CONNECTIONS_PER_SESSION", self.max_connections_per_session.to_string()));
-        listing.push(("MAX_CONNECTIONS_PER_NODE", self.max_connections_per_node.to_string()));
     }
 }

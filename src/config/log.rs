@@ -5,7 +5,30 @@
 use tracing_subscriber::EnvFilter;
 
 use super::Environment;
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "LOG_FORMAT",
+        Form::Word(&["json", "text"]),
+        Preset::Told("`text` in development, else `json`"),
+        "What a log line looks like.",
+    ),
+    Setting::new(
+        "LOG_LEVEL",
+        Form::Other("filter", "`off`, `error`, `warn`, `info`, `debug`, `trace`, or a filter"),
+        Preset::Value("info"),
+        "What is logged: a level, or a filter such as `info,auth_service=debug`.",
+    ),
+    Setting::new(
+        "RUST_LOG",
+        Form::Other("filter", "a filter"),
+        Preset::Unset,
+        "Read where `LOG_LEVEL` is not set.",
+    )
+    .stands_for("LOG_LEVEL"),
+];
 
 /// The log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,22 +55,13 @@ impl LogConfig {
             Environment::Test | Environment::Staging | Environment::Production => LogFormat::Json,
         };
         LogConfig {
-            format: source.choice(
+            format: source.choice_or(
                 "LOG_FORMAT",
                 default,
                 &[("json", LogFormat::Json), ("text", LogFormat::Text)],
             ),
             filter: filter(source),
         }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        let format = match self.format {
-            LogFormat::Json => "json",
-            LogFormat::Text => "text",
-        };
-        listing.push(("LOG_FORMAT", format.to_owned()));
-        listing.push(("LOG_LEVEL", self.filter.clone()));
     }
 }
 
@@ -57,7 +71,7 @@ fn filter(source: &mut Source<'_>) -> String {
     let (name, value) = match (source.text("LOG_LEVEL"), source.text("RUST_LOG")) {
         (Some(value), _) => ("LOG_LEVEL", value),
         (None, Some(value)) => ("RUST_LOG", value),
-        (None, None) => return "info".to_owned(),
+        (None, None) => ("LOG_LEVEL", "info"),
     };
     // A filter of one word names a crate; in a variable called LEVEL that is a mistyped level.
     let is_word = value.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -65,6 +79,7 @@ fn filter(source: &mut Source<'_>) -> String {
     if (name == "LOG_LEVEL" && is_word && !is_level) || EnvFilter::try_new(value).is_err() {
         source.refuse(name, value, WANTS);
     }
+    source.list_value(name, value);
     value.to_owned()
 }
 

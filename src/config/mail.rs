@@ -7,13 +7,63 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
 use super::{Environment, Secret, origin};
 
 const URL_WANTS: &str = "smtps://[USER:PASSWORD@]HOST[:PORT], or smtp://… with ?tls=required; \
                          without TLS only to this machine";
-/// Who mails come from on a machine of which nobody expects mail.
-const FROM: &str = "no-reply@localhost";
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "SMTP_URL",
+        Form::Other(
+            "URL, secret",
+            "`smtps://[USER:PASSWORD@]HOST[:PORT]`, or `smtp://…?tls=required` for STARTTLS; without TLS only to this \
+             machine, elsewhere refused in production and warned about otherwise. What has a meaning in a URL is written \
+             as `%3A` and so on",
+        ),
+        Preset::Told("none; no mail"),
+        "The mail server.",
+    )
+    .secret(),
+    Setting::new(
+        "SMTP_CA_FILE",
+        Form::Other("file", "a file that can be read"),
+        Preset::Unset,
+        "Authorities (PEM) trusted for the mail server beside the usual ones.",
+    ),
+    Setting::new(
+        "MAIL_FROM",
+        Form::Other("text", "`ADDRESS` or `NAME <ADDRESS>`; needed in production with `SMTP_URL`"),
+        Preset::Value("no-reply@localhost"),
+        "Who mails come from.",
+    ),
+    Setting::new(
+        "MAIL_REPLY_TO",
+        Form::Other("text", "as `MAIL_FROM`"),
+        Preset::Told("`MAIL_FROM`"),
+        "Where answers to mails go.",
+    ),
+    Setting::new(
+        "APP_URL",
+        Form::Other("URL", "`http(s)://HOST[:PORT][/PATH]`; needed in production with `SMTP_URL`"),
+        Preset::Unset,
+        "Where people use the service: links in mails begin with it.",
+    ),
+    Setting::new(
+        "MAIL_TEMPLATES_DIR",
+        Form::Other("folder", "a folder that can be read"),
+        Preset::Unset,
+        "Folder of mail templates that go before the built-in ones.",
+    ),
+    Setting::new(
+        "MAIL_LOCALE",
+        Form::Other("word", "a language such as `en`, `de`, `pt-BR`"),
+        Preset::Value("en"),
+        "Language of mails to people who have chosen none.",
+    ),
+];
 
 /// A mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,15 +129,14 @@ impl MailConfig {
                 }
             }
         }
-        let path = |source: &Source<'_>, name| source.text(name).map(PathBuf::from);
         MailConfig {
             to_files: smtp.is_none() && has_secret && !environment.is_production(),
             smtp,
-            smtp_ca_file: path(source, "SMTP_CA_FILE"),
-            from: source.text_or("MAIL_FROM", FROM),
-            reply_to: Some(source.text_or("MAIL_REPLY_TO", "")).filter(|address| !address.is_empty()),
+            smtp_ca_file: source.path("SMTP_CA_FILE"),
+            from: source.short_text("MAIL_FROM"),
+            reply_to: source.optional_text("MAIL_REPLY_TO"),
             app_url: app_url(source, environment),
-            templates_dir: path(source, "MAIL_TEMPLATES_DIR"),
+            templates_dir: source.path("MAIL_TEMPLATES_DIR"),
             locale: locale(source),
         }
     }
@@ -97,23 +146,12 @@ impl MailConfig {
     pub fn is_on(&self) -> bool {
         self.smtp.is_some() || self.to_files
     }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-        listing.extend([
-            ("SMTP_URL", self.smtp.as_ref().map(|smtp| smtp.url.masked()).unwrap_or_default()),
-            ("SMTP_CA_FILE", path(&self.smtp_ca_file).unwrap_or_default()),
-            ("MAIL_FROM", self.from.clone()),
-            ("MAIL_REPLY_TO", self.reply_to.clone().unwrap_or_default()),
-            ("APP_URL", self.app_url.clone().unwrap_or_default()),
-            ("MAIL_TEMPLATES_DIR", path(&self.templates_dir).unwrap_or_default()),
-            ("MAIL_LOCALE", self.locale.clone()),
-        ]);
-    }
 }
 
 fn smtp(source: &mut Source<'_>, environment: Environment) -> Option<SmtpConfig> {
-    let url = source.secret("SMTP_URL")?;
+    let url = source.text("SMTP_URL").map(Secret::new);
+    source.list_secret("SMTP_URL", url.as_ref());
+    let url = url?;
     let length = url.expose().len();
     let Some(smtp) = parse_smtp(&url) else {
         source.refuse_secret("SMTP_URL", length, URL_WANTS);
@@ -163,6 +201,12 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn app_url(source: &mut Source<'_>, environment: Environment) -> Option<String> {
+    let url = given_app_url(source, environment);
+    source.list_value("APP_URL", url.clone().unwrap_or_default());
+    url
+}
+
+fn given_app_url(source: &mut Source<'_>, environment: Environment) -> Option<String> {
     let value = source.text("APP_URL")?;
     let url = value.trim_end_matches('/');
     let after_scheme = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
@@ -178,7 +222,7 @@ fn app_url(source: &mut Source<'_>, environment: Environment) -> Option<String> 
 }
 
 fn locale(source: &mut Source<'_>) -> String {
-    let locale = source.text_or("MAIL_LOCALE", "en");
+    let locale = source.short_text("MAIL_LOCALE");
     if !is_locale(&locale) {
         source.refuse("MAIL_LOCALE", &locale, "a language such as en, de or pt-BR");
     }

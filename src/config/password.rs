@@ -4,7 +4,30 @@
 
 use super::Environment;
 use super::http::cores;
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "BCRYPT_COST",
+        Form::Number(4, 31),
+        Preset::Value("12"),
+        "bcrypt's work factor. A password hashed at another cost is hashed again at its next login.",
+    )
+    .note("under 10 in production is warned about"),
+    Setting::new(
+        "PASSWORD_QUEUE",
+        Form::Number(1, 100_000),
+        Preset::Told("as many as are hashed in about 10 s, 64 to 4096"),
+        "Passwords that may wait to be hashed. One more is answered 503.",
+    ),
+    Setting::new(
+        "PASSWORD_WORKERS",
+        Form::Number(1, 1024),
+        Preset::Told("one per processor"),
+        "Passwords hashed at the same time.",
+    ),
+];
 
 /// The lowest work factor that goes without a warning in production (OWASP Password Storage Cheat Sheet).
 const SAFE_COST: u32 = 10;
@@ -22,21 +45,15 @@ pub struct PasswordConfig {
 
 impl PasswordConfig {
     pub(super) fn parse(source: &mut Source<'_>, environment: Environment) -> Self {
-        let bcrypt_cost = source.integer("BCRYPT_COST", 12, 4..=31);
+        let bcrypt_cost = source.integer("BCRYPT_COST");
         if environment.is_production() && bcrypt_cost < SAFE_COST {
             source.warn(format!(
                 "BCRYPT_COST is {bcrypt_cost}; under {SAFE_COST} a stolen hash is soon guessed"
             ));
         }
-        let workers = source.integer("PASSWORD_WORKERS", cores(), 1..=1024);
-        let queue = source.integer("PASSWORD_QUEUE", queue_of(bcrypt_cost, workers), 1..=100_000);
+        let workers = source.integer_or("PASSWORD_WORKERS", cores());
+        let queue = source.integer_or("PASSWORD_QUEUE", queue_of(bcrypt_cost, workers));
         PasswordConfig { bcrypt_cost, queue, workers }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        listing.push(("BCRYPT_COST", self.bcrypt_cost.to_string()));
-        listing.push(("PASSWORD_QUEUE", self.queue.to_string()));
-        listing.push(("PASSWORD_WORKERS", self.workers.to_string()));
     }
 }
 

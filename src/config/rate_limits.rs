@@ -2,10 +2,26 @@
 //!
 //! It must never turn a mistyped limit into none: only a plain 0 means that.
 
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
 
-/// No limit is set higher than this: it would be none.
-const HIGHEST: u32 = 1_000_000;
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new("RATE_LIMIT_ENABLED", Form::Boolean, Preset::Value("true"), "Whether any limit applies."),
+    limit("RATE_LIMIT_LOGIN_PER_MINUTE", "20", "Logins per minute and address."),
+    limit("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", "10", "Failed logins per minute, account and address."),
+    limit("RATE_LIMIT_SIGNUP_PER_HOUR", "30", "Sign-ups per hour and address."),
+    limit("RATE_LIMIT_REFRESH_PER_MINUTE", "60", "Refreshes per minute and session."),
+    limit(
+        "RATE_LIMIT_API_PER_MINUTE",
+        "600",
+        "Requests with an access token per minute and user, on each node.",
+    ),
+];
+
+/// A million is as good as none, so more is a mistake.
+const fn limit(name: &'static str, preset: &'static str, help: &'static str) -> Setting {
+    Setting::new(name, Form::Number(0, 1_000_000), Preset::Value(preset), help).note("0 is no limit")
+}
 
 /// The limits; 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,26 +42,14 @@ pub struct RateLimitConfig {
 
 impl RateLimitConfig {
     pub(super) fn parse(source: &mut Source<'_>) -> Self {
-        let mut limit = |name, default| source.integer(name, default, 0..=HIGHEST);
         RateLimitConfig {
-            login_per_minute: limit("RATE_LIMIT_LOGIN_PER_MINUTE", 20),
-            login_failures_per_minute: limit("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", 10),
-            signup_per_hour: limit("RATE_LIMIT_SIGNUP_PER_HOUR", 30),
-            refresh_per_minute: limit("RATE_LIMIT_REFRESH_PER_MINUTE", 60),
-            api_per_minute: limit("RATE_LIMIT_API_PER_MINUTE", 600),
-            enabled: source.boolean("RATE_LIMIT_ENABLED", true),
+            login_per_minute: source.integer("RATE_LIMIT_LOGIN_PER_MINUTE"),
+            login_failures_per_minute: source.integer("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE"),
+            signup_per_hour: source.integer("RATE_LIMIT_SIGNUP_PER_HOUR"),
+            refresh_per_minute: source.integer("RATE_LIMIT_REFRESH_PER_MINUTE"),
+            api_per_minute: source.integer("RATE_LIMIT_API_PER_MINUTE"),
+            enabled: source.boolean("RATE_LIMIT_ENABLED"),
         }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        listing.extend([
-            ("RATE_LIMIT_ENABLED", self.enabled.to_string()),
-            ("RATE_LIMIT_LOGIN_PER_MINUTE", self.login_per_minute.to_string()),
-            ("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", self.login_failures_per_minute.to_string()),
-            ("RATE_LIMIT_SIGNUP_PER_HOUR", self.signup_per_hour.to_string()),
-            ("RATE_LIMIT_REFRESH_PER_MINUTE", self.refresh_per_minute.to_string()),
-            ("RATE_LIMIT_API_PER_MINUTE", self.api_per_minute.to_string()),
-        ]);
     }
 }
 

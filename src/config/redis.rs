@@ -5,7 +5,16 @@
 use redis::IntoConnectionInfo;
 
 use super::Secret;
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[Setting::new(
+    "REDIS_URL",
+    Form::Other("URL, secret", "`redis://[:PASSWORD@]HOST[:PORT][/DB]`, or `rediss://` for TLS"),
+    Preset::Told("none; the bus is in this process"),
+    "Redis: events to other services, quick notices between nodes, rate limits over all nodes.",
+)
+.secret()];
 
 /// A Redis server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +25,12 @@ pub struct RedisConfig {
 
 impl RedisConfig {
     pub(super) fn parse(source: &mut Source<'_>) -> Option<Self> {
+        let redis = Self::given(source);
+        source.list_secret("REDIS_URL", redis.as_ref().map(|redis| &redis.url));
+        redis
+    }
+
+    fn given(source: &mut Source<'_>) -> Option<Self> {
         let url = source.text("REDIS_URL")?;
         let host = match url.split_once("://") {
             Some((scheme, host)) if ["redis", "rediss"].contains(&scheme.to_ascii_lowercase().as_str()) => {
@@ -31,10 +46,6 @@ impl RedisConfig {
             );
         }
         Some(RedisConfig { url: Secret::new(url) })
-    }
-
-    pub(super) fn list(redis: Option<&Self>, listing: &mut Listing) {
-        listing.push(("REDIS_URL", redis.map(|redis| redis.url.masked()).unwrap_or_default()));
     }
 }
 

@@ -4,8 +4,76 @@
 
 use std::time::Duration;
 
-use super::source::{Listing, Source, Unit};
+use super::setting::{Form, Preset, Setting, Unit};
+use super::source::Source;
 use crate::domain::policy::AtLimit;
+use crate::domain::user::Role;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        TIMEOUT,
+        Form::Decimal(Unit::Minutes, 0.001, 525_600.0),
+        Preset::Value("5"),
+        "A session ends after this time without activity.",
+    )
+    .by_role(),
+    Setting::new(
+        LIFETIME,
+        Form::Decimal(Unit::Hours, 0.0001, 87_600.0),
+        Preset::Value("168"),
+        "A session ends this long after its creation.",
+    )
+    .by_role(),
+    Setting::new(MAX_PER_USER, Form::Number(1, 1000), Preset::Value("5"), "Most live sessions of one user.")
+        .by_role(),
+    Setting::new(
+        AT_LIMIT,
+        Form::Word(AtLimit::NAMES),
+        Preset::Value("evict_oldest"),
+        "What a login over that limit does: it ends the least recently active session, or is refused.",
+    )
+    .by_role(),
+    Setting::new(
+        "ACTIVITY_FLUSH_SECONDS",
+        Form::Decimal(Unit::Seconds, 0.01, 60.0),
+        Preset::Value("1"),
+        "Activity reaches the database at most this late. The same on all nodes.",
+    )
+    .note("over 3 is warned about"),
+    Setting::new(
+        "ACTIVITY_EVENT_SECONDS",
+        Form::Decimal(Unit::Seconds, 0.0, 86_400.0),
+        Preset::Value("10"),
+        "Time between two events about one session's activity; 0 is one for each.",
+    ),
+    Setting::new(
+        WARNING,
+        Form::Decimal(Unit::Seconds, 0.0, 86_400.0),
+        Preset::Value("60"),
+        "A connected device is warned this long before its idle deadline; 0 is never.",
+    )
+    .note("no warning where it is not shorter than the timeout")
+    .by_role(),
+    Setting::new(
+        "SESSION_RETENTION_DAYS",
+        Form::Decimal(Unit::Days, 0.0001, 3650.0),
+        Preset::Value("30"),
+        "Ended sessions are kept this long, with their reason.",
+    ),
+    Setting::new(
+        "REVOCATION_MAX_STALENESS_MS",
+        Form::Decimal(Unit::Milliseconds, 100.0, 60_000.0),
+        Preset::Value("1000"),
+        "On PostgreSQL: how long a node may trust what it remembers. Past it, protected requests are answered 503 \
+         until the database can be read again.",
+    ),
+];
+
+const TIMEOUT: &str = "SESSION_TIMEOUT_MINUTES";
+const LIFETIME: &str = "SESSION_LIFETIME_HOURS";
+const MAX_PER_USER: &str = "MAX_SESSIONS_PER_USER";
+const AT_LIMIT: &str = "MAX_SESSIONS_POLICY";
+const WARNING: &str = "SESSION_WARNING_SECONDS";
 
 /// Within this much of its deadline a timeout is promised to be noticed; a flush may take a part of it.
 const FLUSH_WITHIN_PROMISE: Duration = Duration::from_secs(3);
@@ -27,35 +95,74 @@ pub struct SessionConfig {
     pub activity_event_interval: Duration,
     /// A device is warned so long before the idle deadline; zero is never.
     pub warning: Duration,
+    /// What applies to users of each role, in the order of [`Role::ALL`].
+    pub by_role: [SessionRules; Role::ALL.len()],
     /// Ended sessions are kept so long, with their reason.
     pub retention: Duration,
     /// What a node remembers may be trusted so long after it last looked.
     pub max_staleness: Duration,
 }
 
-impl SessionConfig {
-    pub(super) fn parse(source: &mut Source<'_>) -> Self {
+/// The rules that may differ from role to role.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SessionRules {
+    /// A session ends after this time without activity.
+    pub timeout: Duration,
+    /// A session ends this long after its creation.
+    pub lifetime: Duration,
+    /// Most live sessions of one user.
+    pub max_per_user: u32,
+    /// What a login over that limit does.
+    pub at_limit: AtLimit,
+    /// A device is warned this long before the idle deadline; zero is never.
+    pub warning: Duration,
+}
+
+impl SessionRules {
+    fn parse(source: &mut Source<'_>) -> Self {
+        SessionRules {
+            timeout: source.decimal(TIMEOUT),
+            lifetime: source.decimal(LIFETIME),
+            max_per_user: source.integer(MAX_PER_USER),
+            at_limit: source.choice(AT_LIMIT, &AtLimit::ALL.map(|policy| (policy.as_str(), policy))),
+            warning: source.decimal(WARNING),
+        }
+    }
+
+    /// What the settings that end in the role's name say, and otherwise these.
+    fn of_role(self, source: &mut Source<'_>, role: Role) -> Self {
         let policies = AtLimit::ALL.map(|policy| (policy.as_str(), policy));
+        SessionRules {
+            timeout: source.decimal_or(Source::of_role(TIMEOUT, role), self.timeout),
+            lifetime: source.decimal_or(Source::of_role(LIFETIME, role), self.lifetime),
+            max_per_user: source.integer_or(Source::of_role(MAX_PER_USER, role), self.max_per_user),
+            at_limit: source.choice_or(Source::of_role(AT_LIMIT, role), self.at_limit, &policies),
+            warning: source.decimal_or(Source::of_role(WARNING, role), self.warning),
+        }
+    }
+}
+
+impl SessionConfig {
+    /// The rules for users of that role.
+    #[must_use]
+    pub fn for_role(&self, role: Role) -> SessionRules {
+        let position = Role::ALL.iter().position(|other| *other == role).unwrap_or_default();
+        self.by_role[position]
+    }
+
+    pub(super) fn parse(source: &mut Source<'_>) -> Self {
+        let rules = SessionRules::parse(source);
         let config = SessionConfig {
-            timeout: source.decimal("SESSION_TIMEOUT_MINUTES", Unit::Minutes, 5.0, 0.001..=525_600.0),
-            lifetime: source.decimal("SESSION_LIFETIME_HOURS", Unit::Hours, 168.0, 0.0001..=87_600.0),
-            max_per_user: source.integer("MAX_SESSIONS_PER_USER", 5, 1..=1000),
-            at_limit: source.choice("MAX_SESSIONS_POLICY", AtLimit::EvictOldest, &policies),
-            activity_flush: source.decimal("ACTIVITY_FLUSH_SECONDS", Unit::Seconds, 1.0, 0.01..=60.0),
-            activity_event_interval: source.decimal(
-                "ACTIVITY_EVENT_SECONDS",
-                Unit::Seconds,
-                10.0,
-                0.0..=86_400.0,
-            ),
-            warning: source.decimal("SESSION_WARNING_SECONDS", Unit::Seconds, 60.0, 0.0..=86_400.0),
-            retention: source.decimal("SESSION_RETENTION_DAYS", Unit::Days, 30.0, 0.0001..=3650.0),
-            max_staleness: source.decimal(
-                "REVOCATION_MAX_STALENESS_MS",
-                Unit::Milliseconds,
-                1000.0,
-                100.0..=60_000.0,
-            ),
+            timeout: rules.timeout,
+            lifetime: rules.lifetime,
+            max_per_user: rules.max_per_user,
+            at_limit: rules.at_limit,
+            warning: rules.warning,
+            by_role: Role::ALL.map(|role| rules.of_role(source, role)),
+            activity_flush: source.decimal("ACTIVITY_FLUSH_SECONDS"),
+            activity_event_interval: source.decimal("ACTIVITY_EVENT_SECONDS"),
+            retention: source.decimal("SESSION_RETENTION_DAYS"),
+            max_staleness: source.decimal("REVOCATION_MAX_STALENESS_MS"),
         };
         if config.activity_flush > FLUSH_WITHIN_PROMISE {
             source.warn(
@@ -63,20 +170,6 @@ impl SessionConfig {
             );
         }
         config
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        listing.extend([
-            ("SESSION_TIMEOUT_MINUTES", Unit::Minutes.show(self.timeout)),
-            ("SESSION_LIFETIME_HOURS", Unit::Hours.show(self.lifetime)),
-            ("MAX_SESSIONS_PER_USER", self.max_per_user.to_string()),
-            ("MAX_SESSIONS_POLICY", self.at_limit.as_str().to_owned()),
-            ("ACTIVITY_FLUSH_SECONDS", Unit::Seconds.show(self.activity_flush)),
-            ("ACTIVITY_EVENT_SECONDS", Unit::Seconds.show(self.activity_event_interval)),
-            ("SESSION_WARNING_SECONDS", Unit::Seconds.show(self.warning)),
-            ("SESSION_RETENTION_DAYS", Unit::Days.show(self.retention)),
-            ("REVOCATION_MAX_STALENESS_MS", Unit::Milliseconds.show(self.max_staleness)),
-        ]);
     }
 }
 
@@ -93,6 +186,25 @@ mod tests {
         assert_eq!((sessions.max_per_user, sessions.at_limit), (5, AtLimit::EvictOldest));
         assert_eq!(sessions.max_staleness, Duration::from_secs(1));
         assert_eq!(sessions.retention, Duration::from_secs(30 * 86_400));
+    }
+
+    #[test]
+    fn a_role_may_have_its_own() {
+        let sessions = parse(&[
+            ("SESSION_TIMEOUT_MINUTES", "10"),
+            ("SESSION_TIMEOUT_MINUTES_ADMIN", "0.5"),
+            ("MAX_SESSIONS_PER_USER_PRO", "9"),
+            ("MAX_SESSIONS_POLICY_STARTER", "reject"),
+        ])
+        .sessions;
+        assert_eq!(sessions.for_role(Role::Admin).timeout, Duration::from_secs(30));
+        assert_eq!(sessions.for_role(Role::Pro).timeout, Duration::from_secs(600));
+        let most = Role::ALL.map(|role| sessions.for_role(role).max_per_user);
+        assert_eq!(most, [5, 9, 5, 5]);
+        assert_eq!(sessions.for_role(Role::Starter).at_limit, AtLimit::Reject);
+        assert_eq!(sessions.at_limit, AtLimit::EvictOldest);
+        let wrong = [("SESSION_TIMEOUT_MINUTES_ADMIN", "0"), ("MAX_SESSIONS_POLICY_PRO", "evict")];
+        assert_eq!(refused(&wrong), ["MAX_SESSIONS_POLICY_PRO", "SESSION_TIMEOUT_MINUTES_ADMIN"]);
     }
 
     #[test]

@@ -5,7 +5,24 @@
 use std::time::Duration;
 
 use super::Environment;
-use super::source::{Listing, Source, Unit};
+use super::setting::{Form, Preset, Setting, Unit};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "SHUTDOWN_DRAIN_SECONDS",
+        Form::Decimal(Unit::Seconds, 0.0, 600.0),
+        Preset::Told("`2` in production, else `0`"),
+        "How long the port stays open after the signal, while `/health/ready` is 503.",
+    )
+    .note("less than `SHUTDOWN_TIMEOUT_SECONDS`"),
+    Setting::new(
+        "SHUTDOWN_TIMEOUT_SECONDS",
+        Form::Decimal(Unit::Seconds, 0.1, 3600.0),
+        Preset::Value("15"),
+        "How long after the signal the process is gone.",
+    ),
+];
 
 /// The two clocks of a shutdown, both started by the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,19 +35,14 @@ pub struct ShutdownConfig {
 
 impl ShutdownConfig {
     pub(super) fn parse(source: &mut Source<'_>, environment: Environment) -> Self {
-        let default = if environment.is_production() { 2.0 } else { 0.0 };
-        let drain = source.decimal("SHUTDOWN_DRAIN_SECONDS", Unit::Seconds, default, 0.0..=600.0);
-        let timeout = source.decimal("SHUTDOWN_TIMEOUT_SECONDS", Unit::Seconds, 15.0, 0.1..=3600.0);
+        let default = Duration::from_secs(if environment.is_production() { 2 } else { 0 });
+        let drain = source.decimal_or("SHUTDOWN_DRAIN_SECONDS", default);
+        let timeout = source.decimal("SHUTDOWN_TIMEOUT_SECONDS");
         if drain >= timeout {
             let wants = format!("less than SHUTDOWN_TIMEOUT_SECONDS ({})", Unit::Seconds.show(timeout));
             source.refuse("SHUTDOWN_DRAIN_SECONDS", &Unit::Seconds.show(drain), wants);
         }
         ShutdownConfig { drain, timeout }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        listing.push(("SHUTDOWN_DRAIN_SECONDS", Unit::Seconds.show(self.drain)));
-        listing.push(("SHUTDOWN_TIMEOUT_SECONDS", Unit::Seconds.show(self.timeout)));
     }
 }
 

@@ -1,36 +1,42 @@
 //! Looks variables up, turns them into values, and collects what is wrong with them instead of stopping.
 //!
-//! It must never put a secret's content into an error or a warning. A value that is refused is replaced by its default,
-//! so that the rest can be checked too; [`Source::finish`] then hands out the errors and nothing else.
+//! What a variable must look like and its default come from its declaration ([`super::declared`]). It must never put a
+//! secret's content into an error, a warning or the listing. A value that is refused is replaced by its default, so that the
+//! rest can be checked too; [`Source::finish`] then hands out the errors and nothing else.
+
+mod typed;
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
-use std::time::Duration;
 
-use super::{ConfigError, ConfigErrors, Secret, VARIABLES};
+use super::declared::{self, Kind};
+use super::{ConfigError, ConfigErrors, Secret};
+use crate::domain::user::Role;
 
-/// Variables with the values in force.
+/// Variables with the values in force, as they could be set again.
 pub(super) type Listing = Vec<(&'static str, String)>;
 
-/// What of a refused value is shown at most, in characters.
+/// How much of a refused value is shown, in characters.
 const SHOWN: usize = 80;
 
 pub(super) struct Source<'a> {
     vars: &'a HashMap<String, String>,
     errors: Vec<ConfigError>,
     warnings: Vec<String>,
+    listing: Listing,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(vars: &'a HashMap<String, String>, errors: Vec<ConfigError>) -> Self {
-        Source { vars, errors, warnings: Vec::new() }
+        Source { vars, errors, warnings: Vec::new(), listing: Vec::new() }
     }
 
-    /// The warnings, if nothing was wrong.
-    pub(super) fn finish(self) -> Result<Vec<String>, ConfigErrors> {
-        if self.errors.is_empty() { Ok(self.warnings) } else { Err(ConfigErrors(self.errors)) }
+    /// The warnings and the values in force, if nothing was wrong.
+    pub(super) fn finish(mut self) -> Result<(Vec<String>, Listing), ConfigErrors> {
+        if !self.errors.is_empty() {
+            return Err(ConfigErrors(self.errors));
+        }
+        self.listing.sort_by_key(|(name, _)| declared::position(name));
+        Ok((self.warnings, self.listing))
     }
 
     pub(super) fn is_sound(&self) -> bool {
@@ -43,9 +49,7 @@ impl<'a> Source<'a> {
 
     /// Refuses a value that may be shown.
     pub(super) fn refuse(&mut self, name: &'static str, value: &str, wants: impl Into<String>) {
-        let cut = value.chars().take(SHOWN).collect::<String>();
-        let more = if cut.len() < value.len() { "…" } else { "" };
-        self.errors.push(ConfigError::new(name, format!("{cut:?}{more}"), wants));
+        self.errors.push(ConfigError::new(name, quoted(value), wants));
     }
 
     /// Refuses a value of which only the length may be shown.
@@ -58,27 +62,57 @@ impl<'a> Source<'a> {
         self.errors.push(ConfigError::new(name, "nothing", wants));
     }
 
+    /// Notes the value in force, for `config check`. The typed readers below do it themselves.
+    pub(super) fn list_value(&mut self, name: &'static str, value: impl Into<String>) {
+        let variable = declared::variable(name);
+        debug_assert!(!variable.setting.secret, "{name} is a secret: use list_secret");
+        self.note(name, value.into());
+    }
+
+    /// Notes an address that has no password in it, of a setting where others have.
+    pub(super) fn list_address(&mut self, name: &'static str, address: String) {
+        self.note(name, address);
+    }
+
+    /// Notes how long a secret is.
+    pub(super) fn list_secret(&mut self, name: &'static str, secret: Option<&Secret>) {
+        self.note(name, secret.map(Secret::masked).unwrap_or_default());
+    }
+
+    /// Notes how long each of several secrets is.
+    pub(super) fn list_secrets(&mut self, name: &'static str, secrets: &[Secret]) {
+        self.note(name, secrets.iter().map(Secret::masked).collect::<Vec<_>>().join(","));
+    }
+
+    fn note(&mut self, name: &'static str, value: String) {
+        let variable = declared::variable(name);
+        let of_role = matches!(variable.kind, Kind::OfRole(_));
+        if !of_role || self.text(name).is_some() {
+            self.listing.push((variable.setting.stands_for.unwrap_or(name), value));
+        }
+    }
+
     /// The value without the blanks around it; an empty one counts as not set.
     pub(super) fn text(&self, name: &'static str) -> Option<&'a str> {
-        debug_assert!(VARIABLES.contains(&name), "{name} is missing in VARIABLES");
+        declared::variable(name);
         let value = self.vars.get(name)?.trim();
         (!value.is_empty()).then_some(value)
     }
 
     /// The value to the byte, since another service may check signatures with the same one.
-    pub(super) fn secret(&self, name: &'static str) -> Option<Secret> {
-        self.text(name)?;
-        self.vars.get(name).cloned().map(Secret::new)
-    }
-
-    pub(super) fn text_or(&mut self, name: &'static str, default: &str) -> String {
-        let Some(value) = self.text(name) else {
-            return default.to_owned();
-        };
-        if value.chars().any(char::is_control) || value.len() > 255 {
-            self.refuse(name, value, "at most 255 bytes without control characters");
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        let trimmed = self.text(name)?;
+        let value = self.vars.get(name)?;
+        let warning = format!(
+            "{name} begins or ends with blanks or a line end: of its {} bytes {} are those, which are part of the secret \
+             here, but not in a list of previous secrets",
+            value.len(),
+            value.len() - trimmed.len(),
+        );
+        if value.len() > trimmed.len() && !self.warnings.contains(&warning) {
+            self.warn(warning);
         }
-        value.to_owned()
+        Some(Secret::new(value.as_str()))
     }
 
     /// The non-empty members of a comma-separated list.
@@ -87,119 +121,26 @@ impl<'a> Source<'a> {
         members.map(str::trim).filter(|member| !member.is_empty()).collect()
     }
 
-    pub(super) fn integer<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
-    where
-        T: FromStr + PartialOrd + Display,
-    {
-        let Some(value) = self.text(name) else {
-            return default;
-        };
-        match value.parse::<T>() {
-            Ok(number) if range.contains(&number) => number,
-            _ => {
-                let wants = format!("a whole number from {} to {}", range.start(), range.end());
-                self.refuse(name, value, wants);
-                default
-            }
-        }
-    }
-
-    /// A number with decimals in `unit`, as a duration in whole milliseconds.
-    pub(super) fn decimal(
-        &mut self,
-        name: &'static str,
-        unit: Unit,
-        default: f64,
-        range: RangeInclusive<f64>,
-    ) -> Duration {
-        let Some(value) = self.text(name) else {
-            return unit.duration(default);
-        };
-        let plain = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        match value.parse::<f64>() {
-            Ok(number) if plain && range.contains(&number) => unit.duration(number),
-            _ => {
-                let (low, high) = range.into_inner();
-                self.refuse(name, value, format!("{} from {low} to {high}, decimals allowed", unit.name()));
-                unit.duration(default)
-            }
-        }
-    }
-
-    pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
-        let Some(value) = self.text(name) else {
-            return default;
-        };
-        match value.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => true,
-            "false" | "0" | "no" | "off" => false,
-            _ => {
-                self.refuse(name, value, "true or false");
-                default
-            }
-        }
-    }
-
-    /// One of a few words, in any case.
-    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, default: T, choices: &[(&str, T)]) -> T {
-        let Some(value) = self.text(name) else {
-            return default;
-        };
-        match choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(value)) {
-            Some((_, choice)) => *choice,
-            None => {
-                let words = choices.iter().map(|(word, _)| *word).collect::<Vec<_>>();
-                self.refuse(name, value, format!("one of {}", words.join(", ")));
-                default
-            }
-        }
+    /// The name of a setting for one role.
+    pub(super) fn of_role(name: &'static str, role: Role) -> &'static str {
+        let setting = declared::variable(name).setting;
+        let mut variables = declared::all().iter().filter(|variable| variable.setting.name == setting.name);
+        let found = variables.find(|variable| variable.kind == Kind::OfRole(role));
+        found.map_or_else(|| panic!("{name} is not declared by role"), |variable| variable.name)
     }
 }
 
-/// The unit in a variable's name.
-#[derive(Clone, Copy)]
-pub(super) enum Unit {
-    Milliseconds,
-    Seconds,
-    Minutes,
-    Hours,
-    Days,
-}
-
-impl Unit {
-    fn name(self) -> &'static str {
-        match self {
-            Unit::Milliseconds => "milliseconds",
-            Unit::Seconds => "seconds",
-            Unit::Minutes => "minutes",
-            Unit::Hours => "hours",
-            Unit::Days => "days",
-        }
-    }
-
-    fn milliseconds(self) -> f64 {
-        match self {
-            Unit::Milliseconds => 1.0,
-            Unit::Seconds => 1_000.0,
-            Unit::Minutes => 60_000.0,
-            Unit::Hours => 3_600_000.0,
-            Unit::Days => 86_400_000.0,
-        }
-    }
-
-    fn duration(self, number: f64) -> Duration {
-        // In bounds: every range given to `decimal` is positive and far below what u64 milliseconds hold.
-        Duration::from_millis((number * self.milliseconds()).round() as u64)
-    }
-
-    /// The number that [`Source::decimal`] reads as this duration.
-    pub(super) fn show(self, duration: Duration) -> String {
-        (duration.as_secs_f64() * 1_000.0 / self.milliseconds()).to_string()
-    }
+/// As it may be shown: in quotes, with control characters escaped, and cut.
+pub(super) fn quoted(value: &str) -> String {
+    let cut = value.chars().take(SHOWN).collect::<String>();
+    let more = if cut.len() < value.len() { "…" } else { "" };
+    format!("{cut:?}{more}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
@@ -210,7 +151,7 @@ mod tests {
     fn empty_counts_as_unset() {
         let vars = vars(&[("PORT", "  "), ("JWT_ACCESS_SECRET", "")]);
         let mut source = Source::new(&vars, Vec::new());
-        assert_eq!(source.integer("PORT", 7_u16, 0..=9), 7);
+        assert_eq!(source.integer::<u16>("PORT"), 4001);
         assert!(source.secret("JWT_ACCESS_SECRET").is_none());
         assert!(source.finish().is_ok());
     }
@@ -220,12 +161,12 @@ mod tests {
         let read = |value: &str| {
             let vars = vars(&[("SESSION_TIMEOUT_MINUTES", value)]);
             let mut source = Source::new(&vars, Vec::new());
-            let duration = source.decimal("SESSION_TIMEOUT_MINUTES", Unit::Minutes, 5.0, 0.001..=100.0);
+            let duration = source.decimal("SESSION_TIMEOUT_MINUTES");
             source.finish().ok().map(|_| duration)
         };
         assert_eq!(read("0.05"), Some(Duration::from_secs(3)));
-        assert_eq!(read("100"), Some(Duration::from_secs(6000)));
-        for refused in ["0", "-1", "inf", "NaN", "1e1", "100.1", "5m", "1,5", "."] {
+        assert_eq!(read("525600"), Some(Duration::from_secs(525_600 * 60)));
+        for refused in ["0", "-1", "inf", "NaN", "1e1", "525600.1", "5m", "1,5", "."] {
             assert_eq!(read(refused), None, "{refused}");
         }
     }
@@ -235,7 +176,7 @@ mod tests {
         let value = "é".repeat(500);
         let vars = HashMap::from([("PORT".to_owned(), value)]);
         let mut source = Source::new(&vars, Vec::new());
-        source.integer("PORT", 1_u16, 0..=9);
+        source.integer::<u16>("PORT");
         let told = source.finish().unwrap_err().to_string();
         assert!(told.len() < 300 && told.contains('…'), "{told}");
     }

@@ -4,13 +4,21 @@
 
 use std::path::Path;
 
+use super::setting::Form;
 use super::source::Source;
 use super::{Environment, JwtAlgorithm, Secret, generated};
 
-const ACCESS: &str = "JWT_ACCESS_SECRET";
-const REFRESH: &str = "JWT_REFRESH_SECRET";
-const PREVIOUS_ACCESS: &str = "JWT_PREVIOUS_ACCESS_SECRETS";
-const PREVIOUS_REFRESH: &str = "JWT_PREVIOUS_REFRESH_SECRETS";
+pub(super) const ACCESS: &str = "JWT_ACCESS_SECRET";
+pub(super) const REFRESH: &str = "JWT_REFRESH_SECRET";
+pub(super) const PREVIOUS_ACCESS: &str = "JWT_PREVIOUS_ACCESS_SECRETS";
+pub(super) const PREVIOUS_REFRESH: &str = "JWT_PREVIOUS_REFRESH_SECRETS";
+
+pub(super) const FORM: Form = Form::Other(
+    "secret",
+    "in production at least 32 bytes, not well known, no pattern; elsewhere a weak one is warned about",
+);
+pub(super) const LIST: Form =
+    Form::Other("list, secret", "each as `JWT_ACCESS_SECRET`; blanks around each are not part of it");
 
 /// The access and the refresh secret; the first may be empty where `algorithm` has no use for it.
 pub(super) fn resolve(
@@ -33,7 +41,10 @@ pub(super) fn resolve(
     let made = made(source, environment, &missing, data_dir);
     let (made_access, made_refresh) = made.unwrap_or_else(|| (Secret::new(""), Secret::new("")));
     let access = access.unwrap_or(if access_needed { made_access } else { Secret::new("") });
-    (access, refresh.unwrap_or(made_refresh))
+    let refresh = refresh.unwrap_or(made_refresh);
+    source.list_secret(ACCESS, Some(&access));
+    source.list_secret(REFRESH, Some(&refresh));
+    (access, refresh)
 }
 
 /// The access and the refresh secrets that only verify. Whoever knows one can make tokens, so they must be as strong as those
@@ -53,7 +64,10 @@ pub(super) fn previous(
         source.warn(format!("{PREVIOUS_ACCESS} is set, but used with JWT_ALGORITHM=HS256 alone"));
     }
     let others: Vec<_> = current_access.into_iter().chain(access.iter().cloned()).collect();
-    (access, listed(source, environment, PREVIOUS_REFRESH, &others))
+    let refresh = listed(source, environment, PREVIOUS_REFRESH, &others);
+    source.list_secrets(PREVIOUS_ACCESS, &access);
+    source.list_secrets(PREVIOUS_REFRESH, &refresh);
+    (access, refresh)
 }
 
 fn listed(
@@ -181,6 +195,18 @@ mod tests {
         ] {
             assert_eq!(errors(&production(&both)).0.len(), 1, "{both:?}");
         }
+    }
+
+    #[test]
+    fn blanks_and_line_ends_at_the_ends_are_part_of_a_secret_and_warned_about() {
+        let with_line_end = format!("{ACCESS_SECRET}\n");
+        let config = parse(&production(&[(ACCESS, &with_line_end)]));
+        assert_eq!(config.tokens.access_secret.expose(), with_line_end);
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+        assert!(config.warnings[0].starts_with(&format!(
+            "{ACCESS} begins or ends with blanks or a line end: of its 33 bytes 1 are those"
+        )));
+        assert!(!config.warnings[0].contains(ACCESS_SECRET));
     }
 
     #[test]

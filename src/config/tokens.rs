@@ -5,8 +5,84 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::source::{Listing, Source, Unit};
+use super::setting::{Form, Preset, Setting, Unit};
+use super::source::Source;
 use super::{Environment, Secret, token_secrets};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new("JWT_ISSUER", Form::Text, Preset::Told("`SERVICE_NAME`"), "The tokens' `iss` claim."),
+    Setting::new("JWT_AUDIENCE", Form::Text, Preset::Unset, "The tokens' `aud` claim."),
+    Setting::new(
+        "JWT_ALGORITHM",
+        Form::Word(&["HS256", "EdDSA", "ES256", "RS256"]),
+        Preset::Value("HS256"),
+        "How access tokens are signed.",
+    )
+    .note("all but `HS256` need `JWT_PRIVATE_KEY_FILE`"),
+    Setting::new(
+        token_secrets::ACCESS,
+        token_secrets::FORM,
+        Preset::Told("made at random outside production"),
+        "Signs access tokens with `HS256` (`openssl rand -hex 32`). Not used with another algorithm.",
+    )
+    .secret(),
+    Setting::new(
+        token_secrets::REFRESH,
+        token_secrets::FORM,
+        Preset::Told("made at random outside production"),
+        "Signs refresh tokens, and tickets for event connections.",
+    )
+    .note("not the same as `JWT_ACCESS_SECRET`")
+    .secret(),
+    Setting::new(
+        token_secrets::PREVIOUS_ACCESS,
+        token_secrets::LIST,
+        Preset::Unset,
+        "Secrets that no longer sign access tokens, or not yet, and whose tokens are valid. Not used with \
+         another algorithm than `HS256`.",
+    )
+    .note("none that is for refresh tokens too")
+    .secret(),
+    Setting::new(
+        token_secrets::PREVIOUS_REFRESH,
+        token_secrets::LIST,
+        Preset::Unset,
+        "Secrets that no longer sign refresh tokens, or not yet, and whose tokens are valid.",
+    )
+    .note("none that is for access tokens too")
+    .secret(),
+    Setting::new(
+        "JWT_PRIVATE_KEY_FILE",
+        Form::Other("file", "needed with any algorithm but `HS256`; a file that can be read and fits"),
+        Preset::Unset,
+        "PKCS#8 PEM file of the private key that signs access tokens.",
+    ),
+    Setting::new(
+        "JWT_PREVIOUS_KEY_FILES",
+        Form::Other("list", "files that can be read and fit the algorithm"),
+        Preset::Unset,
+        "PEM files of retired private keys whose tokens stay valid.",
+    ),
+    Setting::new(
+        "JWT_ACCESS_EXPIRY",
+        Form::Duration("1s", "30d"),
+        Preset::Value("15m"),
+        "How long an access token is valid.",
+    ),
+    Setting::new(
+        "JWT_REFRESH_EXPIRY",
+        Form::Duration("1s", "3650d"),
+        Preset::Value("7d"),
+        "How long a refresh token is valid.",
+    )
+    .note("not longer than the access token's is warned about"),
+    Setting::new(
+        "REFRESH_REUSE_GRACE_SECONDS",
+        Form::Decimal(Unit::Seconds, 0.0, 300.0),
+        Preset::Value("10"),
+        "How long after a rotation the token just replaced is answered with the current one.",
+    ),
+];
 
 /// The tokens.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,10 +148,10 @@ impl TokenConfig {
         service_name: &str,
         data_dir: &Path,
     ) -> Self {
-        let algorithm = source.choice("JWT_ALGORITHM", JwtAlgorithm::HS256, JwtAlgorithm::NAMES);
+        let algorithm = source.choice("JWT_ALGORITHM", JwtAlgorithm::NAMES);
         let private_key_file = private_key_file(source, algorithm);
-        let access_expiry = expiry(source, "JWT_ACCESS_EXPIRY", Duration::from_secs(900), 30);
-        let refresh_expiry = expiry(source, "JWT_REFRESH_EXPIRY", days(7), 3650);
+        let access_expiry = source.duration("JWT_ACCESS_EXPIRY");
+        let refresh_expiry = source.duration("JWT_REFRESH_EXPIRY");
         if refresh_expiry <= access_expiry {
             source.warn(
                 "JWT_REFRESH_EXPIRY is not longer than JWT_ACCESS_EXPIRY: refresh tokens are of no use",
@@ -85,56 +161,27 @@ impl TokenConfig {
             token_secrets::previous(source, environment, algorithm);
         let mut config = TokenConfig {
             issuer: source.text_or("JWT_ISSUER", service_name),
-            audience: Some(source.text_or("JWT_AUDIENCE", "")).filter(|audience| !audience.is_empty()),
+            audience: source.optional_text("JWT_AUDIENCE"),
             algorithm,
             access_secret: Secret::new(""),
             refresh_secret: Secret::new(""),
             previous_access_secrets,
             previous_refresh_secrets,
             private_key_file,
-            previous_key_files: source
-                .list("JWT_PREVIOUS_KEY_FILES")
-                .into_iter()
-                .map(PathBuf::from)
-                .collect(),
+            previous_key_files: previous_key_files(source),
             access_expiry,
             refresh_expiry,
-            refresh_reuse_grace: source.decimal(
-                "REFRESH_REUSE_GRACE_SECONDS",
-                Unit::Seconds,
-                10.0,
-                0.0..=300.0,
-            ),
+            refresh_reuse_grace: source.decimal("REFRESH_REUSE_GRACE_SECONDS"),
         };
         // Last, because it may write to disk, which it does only while nothing is wrong.
         (config.access_secret, config.refresh_secret) =
             token_secrets::resolve(source, environment, algorithm, data_dir);
         config
     }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        let path = |path: &PathBuf| path.display().to_string();
-        let previous = self.previous_key_files.iter().map(path).collect::<Vec<_>>();
-        let masked = |secrets: &[Secret]| secrets.iter().map(Secret::masked).collect::<Vec<_>>().join(",");
-        listing.extend([
-            ("JWT_ISSUER", self.issuer.clone()),
-            ("JWT_AUDIENCE", self.audience.clone().unwrap_or_default()),
-            ("JWT_ALGORITHM", format!("{:?}", self.algorithm)),
-            ("JWT_ACCESS_SECRET", self.access_secret.masked()),
-            ("JWT_REFRESH_SECRET", self.refresh_secret.masked()),
-            ("JWT_PREVIOUS_ACCESS_SECRETS", masked(&self.previous_access_secrets)),
-            ("JWT_PREVIOUS_REFRESH_SECRETS", masked(&self.previous_refresh_secrets)),
-            ("JWT_PRIVATE_KEY_FILE", self.private_key_file.as_ref().map(path).unwrap_or_default()),
-            ("JWT_PREVIOUS_KEY_FILES", previous.join(",")),
-            ("JWT_ACCESS_EXPIRY", humantime::format_duration(self.access_expiry).to_string()),
-            ("JWT_REFRESH_EXPIRY", humantime::format_duration(self.refresh_expiry).to_string()),
-            ("REFRESH_REUSE_GRACE_SECONDS", Unit::Seconds.show(self.refresh_reuse_grace)),
-        ]);
-    }
 }
 
 fn private_key_file(source: &mut Source<'_>, algorithm: JwtAlgorithm) -> Option<PathBuf> {
-    let file = source.text("JWT_PRIVATE_KEY_FILE").map(PathBuf::from);
+    let file = source.path("JWT_PRIVATE_KEY_FILE");
     if algorithm.is_asymmetric() && file.is_none() {
         let wants = format!("the PEM file of the private key that JWT_ALGORITHM={algorithm:?} signs with");
         source.refuse_missing("JWT_PRIVATE_KEY_FILE", wants);
@@ -144,23 +191,13 @@ fn private_key_file(source: &mut Source<'_>, algorithm: JwtAlgorithm) -> Option<
     file
 }
 
-/// Whole seconds, since that is what the claims of a token can say.
-fn expiry(source: &mut Source<'_>, name: &'static str, default: Duration, highest_days: u64) -> Duration {
-    let Some(value) = source.text(name) else {
-        return default;
-    };
-    let range = Duration::from_secs(1)..=days(highest_days);
-    match humantime::parse_duration(value) {
-        Ok(expiry) if range.contains(&expiry) && expiry.subsec_nanos() == 0 => expiry,
-        _ => {
-            let wants =
-                format!("whole seconds with a unit, such as 90s, 15m, 12h or 7d, from 1s to {highest_days}d");
-            source.refuse(name, value, wants);
-            default
-        }
-    }
+fn previous_key_files(source: &mut Source<'_>) -> Vec<PathBuf> {
+    let files = source.list("JWT_PREVIOUS_KEY_FILES");
+    source.list_value("JWT_PREVIOUS_KEY_FILES", files.join(","));
+    files.into_iter().map(PathBuf::from).collect()
 }
 
+#[cfg(test)]
 const fn days(number: u64) -> Duration {
     Duration::from_secs(number * 86_400)
 }

@@ -6,7 +6,45 @@ use percent_encoding::percent_decode_str;
 
 use super::Secret;
 use super::origin::normalise;
-use super::source::{Listing, Source};
+use super::setting::{Form, Preset, Setting};
+use super::source::Source;
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        Form::Other("URL", "`http://HOST[:PORT][/PATH]` or `https://…`, without user, password or query"),
+        Preset::Told("none; nothing is traced"),
+        "Collector that takes OTLP over HTTP with protobuf, usually on port 4318; `/v1/traces` is added.",
+    ),
+    Setting::new(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        Form::Other("list, secret", "`name=value`, values as in a URL (`Bearer%20…`)"),
+        Preset::Unset,
+        "Headers sent with every export.",
+    )
+    .secret(),
+    Setting::new("OTEL_SERVICE_NAME", Form::Text, Preset::Told("`SERVICE_NAME`"), "The name in traces."),
+    Setting::new(
+        "OTEL_TRACES_SAMPLER",
+        Form::Word(&[
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ]),
+        Preset::Value("parentbased_always_on"),
+        "Which requests are traced. With `parentbased_` the caller's `traceparent` decides, and the rest of the name \
+         only where there is none.",
+    ),
+    Setting::new(
+        "OTEL_TRACES_SAMPLER_ARG",
+        Form::Other("number", "0 to 1"),
+        Preset::Value("1"),
+        "The share of traces that `traceidratio` takes.",
+    ),
+];
 
 /// The traces.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,19 +96,9 @@ impl TraceConfig {
             endpoint: endpoint(source),
             headers: headers(source),
             service_name: source.text_or("OTEL_SERVICE_NAME", service_name),
-            sampler: source.choice("OTEL_TRACES_SAMPLER", TraceSampler::ParentAlwaysOn, TraceSampler::NAMES),
+            sampler: source.choice("OTEL_TRACES_SAMPLER", TraceSampler::NAMES),
             ratio: ratio(source),
         }
-    }
-
-    pub(super) fn list(&self, listing: &mut Listing) {
-        let sampler = TraceSampler::NAMES.iter().find(|(_, sampler)| *sampler == self.sampler);
-        let masked = self.headers.as_ref().map(Secret::masked);
-        listing.push(("OTEL_EXPORTER_OTLP_ENDPOINT", self.endpoint.clone().unwrap_or_default()));
-        listing.push(("OTEL_EXPORTER_OTLP_HEADERS", masked.unwrap_or_default()));
-        listing.push(("OTEL_SERVICE_NAME", self.service_name.clone()));
-        listing.push(("OTEL_TRACES_SAMPLER", sampler.map_or("", |(name, _)| name).to_owned()));
-        listing.push(("OTEL_TRACES_SAMPLER_ARG", self.ratio.to_string()));
     }
 
     /// Names and values sent with every export.
@@ -81,6 +109,12 @@ impl TraceConfig {
 }
 
 fn endpoint(source: &mut Source<'_>) -> Option<String> {
+    let endpoint = given_endpoint(source);
+    source.list_value("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.clone().unwrap_or_default());
+    endpoint
+}
+
+fn given_endpoint(source: &mut Source<'_>) -> Option<String> {
     let address = source.text("OTEL_EXPORTER_OTLP_ENDPOINT")?;
     let rest =
         address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or_default();
@@ -97,12 +131,14 @@ fn endpoint(source: &mut Source<'_>) -> Option<String> {
 }
 
 fn headers(source: &mut Source<'_>) -> Option<Secret> {
+    let given = source.text("OTEL_EXPORTER_OTLP_HEADERS").map(Secret::new);
+    source.list_secret("OTEL_EXPORTER_OTLP_HEADERS", given.as_ref());
     let text = source.text("OTEL_EXPORTER_OTLP_HEADERS")?;
     if parse_headers(text).is_none() {
         let wants = "name=value pairs, comma-separated, with values as in a URL (%20 is a space)";
         source.refuse_secret("OTEL_EXPORTER_OTLP_HEADERS", text.len(), wants);
     }
-    Some(Secret::new(text))
+    given
 }
 
 /// Nothing if a part is no header.
@@ -120,14 +156,14 @@ fn parse_headers(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 fn ratio(source: &mut Source<'_>) -> f64 {
-    let Some(text) = source.text("OTEL_TRACES_SAMPLER_ARG") else { return 1.0 };
-    match text.parse::<f64>() {
-        Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
-        _ => {
-            source.refuse("OTEL_TRACES_SAMPLER_ARG", text, "a number from 0 to 1");
-            1.0
-        }
+    let text = source.text("OTEL_TRACES_SAMPLER_ARG").unwrap_or("1");
+    let ratio = text.parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    if ratio.is_none() {
+        source.refuse("OTEL_TRACES_SAMPLER_ARG", text, "a number from 0 to 1");
     }
+    let ratio = ratio.unwrap_or(1.0);
+    source.list_value("OTEL_TRACES_SAMPLER_ARG", ratio.to_string());
+    ratio
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ impl AtLimit {
     /// Every one.
     pub const ALL: [Self; 2] = [Self::EvictOldest, Self::Reject];
 
+    /// The words for them, in the same order.
+    pub const NAMES: &[&str] = &[Self::EvictOldest.as_str(), Self::Reject.as_str()];
+
     /// The word for it, in settings and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
