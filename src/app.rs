@@ -55,7 +55,7 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] OpenError),
     /// The schema is older than this version, and `AUTO_MIGRATE` is off.
-    #[error("{0} migrations are missing; run `auth-service migrate`, or set AUTO_MIGRATE=true")]
+    #[error("{0} migrations are pending; run `auth-service migrate`, or set AUTO_MIGRATE=true")]
     NotMigrated(usize),
     /// `REDIS_URL` has no meaning.
     #[error("cannot use REDIS_URL: {0}")]

@@ -21,7 +21,7 @@ use redis::RedisBus;
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// Redis answered with an error, or not at all.
-    #[error("redis did not answer as asked")]
+    #[error("redis answered with an error")]
     Redis(#[from] ::redis::RedisError),
     /// Redis took too long.
     #[error("redis did not answer in time")]

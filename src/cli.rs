@@ -37,7 +37,7 @@ pub type CommandError = Box<dyn std::error::Error>;
 #[derive(Debug, Parser)]
 #[command(name = "auth-service", version)]
 pub struct Cli {
-    /// What to do; to serve, if nothing is said.
+    /// The command; `serve` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -47,27 +47,27 @@ pub struct Cli {
 pub enum Command {
     /// Serve (the default).
     Serve,
-    /// Bring the database schema up to date, or take it back.
+    /// Run or revert database migrations.
     Migrate {
         /// Which way.
         #[command(subcommand)]
         direction: Option<Direction>,
     },
-    /// Ask the service on this machine whether it can serve; exit code 0 if so, else 1.
+    /// Check whether the service on this machine is ready (exit code 0) or not (1).
     Health,
-    /// Make keys.
+    /// Generate keys.
     Keys {
         /// What to do.
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Look at the configuration.
+    /// Inspect the configuration.
     Config {
         /// What to do.
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Make, list, look at, change or delete accounts.
+    /// Manage user accounts.
     User {
         /// What to do.
         #[command(subcommand)]
@@ -79,13 +79,13 @@ pub enum Command {
         #[command(subcommand)]
         command: SessionsCommand,
     },
-    /// Follow what the other services are told.
+    /// Follow the events that other services receive.
     Events {
         /// What to do.
         #[command(subcommand)]
         command: EventsCommand,
     },
-    /// Take over the users of another application.
+    /// Import users from another application.
     Import {
         /// What to do.
         #[command(subcommand)]
@@ -93,7 +93,7 @@ pub enum Command {
     },
     /// Print the OpenAPI document.
     Openapi,
-    /// Print what completes these commands in a shell.
+    /// Generate shell completions.
     Completions {
         /// The shell.
         #[arg(value_enum)]
@@ -104,7 +104,7 @@ pub enum Command {
 /// Which way to migrate.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum Direction {
-    /// Apply what is missing (the default).
+    /// Apply pending migrations (the default).
     Up,
     /// Revert the latest migrations.
     Down {
@@ -112,14 +112,14 @@ pub enum Direction {
         #[arg(long, default_value_t = 1)]
         steps: u32,
     },
-    /// Tell how many are missing; exit code 1 if any is.
+    /// Show how many migrations are pending; exit code 1 if there are any.
     Status,
 }
 
 /// What to do with the configuration.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Check it, and print every variable with the value in force; of secrets only the length.
+    /// Check it and print the value in force of every variable; secrets show only their length.
     Check,
     /// Print an example of a .env file: every variable, commented out, with its default.
     Example,
@@ -139,7 +139,7 @@ pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(),
         }
         Direction::Status => {
             let missing = store.pending_migrations().await?;
-            say(&format!("{missing} migrations missing"))?;
+            say(&format!("{missing} migrations pending"))?;
             if missing > 0 {
                 return Err("the schema is not up to date".into());
             }
@@ -162,7 +162,7 @@ pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), 
     let store = Store::open(options).await?;
     let done = match store.pending_migrations().await? {
         0 => administer_store(&config, &store, io, command).await,
-        missing => Err(format!("{missing} migrations are missing; run `auth-service migrate`").into()),
+        missing => Err(format!("{missing} migrations are pending; run `auth-service migrate`").into()),
     };
     store.close().await;
     done

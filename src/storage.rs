@@ -47,7 +47,7 @@ const READ_ONLY: &str = "25006";
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database answered with an error, or not at all.
-    #[error("the database could not be asked")]
+    #[error("the database query failed")]
     Database(#[from] DbErr),
     /// A row holds what this version of the service cannot read.
     #[error("row of {table} holds an unknown {column}")]

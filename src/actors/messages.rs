@@ -23,16 +23,16 @@ pub enum ActorError {
     #[error("the store is unavailable")]
     Unavailable(#[from] StorageError),
     /// This node has not heard from the database for longer than it may trust what it remembers.
-    #[error("what this node knows is too old to be trusted")]
+    #[error("this node's view of the database is too old to trust")]
     Stale,
     /// Other nodes changed the same user's sessions again and again.
     #[error("too many nodes change this user's sessions at once")]
     Contended,
     /// Too many messages wait for this user, or there are too many users at once.
-    #[error("too much is going on")]
+    #[error("too many requests are waiting")]
     Overloaded,
     /// The actor panicked while it held the message, or did not answer in time.
-    #[error("the actor gave no answer")]
+    #[error("the actor did not answer")]
     NoAnswer,
 }
 

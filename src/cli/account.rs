@@ -30,7 +30,7 @@ pub(super) async fn find(store: &Store, who: &str) -> Result<User, CommandError>
         Ok(id) => store.lookup_user(UserId::new(id)).await?,
         Err(_) => store.lookup_credentials(Email::lookup_key(who)).await?.map(|found| found.user),
     };
-    found.ok_or_else(|| "there is no account with this address or id".into())
+    found.ok_or_else(|| "no account with this address or id".into())
 }
 
 /// Its sessions, without those whose time is up though nobody has ended them yet.

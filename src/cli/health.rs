@@ -31,7 +31,7 @@ pub fn ask_health(config: &HttpConfig) -> Result<(), CommandError> {
     match answer.split_ascii_whitespace().nth(1) {
         Some("200") => Ok(()),
         Some(status) => Err(format!("the service answers {status}").into()),
-        None => Err("the service gives no HTTP answer".into()),
+        None => Err("the service did not answer with HTTP".into()),
     }
 }
 

@@ -68,7 +68,7 @@ pub struct ImportArguments {
     /// Bring users who are there up to date (name, address, password, role) where updatedAt is later than here.
     #[arg(long)]
     update: bool,
-    /// What a role of the other application is here; may be said several times.
+    /// Map a source role to one of ours (repeatable).
     #[arg(long, value_name = "OLD=ROLE", value_parser = parse_role)]
     map_role: Vec<(String, Role)>,
     /// Write who was refused, and why, as JSON lines.

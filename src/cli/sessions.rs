@@ -99,7 +99,7 @@ pub(super) async fn run(
                     let command = EndOne { session, reason };
                     execute(config, store, &user, &command, false, store_commit)
                         .await?
-                        .map_err(|_| "the user has no such live session")?;
+                        .map_err(|_| "the user has no live session with this id")?;
                     1
                 }
                 None => execute(config, store, &user, &EndAll { reason }, false, store_commit).await?,

@@ -29,9 +29,9 @@ const RANDOM_PASSWORD: usize = 20;
 /// What to do with accounts.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UserCommand {
-    /// Make an account. Its password is asked for, or read from standard input (one line).
+    /// Create an account. Prompts for the password, or reads it from standard input (one line).
     Create(Create),
-    /// List accounts in order of their addresses.
+    /// List accounts, ordered by address.
     List(List),
     /// Show an account and its live sessions.
     Show {
@@ -41,7 +41,7 @@ pub enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Give it a role; access tokens carry it from the next refresh on.
+    /// Set its role; access tokens carry it from the next refresh on.
     Role {
         /// Address or id of the account.
         user: String,
@@ -49,24 +49,24 @@ pub enum UserCommand {
         #[arg(value_enum, ignore_case = true)]
         role: RoleName,
     },
-    /// Disable it: every session ends at once, and it cannot log in; logins are answered as with a wrong password.
+    /// Disable it: all sessions end immediately, and logins fail as with a wrong password.
     Disable {
         /// Address or id of the account.
         user: String,
     },
-    /// Let a disabled account log in again.
+    /// Enable a disabled account.
     Enable {
         /// Address or id of the account.
         user: String,
     },
-    /// Delete it: every session ends at once, and name, address and password are forgotten.
+    /// Delete it: all sessions end immediately, and name, address and password are erased.
     Delete {
         /// Address or id of the account.
         user: String,
     },
 }
 
-/// The account to make.
+/// The account to create.
 #[derive(Clone, Debug, Args)]
 pub struct Create {
     /// Address it signs in with.
@@ -77,7 +77,7 @@ pub struct Create {
     /// The role.
     #[arg(long, value_enum, ignore_case = true, default_value_t = RoleName::Starter)]
     role: RoleName,
-    /// Make a password at random and print it, once.
+    /// Generate a random password and print it once.
     #[arg(long)]
     random_password: bool,
     /// Print JSON.
@@ -88,19 +88,19 @@ pub struct Create {
 /// Which accounts to list.
 #[derive(Clone, Debug, Args)]
 pub struct List {
-    /// Only those with this in their address or name, in whatever case.
+    /// Only accounts whose address or name contains this text (case-insensitive).
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Only those of this role.
+    /// Only accounts with this role.
     #[arg(long, value_enum, ignore_case = true)]
     role: Option<RoleName>,
-    /// Only disabled ones.
+    /// Only disabled accounts.
     #[arg(long)]
     disabled: bool,
-    /// Only addresses that come after this one: the last one of the page before.
+    /// Only addresses after this one: the last one of the previous page.
     #[arg(long, value_name = "EMAIL", default_value = "")]
     after: String,
-    /// At most so many.
+    /// Maximum number of accounts to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     limit: u64,
     /// Print JSON.
@@ -141,7 +141,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
         UserCommand::Role { user, role } => {
             let user = find(store, &user).await?;
             if user.role == role.into() {
-                return say(&format!("{} is {} already", user.id, user.role.as_str()));
+                return say(&format!("{} already has the role {}", user.id, user.role.as_str()));
             }
             store.change_role(user.id, role.into(), Clock::System.now()).await?;
             AuditEvent::RoleChanged(user.id, role.into()).log();
@@ -150,7 +150,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
         UserCommand::Disable { user } => {
             let user = find(store, &user).await?;
             if user.disabled_at.is_some() {
-                return say(&format!("{} is disabled already", user.id));
+                return say(&format!("{} is already disabled", user.id));
             }
             let command = EndAll { reason: EndReason::Terminated };
             let disabling = async |commit, lock| store.disable_user(commit, lock).await;
@@ -165,7 +165,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
             }
             store.enable_user(user.id, Clock::System.now()).await?;
             AuditEvent::Enabled(user.id).log();
-            say(&format!("{} may log in", user.id))
+            say(&format!("{} is enabled", user.id))
         }
         UserCommand::Delete { user } => {
             let user = find(store, &user).await?;
@@ -180,16 +180,16 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
 
 async fn create(config: &Config, store: &Store, create: Create) -> Result<(), CommandError> {
     let email =
-        Email::parse(&create.email).map_err(|_| "this is no email address of at most 254 characters")?;
-    let name =
-        parse_name(&create.name).map_err(|_| "a name has 1 to 100 characters, none a control character")?;
+        Email::parse(&create.email).map_err(|_| "not a valid email address (at most 254 characters)")?;
+    let name = parse_name(&create.name)
+        .map_err(|_| "a name must have 1 to 100 characters and no control characters")?;
     if store.lookup_credentials(email.as_str().to_owned()).await?.is_some() {
-        return Err("the address is taken".into());
+        return Err("an account with this address already exists".into());
     }
     let text = if create.random_password { random_password() } else { ask_for_password()? };
     let password = Password::parse_new(text.clone()).map_err(|_| {
         format!(
-            "a password has at least {PASSWORD_MIN_CHARS} characters and at most {PASSWORD_MAX_BYTES} bytes"
+            "a password must have at least {PASSWORD_MIN_CHARS} characters and at most {PASSWORD_MAX_BYTES} bytes"
         )
     })?;
     let password_hash = PasswordPool::start(&config.password, Metrics::new()?)?.hash(password).await?;
@@ -208,13 +208,13 @@ async fn create(config: &Config, store: &Store, create: Create) -> Result<(), Co
     let announcement = announcer.registered(user.email.as_str());
     let id = user.id;
     if !store.add_account(Account { user, password_hash }, announcement).await? {
-        return Err("the address is taken".into());
+        return Err("an account with this address already exists".into());
     }
     match (create.json, create.random_password) {
         (true, true) => say_json(&json!({"id": id, "password": text})),
         (true, false) => say_json(&json!({"id": id})),
-        (false, true) => say(&format!("{id} is made; the password is {text}")),
-        (false, false) => say(&format!("{id} is made")),
+        (false, true) => say(&format!("Created account {id}; password: {text}")),
+        (false, false) => say(&format!("Created account {id}")),
     }
 }
 
@@ -227,11 +227,11 @@ fn ask_for_password() -> Result<String, CommandError> {
     if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ")?;
         let again = rpassword::prompt_password("Again: ")?;
-        return if password == again { Ok(password) } else { Err("the two are not the same".into()) };
+        return if password == again { Ok(password) } else { Err("the passwords do not match".into()) };
     }
     let mut line = String::new();
     if std::io::stdin().read_line(&mut line)? == 0 {
-        return Err("a password is expected on standard input, or --random-password".into());
+        return Err("no password on standard input; pipe one in, or use --random-password".into());
     }
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -263,7 +263,7 @@ async fn list(store: &Store, list: List) -> Result<(), CommandError> {
     let rows: Vec<_> = users.iter().map(row).collect();
     say(&table(["EMAIL", "ID", "NAME", "ROLE", "CREATED", "LAST ACTIVITY", "STATE"], &rows))?;
     if let Some(last) = users.last().filter(|_| users.len() as u64 == list.limit) {
-        remark(&format!("there may be more: --after {}", last.email.as_str()));
+        remark(&format!("more accounts may follow: --after {}", last.email.as_str()));
     }
     Ok(())
 }

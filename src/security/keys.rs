@@ -12,7 +12,7 @@ use crate::config::{JwtAlgorithm, Secret, TokenConfig};
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.
-    #[error("{variable}: got {path:?} ({source}), wants a PEM file")]
+    #[error("{variable}: {path:?} is not a readable PEM file: {source}")]
     File {
         /// Who names it.
         variable: &'static str,

@@ -108,7 +108,7 @@ impl Store {
         rows.into_iter().map(user_of).collect()
     }
 
-    /// Adds one account, and tells of it. False when the address is taken.
+    /// Adds one account, and tells of it. False when an account with this address already exists.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -62,17 +62,17 @@ meters! {
     resident_users: IntGauge = "auth_resident_users",
         "Users whose sessions this node holds in memory now.", gauge();
     user_actors: IntGauge = "auth_user_actors",
-        "Resident users whose actor runs now; those of the others rest.", gauge();
+        "Resident users whose actor is running now.", gauge();
     activations: IntCounter = "auth_user_activations_total",
         "User actors started.", counter();
     passivations: IntCounter = "auth_user_passivations_total",
-        "User actors that were retired or went to rest.", counter();
+        "User actors stopped because they were idle or evicted from memory.", counter();
     actor_restarts: IntCounterVec = "auth_actor_restarts_total",
-        "Actors started again after a panic, by actor.", counters(&["actor"]);
+        "Actors restarted after a panic, by actor.", counters(&["actor"]);
     mailbox_wait: Histogram = "auth_mailbox_wait_seconds",
         "Seconds a message waited for its user actor.", histogram(WAITING);
     mailbox_refused: IntCounter = "auth_mailbox_refused_total",
-        "Messages refused because too many were waiting for one user actor.", counter();
+        "Messages refused because one user actor's queue was full.", counter();
 
     connected_devices: IntGaugeVec = "auth_connected_devices",
         "Event connections open now, by transport (sse, websocket).", gauges(&["transport"]);
@@ -82,34 +82,34 @@ meters! {
     outbox_depth: IntGauge = "auth_outbox_depth",
         "Events in the outbox not yet published.", gauge();
     outbox_oldest_age: Gauge = "auth_outbox_oldest_age_seconds",
-        "Age of the oldest event in the outbox in seconds; 0 with none.", decimal_gauge();
+        "Age of the oldest event in the outbox in seconds; 0 when empty.", decimal_gauge();
     events_published: IntCounterVec = "auth_events_published_total",
         "Events published, by channel.", counters(&["channel"]);
     events_failed: IntCounter = "auth_events_failed_total",
-        "Tries to publish an event that failed; it stays in the outbox.", counter();
+        "Failed attempts to publish an event; it stays in the outbox.", counter();
 
     revocation_propagation: HistogramVec = "auth_revocation_propagation_seconds",
         "Seconds from the end of a session on another node to its refusal here, by path (redis, feed).",
         histograms(PROPAGATING, &["path"]);
     feed_looks: IntCounterVec = "auth_feed_looks_total",
-        "Looks at the database's feed of changes, by status (success, failure).", counters(&["status"]);
+        "Polls of the database's change feed, by status (success, failure).", counters(&["status"]);
     feed_rows: IntCounter = "auth_feed_rows_total",
-        "Changes read from the feed, seen before or not.", counter();
+        "Rows read from the change feed.", counter();
     feed_lag: Gauge = "auth_feed_lag_seconds",
-        "Seconds since the last good look at the feed.", decimal_gauge();
+        "Seconds since the last successful poll of the change feed.", decimal_gauge();
     feed_found: IntCounter = "auth_feed_found_total",
-        "Changes that the feed told and Redis had not.", counter();
+        "Changes learned from the feed before Redis reported them.", counter();
 
     activity_flush_batch: Histogram = "auth_activity_flush_batch_size",
         "Sessions whose activity one flush wrote.", histogram(BATCHES);
     activity_flush_failures: IntCounter = "auth_activity_flush_failures_total",
-        "Flushes of activity that failed and are tried again.", counter();
+        "Activity flushes that failed and will be retried.", counter();
     activity_pending: IntGauge = "auth_activity_pending",
         "Sessions whose activity is not yet written.", gauge();
     commit_conflicts: IntCounter = "auth_commit_conflicts_total",
-        "Commits lost to another node's and decided again.", counter();
+        "Commits that lost a race and were decided again.", counter();
     commit_exhausted: IntCounter = "auth_commit_exhausted_total",
-        "Commands given up after losing too many commits.", counter();
+        "Commands abandoned after losing too many commit races.", counter();
     database_pool: IntGaugeVec = "auth_database_connections",
         "Database connections of this node, by state (in_use, idle).", gauges(&["state"]);
     requests_shed: IntCounter = "auth_requests_shed_total",

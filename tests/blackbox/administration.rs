@@ -88,7 +88,11 @@ async fn an_account_is_made_with_a_password_from_standard_input(db: Database) {
     setup.command_with_input(&create, "short\n").await.expect_code(1).expect_output("at least 8 characters");
     let made = setup.command_with_input(&create, &format!("{}\n", ada.password)).await.expect_code(0).output;
     let made: Value = serde_json::from_str(&made).unwrap();
-    setup.command_with_input(&create, "another password").await.expect_code(1).expect_output("taken");
+    setup
+        .command_with_input(&create, "another password")
+        .await
+        .expect_code(1)
+        .expect_output("already exists");
     let random = ["user", "create", "eve@example.com", "--name", "Eve", "--random-password", "--json"];
     let random = setup.command(&random).await.expect_code(0).output;
     let random: Value = serde_json::from_str(&random).unwrap();
@@ -177,7 +181,7 @@ async fn sessions_are_listed_and_ended(db: Database) {
     }
     if db == Database::Postgres {
         let gone = ["sessions", "end", &ada.email, &ended];
-        app.setup.command(&gone).await.expect_code(1).expect_output("no such live session");
+        app.setup.command(&gone).await.expect_code(1).expect_output("no live session");
         app.setup.command(&["sessions", "end", &ada.email]).await.expect_code(2);
         app.setup.command(&["sessions", "list", "nobody@example.com"]).await.expect_code(1);
     }

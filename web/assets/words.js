@@ -65,7 +65,7 @@ export function reasonInWords(reason, { by, config }) {
       ];
     case 'expired':
       return [
-        'Signed out because the session reached its longest time.',
+        'Signed out because the session reached its maximum age.',
         config ? `After ${span(config.sessionLifetimeHours * 3600)} everyone signs in again.` : '',
       ];
     case 'evicted':
@@ -74,7 +74,7 @@ export function reasonInWords(reason, { by, config }) {
         config ? `Up to ${count(config.maxSessionsPerUser, 'device')} can be signed in at once; the one least recently active makes room.` : '',
       ];
     case 'refresh_token_reused':
-      return ['Signed out for your safety.', 'A key of this session was used a second time, as happens when someone copies it.'];
+      return ['Signed out for your safety.', 'A token of this session was used twice, as happens when someone copies it.'];
     case 'user_deleted':
       return ['Signed out because the account was deleted.', ''];
     case 'logged_out':
@@ -88,10 +88,10 @@ export function reasonInWords(reason, { by, config }) {
 export function failureInWords(error) {
   if (error.code === 'network') return 'The service could not be reached. Check your connection and try again.';
   if (error.code === 'rate_limited') {
-    return `Too many tries. Please wait ${span(Math.max(1, error.retryAfterSeconds ?? 60))} and try again.`;
+    return `Too many attempts. Please wait ${span(Math.max(1, error.retryAfterSeconds ?? 60))} and try again.`;
   }
-  if (error.code === 'invalid_credentials') return 'Email or password is not right.';
-  if (error.code === 'email_taken') return 'There is an account with this email already.';
+  if (error.code === 'invalid_credentials') return 'Wrong email or password.';
+  if (error.code === 'email_taken') return 'An account with this email already exists.';
   if (error.code === 'session_limit_reached') return 'You are signed in on too many devices. Sign out on one of them first.';
   if (error.temporary) return 'The service is busy right now. Please try again in a moment.';
   return error.message || 'That did not work. Please try again.';

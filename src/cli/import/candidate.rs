@@ -60,16 +60,16 @@ impl Candidate {
         let email = Email::parse(required(given, "email")?).map_err(|unfit| {
             refusal(
                 "email",
-                if unfit == FieldProblem::TooLong { "is too long" } else { "is no email address" },
+                if unfit == FieldProblem::TooLong { "is too long" } else { "is not a valid email address" },
             )
         })?;
         let name = parse_name(required(given, "name")?).map_err(|unfit| match unfit {
             FieldProblem::TooLong => refusal("name", "is longer than 100 characters"),
             FieldProblem::Required | FieldProblem::TooShort => refusal("name", "is missing"),
-            FieldProblem::Invalid => refusal("name", "holds a control character"),
+            FieldProblem::Invalid => refusal("name", "contains a control character"),
         })?;
         let password_hash = PasswordHash::parse(required(given, "password")?)
-            .map_err(|_| refusal("password", "is no bcrypt hash ($2a$, $2b$ or $2y$)"))?;
+            .map_err(|_| refusal("password", "is not a bcrypt hash ($2a$, $2b$ or $2y$)"))?;
         let created_at = time("createdAt")?.unwrap_or(now);
         let old_id = given("id").map(str::to_owned);
         let user = User {
@@ -103,7 +103,7 @@ fn role(text: &str, roles: &RoleMap) -> Result<Role, Refusal> {
     let mapped = roles.iter().find(|(old, _)| old == text).map(|(_, role)| *role);
     mapped.or_else(|| Role::parse(&text.to_uppercase())).ok_or_else(|| Refusal {
         field: "role",
-        why: format!("{text:?} is no role here; --map-role {text}=STARTER would make it one"),
+        why: format!("{text:?} is not a known role; use --map-role {text}=STARTER"),
     })
 }
 

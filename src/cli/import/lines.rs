@@ -96,7 +96,7 @@ impl Lines {
                 }
                 let number = record.position().map_or(0, csv::Position::line);
                 let fields = StringRecord::from_byte_record(record.clone());
-                let fields = fields.map_err(|_| "it is not UTF-8".to_owned()).map(|record| {
+                let fields = fields.map_err(|_| "not UTF-8".to_owned()).map(|record| {
                     let pairs = columns.iter().zip(record.iter());
                     pairs.filter_map(|(name, text)| Some(((*name)?, text.to_owned()))).collect()
                 });
@@ -118,7 +118,7 @@ impl Lines {
 
 fn parse_object(line: &[u8]) -> Result<Fields, String> {
     let object: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|error| format!("it is no JSON object: {error}"))?;
+        serde_json::from_slice(line).map_err(|error| format!("not a JSON object: {error}"))?;
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

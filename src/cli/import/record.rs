@@ -103,7 +103,7 @@ impl Record {
             }
             return say_json(&summary);
         }
-        let title = if ending.dry_run { "nothing is changed; this is what would be" } else { "imported" };
+        let title = if ending.dry_run { "dry run: nothing was changed" } else { "imported" };
         say(&format!("{title} ({seconds:.1} s)"))?;
         let present = match tally.present_under_another_id {
             0 => tally.present.to_string(),

@@ -36,35 +36,35 @@ macro_rules! codes {
 }
 
 codes! {
-    InvalidJson = "invalid_json", BAD_REQUEST, "The body is no JSON object, or a member has the wrong type.";
-    BadRequest = "bad_request", BAD_REQUEST, "The request is not one that HTTP allows.";
+    InvalidJson = "invalid_json", BAD_REQUEST, "The body must be a JSON object, and each field must have the right type.";
+    BadRequest = "bad_request", BAD_REQUEST, "Malformed HTTP request.";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The email address or the password is wrong.";
-    TokenMissing = "token_missing", UNAUTHORIZED, "An access token is needed.";
+    TokenMissing = "token_missing", UNAUTHORIZED, "An access token is required.";
     TokenInvalid = "token_invalid", UNAUTHORIZED, "The access token is not valid.";
     TokenExpired = "token_expired", UNAUTHORIZED, "The access token has expired.";
-    RefreshTokenMissing = "refresh_token_missing", UNAUTHORIZED, "A refresh token is needed.";
+    RefreshTokenMissing = "refresh_token_missing", UNAUTHORIZED, "A refresh token is required.";
     RefreshTokenInvalid = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid.";
     RefreshTokenExpired = "refresh_token_expired", UNAUTHORIZED, "The refresh token has expired.";
-    RefreshTokenReused = "refresh_token_reused", UNAUTHORIZED, "An old refresh token was used again, so the session was ended.";
-    SessionTerminated = "session_terminated", UNAUTHORIZED, "The session was ended from another device or by an administrator, or is no longer known.";
-    SessionIdleTimeout = "session_idle_timeout", UNAUTHORIZED, "The session ended after a time without activity.";
-    SessionExpired = "session_expired", UNAUTHORIZED, "The session reached the end of its lifetime.";
+    RefreshTokenReused = "refresh_token_reused", UNAUTHORIZED, "An old refresh token was used again, so the session has ended.";
+    SessionTerminated = "session_terminated", UNAUTHORIZED, "The session was ended from another device or by an administrator, or no longer exists.";
+    SessionIdleTimeout = "session_idle_timeout", UNAUTHORIZED, "The session ended after a period of inactivity.";
+    SessionExpired = "session_expired", UNAUTHORIZED, "The session reached its maximum age.";
     SessionLoggedOut = "session_logged_out", UNAUTHORIZED, "The session was signed out.";
-    SessionEvicted = "session_evicted", UNAUTHORIZED, "The session made room for a newer one.";
+    SessionEvicted = "session_evicted", UNAUTHORIZED, "The session ended to make room for a newer one.";
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "Requests from this origin are not allowed.";
-    NotFound = "not_found", NOT_FOUND, "There is nothing at this path.";
-    SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session.";
-    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not answer to this method.";
-    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request did not come whole in time.";
-    EmailTaken = "email_taken", CONFLICT, "There is an account with this email address.";
-    SessionLimitReached = "session_limit_reached", CONFLICT, "There are as many sessions as allowed; end one first.";
+    NotFound = "not_found", NOT_FOUND, "No such endpoint.";
+    SessionNotFound = "session_not_found", NOT_FOUND, "Session not found.";
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "This method is not allowed here.";
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request body did not arrive in time.";
+    EmailTaken = "email_taken", CONFLICT, "An account with this email address already exists.";
+    SessionLimitReached = "session_limit_reached", CONFLICT, "Session limit reached; end another session first.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.";
-    UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "The path answers to a WebSocket handshake alone.";
-    ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "Some members of the body cannot be accepted.";
+    UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "This endpoint accepts WebSocket handshakes only.";
+    ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are not valid; see errors.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests; try again later.";
-    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much is going on; try again shortly.";
-    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service cannot answer at the moment; try again shortly.";
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "The service is overloaded; try again shortly.";
+    Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The service is temporarily unavailable; try again shortly.";
 }
 
 impl Code {

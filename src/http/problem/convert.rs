@@ -82,10 +82,10 @@ impl FieldError {
     #[must_use]
     pub fn new(field: &'static str, unfit: FieldProblem) -> Self {
         let (code, message) = match unfit {
-            FieldProblem::Required => ("required", "This is needed."),
-            FieldProblem::TooShort => ("too_short", "This is too short."),
-            FieldProblem::TooLong => ("too_long", "This is too long."),
-            FieldProblem::Invalid => ("invalid", "This has a form or a character that cannot be accepted."),
+            FieldProblem::Required => ("required", "This field is required."),
+            FieldProblem::TooShort => ("too_short", "This value is too short."),
+            FieldProblem::TooLong => ("too_long", "This value is too long."),
+            FieldProblem::Invalid => ("invalid", "This value is not valid."),
         };
         Self { field, code, message }
     }
