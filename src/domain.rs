@@ -1,7 +1,7 @@
 //! The rules of users and sessions as pure code: no IO, no clock, no randomness; those come in as arguments.
 //!
 //! In reading order: [`time`] and [`ids`], [`user`], [`device`], [`reason`], [`session`], [`policy`], [`event`],
-//! then [`ledger`] (what a user's sessions are) and [`command`] (what may happen to them).
+//! [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and [`command`] (what may happen to them).
 
 pub mod command;
 pub mod device;
@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod policy;
 pub mod reason;
 pub mod session;
+pub mod sign_in;
 pub mod time;
 pub mod user;
 

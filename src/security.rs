@@ -1,16 +1,22 @@
 //! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and no SQL.
 //!
 //! In reading order: [`password`] (its own small thread pool), [`keys`] and [`generate`], [`tokens`], [`access_token`],
-//! [`refresh_token`], [`ticket`], [`encryption`], [`rate_limit`], [`client_ip`].
+//! [`refresh_token`], [`ticket`], [`login_ticket`], [`challenge`], [`webauthn`], [`encryption`], [`totp`],
+//! [`recovery_code`], [`rate_limit`], [`client_ip`].
 
 pub mod access_token;
+pub mod challenge;
 pub mod client_ip;
 pub mod encryption;
 pub mod generate;
 pub mod keys;
+pub mod login_ticket;
 pub mod password;
 pub mod rate_limit;
+pub mod recovery_code;
 pub mod refresh_token;
 pub mod ticket;
 pub mod tokens;
+pub mod totp;
 mod verified_tokens;
+pub mod webauthn;
