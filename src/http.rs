@@ -14,6 +14,7 @@ pub mod view;
 
 mod activity;
 mod config;
+mod discovery;
 mod documentation;
 pub mod health;
 mod host;
@@ -25,12 +26,14 @@ mod me;
 mod metrics;
 mod page;
 mod refresh;
+mod revoke;
 mod route;
 mod session;
 mod sessions;
 mod signed_in;
 mod signup;
 mod trace;
+mod verify;
 
 use actix_web::{HttpResponse, web};
 
@@ -45,13 +48,14 @@ pub const PREFIX: &str = "/api/auth";
 /// Every route, under the prefix and without it; the devices page only without.
 pub fn routes(app: &mut web::ServiceConfig) {
     app.service(web::scope(PREFIX).configure(resources));
-    app.configure(resources).configure(page::configure);
+    app.configure(resources).configure(discovery::configure_under_issuer).configure(page::configure);
 }
 
 /// The router tries them in this order, so what is asked for most comes first.
 fn resources(scope: &mut web::ServiceConfig) {
     scope
         .configure(session::configure)
+        .configure(verify::configure)
         .configure(activity::configure)
         .configure(config::configure)
         .configure(signup::configure)
@@ -64,6 +68,8 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(health::configure)
         .configure(metrics::configure)
         .configure(keys::configure)
+        .configure(discovery::configure)
+        .configure(revoke::configure)
         .configure(documentation::configure)
         .default_service(web::to(no_such_route));
 }

@@ -52,6 +52,7 @@ mod blackbox {
     mod cookies;
     mod cors;
     mod crash;
+    mod discovery;
     mod disk_full;
     mod errors;
     mod event_tail;
@@ -73,6 +74,7 @@ mod blackbox {
     mod proxy;
     mod rate_limits;
     mod refresh;
+    mod revoke;
     mod session;
     mod sessions;
     mod shutdown;
@@ -87,6 +89,7 @@ mod blackbox {
     mod traces;
     mod unwritable_log;
     mod validation;
+    mod verify;
     mod websocket;
 }
 

@@ -113,10 +113,10 @@ impl Registry {
         &self,
         user: UserId,
         session: SessionId,
-        token: SessionToken,
+        token: Option<SessionToken>,
         now: Timestamp,
     ) -> Option<SessionStatus> {
-        let subject = Subject { session, token: Some(token), now };
+        let subject = Subject { session, token, now };
         self.freshness().is_fresh().then(|| self.try_cached(user, subject)).flatten()
     }
 

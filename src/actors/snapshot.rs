@@ -247,6 +247,12 @@ impl Snapshot {
         self.live.iter().find(|shown| shown.id == id).map(|shown| &shown.session)
     }
 
+    /// The refresh token of that live session that is current.
+    #[must_use]
+    pub fn refresh(&self, id: SessionId) -> Option<Refresh> {
+        self.live.iter().find(|shown| shown.id == id).map(|shown| shown.refresh)
+    }
+
     /// Why that session ended, if it did lately.
     #[must_use]
     pub fn remembered_ending(&self, id: SessionId) -> Option<EndReason> {

@@ -37,6 +37,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Proxies whose `X-Forwarded-For` is believed.",
     ),
     Setting::new(
+        "FORWARD_AUTH_LOGIN_URL",
+        Form::Other("URL", "`http://` or `https://`, no fragment"),
+        Preset::Unset,
+        "Page that `/verify?redirect=1` sends people to who are not signed in.",
+    ),
+    Setting::new(
         "HTTP_WORKERS",
         Form::Number(1, 1024),
         Preset::Told("one per processor"),
@@ -55,6 +61,8 @@ pub struct HttpConfig {
     pub cors_origins: Vec<String>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where `/verify?redirect=1` sends people who are not signed in.
+    pub forward_auth_login_url: Option<String>,
     /// Threads that serve requests.
     pub workers: usize,
 }
@@ -66,6 +74,7 @@ impl HttpConfig {
             port: source.integer("PORT"),
             cors_origins: cors_origins(source),
             trusted_proxies: trusted_proxies(source),
+            forward_auth_login_url: login_url(source),
             workers: source.integer_or("HTTP_WORKERS", cores()),
         }
     }
@@ -129,6 +138,20 @@ fn trusted_proxies(source: &mut Source<'_>) -> Vec<IpNet> {
     proxies
 }
 
+fn login_url(source: &mut Source<'_>) -> Option<String> {
+    let value = source.text("FORWARD_AUTH_LOGIN_URL")?;
+    let is_page = ["http://", "https://"].iter().any(|scheme| {
+        let rest = value.strip_prefix(scheme).unwrap_or_default();
+        let (authority, _) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        origin::normalise(&format!("{scheme}{authority}")).is_some()
+    });
+    let is_plain = value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    if !is_page || !is_plain {
+        source.refuse("FORWARD_AUTH_LOGIN_URL", value, "an http:// or https:// address without a fragment");
+    }
+    Some(value.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{parse, refused};
@@ -161,6 +184,19 @@ mod tests {
         let http = parse(&[("CORS_ORIGIN", "HTTPS://App.Example.com:443/, https://app.example.com,")]).http;
         assert_eq!(http.cors_origins, ["https://app.example.com"]);
         assert_eq!(refused(&[("CORS_ORIGIN", "https://a.example,*")]), ["CORS_ORIGIN"]);
+    }
+
+    #[test]
+    fn the_login_page_is_an_address() {
+        for url in ["https://app.example/login?next=1", "http://localhost:3000"] {
+            let http = parse(&[("FORWARD_AUTH_LOGIN_URL", url)]).http;
+            assert_eq!(http.forward_auth_login_url.as_deref(), Some(url));
+        }
+        for url in
+            ["/login", "javascript:alert(1)", "https://", "https://u@a.example/", "https://a.example/#x"]
+        {
+            assert_eq!(refused(&[("FORWARD_AUTH_LOGIN_URL", url)]), ["FORWARD_AUTH_LOGIN_URL"], "{url}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "600",
         "Requests with an access token per minute and user, on each node.",
     ),
+    limit("RATE_LIMIT_VERIFY_PER_MINUTE", "0", "Requests at `/verify` per minute and user, on each node."),
 ];
 
 /// A million is as good as none, so more is a mistake.
@@ -38,6 +39,8 @@ pub struct RateLimitConfig {
     pub refresh_per_minute: u32,
     /// Other requests per minute and user, counted on each node alone.
     pub api_per_minute: u32,
+    /// Requests at `/verify` per minute and user, counted on each node alone.
+    pub verify_per_minute: u32,
 }
 
 impl RateLimitConfig {
@@ -48,6 +51,7 @@ impl RateLimitConfig {
             signup_per_hour: source.integer("RATE_LIMIT_SIGNUP_PER_HOUR"),
             refresh_per_minute: source.integer("RATE_LIMIT_REFRESH_PER_MINUTE"),
             api_per_minute: source.integer("RATE_LIMIT_API_PER_MINUTE"),
+            verify_per_minute: source.integer("RATE_LIMIT_VERIFY_PER_MINUTE"),
             enabled: source.boolean("RATE_LIMIT_ENABLED"),
         }
     }

@@ -1,6 +1,7 @@
 //! A live session: what never changes of it, and what does. An ended session is no value of this type.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::device::Device;
 use super::ids::{SessionId, SessionToken};
@@ -39,6 +40,16 @@ pub struct Refresh {
     pub generation: u32,
     /// When this generation was made.
     pub issued_at: Timestamp,
+}
+
+impl Refresh {
+    /// Whether a refresh token of that generation is good at that time: the current one is, and the one just before within
+    /// the grace.
+    #[must_use]
+    pub fn accepts(&self, generation: u32, now: Timestamp, grace: Duration) -> bool {
+        let is_replaced = generation > 0 && generation.checked_add(1) == Some(self.generation);
+        generation == self.generation || (is_replaced && now <= self.issued_at.plus(grace))
+    }
 }
 
 /// A live session.

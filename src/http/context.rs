@@ -16,7 +16,7 @@ use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::route::{self, Route, known_method};
 use super::state::AppState;
-use super::trace;
+use super::{trace, verify};
 use crate::security::rate_limit::Usage;
 use crate::telemetry::serving::serve_request;
 
@@ -61,6 +61,8 @@ pub async fn around_request(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let mut request = request;
+    verify::never_a_preflight(&mut request);
     let id = RequestId::of(request.headers());
     let name = id.as_str().to_owned();
     let span = trace::begin(&request);
@@ -144,9 +146,13 @@ fn problem_of(answer: &ServiceResponse<BoxBody>) -> Option<Problem> {
 #[error("unexpected: {0}")]
 struct Unexpected(String);
 
-/// What inner layers (cross-origin answers) have set on an answer that is written anew.
+/// What inner layers (cross-origin answers, the identity of forward-auth) have set on an answer that is written anew.
 fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let kept = |name: &HeaderName| *name == header::VARY || name.as_str().starts_with("access-control-");
+    let kept = |name: &HeaderName| {
+        *name == header::VARY
+            || name.as_str().starts_with("access-control-")
+            || verify::IDENTITY.contains(name)
+    };
     headers.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -166,7 +172,7 @@ fn record(request: &HttpRequest, status: u16, started: Instant) {
     };
     // Whole microseconds: more digits would only be noise.
     let duration_ms = elapsed.as_micros() as f64 / 1e3;
-    if status < 400 && (method == "GET" || route == "/activity") {
+    if status < 400 && (method == "GET" || route == "/activity" || verify::is_one(route)) {
         // Reads and heartbeats are nearly all requests there are; metrics count them.
         tracing::debug!(method, route, status, duration_ms, "request.finished");
     } else {

@@ -1,5 +1,6 @@
 //! How often things may be done, by the numbers of the configuration. A refusal is counted in `auth_rate_limited_total`.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use futures_util::future::join_all;
 use crate::actors::registry::UserSlot;
 use crate::bus::Bus;
 use crate::config::RateLimitConfig;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::security::rate_limit::{Counted, Exceeded, Limit, LocalCounters, Quota, Usage};
 use crate::telemetry::audit::AuditEvent;
@@ -107,6 +108,22 @@ impl RateLimits {
     /// [`Exceeded`].
     pub fn api(&self, user: &UserSlot, now: Timestamp) -> Counted {
         self.told(Limit::Api, user.api_requests.count(self.quota(self.config.api_per_minute, MINUTE), now))
+    }
+
+    /// Counts another request of that user that a gateway asks about, on this node alone.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn verify(&self, user: UserId, now: Timestamp) -> Counted {
+        self.count_here(Limit::Verify, user, self.config.verify_per_minute, now)
+    }
+
+    fn count_here(&self, limit: Limit, key: impl Display, most: u32, now: Timestamp) -> Counted {
+        let quota = self.quota(most, MINUTE);
+        if quota.count == 0 {
+            return Ok(None);
+        }
+        self.told(limit, self.counters.count(&format!("{}:{key}", limit.as_str()), quota, now))
     }
 
     async fn count(&self, limit: Limit, key: &str, most: u32, window: Duration, now: Timestamp) -> Counted {
@@ -206,6 +223,7 @@ mod tests {
             signup_per_hour: 0,
             refresh_per_minute: 0,
             api_per_minute: 0,
+            verify_per_minute: 0,
         };
         let limits = RateLimits::new(config, Bus::in_process(), Metrics::new().unwrap());
         let (guesser, owner) = (Some([203, 0, 113, 1].into()), Some([203, 0, 113, 2].into()));

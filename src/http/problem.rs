@@ -136,6 +136,13 @@ impl Problem {
         problem
     }
 
+    /// The same, in words of its own.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
     fn retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self

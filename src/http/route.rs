@@ -16,6 +16,11 @@ pub(super) fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path)).default_service(web::to(refuse))
 }
 
+/// A resource that answers to every method alike.
+pub(super) fn any_method(path: &'static str) -> Resource {
+    web::resource(path).app_data(Route::new(path))
+}
+
 /// A route of one worker.
 #[derive(Debug)]
 pub(super) struct Route {

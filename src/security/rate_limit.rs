@@ -26,6 +26,8 @@ pub enum Limit {
     Refresh,
     /// Other requests of a user.
     Api,
+    /// Requests of a user that a gateway asks about.
+    Verify,
 }
 
 impl Limit {
@@ -38,6 +40,7 @@ impl Limit {
             Self::Signup => "signup",
             Self::Refresh => "refresh",
             Self::Api => "api",
+            Self::Verify => "verify",
         }
     }
 }

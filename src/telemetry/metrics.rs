@@ -46,6 +46,9 @@ meters! {
         "Sessions this node ended, by reason.", counters(&["reason"]);
     security_events: IntCounterVec = "auth_security_events_total",
         "Security-relevant events, as in the audit log, by event.", counters(&["event"]);
+    verifications: IntCounterVec = "auth_verify_total",
+        "Requests at /verify, by result (allowed, unauthenticated, redirected, forbidden, limited, invalid, unavailable).",
+        counters(&["result"]);
     http_duration: HistogramVec = "auth_http_request_duration_seconds",
         "Seconds from request to answer, by method, route pattern and status.",
         histograms(SERVING, &["method", "route", "status"]);
@@ -140,7 +143,11 @@ pub const END_REASONS: &[&str] =
     &["logout", "terminated", "evicted", "idle_timeout", "expired", "refresh_token_reused", "user_deleted"];
 
 /// The limits that [`Meters::rate_limited`] tells apart.
-pub const LIMITS: &[&str] = &["login", "login_failures", "signup", "refresh", "api", "connections"];
+pub const LIMITS: &[&str] = &["login", "login_failures", "signup", "refresh", "api", "connections", "verify"];
+
+/// What a request at `/verify` may come to.
+pub const VERIFICATIONS: &[&str] =
+    &["allowed", "unauthenticated", "redirected", "forbidden", "limited", "invalid", "unavailable"];
 
 /// The public channels, as [`Meters::events_published`] names them.
 pub const CHANNELS: &[&str] = &[
@@ -210,6 +217,7 @@ impl Meters {
         show(&self.tokens_generated, &["access", "refresh"]);
         show(&self.sessions_ended, END_REASONS);
         show(&self.rate_limited, LIMITS);
+        show(&self.verifications, VERIFICATIONS);
         show(&self.events_published, CHANNELS);
         show(&self.feed_looks, &["success", "failure"]);
         show(&self.actor_restarts, &["user"]);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::TestApp;
 
-const OPERATIONS: [(&str, &str); 16] = [
+const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/config"),
     ("post", "/signup"),
     ("post", "/login"),
@@ -21,6 +21,10 @@ const OPERATIONS: [(&str, &str); 16] = [
     ("get", "/health/ready"),
     ("get", "/metrics"),
     ("get", "/.well-known/jwks.json"),
+    ("get", "/.well-known/oauth-authorization-server"),
+    ("get", "/.well-known/openid-configuration"),
+    ("get", "/verify"),
+    ("post", "/revoke"),
 ];
 
 #[tokio::test]

@@ -25,6 +25,13 @@ impl Metrics {
         of_metric.map(|(.., value)| value).reduce(|a, b| a + b)
     }
 
+    /// The value of one series, by its name with all its labels.
+    #[track_caller]
+    pub(crate) fn value(&self, series: &str) -> f64 {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {series} in {}", self.0))
+    }
+
     /// Whether a sample of the metric has a label.
     pub(crate) fn has_label(&self, metric: &str, label: &str) -> bool {
         let label = format!("{label}=\"");

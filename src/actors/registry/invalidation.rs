@@ -26,6 +26,13 @@ impl Registry {
         news
     }
 
+    /// Shows nothing of that user until the actor has read everything again: a signed token tells of what is not shown yet.
+    pub fn invalidate(&self, user: UserId) {
+        if let Some(resident) = self.0.residents.get(&user) {
+            resident.slot().invalidate();
+        }
+    }
+
     /// Has the user's actor look at its sessions again, if it has devices to tell.
     pub(in crate::actors) fn request_reload(&self, user: UserId) {
         if let Some(resident) = self.0.residents.get(&user) {

@@ -54,8 +54,7 @@ impl Command for RotateRefresh {
         if self.generation == 0 || self.generation > current {
             return Decision::unchanged(Err(RefreshRefusal::Unknown));
         }
-        let in_grace = now <= session.refresh.issued_at.plus(policy.refresh_reuse_grace);
-        if self.generation + 1 == current && in_grace {
+        if session.refresh.accepts(self.generation, now, policy.refresh_reuse_grace) {
             return Decision::unchanged(Ok(Refreshed { session: session.clone(), role: ledger.role }));
         }
         Decision {

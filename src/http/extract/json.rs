@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::domain::user::FieldProblem;
 use crate::http::problem::{Code, FieldError, Problem};
 
+const JSON: &str = "application/json";
 /// Largest body, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
 
@@ -33,7 +34,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonObject<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = read(request.clone(), payload.take());
+        let body = read(request.clone(), payload.take(), JSON);
         Box::pin(async move {
             match parse(&body.await?)? {
                 Some(object) => Ok(Self(object)),
@@ -48,7 +49,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJsonObject<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = read(request.clone(), payload.take());
+        let body = read(request.clone(), payload.take(), JSON);
         Box::pin(async move { parse(&body.await?).map(Self) })
     }
 }
@@ -57,8 +58,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJsonObject<T> {
 /// ends the connection with the answer. So long the reader stays.
 const ANSWER_SENT: Duration = Duration::from_secs(1);
 
-async fn read(request: HttpRequest, mut payload: Payload) -> Result<Bytes, Problem> {
-    let read = timeout(BODY_TIMEOUT, read_whole(&request, &mut payload)).await;
+/// The whole body, if it is none or of that media type.
+pub(super) async fn read(
+    request: HttpRequest,
+    mut payload: Payload,
+    media_type: &'static str,
+) -> Result<Bytes, Problem> {
+    let read = timeout(BODY_TIMEOUT, read_whole(&request, &mut payload, media_type)).await;
     let read = read.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)));
     if read.is_err() {
         actix_web::rt::spawn(async move {
@@ -69,7 +75,11 @@ async fn read(request: HttpRequest, mut payload: Payload) -> Result<Bytes, Probl
     read
 }
 
-async fn read_whole(request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Problem> {
+async fn read_whole(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    media_type: &'static str,
+) -> Result<Bytes, Problem> {
     let too_large = || Problem::new(Code::BodyTooLarge);
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -89,15 +99,15 @@ async fn read_whole(request: &HttpRequest, payload: &mut Payload) -> Result<Byte
         }
     }
     // No body has no type; whether it may be missing is the handler's to say.
-    if !body.is_empty() && !is_json(request) {
-        return Err(Problem::new(Code::UnsupportedMediaType));
+    if !body.is_empty() && !is_of_type(request, media_type) {
+        let problem = Problem::new(Code::UnsupportedMediaType);
+        return Err(problem.with_detail(format!("The body must be {media_type}.")));
     }
     Ok(body.freeze())
 }
 
-fn is_json(request: &HttpRequest) -> bool {
-    request.headers().contains_key(CONTENT_TYPE)
-        && request.content_type().eq_ignore_ascii_case("application/json")
+fn is_of_type(request: &HttpRequest, media_type: &str) -> bool {
+    request.headers().contains_key(CONTENT_TYPE) && request.content_type().eq_ignore_ascii_case(media_type)
 }
 
 /// An array is refused here, because serde would take it for a struct with unnamed members.

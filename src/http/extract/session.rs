@@ -71,7 +71,7 @@ fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
     let state = request.app_data::<web::Data<AppState>>().ok_or_else(|| Problem::unavailable(NoState))?;
     let now = state.now();
     let claims = state.access_tokens.verify(bearer_token(request)?, now)?;
-    match state.registry.cached_status(claims.user, claims.session, claims.token, now) {
+    match state.registry.cached_status(claims.user, claims.session, Some(claims.token), now) {
         Some(status) => authorize(state, status).map(Known::SessionStatus),
         None => Ok(Known::Claims(state, claims)),
     }
@@ -85,26 +85,30 @@ async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authent
 
 /// Who is here gets a share of requests; who is not is told why.
 fn authorize(state: &AppState, status: SessionStatus) -> Result<Authenticated, Problem> {
-    match status {
-        SessionStatus::Active(present) => {
-            state.limits.api(&present.slot, present.now)?;
-            Ok(Authenticated(present))
-        }
-        SessionStatus::Over(reason) => Err(Problem::session_over(reason)),
-        SessionStatus::TokenMismatch => Err(Problem::new(Code::TokenInvalid)),
-    }
+    let present = present(status)?;
+    state.limits.api(&present.slot, present.now)?;
+    Ok(Authenticated(present))
 }
 
 const SCHEME: &[u8] = b"Bearer ";
 
 /// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1); any other scheme is no token.
-fn bearer_token(request: &HttpRequest) -> Result<&[u8], Problem> {
+pub(in crate::http) fn bearer_token(request: &HttpRequest) -> Result<&[u8], Problem> {
     let missing = || Problem::new(Code::TokenMissing);
     let value = request.headers().get(AUTHORIZATION).ok_or_else(missing)?.as_bytes();
     let (scheme, token) = value.split_at_checked(SCHEME.len()).ok_or_else(missing)?;
     match token.trim_ascii() {
         token if scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty() => Ok(token),
         _ => Err(missing()),
+    }
+}
+
+/// The session, if it is live, and the token one of its tokens.
+pub(in crate::http) fn present(status: SessionStatus) -> Result<ActiveSession, Problem> {
+    match status {
+        SessionStatus::Active(present) => Ok(present),
+        SessionStatus::Over(reason) => Err(Problem::session_over(reason)),
+        SessionStatus::TokenMismatch => Err(Problem::new(Code::TokenInvalid)),
     }
 }
 

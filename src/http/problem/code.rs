@@ -38,6 +38,7 @@ macro_rules! codes {
 codes! {
     InvalidJson = "invalid_json", BAD_REQUEST, "The body must be a JSON object, and each field must have the right type.";
     BadRequest = "bad_request", BAD_REQUEST, "Malformed HTTP request.";
+    InvalidRequest = "invalid_request", BAD_REQUEST, "A parameter is missing, repeated or unknown.";
     InvalidCredentials = "invalid_credentials", UNAUTHORIZED, "The email address or the password is wrong.";
     TokenMissing = "token_missing", UNAUTHORIZED, "An access token is required.";
     TokenInvalid = "token_invalid", UNAUTHORIZED, "The access token is not valid.";
@@ -51,6 +52,8 @@ codes! {
     SessionExpired = "session_expired", UNAUTHORIZED, "The session reached its maximum age.";
     SessionLoggedOut = "session_logged_out", UNAUTHORIZED, "The session was signed out.";
     SessionEvicted = "session_evicted", UNAUTHORIZED, "The session ended to make room for a newer one.";
+    InsufficientRole = "insufficient_role", FORBIDDEN, "The user's role does not allow this.";
+    InsufficientAcr = "insufficient_acr", FORBIDDEN, "This needs a session that was opened with more factors.";
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "Requests from this origin are not allowed.";
     NotFound = "not_found", NOT_FOUND, "No such endpoint.";
     SessionNotFound = "session_not_found", NOT_FOUND, "Session not found.";

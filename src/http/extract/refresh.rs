@@ -1,0 +1,86 @@
+//! The session that a refresh token names. It is looked at and never rotated, and an old token ends nothing.
+
+use actix_web::HttpRequest;
+
+use crate::actors::messages::ActorError;
+use crate::actors::session_status::{ActiveSession, SessionStatus};
+use crate::domain::time::Timestamp;
+use crate::http::cookie;
+use crate::http::extract::session::present;
+use crate::http::problem::{Code, Problem};
+use crate::http::state::AppState;
+use crate::security::refresh_token::RefreshClaims;
+use crate::security::tokens::TokenError;
+
+/// The session of the request's refresh cookie.
+///
+/// # Errors
+/// The 401 or 503 to answer with; 401 `token_missing` where there is no such cookie.
+pub(in crate::http) async fn by_cookie(
+    request: &HttpRequest,
+    state: &AppState,
+) -> Result<ActiveSession, Problem> {
+    let cookie = request.cookie(cookie::NAME).filter(|cookie| !cookie.value().is_empty());
+    let cookie = cookie.ok_or_else(|| Problem::new(Code::TokenMissing))?;
+    let now = state.now();
+    let claims = state.refresh_tokens.verify(cookie.value(), now).map_err(|error| {
+        Problem::new(match error {
+            TokenError::Invalid => Code::RefreshTokenInvalid,
+            TokenError::Expired => Code::RefreshTokenExpired,
+        })
+    })?;
+    look_up(state, &claims, now).await
+}
+
+/// The session of a refresh token whose signature is right.
+///
+/// # Errors
+/// The 401 or 503 to answer with.
+pub(in crate::http) async fn look_up(
+    state: &AppState,
+    claims: &RefreshClaims,
+    now: Timestamp,
+) -> Result<ActiveSession, Problem> {
+    if let Some(status) = state.registry.cached_status(claims.user, claims.session, None, now) {
+        let found = present(status)?;
+        match judge(state, &found, claims.generation) {
+            // It was signed, so another node has stored it, and this one has not heard of it yet.
+            Generation::Ahead => state.registry.invalidate(claims.user),
+            judged => return judged.admit(found),
+        }
+    }
+    let found = present(ask(state, claims).await?)?;
+    judge(state, &found, claims.generation).admit(found)
+}
+
+async fn ask(state: &AppState, claims: &RefreshClaims) -> Result<SessionStatus, ActorError> {
+    state.registry.status(claims.user, claims.session, None).await
+}
+
+/// How the generation of a token stands to the one that is current.
+enum Generation {
+    Good,
+    Old,
+    Ahead,
+}
+
+impl Generation {
+    fn admit(self, found: ActiveSession) -> Result<ActiveSession, Problem> {
+        match self {
+            Self::Good => Ok(found),
+            Self::Old | Self::Ahead => Err(Problem::new(Code::RefreshTokenInvalid)),
+        }
+    }
+}
+
+fn judge(state: &AppState, found: &ActiveSession, generation: u32) -> Generation {
+    let grace = state.registry.policy_ref(found.snapshot.role).refresh_reuse_grace;
+    let Some(current) = found.snapshot.refresh(found.session.id()) else { return Generation::Ahead };
+    if current.accepts(generation, found.now, grace) {
+        Generation::Good
+    } else if generation > current.generation {
+        Generation::Ahead
+    } else {
+        Generation::Old
+    }
+}
