@@ -52,8 +52,57 @@ impl Clock {
     }
 }
 
+/// A moment on a clock that nobody can set and that goes on while the machine is suspended (`CLOCK_BOOTTIME`), where the
+/// system has one: `Instant` stands still then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(Duration);
+
+impl Moment {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        let time = rustix::time::clock_gettime(GOES_ON);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        Self(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
+    }
+
+    /// How long ago `earlier` was; nothing if it was later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// That much before.
+    #[must_use]
+    pub fn minus(self, time: Duration) -> Self {
+        Self(self.0.saturating_sub(time))
+    }
+}
+
+#[cfg(target_os = "linux")]
+const GOES_ON: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const GOES_ON: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
 /// A new UUIDv7 (RFC 9562, section 5.7): sorts by the time it was made.
 #[must_use]
 pub fn new_uuid() -> Uuid {
     Uuid::now_v7()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// What the system itself says has gone by since it was started, suspended or not.
+    #[test]
+    fn a_moment_counts_what_the_machine_slept() {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let now = Moment::now().0.as_secs_f64();
+        assert!((now - uptime).abs() < 5.0, "{now} s, not {uptime}");
+        let resumed = Moment(Duration::from_secs(7_200));
+        assert_eq!(resumed.since(resumed.minus(Duration::from_secs(3_600))), Duration::from_secs(3_600));
+        assert_eq!(resumed.minus(Duration::from_secs(1)).since(resumed), Duration::ZERO);
+    }
 }

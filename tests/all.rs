@@ -101,6 +101,7 @@ mod storage {
     mod changes;
     mod commits;
     mod endings;
+    mod feed_neighbours;
     mod ledger;
     mod migrations;
     mod outbox;
@@ -118,6 +119,7 @@ mod multi_node {
     mod faults;
     mod idle;
     mod limit;
+    mod neighbours;
     mod node_death;
     mod partition;
     mod propagation;

@@ -44,13 +44,15 @@ async fn watch(registry: &Registry, bound: Duration) {
         match feed.poll().await {
             Ok(Poll { asked, changes }) => {
                 metrics.feed_looks.with_label_values(&["success"]).inc();
-                // Nobody has looked until now, or the watcher before this one may have missed something: what was read
-                // before the first look is read again.
-                if std::mem::take(&mut is_first) || changes.started_over {
+                // At the first look, too: the watcher before this one may have missed something.
+                if changes.started_over {
                     registry.distrust_all();
                 }
                 apply(registry, &changes);
                 registry.freshness().looked(asked);
+                if std::mem::take(&mut is_first) {
+                    actix::spawn(clear_foreign_stamps(registry.clone()));
+                }
             }
             Err(error) => {
                 metrics.feed_looks.with_label_values(&["failure"]).inc();
@@ -60,6 +62,17 @@ async fn watch(registry: &Registry, bound: Duration) {
         metrics.feed_lag.set(registry.freshness().age().unwrap_or_default().min(bound * 100).as_secs_f64());
         // A slow look is followed by the next at once.
         tokio::time::sleep_until((began + period).into()).await;
+    }
+}
+
+/// Nobody waits for it: such stamps are not read by any look before this server's own ids come to them.
+async fn clear_foreign_stamps(registry: Registry) {
+    match registry.store().clear_foreign_stamps().await {
+        Ok(0) => {}
+        Ok(users) => tracing::warn!(users, "feed.foreign_stamps_cleared"),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "feed.foreign_stamps_not_cleared");
+        }
     }
 }
 

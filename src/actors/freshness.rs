@@ -1,12 +1,15 @@
 //! How old this node's knowledge of other nodes' changes is. Older than the bound, and it is not trusted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// When the feed of changes was last read. Counts on a clock that nobody can set.
+use crate::clock::Moment;
+
+/// When the feed of changes was last read. Counts on a clock that nobody can set, and that goes on while the machine is
+/// suspended.
 #[derive(Debug)]
 pub struct Freshness {
-    began: Instant,
+    began: Moment,
     /// When the last good look began, in ms since `began`, plus one; zero before the first.
     looked: AtomicU64,
     /// None where one process has the database for itself, and nothing can be out of date.
@@ -17,19 +20,19 @@ impl Freshness {
     /// Knowledge that is trusted for `bound`, or for ever.
     #[must_use]
     pub fn new(bound: Option<Duration>) -> Self {
-        Self { began: Instant::now(), looked: AtomicU64::new(0), bound }
+        Self { began: Moment::now(), looked: AtomicU64::new(0), bound }
     }
 
     /// Notes a good look that began then.
-    pub fn looked(&self, at: Instant) {
-        self.looked.store(millis(at.saturating_duration_since(self.began)) + 1, Ordering::Release);
+    pub fn looked(&self, at: Moment) {
+        self.looked.store(millis(at.since(self.began)) + 1, Ordering::Release);
     }
 
     /// How long ago the last good look began; none where nothing can be out of date.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.bound?;
-        let now = millis(self.began.elapsed()) + 1;
+        let now = millis(Moment::now().since(self.began)) + 1;
         match self.looked.load(Ordering::Acquire) {
             0 => Some(Duration::MAX),
             looked => Some(Duration::from_millis(now.saturating_sub(looked))),
@@ -55,7 +58,7 @@ mod tests {
     fn nothing_is_fresh_before_the_first_look_or_after_the_bound() {
         let freshness = Freshness::new(Some(Duration::from_secs(1)));
         assert!(!freshness.is_fresh());
-        freshness.looked(Instant::now());
+        freshness.looked(Moment::now());
         assert!(freshness.is_fresh());
         let alone = Freshness::new(None);
         assert!(alone.is_fresh());
@@ -65,10 +68,10 @@ mod tests {
     #[test]
     fn an_old_look_is_not_fresh() {
         let freshness = Freshness {
-            began: Instant::now() - Duration::from_secs(5),
+            began: Moment::now().minus(Duration::from_secs(5)),
             ..Freshness::new(Some(Duration::from_secs(1)))
         };
-        freshness.looked(freshness.began + Duration::from_secs(3));
+        freshness.looked(Moment::now().minus(Duration::from_secs(2)));
         assert!(!freshness.is_fresh());
         assert!(freshness.age().is_some_and(|age| age >= Duration::from_secs(2)));
     }

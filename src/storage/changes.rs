@@ -1,12 +1,16 @@
 //! The feed of changes: which users changed since the last look, on any node, without missing a commit that came late.
 //!
-//! Each change stamps its user's row with its transaction's id. A look asks for every row stamped at or after the
-//! oldest transaction that was still running at the look before: whatever commits later has such a stamp. Seeing a
-//! row twice is harmless. The feed has a connection of its own, so that no queue of other queries delays it.
+//! Each change stamps its user's row with its transaction's id. A look keeps the snapshot it was answered from: the
+//! ids that were in progress, and the first id that nobody had yet. The next one asks for rows with one of those stamps,
+//! and for those from that id up to its own end: each change is read once, however long a transaction stays open in
+//! this database or another of the same server. Stamps of another server, as after a restore, lie past the end and are
+//! never read. The feed has a connection of its own, so that no queue of other queries delays it.
 //!
 //! After a crash PostgreSQL hands out again the ids of transactions of which nothing had reached the disk, such as those
 //! that were rolled back. A crash ends all connections, and so does a failover: the first look on a new one begins
 //! [`HANDED_OUT_AGAIN`] earlier.
+//!
+//! Bound: [`MAX_ROWS`] of one look, fewer after one that timed out. Past that the feed begins anew, as at the first look.
 //!
 //! A standby may be behind, so it is not believed. Where nothing can be written each look has a new connection: the
 //! address may lead to another server by then.
@@ -19,29 +23,59 @@ use uuid::Uuid;
 
 use super::database_clock::NOW;
 use super::{StorageError, Store};
+use crate::clock::Moment;
 use crate::domain::ids::UserId;
 
 /// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times the usual
 /// `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look reads as many again.
 const HANDED_OUT_AGAIN: i64 = 10_000;
+/// Most rows of one look: some 20 to 40 ms of reading. To doubt everything is cheaper than to read more.
+pub const MAX_ROWS: usize = 20_000;
+/// Most rows of the look after one that timed out: reading them may have been what took too long.
+const MAX_ROWS_AFTER_TIMEOUT: usize = 5_000;
+/// Looks that may time out, one after the other, before the feed begins anew.
+const MAX_TIMEOUTS: u32 = 2;
+/// Most rows that lose a stamp of another server in one statement.
+const STAMPS_CLEARED_AT_ONCE: u64 = 1_000;
 
+/// The first row tells of the database, the others of one user each.
 static LOOK: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH look AS MATERIALIZED (\
-            SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, \
+        "WITH snapshot AS MATERIALIZED (\
+            SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ends_at) \
+        SELECT ends_at, \
+            ARRAY(SELECT id::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS id) AS in_progress, \
             pg_is_in_recovery() AS standby, current_setting('transaction_read_only')::boolean AS read_only, \
-            ({NOW})::bigint AS time) \
-        SELECT look.*, users.id, users.session_version \
-        FROM look LEFT JOIN users ON users.change_stamp >= $1"
+            ({NOW})::bigint AS time, NULL::uuid AS id, NULL::bigint AS session_version \
+        FROM snapshot \
+        UNION ALL \
+        SELECT NULL, NULL, NULL, NULL, NULL, changed.id, changed.session_version \
+        FROM snapshot CROSS JOIN LATERAL (\
+            SELECT id, session_version FROM users WHERE change_stamp = ANY($1) \
+            UNION ALL \
+            SELECT id, session_version FROM users \
+            WHERE change_stamp >= $2 AND change_stamp < snapshot.ends_at \
+            LIMIT $3) AS changed"
     )
 });
+
+/// Compared with what was read: a row that somebody changes meanwhile keeps its new stamp.
+const CLEAR_STAMPS: &str = "\
+    WITH foreign_stamps AS MATERIALIZED ( \
+        SELECT id, change_stamp, session_version FROM users \
+        WHERE change_stamp >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint LIMIT $1 \
+    ) \
+    UPDATE users SET change_stamp = 0 FROM foreign_stamps AS found \
+    WHERE users.id = found.id AND users.change_stamp = found.change_stamp \
+    AND users.session_version = found.session_version";
 
 /// What a look found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Users and their versions; some may have been told before.
     pub users: Vec<(UserId, i64)>,
-    /// Whether transaction ids went backwards, as after a restore: then anything may have changed.
+    /// Whether anything may have changed beside that: at the first look, where there was too much to read, and where
+    /// transaction ids went backwards, as after a restore.
     pub started_over: bool,
 }
 
@@ -50,9 +84,18 @@ pub struct Changes {
 pub struct Poll {
     /// When the database was asked: everything that was committed before is known. Opening the connection is not
     /// counted, and may have taken long.
-    pub asked: Instant,
+    pub asked: Moment,
     /// What changed.
     pub changes: Changes,
+}
+
+/// The snapshot of a look.
+#[derive(Clone, Debug)]
+struct Seen {
+    /// The first id that no transaction had.
+    ends_at: i64,
+    /// Transactions below that which had not ended.
+    in_progress: Vec<i64>,
 }
 
 /// Where the next look begins. One a node.
@@ -62,8 +105,10 @@ pub struct ChangeFeed {
     url: String,
     patience: Duration,
     connection: Option<DatabaseConnection>,
-    /// The oldest transaction that was running at the last good look.
-    oldest: Option<i64>,
+    /// The last good look; none before the first, and where the feed begins anew.
+    seen: Option<Seen>,
+    /// Looks that have timed out since the last good one.
+    timeouts: u32,
 }
 
 impl Store {
@@ -76,62 +121,96 @@ impl Store {
             url: url.expose().to_owned(),
             patience,
             connection: None,
-            oldest: None,
+            seen: None,
+            timeouts: 0,
         })
+    }
+
+    /// Clears stamps that no transaction of this server can have made yet, as in a database that was restored from
+    /// another: they would pass for changes when this server's ids come to them. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn clear_foreign_stamps(&self) -> Result<u64, StorageError> {
+        let mut cleared = 0;
+        loop {
+            let db = self.db.clone();
+            let limit = STAMPS_CLEARED_AT_ONCE.cast_signed();
+            let update = Statement::from_sql_and_values(DbBackend::Postgres, CLEAR_STAMPS, [limit.into()]);
+            let of_round = self.run(async move { db.execute_raw(update).await }).await?.rows_affected();
+            if of_round == 0 {
+                return Ok(cleared);
+            }
+            cleared += of_round;
+        }
     }
 }
 
 impl ChangeFeed {
-    /// What changed since the look before; nothing at the first.
+    /// What changed since the look before; at the first, that anything may have.
     ///
     /// # Errors
     /// [`StorageError`]; the next look then begins where this one would have, on a new connection.
     pub async fn poll(&mut self) -> Result<Poll, StorageError> {
         let connection = self.connection.take();
-        let (url, patience, since) = (self.url.clone(), self.patience, self.oldest);
+        let (url, patience) = (self.url.clone(), self.patience);
+        let seen = self.seen.clone().filter(|_| self.timeouts < MAX_TIMEOUTS);
+        let began = seen.as_ref().map(|seen| seen.ends_at);
+        let most = if self.timeouts == 0 { MAX_ROWS } else { MAX_ROWS_AFTER_TIMEOUT };
         let work = async move {
             let looking = async move {
-                // The first look only begins: whoever looks reads again what was read before it.
-                let since = since.unwrap_or(i64::MAX);
-                let (connection, since) = match connection {
-                    Some(connection) => (connection, since),
-                    None => (connect(&url, patience).await?, since.saturating_sub(HANDED_OUT_AGAIN)),
+                let is_new = connection.is_none();
+                let connection = match connection {
+                    Some(connection) => connection,
+                    None => connect(&url, patience).await?,
                 };
-                let statement =
-                    Statement::from_sql_and_values(DbBackend::Postgres, LOOK.as_str(), [since.into()]);
-                let asked = Instant::now();
+                let statement = statement(seen, is_new, most);
+                let asked = Moment::now();
                 let rows = connection.query_all_raw(statement).await?;
                 Ok::<_, DbErr>((connection, asked, rows))
             };
             tokio::time::timeout(patience, looking).await
         };
-        let (connection, asked, rows) =
-            self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
+        let answer = self.store.io.run(work).await?;
         let answered = Instant::now();
+        self.timeouts = if answer.is_err() { self.timeouts + 1 } else { self.timeouts };
+        let (connection, asked, rows) = answer.map_err(|_| StorageError::TimedOut)??;
         let mut changes = Changes::default();
-        let (mut oldest, mut read_only, mut time) = (None, false, None);
+        let mut told = None;
         for row in &rows {
-            if row.try_get("", "standby")? {
-                self.store.drop_idle_connections();
-                return Err(StorageError::Standby);
-            }
-            read_only = row.try_get("", "read_only")?;
-            oldest = Some(row.try_get::<i64>("", "oldest")?);
-            time = Some(row.try_get("", "time")?);
-            if let (Some(id), Some(version)) =
-                (row.try_get::<Option<Uuid>>("", "id")?, row.try_get::<Option<i64>>("", "session_version")?)
-            {
-                changes.users.push((UserId::new(id), version));
+            // By place: names are looked for, which takes longer than all the rest.
+            match row.try_get_by_index::<Option<Uuid>>(5)? {
+                Some(id) => changes.users.push((UserId::new(id), row.try_get_by_index(6)?)),
+                None => told = Some(row),
             }
         }
-        changes.started_over = oldest < self.oldest;
-        self.oldest = oldest;
-        if let Some(time) = time {
-            self.store.clock.read(answered, time);
+        let told = told.ok_or_else(|| DbErr::Custom("the feed told nothing of the database".to_owned()))?;
+        if told.try_get("", "standby")? {
+            self.store.drop_idle_connections();
+            return Err(StorageError::Standby);
         }
+        let ends_at: i64 = told.try_get("", "ends_at")?;
+        changes.started_over = began.is_none_or(|began| ends_at < began) || changes.users.len() > most;
+        if changes.users.len() > most {
+            changes.users.clear();
+        }
+        let read_only: bool = told.try_get("", "read_only")?;
+        self.store.clock.read(answered, told.try_get("", "time")?);
+        self.seen = Some(Seen { ends_at, in_progress: told.try_get("", "in_progress")? });
+        self.timeouts = 0;
         self.connection = (!read_only).then_some(connection);
         Ok(Poll { asked, changes })
     }
+}
+
+/// Asks for one row more than the most that is read, so that it can be told whether there are more.
+fn statement(seen: Option<Seen>, is_new_connection: bool, most: usize) -> Statement {
+    // The first look only begins: whoever looks reads again what was read before it.
+    let Seen { ends_at, in_progress } = seen.unwrap_or(Seen { ends_at: i64::MAX, in_progress: Vec::new() });
+    let allowance = if is_new_connection && ends_at < i64::MAX { HANDED_OUT_AGAIN } else { 0 };
+    let limit = i64::try_from(most + 1).unwrap_or(i64::MAX);
+    let values = [in_progress.into(), (ends_at - allowance).into(), limit.into()];
+    Statement::from_sql_and_values(DbBackend::Postgres, LOOK.as_str(), values)
 }
 
 async fn connect(url: &str, patience: Duration) -> Result<DatabaseConnection, DbErr> {

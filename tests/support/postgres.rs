@@ -323,3 +323,19 @@ fn state(pid: u32) -> Option<char> {
     // The name in parentheses may hold anything.
     told.rsplit_once(") ")?.1.chars().next()
 }
+
+/// Adds users who cannot sign in, `bulk0000000@example.com` and so on: rows for changes to be made to.
+pub(crate) async fn add_users(url: &str, count: usize) {
+    super::database::execute(
+        url,
+        &format!(
+            "INSERT INTO users (id, name, email, password_hash, role, session_version, change_stamp, \
+             last_activity_at, created_at, updated_at) \
+             SELECT gen_random_uuid(), 'Bulk', 'bulk' || lpad(n::text, 7, '0') || '@example.com', 'none', \
+             'STARTER', 0, 0, 0, 0, 0 FROM generate_series(0, {count} - 1) AS n"
+        ),
+    )
+    .await
+    .unwrap();
+    super::database::execute(url, "ANALYZE users").await.unwrap();
+}

@@ -24,7 +24,7 @@ use auth_service::storage::outbox::{OutboxMessage, Published};
 use auth_service::storage::users::Registration;
 use auth_service::storage::{OpenError, Store, StoreOptions};
 use auth_service::telemetry::metrics::Metrics;
-use sea_orm::DatabaseConnection;
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -120,6 +120,20 @@ impl TestStore {
     /// Where that PostgreSQL listens, a `host:port`.
     pub(crate) fn address(&self) -> &str {
         self.postgres.as_ref().expect("on PostgreSQL").address()
+    }
+
+    /// Where the database is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The one number that a query answers, asked round the store.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        let connection = self.connect().await;
+        let statement = Statement::from_string(connection.get_database_backend(), sql);
+        let row = connection.query_one_raw(statement).await.unwrap().unwrap();
+        connection.close().await.unwrap();
+        row.try_get_by_index(0).unwrap()
     }
 
     /// SQL that goes round the store.
