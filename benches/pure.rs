@@ -7,16 +7,18 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 use auth_service::clock::new_uuid;
 use auth_service::config::{JwtAlgorithm, Secret, TokenConfig};
+use auth_service::domain::authentication::{Authentication, Methods};
 use auth_service::domain::command::{EndOverdue, Open, RotateRefresh, decide};
 use auth_service::domain::device::{Device, DeviceInfo};
 use auth_service::domain::event::OpenedBy;
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::ledger::Ledger;
 use auth_service::domain::policy::{AtLimit, Policy};
+use auth_service::domain::session::Delivery;
 use auth_service::domain::time::Timestamp;
 use auth_service::domain::user::Role;
 use auth_service::events::announcement::Announcer;
-use auth_service::security::access_token::AccessTokens;
+use auth_service::security::access_token::{AccessTokens, Grant};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const LIMIT: usize = 5;
@@ -43,6 +45,9 @@ fn open() -> Open {
         device: Device::new(DeviceInfo::from_user_agent(Some(USER_AGENT), None)),
         ip_address: Some([203, 0, 113, 9].into()),
         occasion: OpenedBy::Login,
+        methods: Methods::PASSWORD,
+        remember: None,
+        delivery: Delivery::default(),
     }
 }
 
@@ -84,6 +89,7 @@ fn rules(criterion: &mut Criterion) {
 fn tokens(criterion: &mut Criterion) {
     let config = TokenConfig {
         issuer: "auth-service".to_owned(),
+        client_id: "auth-service".to_owned(),
         audience: None,
         algorithm: JwtAlgorithm::HS256,
         access_secret: Secret::new("bench-access-secret-0123456789abcdefghijkl"),
@@ -99,7 +105,15 @@ fn tokens(criterion: &mut Criterion) {
     let Ok(tokens) = AccessTokens::new(&config) else { return };
     let sign = || {
         let (user, session) = (UserId::new(new_uuid()), SessionId::new(new_uuid()));
-        tokens.sign(user, Role::Starter, session, SessionToken::new(new_uuid()), NOW)
+        let grant = Grant {
+            user,
+            role: Role::Starter,
+            session,
+            token: SessionToken::new(new_uuid()),
+            generation: 1,
+            authentication: Authentication { at: NOW, methods: Methods::PASSWORD },
+        };
+        tokens.sign(grant, NOW)
     };
     criterion.bench_function("access token, HS256: signed", |bencher| bencher.iter(sign));
     let Ok(token) = sign() else { return };

@@ -180,7 +180,13 @@ impl App {
 
 async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store, StartError> {
     let database = config.database.clone();
-    let store = Store::open(StoreOptions { database, io: io.clone(), metrics: metrics.clone() }).await?;
+    let options = StoreOptions {
+        database,
+        io: io.clone(),
+        metrics: metrics.clone(),
+        default_idle_timeout: config.sessions.timeout,
+    };
+    let store = Store::open(options).await?;
     if config.database.auto_migrate {
         let applied = store.migrate().await?;
         if applied > 0 {

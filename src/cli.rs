@@ -130,7 +130,7 @@ pub enum ConfigCommand {
 /// # Errors
 /// When the database cannot be used, or, for the status, when migrations are missing.
 pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(), CommandError> {
-    let store = Store::open(StoreOptions { database: config.database, io, metrics: Metrics::new()? }).await?;
+    let store = Store::open(store_options(&config, io)?).await?;
     match direction {
         Direction::Up => say(&format!("{} migrations applied", store.migrate().await?))?,
         Direction::Down { steps } => {
@@ -157,15 +157,22 @@ pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), 
     if let Command::Events { command } = command {
         return events::run(&config, io, command).await;
     }
-    let options =
-        StoreOptions { database: config.database.clone(), io: io.clone(), metrics: Metrics::new()? };
-    let store = Store::open(options).await?;
+    let store = Store::open(store_options(&config, io.clone())?).await?;
     let done = match store.pending_migrations().await? {
         0 => administer_store(&config, &store, io, command).await,
         missing => Err(format!("{missing} migrations are pending; run `auth-service migrate`").into()),
     };
     store.close().await;
     done
+}
+
+fn store_options(config: &Config, io: Io) -> Result<StoreOptions, CommandError> {
+    Ok(StoreOptions {
+        database: config.database.clone(),
+        io,
+        metrics: Metrics::new()?,
+        default_idle_timeout: config.sessions.timeout,
+    })
 }
 
 async fn administer_store(

@@ -1,8 +1,10 @@
 //! The rules of users and sessions as pure code: no IO, no clock, no randomness; those come in as arguments.
 //!
-//! In reading order: [`time`] and [`ids`], [`user`], [`device`], [`reason`], [`session`], [`policy`], [`event`],
-//! [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and [`command`] (what may happen to them).
+//! In reading order: [`time`] and [`ids`], [`user`], [`authentication`], [`device`], [`reason`], [`session`], [`policy`],
+//! [`event`], [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and [`command`] (what may
+//! happen to them).
 
+pub mod authentication;
 pub mod command;
 pub mod device;
 pub mod event;

@@ -96,6 +96,8 @@ pub struct Store {
     cancelled_work: Arc<CancelledWork>,
     /// Whether a commit is one statement.
     commits_in_one_statement: bool,
+    /// Of sessions whose row says nothing of it, because an older version opened them.
+    default_idle_timeout: Duration,
     /// The address, where several nodes may serve on the database.
     shared_url: Option<Secret>,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.

@@ -44,6 +44,22 @@ pub struct Model {
     pub end_reason: Option<String>,
     /// The session that ended this one, where a person did it from another device.
     pub ended_by: Option<Uuid>,
+    /// When the person last proved who they are, in ms; none in rows of an older version: when it was opened.
+    pub auth_time: Option<i64>,
+    /// How, as a bit set; none in rows of an older version: by password.
+    pub amr: Option<i32>,
+    /// The session ends after this long without activity, in ms; none in rows of an older version.
+    pub idle_timeout_ms: Option<i64>,
+    /// Whether the person asked to stay signed in on this device; none where nothing was said.
+    pub remember: Option<bool>,
+    /// Whether login delivered the refresh token in the body, not in a cookie.
+    pub refresh_in_body: bool,
+    /// When a token of the current refresh generation first reached a node, in ms; none while none has.
+    pub refresh_seen_at: Option<i64>,
+    /// Refresh tokens of lower generations are void.
+    pub refresh_floor: i32,
+    /// No earlier than this could the session end by its own times, in ms. Activity does not move it.
+    pub ends_at: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -32,6 +32,20 @@ pub struct Model {
     pub deleted_at: Option<i64>,
     /// When an operator disabled the account, in ms; its sessions ended in the same transaction. None while it may sign in.
     pub disabled_at: Option<i64>,
+    /// When the person last showed that the address is theirs, in ms.
+    pub email_verified_at: Option<i64>,
+    /// Language for mails, such as `de`; the service's default where there is none.
+    pub locale: Option<String>,
+    /// When the password last changed, in ms; grows with each change. None where it is the first.
+    pub credentials_changed_at: Option<i64>,
+    /// How many second factors the person has.
+    pub factors: i32,
+    /// Whether the next login must set a new password.
+    pub password_change_required: bool,
+    /// The person's own session policy, as JSON.
+    pub policy: Option<String>,
+    /// When the account will be deleted, in ms, because the person asked for it.
+    pub delete_at: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -74,10 +74,9 @@ impl Devices {
         session: SessionId,
         mut queue: Sender<Delivery>,
         ledger: &Ledger,
-        policy: &Policy,
         now: Timestamp,
     ) {
-        let mut sessions: Vec<_> = ledger.live().iter().map(|live| view(live, policy, session)).collect();
+        let mut sessions: Vec<_> = ledger.live().iter().map(|live| view(live, session)).collect();
         sessions.sort_by_key(|view| std::cmp::Reverse(view.last_activity));
         let snapshot =
             DeviceMessage::Snapshot { session_id: session, sessions, current: true, timestamp: now };
@@ -87,24 +86,18 @@ impl Devices {
             self.told = ledger.live().iter().map(Session::id).collect();
         }
         // The others of the session were warned before this one came.
-        if let Some(own) = ledger.find(session).filter(|own| self.is_warned_of(own, policy)) {
-            let _ = queue.try_send(Delivery::Message(expiring(own, policy, now).to_json()));
+        if let Some(own) = ledger.find(session).filter(|own| self.is_warned_of(own)) {
+            let _ = queue.try_send(Delivery::Message(expiring(own, now).to_json()));
         }
         self.connected.push(Device { session, queue });
     }
 
-    fn is_warned_of(&self, session: &Session, policy: &Policy) -> bool {
-        self.warned.get(&session.id()).is_some_and(|warned| *warned >= session.idle_expires_at(policy))
+    fn is_warned_of(&self, session: &Session) -> bool {
+        self.warned.get(&session.id()).is_some_and(|warned| *warned >= session.idle_expires_at())
     }
 
     /// Tells every device what is different from what it knows: endings first, then what was opened.
-    pub(super) fn tell_changes(
-        &mut self,
-        ledger: &Ledger,
-        policy: &Policy,
-        now: Timestamp,
-        metrics: &Metrics,
-    ) {
+    pub(super) fn tell_changes(&mut self, ledger: &Ledger, now: Timestamp, metrics: &Metrics) {
         if self.connected.is_empty() {
             return;
         }
@@ -116,7 +109,7 @@ impl Devices {
         for session in ledger.live().iter().filter(|session| !told.contains(&session.id())) {
             self.tell_all(metrics, |receiver| {
                 let current = receiver == session.id();
-                let view = view(session, policy, receiver);
+                let view = view(session, receiver);
                 let session_id = session.id();
                 DeviceMessage::Created { session_id, session: view, current, timestamp: now }.to_json()
             });
@@ -184,7 +177,7 @@ impl Devices {
         metrics: &Metrics,
     ) {
         for session in ledger.live() {
-            let (session_id, deadline) = (session.id(), session.idle_expires_at(policy));
+            let (session_id, deadline) = (session.id(), session.idle_expires_at());
             if self.warned.get(&session_id).is_some_and(|warned| *warned < deadline) {
                 self.warned.remove(&session_id);
                 let message = DeviceMessage::Extended {
@@ -198,7 +191,7 @@ impl Devices {
             let due = warning_at(session, policy).is_some_and(|at| at <= now) && now < deadline;
             if due && self.of_session(session_id) > 0 && !self.warned.contains_key(&session_id) {
                 self.warned.insert(session_id, deadline);
-                self.tell_session(session_id, metrics, &expiring(session, policy, now).to_json());
+                self.tell_session(session_id, metrics, &expiring(session, now).to_json());
             }
         }
     }
@@ -224,8 +217,8 @@ impl Devices {
     }
 }
 
-fn expiring(session: &Session, policy: &Policy, now: Timestamp) -> DeviceMessage<'static> {
-    let idle_expires_at = session.idle_expires_at(policy);
+fn expiring(session: &Session, now: Timestamp) -> DeviceMessage<'static> {
+    let idle_expires_at = session.idle_expires_at();
     let remaining = now.until(idle_expires_at).as_millis().div_ceil(1000);
     DeviceMessage::Expiring {
         session_id: session.id(),
@@ -238,12 +231,12 @@ fn expiring(session: &Session, policy: &Policy, now: Timestamp) -> DeviceMessage
 
 /// None where the warning would come as soon as the session is active.
 fn warning_at(session: &Session, policy: &Policy) -> Option<Timestamp> {
-    let warning = policy.warning.filter(|warning| *warning < policy.idle_timeout)?;
-    Some(session.idle_expires_at(policy).minus(warning))
+    let warning = policy.warning.filter(|warning| *warning < session.times.idle_timeout)?;
+    Some(session.idle_expires_at().minus(warning))
 }
 
-fn view<'a>(session: &'a Session, policy: &Policy, receiver: SessionId) -> SessionView<'a> {
-    SessionView::new(&session.profile, session.last_activity, policy, receiver)
+fn view(session: &Session, receiver: SessionId) -> SessionView<'_> {
+    SessionView::new(&session.profile, session.times, session.last_activity, receiver)
 }
 
 /// False when the device must go: it does not read, or is gone.

@@ -133,17 +133,17 @@ impl Registry {
         let Some(snapshot) = slot.fresh_snapshot().and_then(|shown| Option::clone(&*shown)) else {
             return SnapshotVerdict::NoSnapshot;
         };
-        let Some(live) = snapshot.find(session) else {
+        let Some((live, current)) = snapshot.find_with_token(session) else {
             let ending = snapshot.remembered_ending(session);
             return ending.map_or(SnapshotVerdict::Absent, |reason| {
                 SnapshotVerdict::Known(SessionStatus::Over(Some(reason)))
             });
         };
-        if token.is_some_and(|token| token != live.profile.token) {
+        if token.is_some_and(|token| token != current) {
             return SnapshotVerdict::Known(SessionStatus::TokenMismatch);
         }
         let policy = self.policy_ref(snapshot.role);
-        let deadline = live.idle_expires_at(policy);
+        let deadline = live.idle_expires_at();
         if deadline <= now {
             return SnapshotVerdict::Due(deadline.plus(policy.idle_margin));
         }

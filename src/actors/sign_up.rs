@@ -57,16 +57,7 @@ impl Registry {
     pub async fn sign_up(&self, sign_up: SignUp) -> Result<(User, Opened), SignUpError> {
         let SignUp { name, email, password_hash, open } = sign_up;
         let now = self.clock().now();
-        let user = User {
-            id: UserId::new(new_uuid()),
-            name,
-            email,
-            role: Role::default(),
-            last_activity_at: now,
-            created_at: now,
-            updated_at: now,
-            disabled_at: None,
-        };
+        let user = User::new(UserId::new(new_uuid()), name, email, Role::default(), now);
         let mut ledger = Ledger::new(user.id, user.role, 0, now, Vec::new());
         let decision = decide(&open, &ledger, now, self.policy_ref(user.role));
         let opened = decision.reply.map_err(|_| SignUpError::NoSessionAllowed)?;

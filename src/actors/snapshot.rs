@@ -1,18 +1,22 @@
 //! What a protected request looks at instead of asking: a user's sessions as of the last change.
 
+mod entry;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ledger::{Ledger, RememberedEnding};
-use crate::domain::policy::Policy;
+use super::sighting::Sighting;
+use crate::domain::authentication::Authentication;
+use crate::domain::ids::{SessionId, SessionToken, UserId};
+use crate::domain::ledger::{Account, Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
-use crate::domain::session::{Refresh, Session, SessionProfile};
+use crate::domain::session::{Refresh, Session, SessionProfile, Times};
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
+use entry::SnapshotEntry;
 
 /// A live session as requests see it; the same value in every snapshot, as long as one follows the other.
 #[derive(Debug)]
@@ -23,6 +27,12 @@ pub struct LiveSession {
     pub profile: SessionProfile,
     /// Milliseconds; only ever grows.
     last_activity: AtomicI64,
+    /// How long it lasts without activity, in ms. A refresh may change it, and the next.
+    idle_timeout: AtomicI64,
+    /// When it ends whatever the activity, in ms.
+    expires_at: AtomicI64,
+    /// Whether the current refresh generation has been seen.
+    pub(super) sighting: Sighting,
     /// Activity that another node told of, in ms: shown, and nothing is decided by it.
     heard: AtomicI64,
     /// When the other nodes were last told, in ms.
@@ -43,6 +53,9 @@ impl LiveSession {
             user,
             profile: session.profile.clone(),
             last_activity: AtomicI64::new(session.last_activity.millis()),
+            idle_timeout: AtomicI64::new(millis(session.times.idle_timeout)),
+            expires_at: AtomicI64::new(session.times.expires_at.millis()),
+            sighting: Sighting::of(session.refresh, session.profile.created_at),
             heard: AtomicI64::new(0),
             told_nodes: AtomicI64::new(0),
             told: AtomicI64::new(0),
@@ -52,10 +65,28 @@ impl LiveSession {
         }
     }
 
+    /// Takes over what a later reading of the same session knows.
+    fn catch_up(&self, session: &Session) {
+        self.advance(session.last_activity);
+        self.idle_timeout.store(millis(session.times.idle_timeout), Ordering::Relaxed);
+        self.expires_at.store(session.times.expires_at.millis(), Ordering::Relaxed);
+        self.sighting.merge(session.refresh, session.profile.created_at);
+    }
+
     /// Identifier.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.profile.id
+    }
+
+    /// When it is over.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        let idle_timeout = u64::try_from(self.idle_timeout.load(Ordering::Relaxed)).unwrap_or(0);
+        Times {
+            idle_timeout: Duration::from_millis(idle_timeout),
+            expires_at: Timestamp::from_millis(self.expires_at.load(Ordering::Relaxed)),
+        }
     }
 
     /// Latest activity that this node knows of.
@@ -66,8 +97,13 @@ impl LiveSession {
 
     /// When the session is over if nothing happens.
     #[must_use]
-    pub fn idle_expires_at(&self, policy: &Policy) -> Timestamp {
-        self.profile.idle_expires_at(self.last_activity(), policy)
+    pub fn idle_expires_at(&self) -> Timestamp {
+        self.times().idle_expires_at(self.last_activity())
+    }
+
+    /// A token of that refresh generation has reached this node. True the first time.
+    pub fn see(&self, generation: u32, now: Timestamp) -> bool {
+        self.sighting.is_news(generation) && self.sighting.note(generation, now, self.profile.created_at)
     }
 
     /// Latest activity that any node has told of.
@@ -133,6 +169,10 @@ impl LiveSession {
     }
 }
 
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn once_in(interval: Duration, last: &AtomicI64, now: Timestamp) -> bool {
     let told = last.load(Ordering::Relaxed);
     let due = Timestamp::from_millis(told).plus(interval) <= now;
@@ -149,21 +189,12 @@ pub struct Snapshot {
     pub role: Role,
     /// Latest activity of any session when the snapshot was made.
     pub last_activity_at: Timestamp,
-    disabled: bool,
+    /// The rest of the account.
+    pub account: Account,
     /// As many as most users have are held in place: with many residents each further place in memory to look at takes
     /// longer than all the rest of the look.
     live: SmallVec<[SnapshotEntry; 2]>,
     endings: Box<[RememberedEnding]>,
-}
-
-/// A live session, with what of it changes with the version.
-#[derive(Debug)]
-struct SnapshotEntry {
-    /// The session's, so that others need not be looked at to find one.
-    id: SessionId,
-    session: Arc<LiveSession>,
-    refresh: Refresh,
-    tokens_expire_at: Timestamp,
 }
 
 impl Snapshot {
@@ -172,22 +203,17 @@ impl Snapshot {
     pub(super) fn of(ledger: &Ledger, before: Option<&Self>) -> Self {
         let live = |session: &Session| match before.and_then(|before| before.find(session.id())) {
             Some(known) => {
-                known.advance(session.last_activity);
+                known.catch_up(session);
                 Arc::clone(known)
             }
             None => Arc::new(LiveSession::new(ledger.user, session)),
         };
-        let shown = |session: &Session| SnapshotEntry {
-            id: session.id(),
-            session: live(session),
-            refresh: session.refresh,
-            tokens_expire_at: session.tokens_expire_at,
-        };
+        let shown = |session: &Session| SnapshotEntry::new(session, live(session));
         Self {
             version: ledger.version,
             role: ledger.role,
             last_activity_at: ledger.last_activity_at,
-            disabled: ledger.disabled,
+            account: ledger.account.clone(),
             live: ledger.live().iter().map(shown).collect(),
             endings: ledger.remembered_endings().into(),
         }
@@ -195,17 +221,11 @@ impl Snapshot {
 
     /// The ledger it shows, with all activity that this node has seen since.
     pub(super) fn ledger(&self, user: UserId) -> Ledger {
-        let session = |shown: &SnapshotEntry| Session {
-            profile: shown.session.profile.clone(),
-            last_activity: shown.session.last_activity(),
-            refresh: shown.refresh,
-            tokens_expire_at: shown.tokens_expire_at,
-        };
-        let live: Vec<_> = self.live.iter().map(session).collect();
+        let live: Vec<_> = self.live.iter().map(SnapshotEntry::session).collect();
         let latest = live.iter().map(|session| session.last_activity).max();
         let latest = latest.unwrap_or_default().max(self.last_activity_at);
         let mut ledger = Ledger::new(user, self.role, self.version, latest, live);
-        ledger.disabled = self.disabled;
+        ledger.account = self.account.clone();
         self.endings.iter().for_each(|ending| ledger.remember_ending(*ending));
         ledger
     }
@@ -216,7 +236,7 @@ impl Snapshot {
         let same = self.shows(ledger);
         if same {
             for (shown, session) in self.live.iter().zip(ledger.live()) {
-                shown.session.advance(session.last_activity);
+                shown.session.catch_up(session);
             }
         }
         same
@@ -224,12 +244,9 @@ impl Snapshot {
 
     /// Whether a new snapshot of that ledger would differ in nothing but the activity of its sessions.
     fn shows(&self, ledger: &Ledger) -> bool {
-        let same = |(shown, session): (&SnapshotEntry, &Session)| {
-            shown.id == session.id()
-                && shown.refresh == session.refresh
-                && shown.tokens_expire_at == session.tokens_expire_at
-        };
-        (self.version, self.role, self.disabled) == (ledger.version, ledger.role, ledger.disabled)
+        let same = |(shown, session): (&SnapshotEntry, &Session)| shown.shows(session);
+        (self.version, self.role) == (ledger.version, ledger.role)
+            && self.account == ledger.account
             && self.last_activity_at >= ledger.last_activity_at
             && *self.endings == *ledger.remembered_endings()
             && self.live.len() == ledger.live().len()
@@ -241,6 +258,18 @@ impl Snapshot {
         self.live.iter().map(|shown| &shown.session)
     }
 
+    /// The live session of that id, and the session token that its access tokens must carry.
+    pub(super) fn find_with_token(&self, id: SessionId) -> Option<(&Arc<LiveSession>, SessionToken)> {
+        let shown = self.live.iter().find(|shown| shown.id == id)?;
+        Some((&shown.session, shown.token))
+    }
+
+    /// The latest proof of a live session.
+    #[must_use]
+    pub fn authentication(&self, id: SessionId) -> Option<Authentication> {
+        self.live.iter().find(|shown| shown.id == id).map(|shown| shown.authentication)
+    }
+
     /// The live session of that id.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<&Arc<LiveSession>> {
@@ -250,7 +279,7 @@ impl Snapshot {
     /// The refresh token of that live session that is current.
     #[must_use]
     pub fn refresh(&self, id: SessionId) -> Option<Refresh> {
-        self.live.iter().find(|shown| shown.id == id).map(|shown| shown.refresh)
+        self.live.iter().find(|shown| shown.id == id).map(SnapshotEntry::refresh)
     }
 
     /// Why that session ended, if it did lately.

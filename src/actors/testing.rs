@@ -21,13 +21,14 @@ use super::user_session::UserSession;
 use crate::bus::Bus;
 use crate::clock::{Clock, new_uuid};
 use crate::config::{DatabaseConfig, DatabaseLocation};
+use crate::domain::authentication::Methods;
 use crate::domain::command::{Open, decide};
 use crate::domain::device::{Device, DeviceInfo};
 use crate::domain::event::OpenedBy;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::ledger::Ledger;
 use crate::domain::policy::{AtLimit, Policies, Policy};
-use crate::domain::session::Session;
+use crate::domain::session::{Delivery, Session};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Email, Role, User};
 use crate::events::{Message, announcement::Announcer};
@@ -114,6 +115,7 @@ impl Setup {
             database: DatabaseConfig { location, max_connections: 4, auto_migrate: true },
             io: io(),
             metrics: metrics.clone(),
+            default_idle_timeout: self.policy.idle_timeout,
         };
         let store = Store::open(options).await.unwrap();
         store.migrate().await.unwrap();
@@ -204,22 +206,13 @@ impl Node {
         let session = decision.reply.unwrap().session;
         let announcer = Announcer { service: "auth-service", user: id, now, new_id: new_uuid };
         let registration = Registration {
-            user: User {
-                id,
-                name: "Ada".to_owned(),
-                email,
-                role: Role::default(),
-                last_activity_at: now,
-                created_at: now,
-                updated_at: now,
-                disabled_at: None,
-            },
+            user: User::new(id, "Ada".to_owned(), email, Role::default(), now),
             password_hash: PasswordHash::from_stored("none".to_owned()),
             announcements: announcer.announce(&decision.events),
             session: session.clone(),
         };
         self.store().add_user(registration).await.unwrap();
-        Person { user: id, session: session.id(), token: session.profile.token }
+        Person { user: id, session: session.id(), token: session.token }
     }
 
     pub(super) async fn register_many(&self, count: usize) -> Vec<Person> {
@@ -286,5 +279,8 @@ pub(super) fn login() -> Open {
         device: Device::new(DeviceInfo::from_user_agent(None, None)),
         ip_address: None,
         occasion: OpenedBy::Login,
+        methods: Methods::PASSWORD,
+        remember: None,
+        delivery: Delivery::default(),
     }
 }

@@ -98,7 +98,7 @@ impl UserSession {
                 if let Some(devices) = &mut self.devices {
                     let policy = self.registry.policy_ref(ledger.role);
                     let metrics = self.registry.metrics();
-                    devices.tell_changes(ledger, policy, now, metrics);
+                    devices.tell_changes(ledger, now, metrics);
                     devices.tell_deadlines(ledger, policy, now, metrics);
                 }
                 self.prune_devices();

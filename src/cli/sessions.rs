@@ -86,9 +86,9 @@ pub(super) async fn run(
             let user = find(store, &user).await?;
             let ledger = live_sessions(config, store, &user).await?;
             if json {
-                return say_json(&json!({"userId": user.id, "sessions": as_json(config, &ledger)}));
+                return say_json(&json!({"userId": user.id, "sessions": as_json(&ledger)}));
             }
-            say(&as_table(config, &ledger))
+            say(&as_table(&ledger))
         }
         SessionsCommand::End { user, which, reason, json } => {
             let user = find(store, &user).await?;
@@ -119,9 +119,7 @@ fn sorted(ledger: &Ledger) -> Vec<&Session> {
     sessions
 }
 
-pub(super) fn as_json(config: &Config, ledger: &Ledger) -> Vec<Value> {
-    let policies = crate::app::policies(config, true);
-    let policy = policies.for_role(ledger.role);
+pub(super) fn as_json(ledger: &Ledger) -> Vec<Value> {
     let session = |session: &Session| {
         json!({
             "id": session.id(),
@@ -129,16 +127,14 @@ pub(super) fn as_json(config: &Config, ledger: &Ledger) -> Vec<Value> {
             "ipAddress": session.profile.ip_address,
             "createdAt": session.profile.created_at,
             "lastActivity": session.last_activity,
-            "expiresAt": session.profile.expires_at,
-            "idleExpiresAt": session.idle_expires_at(policy),
+            "expiresAt": session.times.expires_at,
+            "idleExpiresAt": session.idle_expires_at(),
         })
     };
     sorted(ledger).into_iter().map(session).collect()
 }
 
-pub(super) fn as_table(config: &Config, ledger: &Ledger) -> String {
-    let policies = crate::app::policies(config, true);
-    let policy = policies.for_role(ledger.role);
+pub(super) fn as_table(ledger: &Ledger) -> String {
     let row = |session: &Session| {
         let device = &session.profile.device;
         let name = device.name.as_deref().or(device.browser.as_deref()).unwrap_or("-");
@@ -147,7 +143,7 @@ pub(super) fn as_table(config: &Config, ledger: &Ledger) -> String {
             name.to_owned(),
             session.profile.ip_address.map_or_else(|| "-".to_owned(), |address| address.to_string()),
             session.last_activity.to_string(),
-            session.idle_expires_at(policy).to_string(),
+            session.idle_expires_at().to_string(),
         ]
     };
     let rows: Vec<_> = sorted(ledger).into_iter().map(row).collect();

@@ -194,16 +194,7 @@ async fn create(config: &Config, store: &Store, create: Create) -> Result<(), Co
     })?;
     let password_hash = PasswordPool::start(&config.password, Metrics::new()?)?.hash(password).await?;
     let now = Clock::System.now();
-    let user = User {
-        id: UserId::new(new_uuid()),
-        name,
-        email,
-        role: create.role.into(),
-        last_activity_at: now,
-        created_at: now,
-        updated_at: now,
-        disabled_at: None,
-    };
+    let user = User::new(UserId::new(new_uuid()), name, email, create.role.into(), now);
     let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
     let announcement = announcer.registered(user.email.as_str());
     let id = user.id;
@@ -285,7 +276,7 @@ async fn show(config: &Config, store: &Store, user: &User, json: bool) -> Result
     let ledger = live_sessions(config, store, user).await?;
     if json {
         let mut shown = as_json(user);
-        shown["sessions"] = sessions::as_json(config, &ledger).into();
+        shown["sessions"] = sessions::as_json(&ledger).into();
         return say_json(&shown);
     }
     let disabled = user.disabled_at.map_or_else(|| "no".to_owned(), |at| format!("since {at}"));
@@ -302,5 +293,5 @@ async fn show(config: &Config, store: &Store, user: &User, json: bool) -> Result
     ] {
         say(&format!("{title:<14} {value}"))?;
     }
-    if ledger.live().is_empty() { Ok(()) } else { say(&format!("\n{}", sessions::as_table(config, &ledger))) }
+    if ledger.live().is_empty() { Ok(()) } else { say(&format!("\n{}", sessions::as_table(&ledger))) }
 }

@@ -89,6 +89,8 @@ pub(super) const SETTINGS: &[Setting] = &[
 pub struct TokenConfig {
     /// Who signs, the `iss` claim.
     pub issuer: String,
+    /// To whom they are given, the `client_id` claim: the service itself (RFC 9068 wants one).
+    pub client_id: String,
     /// For whom, the `aud` claim, if any.
     pub audience: Option<String>,
     /// How access tokens are signed.
@@ -162,6 +164,7 @@ impl TokenConfig {
         let mut config = TokenConfig {
             issuer: source.text_or("JWT_ISSUER", service_name),
             audience: source.optional_text("JWT_AUDIENCE"),
+            client_id: service_name.to_owned(),
             algorithm,
             access_secret: Secret::new(""),
             refresh_secret: Secret::new(""),

@@ -2,9 +2,9 @@
 
 use super::event::{Ending, LedgerEvent};
 use super::ids::{SessionId, UserId};
-use super::policy::Policy;
+use super::policy::{OwnPolicy, Policy};
 use super::reason::EndReason;
-use super::session::{Refresh, Session};
+use super::session::Session;
 use super::time::Timestamp;
 use super::user::Role;
 
@@ -22,6 +22,19 @@ pub struct RememberedEnding {
     pub by: Option<SessionId>,
 }
 
+/// What the rules need of the account, beside its role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Whether it is disabled: then no session is opened. There is none live, because they ended with it.
+    pub disabled: bool,
+    /// How many second factors the person has.
+    pub factors: u32,
+    /// When the password last changed: a login that checked an earlier one opens no session.
+    pub credentials_changed_at: Option<Timestamp>,
+    /// Policy that goes before the role's. Few users have one.
+    pub policy: Option<Box<OwnPolicy>>,
+}
+
 /// A user's live sessions, as of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
@@ -33,14 +46,14 @@ pub struct Ledger {
     pub version: i64,
     /// Latest activity of any session, also of ended ones.
     pub last_activity_at: Timestamp,
-    /// Whether the account is disabled: then no session is opened. There is none live, because they ended with it.
-    pub disabled: bool,
+    /// The rest of the account.
+    pub account: Account,
     live: Vec<Session>,
     ended: Vec<RememberedEnding>,
 }
 
 impl Ledger {
-    /// The ledger of a user who may sign in: `live` are the sessions that have not ended.
+    /// The ledger of a user with nothing special about the account: `live` are the sessions that have not ended.
     #[must_use]
     pub fn new(
         user: UserId,
@@ -49,7 +62,8 @@ impl Ledger {
         last_activity_at: Timestamp,
         live: Vec<Session>,
     ) -> Self {
-        Self { user, role, version, last_activity_at, disabled: false, live, ended: Vec::new() }
+        let account = Account::default();
+        Self { user, role, version, last_activity_at, account, live, ended: Vec::new() }
     }
 
     /// The live sessions, in no order.
@@ -102,7 +116,7 @@ impl Ledger {
     /// The earliest time at which some session may end by itself; none without live sessions.
     #[must_use]
     pub fn earliest_deadline(&self, policy: &Policy) -> Option<Timestamp> {
-        let deadline = |session: &Session| idle_ending_at(session, policy).min(session.profile.expires_at);
+        let deadline = |session: &Session| idle_ending_at(session, policy).min(session.times.expires_at);
         self.live.iter().map(deadline).min()
     }
 
@@ -110,7 +124,7 @@ impl Ledger {
     #[must_use]
     pub fn due(&self, now: Timestamp, policy: &Policy) -> Vec<Ending> {
         let reason = |session: &Session| {
-            if session.profile.expires_at <= now {
+            if session.times.expires_at <= now {
                 Some(EndReason::Expired)
             } else if idle_ending_at(session, policy) <= now {
                 Some(EndReason::IdleTimeout)
@@ -131,9 +145,9 @@ impl Ledger {
                 self.last_activity_at = self.last_activity_at.max(session.last_activity);
                 self.live.push(session.clone());
             }
-            LedgerEvent::Rotated { session, generation, at, tokens_expire_at } => {
+            LedgerEvent::Rotated { session, at, tokens_expire_at, .. } => {
                 if let Some(live) = self.live.iter_mut().find(|live| live.id() == *session) {
-                    live.refresh = Refresh { generation: *generation, issued_at: *at };
+                    live.refresh = live.refresh.next(*at);
                     live.tokens_expire_at = *tokens_expire_at;
                 }
             }
@@ -149,7 +163,7 @@ impl Ledger {
 
 /// When nobody can have seen activity that is not yet known.
 fn idle_ending_at(session: &Session, policy: &Policy) -> Timestamp {
-    session.last_activity.plus(policy.idle_timeout).plus(policy.idle_margin)
+    session.last_activity.plus(session.times.idle_timeout).plus(policy.idle_margin)
 }
 
 /// The ending of a live session for that reason.
@@ -157,7 +171,7 @@ fn idle_ending_at(session: &Session, policy: &Policy) -> Timestamp {
 pub fn ending(session: &Session, reason: EndReason, by: Option<SessionId>, now: Timestamp) -> Ending {
     Ending {
         session: session.id(),
-        token: session.profile.token,
+        token: session.token,
         reason,
         by,
         last_activity: session.last_activity,

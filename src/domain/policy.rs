@@ -1,11 +1,18 @@
 //! The numbers the rules go by. They are asked for per user, so that roles can differ; no rule reads a global.
 
+mod own;
+
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use own::{OutOfRange, OwnPolicy};
 
 use super::user::Role;
 
 /// What happens to a login when the user has as many sessions as allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AtLimit {
     /// The least recently active session ends to make room.
     EvictOldest,

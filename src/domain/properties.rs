@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::authentication::Methods;
 use super::command::{
     Command, EndAll, EndOne, EndOverdue, Logout, Open, OpenRefusal, RefreshRefusal, RotateRefresh, Terminate,
     TerminateOthers, decide,
@@ -16,6 +17,7 @@ use super::ids::{SessionId, SessionToken, UserId};
 use super::ledger::Ledger;
 use super::policy::{AtLimit, Policy};
 use super::reason::EndReason;
+use super::session::Delivery;
 use super::time::Timestamp;
 use super::user::Role;
 
@@ -137,9 +139,9 @@ impl Observer {
             }
             Step::Disable => {
                 let _ = self.run(&EndAll { reason: EndReason::Terminated });
-                self.ledger.disabled = true;
+                self.ledger.account.disabled = true;
             }
-            Step::Enable => self.ledger.disabled = false,
+            Step::Enable => self.ledger.account.disabled = false,
         }
         self.check();
     }
@@ -152,16 +154,19 @@ impl Observer {
             device: Device::new(DeviceInfo::from_user_agent(None, None)),
             ip_address: None,
             occasion: OpenedBy::Login,
+            methods: Methods::PASSWORD,
+            remember: None,
+            delivery: Delivery::default(),
         };
         let live_before = self.ledger.live().len();
         match self.run(&open) {
             Ok(opened) => {
-                assert!(!self.ledger.disabled, "a disabled account has a new session");
+                assert!(!self.ledger.account.disabled, "a disabled account has a new session");
                 assert_eq!(opened.session.id(), id);
                 assert!(opened.evicted.iter().all(|id| self.ended[id] == EndReason::Evicted));
                 self.opened.push(id);
             }
-            Err(OpenRefusal::Disabled) => assert!(self.ledger.disabled),
+            Err(OpenRefusal::Disabled) => assert!(self.ledger.account.disabled),
             Err(OpenRefusal::LimitReached { max_sessions }) => {
                 assert_eq!(self.policy.at_limit, AtLimit::Reject);
                 assert!(live_before >= max_sessions);
@@ -171,7 +176,7 @@ impl Observer {
 
     /// As the actor does it: only a session that is live and not overdue may be active.
     fn activity(&mut self, id: SessionId) {
-        let before = self.ledger.find(id).map(|session| session.idle_expires_at(&self.policy));
+        let before = self.ledger.find(id).map(|session| session.idle_expires_at());
         if before.is_some_and(|deadline| self.now < deadline) {
             self.ledger.record_activity(id, self.now);
         }
@@ -192,7 +197,7 @@ impl Observer {
     fn check(&mut self) {
         assert!(self.ledger.live().len() <= self.policy.max_sessions, "more live sessions than the limit");
         assert!(
-            !self.ledger.disabled || self.ledger.live().is_empty(),
+            !self.ledger.account.disabled || self.ledger.live().is_empty(),
             "a disabled account has a live session"
         );
         let live: HashSet<_> = self.ledger.live().iter().map(|session| session.id()).collect();
@@ -201,8 +206,8 @@ impl Observer {
             assert_ne!(live.contains(id), self.ended.contains_key(id), "live, or ended for one reason");
         }
         for session in self.ledger.live() {
-            let deadline = session.idle_expires_at(&self.policy);
-            assert!(deadline <= session.profile.expires_at, "idle later than the absolute end");
+            let deadline = session.idle_expires_at();
+            assert!(deadline <= session.times.expires_at, "idle later than the absolute end");
             let before = self.deadlines.insert(session.id(), deadline);
             assert!(before.is_none_or(|before| before <= deadline), "the idle deadline moved backwards");
             let generation = session.refresh.generation;

@@ -3,33 +3,52 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::authentication::Authentication;
 use super::device::Device;
 use super::ids::{SessionId, SessionToken};
-use super::policy::Policy;
 use super::time::Timestamp;
+
+/// How the refresh token gets to the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// In the cookie that no script can read.
+    #[default]
+    Cookie,
+    /// In the body, for clients that are no browsers.
+    Body,
+}
 
 /// What is fixed when a session is opened. Some 80 bytes: a copy is cheaper than a place of its own to point at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionProfile {
     /// Identifier.
     pub id: SessionId,
-    /// Value that binds access tokens to this session.
-    pub token: SessionToken,
     /// The device it was opened on.
     pub device: Device,
     /// Address it was opened from.
     pub ip_address: Option<IpAddr>,
     /// When it was opened.
     pub created_at: Timestamp,
+    /// Whether the person asked to stay signed in on this device; none where nothing was said.
+    pub remember: Option<bool>,
+    /// How login delivered the refresh token.
+    pub delivery: Delivery,
+}
+
+/// When a session is over: as the policy was at its last login or refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// It ends after this long without activity.
+    pub idle_timeout: Duration,
     /// When it ends whatever the activity.
     pub expires_at: Timestamp,
 }
 
-impl SessionProfile {
+impl Times {
     /// When the session is over unless there is activity after `last_activity`; never after its absolute end.
     #[must_use]
-    pub fn idle_expires_at(&self, last_activity: Timestamp, policy: &Policy) -> Timestamp {
-        last_activity.plus(policy.idle_timeout).min(self.expires_at)
+    pub fn idle_expires_at(self, last_activity: Timestamp) -> Timestamp {
+        last_activity.plus(self.idle_timeout).min(self.expires_at)
     }
 }
 
@@ -40,6 +59,24 @@ pub struct Refresh {
     pub generation: u32,
     /// When this generation was made.
     pub issued_at: Timestamp,
+    /// When a token of this generation first reached a node; none while none has.
+    pub seen_at: Option<Timestamp>,
+    /// Tokens of lower generations are void.
+    pub floor: u32,
+}
+
+impl Refresh {
+    /// The first token of a session.
+    #[must_use]
+    pub fn first(now: Timestamp) -> Self {
+        Self { generation: 1, issued_at: now, seen_at: None, floor: 0 }
+    }
+
+    /// The token that replaces this one.
+    #[must_use]
+    pub fn next(self, now: Timestamp) -> Self {
+        Self { generation: self.generation.saturating_add(1), issued_at: now, seen_at: None, ..self }
+    }
 }
 
 impl Refresh {
@@ -57,6 +94,12 @@ impl Refresh {
 pub struct Session {
     /// What never changes.
     pub profile: SessionProfile,
+    /// Value that binds access tokens to this session.
+    pub token: SessionToken,
+    /// When it is over.
+    pub times: Times,
+    /// The latest proof of who the person is.
+    pub authentication: Authentication,
     /// Latest login or activity; never moves back.
     pub last_activity: Timestamp,
     /// Current refresh generation.
@@ -74,7 +117,7 @@ impl Session {
 
     /// When the session is over if nothing happens.
     #[must_use]
-    pub fn idle_expires_at(&self, policy: &Policy) -> Timestamp {
-        self.profile.idle_expires_at(self.last_activity, policy)
+    pub fn idle_expires_at(&self) -> Timestamp {
+        self.times.idle_expires_at(self.last_activity)
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use validator::ValidateEmail;
 
 use super::ids::UserId;
+use super::policy::OwnPolicy;
 use super::time::Timestamp;
 
 /// Fewest characters of a password.
@@ -73,6 +74,44 @@ pub struct User {
     pub updated_at: Timestamp,
     /// Since when it may not sign in; none while it may.
     pub disabled_at: Option<Timestamp>,
+    /// When the person last showed that the address is theirs.
+    pub email_verified_at: Option<Timestamp>,
+    /// Language for mails; the service's default where there is none.
+    pub locale: Option<String>,
+    /// When the password last changed; none where it is the first.
+    pub credentials_changed_at: Option<Timestamp>,
+    /// How many second factors the person has.
+    pub factors: u32,
+    /// Whether the next login must set a new password.
+    pub password_change_required: bool,
+    /// Session policy that goes before the role's.
+    pub policy: Option<OwnPolicy>,
+    /// When the account will be deleted, because the person asked for it.
+    pub delete_at: Option<Timestamp>,
+}
+
+impl User {
+    /// A new account.
+    #[must_use]
+    pub fn new(id: UserId, name: String, email: Email, role: Role, now: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            email,
+            role,
+            last_activity_at: now,
+            created_at: now,
+            updated_at: now,
+            disabled_at: None,
+            email_verified_at: None,
+            locale: None,
+            credentials_changed_at: None,
+            factors: 0,
+            password_change_required: false,
+            policy: None,
+            delete_at: None,
+        }
+    }
 }
 
 /// Why a member of a request cannot be stored.

@@ -82,7 +82,11 @@ impl Announcer<'_> {
             OpenedBy::Signup { email } => self.registered(email),
             OpenedBy::Login => self.message(Channel::UserLogin, json!({"sessionId": session.id()})),
         });
-        let fields = json!({"sessionId": session.id(), "deviceInfo": session.profile.device});
+        let fields = json!({
+            "sessionId": session.id(),
+            "deviceInfo": session.profile.device,
+            "amr": session.authentication.methods,
+        });
         made.push(self.message(Channel::SessionCreated, fields));
     }
 
@@ -130,11 +134,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::domain::authentication::Methods;
     use crate::domain::command::{Command, Logout, Open, TerminateOthers};
     use crate::domain::device::{Device, DeviceInfo};
     use crate::domain::ids::SessionToken;
     use crate::domain::ledger::Ledger;
     use crate::domain::policy::{AtLimit, Policy};
+    use crate::domain::session::Delivery;
     use crate::domain::user::Role;
     use std::time::Duration;
 
@@ -170,6 +176,9 @@ mod tests {
             device: Device::new(DeviceInfo::from_user_agent(None, None)),
             ip_address: None,
             occasion,
+            methods: Methods::PASSWORD,
+            remember: None,
+            delivery: Delivery::default(),
         };
         run(ledger, &command, max)
     }

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use crate::domain::device::Device;
 use crate::domain::ids::SessionId;
-use crate::domain::policy::Policy;
-use crate::domain::session::SessionProfile;
+use crate::domain::session::{SessionProfile, Times};
 use crate::domain::time::Timestamp;
 
 /// A live session.
@@ -30,8 +29,8 @@ impl<'a> SessionView<'a> {
     #[must_use]
     pub fn new(
         profile: &'a SessionProfile,
+        times: Times,
         last_activity: Timestamp,
-        policy: &Policy,
         current: SessionId,
     ) -> Self {
         Self {
@@ -40,8 +39,8 @@ impl<'a> SessionView<'a> {
             ip_address: profile.ip_address,
             created_at: profile.created_at,
             last_activity,
-            expires_at: profile.expires_at,
-            idle_expires_at: profile.idle_expires_at(last_activity, policy),
+            expires_at: times.expires_at,
+            idle_expires_at: times.idle_expires_at(last_activity),
             current: profile.id == current,
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let present = caller.0;
     if let Some(latest) = state.registry.note_activity(&present.session, present.now) {
-        return Ok(answer(&state, &present, latest));
+        return Ok(answer(&present, latest));
     }
     // The session was just being ended for idleness: the actor knows how that came out.
     let session = &present.session;
@@ -32,15 +32,14 @@ async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<H
         SessionStatus::Active(present) => {
             let noted = state.registry.note_activity(&present.session, present.now);
             let latest = noted.unwrap_or_else(|| present.session.last_activity());
-            Ok(answer(&state, &present, latest))
+            Ok(answer(&present, latest))
         }
         SessionStatus::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
         SessionStatus::TokenMismatch => Err(Problem::session_over(None).with_challenge()),
     }
 }
 
-fn answer(state: &AppState, present: &ActiveSession, last_activity: Timestamp) -> HttpResponse {
-    let policy = state.registry.policy_ref(present.snapshot.role);
-    let idle_expires_at = present.session.profile.idle_expires_at(last_activity, policy);
+fn answer(present: &ActiveSession, last_activity: Timestamp) -> HttpResponse {
+    let idle_expires_at = present.session.times().idle_expires_at(last_activity);
     HttpResponse::Ok().json(Body { last_activity, idle_expires_at })
 }

@@ -9,13 +9,14 @@ use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
-use super::signed_in::{self, Delivery, open_for};
+use super::signed_in::{self, open_for, parse_delivery};
 use super::state::AppState;
 use crate::actors::messages::ActorError;
 use crate::domain::command::{Open, OpenRefusal, Opened};
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;
 use crate::domain::ids::UserId;
+use crate::domain::session::Delivery;
 use crate::domain::user::{EMAIL_MAX_BYTES, Email, FieldProblem, User};
 use crate::security::password::{Password, Verdict};
 use crate::storage::users::Credentials;
@@ -61,7 +62,7 @@ async fn log_in(
     };
     // Guesses made at the same time may have used the failures up meanwhile.
     state.limits.check_login_failures(&request.email, client.address, now).await?;
-    let open = open_for(&client, request.device_name, OpenedBy::Login);
+    let open = open_for(&client, request.device_name, request.delivery, OpenedBy::Login);
     let asking = run_to_completion(ask(state.clone(), user.id, open));
     let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
         Ok(Ok(opened)) => opened,
@@ -71,7 +72,7 @@ async fn log_in(
         Err(ActorError::NoSuchUser) => return Err(Problem::new(Code::InvalidCredentials)),
         Err(error) => return Err(error.into()),
     };
-    signed_in::answer(&state, StatusCode::OK, &user, &opened, request.delivery)
+    signed_in::answer(&state, StatusCode::OK, &user, &opened)
 }
 
 async fn ask(
@@ -116,7 +117,7 @@ impl TryFrom<Body> for Request {
         let password = members.required("password", body.password, Password::parse_attempt);
         let device_name = members.optional("deviceName", body.device_name, |text| parse_device_name(&text));
         let delivery = members
-            .optional("refreshTokenDelivery", body.refresh_token_delivery, |text| Delivery::parse(&text));
+            .optional("refreshTokenDelivery", body.refresh_token_delivery, |text| parse_delivery(&text));
         match (email, password) {
             (Some(email), Some(password)) if members.are_fit() => Ok(Self {
                 email,

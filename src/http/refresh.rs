@@ -7,13 +7,12 @@ use super::extract::client::Client;
 use super::extract::json::OptionalJsonObject;
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
-use super::signed_in::Delivery;
 use super::state::AppState;
 use super::{cookie, resource};
 use crate::actors::session_status::SessionStatus;
 use crate::domain::command::{RefreshRefusal, RotateRefresh, SessionOver};
 use crate::domain::ids::UserId;
-use crate::domain::session::Session;
+use crate::domain::session::{Delivery, Session};
 use crate::domain::user::Role;
 use crate::events::session_view::SessionView;
 use crate::security::access_token::AccessToken;
@@ -124,12 +123,11 @@ fn answer(
     delivery: Delivery,
 ) -> Result<HttpResponse, Problem> {
     let (access_token, refresh_token) = state.sign_tokens(user, role, session)?;
-    let policy = state.registry.policy_ref(role);
     let body = Refreshed {
         access_token: &access_token,
         token_type: "Bearer",
         expires_in: state.access_tokens.expiry_seconds(),
-        session: SessionView::new(&session.profile, session.last_activity, policy, session.id()),
+        session: SessionView::new(&session.profile, session.times, session.last_activity, session.id()),
         refresh_token: (delivery == Delivery::Body).then_some(&refresh_token),
     };
     let mut answer = HttpResponse::Ok();

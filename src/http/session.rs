@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::extract::session::Authenticated;
 use super::resource;
-use super::state::AppState;
 use super::view::{session_view, sessions_answer};
 use crate::domain::time::Timestamp;
 use crate::events::session_view::SessionView;
@@ -22,12 +21,11 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/session", "GET").route(web::get().to(session)));
 }
 
-async fn session(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse {
+async fn session(caller: Authenticated) -> HttpResponse {
     let live = &caller.0.session;
-    let policy = state.registry.policy_ref(caller.0.snapshot.role);
-    let idle_expires_at = live.profile.idle_expires_at(live.shown_activity(), policy);
+    let idle_expires_at = live.times().idle_expires_at(live.shown_activity());
     let body = Body {
-        session: session_view(live, policy, live.id()),
+        session: session_view(live, live.id()),
         idle_expires_at,
         remaining_seconds: caller.0.now.until(idle_expires_at).as_secs(),
     };

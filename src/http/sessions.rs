@@ -36,10 +36,10 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse {
     let policy = state.registry.policy_ref(caller.0.snapshot.role);
     let is_live = |session: &&Arc<LiveSession>| {
-        session.profile.idle_expires_at(session.shown_activity(), policy) > caller.0.now
+        session.times().idle_expires_at(session.shown_activity()) > caller.0.now
     };
     let live = caller.0.snapshot.live().filter(is_live);
-    let mut sessions: Vec<_> = live.map(|session| session_view(session, policy, caller.session())).collect();
+    let mut sessions: Vec<_> = live.map(|session| session_view(session, caller.session())).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
     let total = sessions.len();
     sessions_answer(&List { sessions, total, max_sessions: policy.max_sessions }, total)

@@ -11,43 +11,42 @@ use super::problem::Problem;
 use super::state::AppState;
 use super::view::UserView;
 use crate::clock::new_uuid;
+use crate::domain::authentication::Methods;
 use crate::domain::command::{Open, Opened};
 use crate::domain::device::{Device, DeviceInfo};
 use crate::domain::event::OpenedBy;
 use crate::domain::ids::{SessionId, SessionToken};
+use crate::domain::session::Delivery;
 use crate::domain::user::{FieldProblem, User};
 use crate::events::session_view::SessionView;
 use crate::security::access_token::AccessToken;
 use crate::security::refresh_token::RefreshToken;
 
-/// How the refresh token gets to the client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Delivery {
-    /// In the cookie that no script can read.
-    #[default]
-    Cookie,
-    /// In the body, for clients that are no browsers.
-    Body,
-}
-
-impl Delivery {
-    pub(super) fn parse(text: &str) -> Result<Self, FieldProblem> {
-        match text {
-            "cookie" => Ok(Self::Cookie),
-            "body" => Ok(Self::Body),
-            _ => Err(FieldProblem::Invalid),
-        }
+/// The word for it in a body.
+pub(super) fn parse_delivery(text: &str) -> Result<Delivery, FieldProblem> {
+    match text {
+        "cookie" => Ok(Delivery::Cookie),
+        "body" => Ok(Delivery::Body),
+        _ => Err(FieldProblem::Invalid),
     }
 }
 
 /// A session to open for that client.
-pub(super) fn open_for(client: &Client, device_name: Option<String>, occasion: OpenedBy) -> Open {
+pub(super) fn open_for(
+    client: &Client,
+    device_name: Option<String>,
+    delivery: Delivery,
+    occasion: OpenedBy,
+) -> Open {
     Open {
         id: SessionId::new(new_uuid()),
         token: SessionToken::new(Uuid::new_v4()),
         device: Device::new(DeviceInfo::from_user_agent(client.user_agent.as_deref(), device_name)),
         ip_address: client.address,
         occasion,
+        methods: Methods::PASSWORD,
+        remember: None,
+        delivery,
     }
 }
 
@@ -70,14 +69,12 @@ pub(super) fn answer(
     status: StatusCode,
     user: &User,
     opened: &Opened,
-    delivery: Delivery,
 ) -> Result<HttpResponse, Problem> {
-    let session = &opened.session;
+    let (session, delivery) = (&opened.session, opened.session.profile.delivery);
     let (access_token, refresh_token) = state.sign_tokens(user.id, user.role, session)?;
-    let policy = state.registry.policy_ref(user.role);
     let body = SignedIn {
         user: UserView::new(user, session.last_activity),
-        session: SessionView::new(&session.profile, session.last_activity, policy, session.id()),
+        session: SessionView::new(&session.profile, session.times, session.last_activity, session.id()),
         access_token: &access_token,
         token_type: "Bearer",
         expires_in: state.access_tokens.expiry_seconds(),

@@ -11,11 +11,12 @@ use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
-use super::signed_in::{self, Delivery, open_for};
+use super::signed_in::{self, open_for, parse_delivery};
 use super::state::AppState;
 use crate::actors::sign_up::{SignUp, SignUpError};
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;
+use crate::domain::session::Delivery;
 use crate::domain::user::{Email, parse_name};
 use crate::io::IoGone;
 use crate::security::password::Password;
@@ -55,12 +56,12 @@ async fn sign_up(
     note_usage(&http, state.limits.signup(client.address, state.now()).await?);
     let password_hash = state.passwords.hash(request.password).await?;
     let occasion = OpenedBy::Signup { email: Arc::from(request.email.as_str()) };
-    let open = open_for(&client, request.device_name, occasion);
+    let open = open_for(&client, request.device_name, request.delivery, occasion);
     let sign_up = SignUp { name: request.name, email: request.email, password_hash, open };
     let registry = state.registry.clone();
     let signing_up = run_to_completion(async move { registry.sign_up(sign_up).await });
     let (user, opened) = signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
-    signed_in::answer(&state, StatusCode::CREATED, &user, &opened, request.delivery)
+    signed_in::answer(&state, StatusCode::CREATED, &user, &opened)
 }
 
 impl TryFrom<Body> for Request {
@@ -73,7 +74,7 @@ impl TryFrom<Body> for Request {
         let password = members.required("password", body.password, Password::parse_new);
         let device_name = members.optional("deviceName", body.device_name, |text| parse_device_name(&text));
         let delivery = members
-            .optional("refreshTokenDelivery", body.refresh_token_delivery, |text| Delivery::parse(&text));
+            .optional("refreshTokenDelivery", body.refresh_token_delivery, |text| parse_delivery(&text));
         match (name, email, password) {
             (Some(name), Some(email), Some(password)) if members.are_fit() => Ok(Self {
                 name,

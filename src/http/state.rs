@@ -15,7 +15,7 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::http::problem::Problem;
-use crate::security::access_token::{AccessToken, AccessTokens};
+use crate::security::access_token::{AccessToken, AccessTokens, Grant};
 use crate::security::encryption::Encryption;
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::{RefreshToken, RefreshTokens};
@@ -113,11 +113,10 @@ impl AppState {
         role: Role,
         session: &Session,
     ) -> Result<(AccessToken, RefreshToken), Problem> {
-        let (id, token) = (session.id(), session.profile.token);
         // Never good for longer than the session's last token was announced to be, however long the commit took.
         let latest = session.tokens_expire_at.minus(self.config.tokens.access_expiry);
-        let access = self.access_tokens.sign(user, role, id, token, self.now().min(latest));
-        let refresh = self.refresh_tokens.sign(user, id, session.refresh);
+        let access = self.access_tokens.sign(Grant::of(user, role, session), self.now().min(latest));
+        let refresh = self.refresh_tokens.sign(user, session.id(), session.refresh);
         let signed = access.and_then(|access| Ok((access, refresh?))).map_err(Problem::unavailable)?;
         for kind in ["access", "refresh"] {
             self.metrics().tokens_generated.with_label_values(&[kind]).inc();

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::actors::snapshot::LiveSession;
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 use crate::events::session_view::SessionView;
@@ -54,6 +53,6 @@ pub fn sessions_answer(body: &impl Serialize, count: usize) -> HttpResponse {
 
 /// A session as this node knows it now.
 #[must_use]
-pub fn session_view<'a>(session: &'a LiveSession, policy: &Policy, current: SessionId) -> SessionView<'a> {
-    SessionView::new(&session.profile, session.shown_activity(), policy, current)
+pub fn session_view(session: &LiveSession, current: SessionId) -> SessionView<'_> {
+    SessionView::new(&session.profile, session.times(), session.shown_activity(), current)
 }

@@ -9,7 +9,9 @@ use super::tokens::{TokenError, read, validation};
 use super::verified_tokens::VerifiedTokens;
 use crate::clock::new_uuid;
 use crate::config::TokenConfig;
+use crate::domain::authentication::{Authentication, Level, Methods};
 use crate::domain::ids::{SessionId, SessionToken, UserId};
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 
@@ -44,6 +46,40 @@ pub struct AccessClaims {
     pub session: SessionId,
     /// The session's token at that time.
     pub token: SessionToken,
+    /// The session's refresh generation at that time; 0 in tokens of an older version.
+    pub generation: u32,
+}
+
+/// What an access token is to say.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant {
+    /// Whose.
+    pub user: UserId,
+    /// The user's role.
+    pub role: Role,
+    /// Of which session.
+    pub session: SessionId,
+    /// The session's token.
+    pub token: SessionToken,
+    /// The session's refresh generation.
+    pub generation: u32,
+    /// The latest proof of who the person is.
+    pub authentication: Authentication,
+}
+
+impl Grant {
+    /// For that session as it is now.
+    #[must_use]
+    pub fn of(user: UserId, role: Role, session: &Session) -> Self {
+        Self {
+            user,
+            role,
+            session: session.id(),
+            token: session.token,
+            generation: session.refresh.generation,
+            authentication: session.authentication,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -55,6 +91,13 @@ struct SignedClaims<'a> {
     sid: SessionId,
     stk: Uuid,
     role: Role,
+    client_id: &'a str,
+    auth_time: i64,
+    amr: Methods,
+    acr: Level,
+    /// Refresh generation: that of the refresh token which came with it.
+    #[serde(rename = "gen")]
+    generation: u32,
     iat: i64,
     exp: i64,
     jti: Uuid,
@@ -65,6 +108,8 @@ struct ReadClaims {
     sub: UserId,
     sid: SessionId,
     stk: Uuid,
+    #[serde(rename = "gen", default)]
+    generation: u32,
     exp: i64,
     /// Their values are checked by the validation, which passes over what is of another type (RFC 7519, section 4.1).
     #[serde(rename = "iss")]
@@ -85,6 +130,7 @@ enum Audience {
 pub struct AccessTokens {
     keyring: Keyring,
     issuer: String,
+    client_id: String,
     audience: Option<String>,
     expiry_seconds: i64,
     validation: Validation,
@@ -110,6 +156,7 @@ impl AccessTokens {
         Ok(Self {
             keyring,
             issuer: config.issuer.clone(),
+            client_id: config.client_id.clone(),
             audience: config.audience.clone(),
             expiry_seconds: i64::try_from(config.access_expiry.as_secs()).unwrap_or(i64::MAX),
             validation,
@@ -133,14 +180,8 @@ impl AccessTokens {
     ///
     /// # Errors
     /// [`TokenError::Invalid`] when the key cannot sign, which loading it has ruled out.
-    pub fn sign(
-        &self,
-        user: UserId,
-        role: Role,
-        session: SessionId,
-        token: SessionToken,
-        now: Timestamp,
-    ) -> Result<AccessToken, TokenError> {
+    pub fn sign(&self, grant: Grant, now: Timestamp) -> Result<AccessToken, TokenError> {
+        let Grant { user, role, session, token, generation, authentication } = grant;
         let mut header = Header::new(self.keyring.algorithm);
         header.typ = Some(TYP.to_owned());
         header.kid = Some(self.keyring.kid.clone());
@@ -151,6 +192,11 @@ impl AccessTokens {
             sid: session,
             stk: token.expose(),
             role,
+            client_id: &self.client_id,
+            auth_time: authentication.at.seconds(),
+            amr: authentication.methods,
+            acr: authentication.methods.level(),
+            generation,
             iat: now.seconds(),
             exp: now.seconds().saturating_add(self.expiry_seconds),
             jti: new_uuid(),
@@ -168,8 +214,8 @@ impl AccessTokens {
             return in_time(claims, expires, now);
         }
         let claims = self.read(token)?;
-        let ReadClaims { sub: user, sid: session, stk, exp, .. } = claims;
-        let claims = AccessClaims { user, session, token: SessionToken::new(stk) };
+        let ReadClaims { sub: user, sid: session, stk, generation, exp, .. } = claims;
+        let claims = AccessClaims { user, session, token: SessionToken::new(stk), generation };
         self.verified.add(token, claims, exp);
         in_time(claims, exp, now)
     }

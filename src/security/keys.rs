@@ -178,10 +178,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::authentication::{Authentication, Methods};
     use crate::domain::ids::{SessionId, SessionToken, UserId};
     use crate::domain::time::Timestamp;
     use crate::domain::user::Role;
-    use crate::security::access_token::{AccessClaims, AccessTokens};
+    use crate::security::access_token::{AccessClaims, AccessTokens, Grant};
     use crate::security::generate::private_key_pem;
     use crate::security::tokens::TokenError;
 
@@ -190,6 +191,7 @@ mod tests {
     fn config(algorithm: JwtAlgorithm, key: Option<&Path>, previous: &[&Path]) -> TokenConfig {
         TokenConfig {
             issuer: "auth-service".into(),
+            client_id: "auth-service".to_owned(),
             audience: None,
             algorithm,
             access_secret: Secret::new("0123456789abcdef0123456789abcdef"),
@@ -215,8 +217,12 @@ mod tests {
             user: UserId::new(Uuid::from_u128(1)),
             session: SessionId::new(Uuid::from_u128(2)),
             token: SessionToken::new(Uuid::from_u128(3)),
+            generation: 1,
         };
-        let token = tokens.sign(claims.user, Role::Starter, claims.session, claims.token, now).unwrap();
+        let AccessClaims { user, session, token, generation } = claims;
+        let authentication = Authentication { at: now, methods: Methods::PASSWORD };
+        let grant = Grant { user, role: Role::Starter, session, token, generation, authentication };
+        let token = tokens.sign(grant, now).unwrap();
         (token.expose().to_owned(), claims)
     }
 

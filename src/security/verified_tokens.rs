@@ -77,6 +77,7 @@ mod tests {
             user: UserId::new(Uuid::from_u128(number)),
             session: SessionId::new(Uuid::from_u128(number + 1)),
             token: SessionToken::new(Uuid::from_u128(number + 2)),
+            generation: 1,
         }
     }
 

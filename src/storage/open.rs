@@ -44,6 +44,8 @@ pub struct StoreOptions {
     pub io: Io,
     /// Counts statements.
     pub metrics: Metrics,
+    /// Of sessions whose row says nothing of it, because an older version opened them.
+    pub default_idle_timeout: Duration,
 }
 
 /// Why the database cannot be used.
@@ -128,6 +130,7 @@ impl Store {
                 clock: Arc::new(DatabaseClock::new()),
                 cancelled_work,
                 commits_in_one_statement,
+                default_idle_timeout: options.default_idle_timeout,
                 shared_url,
                 _file_lock: file_lock,
             })

@@ -3,26 +3,64 @@
 use entity::{outbox, session, user};
 use sea_orm::ActiveValue::{NotSet, Set};
 
+use std::time::Duration;
+
 use super::StorageError;
+use crate::domain::authentication::{Authentication, Methods};
 use crate::domain::device::{Device, DeviceInfo, DeviceType};
 use crate::domain::ids::{SessionId, SessionToken, UserId};
-use crate::domain::session::{Refresh, Session, SessionProfile};
+use crate::domain::ledger::Account;
+use crate::domain::policy::OwnPolicy;
+use crate::domain::session::{Delivery, Refresh, Session, SessionProfile, Times};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Email, Role, User};
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
 
 pub(super) fn user_of(row: user::Model) -> Result<User, StorageError> {
+    let policy = policy_of(&row)?;
+    let role = role_of(&row.role)?;
     Ok(User {
         id: UserId::new(row.id),
         name: row.name,
         email: Email::from_stored(row.email),
-        role: role_of(&row.role)?,
+        role,
         last_activity_at: Timestamp::from_millis(row.last_activity_at),
         created_at: Timestamp::from_millis(row.created_at),
         updated_at: Timestamp::from_millis(row.updated_at),
         disabled_at: row.disabled_at.map(Timestamp::from_millis),
+        email_verified_at: row.email_verified_at.map(Timestamp::from_millis),
+        locale: row.locale,
+        credentials_changed_at: row.credentials_changed_at.map(Timestamp::from_millis),
+        factors: factors_of(row.factors),
+        password_change_required: row.password_change_required,
+        policy,
+        delete_at: row.delete_at.map(Timestamp::from_millis),
     })
+}
+
+/// What the rules need of it.
+pub(super) fn account_of(row: &user::Model) -> Result<Account, StorageError> {
+    Ok(Account {
+        disabled: row.disabled_at.is_some(),
+        factors: factors_of(row.factors),
+        credentials_changed_at: row.credentials_changed_at.map(Timestamp::from_millis),
+        policy: policy_of(row)?.map(Box::new),
+    })
+}
+
+fn factors_of(column: i32) -> u32 {
+    u32::try_from(column).unwrap_or(0)
+}
+
+fn policy_of(row: &user::Model) -> Result<Option<OwnPolicy>, StorageError> {
+    let Some(text) = &row.policy else { return Ok(None) };
+    let unknown = |_| StorageError::UnknownValue { table: "users", column: "policy" };
+    serde_json::from_str(text).map(Some).map_err(unknown)
+}
+
+pub(super) fn policy_column(policy: &OwnPolicy) -> String {
+    serde_json::to_string(policy).unwrap_or_default()
 }
 
 /// No node holds anything of a new user, so its row needs no change stamp.
@@ -40,6 +78,13 @@ pub(super) fn new_user_row(user: &User, password_hash: &PasswordHash) -> user::A
         updated_at: Set(user.updated_at.millis()),
         deleted_at: Set(None),
         disabled_at: Set(user.disabled_at.map(Timestamp::millis)),
+        email_verified_at: Set(user.email_verified_at.map(Timestamp::millis)),
+        locale: Set(user.locale.clone()),
+        credentials_changed_at: Set(user.credentials_changed_at.map(Timestamp::millis)),
+        factors: Set(i32::try_from(user.factors).unwrap_or(i32::MAX)),
+        password_change_required: Set(user.password_change_required),
+        policy: Set(user.policy.as_ref().map(policy_column)),
+        delete_at: Set(user.delete_at.map(Timestamp::millis)),
     }
 }
 
@@ -47,21 +92,37 @@ pub(super) fn role_of(name: &str) -> Result<Role, StorageError> {
     Role::parse(name).ok_or(StorageError::UnknownValue { table: "users", column: "role" })
 }
 
-pub(super) fn session_of(row: session::Model) -> Result<Session, StorageError> {
+/// `idle_timeout` is that of a session of which the row says nothing, because an older version opened it.
+pub(super) fn session_of(row: session::Model, idle_timeout: Duration) -> Result<Session, StorageError> {
     let unknown = |column| StorageError::UnknownValue { table: "sessions", column };
+    let methods = row.amr.map_or(Some(Methods::PASSWORD), Methods::from_bits);
     Ok(Session {
+        token: SessionToken::new(row.token),
+        times: Times {
+            idle_timeout: row
+                .idle_timeout_ms
+                .and_then(|millis| u64::try_from(millis).ok())
+                .map_or(idle_timeout, Duration::from_millis),
+            expires_at: Timestamp::from_millis(row.expires_at),
+        },
+        authentication: Authentication {
+            at: Timestamp::from_millis(row.auth_time.unwrap_or(row.created_at)),
+            methods: methods.ok_or_else(|| unknown("amr"))?,
+        },
         last_activity: Timestamp::from_millis(row.last_activity),
         refresh: Refresh {
             generation: u32::try_from(row.refresh_generation).map_err(|_| unknown("refresh_generation"))?,
             issued_at: Timestamp::from_millis(row.refreshed_at),
+            seen_at: row.refresh_seen_at.map(Timestamp::from_millis),
+            floor: u32::try_from(row.refresh_floor).map_err(|_| unknown("refresh_floor"))?,
         },
         tokens_expire_at: Timestamp::from_millis(row.tokens_expire_at),
         profile: SessionProfile {
             id: SessionId::new(row.id),
-            token: SessionToken::new(row.token),
             ip_address: row.ip_address.as_deref().and_then(|address| address.parse().ok()),
             created_at: Timestamp::from_millis(row.created_at),
-            expires_at: Timestamp::from_millis(row.expires_at),
+            remember: row.remember,
+            delivery: if row.refresh_in_body { Delivery::Body } else { Delivery::Cookie },
             device: Device::new(DeviceInfo {
                 name: row.device_name.map(String::into_boxed_str),
                 browser: row.browser.map(String::into_boxed_str),
@@ -79,7 +140,7 @@ pub(super) fn new_session_row(user: UserId, session: &Session) -> session::Activ
     session::ActiveModel {
         user_id: Set(user.uuid()),
         id: Set(profile.id.uuid()),
-        token: Set(profile.token.expose()),
+        token: Set(session.token.expose()),
         refresh_generation: Set(generation_column(session.refresh.generation)),
         refreshed_at: Set(session.refresh.issued_at.millis()),
         tokens_expire_at: Set(session.tokens_expire_at.millis()),
@@ -91,11 +152,23 @@ pub(super) fn new_session_row(user: UserId, session: &Session) -> session::Activ
         ip_address: Set(profile.ip_address.map(|address| address.to_string())),
         created_at: Set(profile.created_at.millis()),
         last_activity: Set(session.last_activity.millis()),
-        expires_at: Set(profile.expires_at.millis()),
+        expires_at: Set(session.times.expires_at.millis()),
         ended_at: Set(None),
         end_reason: Set(None),
         ended_by: Set(None),
+        auth_time: Set(Some(session.authentication.at.millis())),
+        amr: Set(Some(session.authentication.methods.bits().into())),
+        idle_timeout_ms: Set(Some(millis_column(session.times.idle_timeout))),
+        remember: Set(profile.remember),
+        refresh_in_body: Set(profile.delivery == Delivery::Body),
+        refresh_seen_at: Set(session.refresh.seen_at.map(Timestamp::millis)),
+        refresh_floor: Set(generation_column(session.refresh.floor)),
+        ends_at: Set(session.idle_expires_at().millis()),
     }
+}
+
+pub(super) fn millis_column(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A session cannot rotate two thousand million times in its life; were it to, it would stop rotating.

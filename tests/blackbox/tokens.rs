@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{ACCESS_SECRET, REFRESH_SECRET};
@@ -46,7 +46,10 @@ async fn an_access_token_says_who_and_which_session() {
     assert_eq!(claims["role"], "STARTER");
     assert!(claims["stk"].as_str().is_some_and(|token| token.len() >= 16));
     assert!(claims["jti"].as_str().is_some_and(|id| !id.is_empty()));
+    assert_eq!((&claims["acr"], &claims["client_id"]), (&json!("aal1"), &json!("auth-service")));
+    assert_eq!(claims["amr"], json!(["pwd"]));
     let (issued, expires) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
+    assert!((issued - claims["auth_time"].as_i64().unwrap()).abs() <= 1);
     assert_eq!(expires - issued, 900);
     assert!((unix_seconds() - issued).abs() <= 5);
 
@@ -55,6 +58,9 @@ async fn an_access_token_says_who_and_which_session() {
     assert_ne!(next["jti"], claims["jti"]);
     assert_eq!(next["sid"], claims["sid"]);
     assert_eq!(next["stk"], claims["stk"]);
+    for claim in ["auth_time", "amr", "acr", "client_id"] {
+        assert_eq!(next[claim], claims[claim], "a refresh changes no proof");
+    }
 }
 
 #[tokio::test]

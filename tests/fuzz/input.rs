@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use auth_service::bus::internal::PeerMessage;
 use auth_service::clock::{Clock, new_uuid};
 use auth_service::config::{Config, JwtAlgorithm, VARIABLES};
+use auth_service::domain::authentication::{Authentication, Methods};
 use auth_service::domain::device::{Device, DeviceInfo, USER_AGENT_MAX_CHARS, parse_device_name};
 use auth_service::domain::event::{LedgerEvent, OpenedBy};
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::session::Refresh;
 use auth_service::domain::user::{Email, Role, parse_name};
 use auth_service::events::announcement::Announcer;
-use auth_service::security::access_token::AccessTokens;
+use auth_service::security::access_token::{AccessTokens, Grant};
 use auth_service::security::client_ip::client_ip;
 use auth_service::security::generate::private_key_pem;
 use auth_service::security::refresh_token::RefreshTokens;
@@ -193,8 +194,16 @@ fn no_changed_token_is_good() {
         let access = AccessTokens::new(&config.tokens).unwrap();
         let refresh = RefreshTokens::new(&config.tokens);
         let tickets = Tickets::new(&config.tokens);
-        let good = access.sign(user, Role::default(), session, SessionToken::new(new_uuid()), now).unwrap();
-        let current = Refresh { generation: 3, issued_at: now };
+        let grant = Grant {
+            user,
+            role: Role::default(),
+            session,
+            token: SessionToken::new(new_uuid()),
+            generation: 3,
+            authentication: Authentication { at: now, methods: Methods::PASSWORD },
+        };
+        let good = access.sign(grant, now).unwrap();
+        let current = Refresh { generation: 3, ..Refresh::first(now) };
         let renewing = refresh.sign(user, session, current).unwrap();
         let connecting = tickets.sign(user, session, SpentIn::Redis, now).unwrap();
         access.verify(good.expose(), now).unwrap();

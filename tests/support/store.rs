@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use auth_service::clock::new_uuid;
 use auth_service::config::{DatabaseConfig, DatabaseLocation, Secret};
+use auth_service::domain::authentication::Methods;
 use auth_service::domain::command::{Command, Open, decide};
 use auth_service::domain::device::{Device, DeviceInfo};
 use auth_service::domain::event::{LedgerEvent, OpenedBy};
 use auth_service::domain::ids::{SessionId, SessionToken, UserId};
 use auth_service::domain::ledger::Ledger;
 use auth_service::domain::policy::{AtLimit, Policy};
+use auth_service::domain::session::Delivery;
 use auth_service::domain::time::Timestamp;
 use auth_service::domain::user::{Email, Role, User};
 use auth_service::events::Message;
@@ -204,6 +206,7 @@ async fn open(location: DatabaseLocation, max_connections: u32) -> Result<Store,
         database: DatabaseConfig { location, max_connections, auto_migrate: false },
         io: Io::new(IO.handle().clone()),
         metrics: Metrics::new().unwrap(),
+        default_idle_timeout: policy().idle_timeout,
     })
     .await
 }
@@ -216,16 +219,7 @@ pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
     let decision = decide(&open, &ledger, START, &policy());
     decision.events.iter().for_each(|event| ledger.apply(event));
     let registration = Registration {
-        user: User {
-            id,
-            name: "Ada".to_owned(),
-            email,
-            role: Role::default(),
-            last_activity_at: START,
-            created_at: START,
-            updated_at: START,
-            disabled_at: None,
-        },
+        user: User::new(id, "Ada".to_owned(), email, Role::default(), START),
         password_hash: PasswordHash::from_stored("hash".to_owned()),
         announcements: announcer(id, START).announce(&decision.events),
         session: decision.reply.unwrap().session,
@@ -259,6 +253,9 @@ pub(crate) fn login() -> Open {
         device: Device::new(DeviceInfo::from_user_agent(Some(browser), Some("Ada's machine".to_owned()))),
         ip_address: Some("2001:db8::1".parse().unwrap()),
         occasion: OpenedBy::Login,
+        methods: Methods::PASSWORD,
+        remember: None,
+        delivery: Delivery::default(),
     }
 }
 

@@ -133,7 +133,7 @@ async fn a_version_that_means_something_else_now_is_not_taken_for_the_same() {
         .await;
     node.registry.distrust_all();
     assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::Logout))));
-    let other = Person { session: other.id(), token: other.profile.token, ..person };
+    let other = Person { session: other.id(), token: other.token, ..person };
     assert_eq!(node.present(other).await.snapshot.version, before);
     node.open(person.user).await;
     assert_eq!(stored(&node, person.user).await.live().len(), 2);

@@ -10,7 +10,6 @@ use crate::actors::testing::{Node, Person, Setup, delay, eventually};
 use crate::domain::command::EndOverdue;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
-use crate::domain::user::Role;
 
 #[actix_web::test]
 async fn an_idle_session_ends_with_nobody_asking() {
@@ -61,7 +60,7 @@ async fn a_timer_that_was_lost_is_set_anew() {
     let person = node.register().await;
     let session = node.present(person).await.session;
     node.registry.alarms().clear();
-    let deadline = session.idle_expires_at(node.registry.policy_ref(Role::default()));
+    let deadline = session.idle_expires_at();
     eventually("its time is up", async || deadline <= node.registry.clock().now()).await;
     let opened = node.open(person.user).await;
     assert_eq!(node.registry.alarms().len(), 1);
@@ -152,7 +151,7 @@ async fn activity_that_counts_and_an_idle_ending_exclude_each_other() {
                 assert_eq!(noted, None, "round {round}: activity was taken, and the session is over");
                 ended += 1;
                 let session = node.open(person.user).await;
-                person = Person { session: session.id(), token: session.profile.token, ..person };
+                person = Person { session: session.id(), token: session.token, ..person };
             }
             SessionStatus::TokenMismatch => panic!("foreign"),
         }

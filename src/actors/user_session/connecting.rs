@@ -54,7 +54,7 @@ impl UserSession {
         }
         let policy = self.registry.policy_ref(ledger.role);
         let now = self.registry.clock().now();
-        devices.connect(session, queue, ledger, policy, now);
+        devices.connect(session, queue, ledger, now);
         // Whoever connects when the time is nearly up is warned at once.
         devices.tell_deadlines(ledger, policy, now, self.registry.metrics());
         self.mark_warned();

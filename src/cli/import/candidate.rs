@@ -72,15 +72,12 @@ impl Candidate {
             .map_err(|_| refusal("password", "is not a bcrypt hash ($2a$, $2b$ or $2y$)"))?;
         let created_at = time("createdAt")?.unwrap_or(now);
         let old_id = given("id").map(str::to_owned);
+        let id = UserId::new(old_id.as_deref().map_or_else(new_uuid, id_of));
+        let role = given("role").map_or(Ok(Role::default()), |text| role(text, roles))?;
         let user = User {
-            id: UserId::new(old_id.as_deref().map_or_else(new_uuid, id_of)),
-            name,
-            email,
-            role: given("role").map_or(Ok(Role::default()), |text| role(text, roles))?,
             last_activity_at: time("lastActivityAt")?.unwrap_or(created_at),
-            created_at,
             updated_at: time("updatedAt")?.unwrap_or(created_at),
-            disabled_at: None,
+            ..User::new(id, name, email, role, created_at)
         };
         Ok(Self { account: Account { user, password_hash }, old_id })
     }

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use super::{Command, Decision};
+use crate::domain::authentication::{Authentication, Methods};
 use crate::domain::device::Device;
 use crate::domain::event::{LedgerEvent, OpenedBy};
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::ledger::{Ledger, ending};
 use crate::domain::policy::{AtLimit, Policy};
 use crate::domain::reason::EndReason;
-use crate::domain::session::{Refresh, Session, SessionProfile};
+use crate::domain::session::{Delivery, Refresh, Session, SessionProfile, Times};
 use crate::domain::time::Timestamp;
 
 /// Opens a session for a person who has proved who they are.
@@ -25,6 +26,12 @@ pub struct Open {
     pub ip_address: Option<IpAddr>,
     /// Sign-up or login.
     pub occasion: OpenedBy,
+    /// How the person proved who they are.
+    pub methods: Methods,
+    /// Whether the person asked to stay signed in on this device; none where nothing was said.
+    pub remember: Option<bool>,
+    /// How the refresh token is to be delivered.
+    pub delivery: Delivery,
 }
 
 /// A session was opened.
@@ -53,7 +60,7 @@ impl Command for Open {
     const REPEATABLE: bool = false;
 
     fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply> {
-        if ledger.disabled {
+        if ledger.account.disabled {
             return Decision::unchanged(Err(OpenRefusal::Disabled));
         }
         let max_sessions = policy.max_sessions.max(1);
@@ -80,14 +87,17 @@ impl Open {
         Session {
             profile: SessionProfile {
                 id: self.id,
-                token: self.token,
                 device: self.device.clone(),
                 ip_address: self.ip_address,
                 created_at: now,
-                expires_at: now.plus(policy.lifetime),
+                remember: self.remember,
+                delivery: self.delivery,
             },
+            token: self.token,
+            times: Times { idle_timeout: policy.idle_timeout, expires_at: now.plus(policy.lifetime) },
+            authentication: Authentication { at: now, methods: self.methods },
             last_activity: now,
-            refresh: Refresh { generation: 1, issued_at: now },
+            refresh: Refresh::first(now),
             tokens_expire_at: now.plus(policy.access_expiry),
         }
     }

@@ -6,7 +6,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::ledger::{Ledger, ending};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
-use crate::domain::session::{Refresh, Session};
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 
@@ -72,16 +72,16 @@ fn rotate(
 ) -> Decision<Result<Refreshed, RefreshRefusal>> {
     // Within the grace the replaced token is answered with a fresh access token too, and nothing is stored then.
     let tokens_expire_at = now.plus(policy.refresh_reuse_grace).plus(policy.access_expiry);
-    let generation = session.refresh.generation + 1;
+    let refresh = session.refresh.next(now);
     let rotated = Session {
-        refresh: Refresh { generation, issued_at: now },
+        refresh,
         tokens_expire_at: tokens_expire_at.max(session.tokens_expire_at),
         ..session.clone()
     };
     Decision {
         events: vec![LedgerEvent::Rotated {
             session: session.id(),
-            generation,
+            generation: refresh.generation,
             at: now,
             tokens_expire_at: rotated.tokens_expire_at,
         }],

@@ -72,20 +72,22 @@ fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
     let now = state.now();
     let claims = state.access_tokens.verify(bearer_token(request)?, now)?;
     match state.registry.cached_status(claims.user, claims.session, Some(claims.token), now) {
-        Some(status) => authorize(state, status).map(Known::SessionStatus),
+        Some(status) => authorize(state, status, claims.generation).map(Known::SessionStatus),
         None => Ok(Known::Claims(state, claims)),
     }
 }
 
 async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authenticated, Problem> {
     let status = state.registry.status(claims.user, claims.session, Some(claims.token)).await;
-    let admitted = status.map_err(Problem::from).and_then(|status| authorize(&state, status));
+    let admitted =
+        status.map_err(Problem::from).and_then(|status| authorize(&state, status, claims.generation));
     admitted.map_err(Problem::with_challenge)
 }
 
 /// Who is here gets a share of requests; who is not is told why.
-fn authorize(state: &AppState, status: SessionStatus) -> Result<Authenticated, Problem> {
+fn authorize(state: &AppState, status: SessionStatus, generation: u32) -> Result<Authenticated, Problem> {
     let present = present(status)?;
+    present.session.see(generation, present.now);
     state.limits.api(&present.slot, present.now)?;
     Ok(Authenticated(present))
 }

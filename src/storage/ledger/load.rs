@@ -15,7 +15,7 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
-use crate::storage::rows::{role_of, session_of};
+use crate::storage::rows::{account_of, role_of, session_of};
 use crate::storage::{StorageError, Store, primary};
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
     pub async fn load_ledger(&self, id: UserId) -> Result<Option<Ledger>, StorageError> {
         let db = self.db.clone();
         let rows = self.run(async move { select(&db, id).await }).await?;
-        rows.map(|rows| ledger_of(id, rows)).transpose()
+        rows.map(|rows| self.ledger_of(id, rows)).transpose()
     }
 
     /// The same, with the user's row locked until the lock is used up in a commit, or dropped: whoever lost to another
@@ -47,7 +47,7 @@ impl Store {
             Ok::<_, DbErr>(rows.map(|rows| (rows, lock)))
         };
         let Some((rows, lock)) = self.run(work).await? else { return Ok(None) };
-        Ok(Some((ledger_of(id, rows)?, lock)))
+        Ok(Some((self.ledger_of(id, rows)?, lock)))
     }
 
     /// How those sessions of that user ended; what is live or unknown is left out. Asked on the lock's connection, if
@@ -146,14 +146,17 @@ async fn select_locked(transaction: &DatabaseTransaction, id: UserId) -> Result<
     Ok(Some((user, sessions)))
 }
 
-fn ledger_of(id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
-    // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the user is here.
-    let mut live = Vec::with_capacity(sessions.len());
-    for row in sessions {
-        live.push(session_of(row)?);
+impl Store {
+    fn ledger_of(&self, id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
+        // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the user is here.
+        let mut live = Vec::with_capacity(sessions.len());
+        for row in sessions {
+            live.push(session_of(row, self.default_idle_timeout)?);
+        }
+        let last_activity_at = Timestamp::from_millis(user.last_activity_at);
+        let role = role_of(&user.role)?;
+        let mut ledger = Ledger::new(id, role, user.session_version, last_activity_at, live);
+        ledger.account = account_of(&user)?;
+        Ok(ledger)
     }
-    let last_activity_at = Timestamp::from_millis(user.last_activity_at);
-    let mut ledger = Ledger::new(id, role_of(&user.role)?, user.session_version, last_activity_at, live);
-    ledger.disabled = user.disabled_at.is_some();
-    Ok(ledger)
 }

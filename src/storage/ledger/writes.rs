@@ -77,6 +77,7 @@ impl Writes {
                             Expr::value(generation_column(*generation)),
                         )
                         .col_expr(session::Column::RefreshedAt, Expr::value(at.millis()))
+                        .col_expr(session::Column::RefreshSeenAt, Expr::value(None::<i64>))
                         .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()))
                         .filter(session::Column::UserId.eq(user))
                         .filter(session::Column::Id.eq(session.uuid()));
