@@ -30,6 +30,7 @@ mod revoke;
 mod route;
 mod session;
 mod sessions;
+pub mod shown;
 mod signed_in;
 mod signup;
 mod trace;

@@ -81,6 +81,7 @@ mod blackbox {
     mod signup;
     mod startup;
     mod storage_faults;
+    mod strange_cookies;
     mod theft;
     mod tickets;
     mod timeouts;

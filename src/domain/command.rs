@@ -9,7 +9,7 @@ mod refresh;
 
 pub use end::{EndAll, EndOne, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated};
 pub use open::{Open, OpenRefusal, Opened};
-pub use refresh::{RefreshRefusal, Refreshed, RotateRefresh};
+pub use refresh::{LogoutByRefresh, RefreshRefusal, Refreshed, RotateRefresh};
 
 use super::event::LedgerEvent;
 use super::ids::SessionId;

@@ -6,5 +6,6 @@
 pub mod client;
 pub mod form;
 pub mod json;
+mod origin;
 pub mod refresh;
 pub mod session;

@@ -1,26 +1,103 @@
-//! `POST /logout`: ends the caller's session and takes the cookie away.
+//! `POST /logout`: ends the caller's session and takes the cookie away. Who has no usable access token any more is signed out
+//! by the cookie.
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
+use super::cookie::{self, ShownCookies};
+use super::extract::client::Client;
 use super::extract::session::Authenticated;
-use super::problem::Problem;
-use super::refresh::session_over;
+use super::problem::{Code, Problem};
+use super::refresh::{refusal, session_over};
+use super::resource;
+use super::shown::good_tokens;
 use super::state::AppState;
-use super::{cookie, resource};
-use crate::domain::command::Logout;
+use crate::actors::session_status::SessionStatus;
+use crate::domain::command::{Logout, LogoutByRefresh};
+use crate::security::refresh_token::RefreshClaims;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/logout", "POST").route(web::post().to(log_out)));
 }
 
-async fn log_out(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    match state
-        .registry
-        .ask(caller.user(), Logout { session: caller.session() })
-        .await
-        .map_err(Problem::for_token)?
-    {
-        Ok(()) => Ok(HttpResponse::NoContent().cookie(cookie::cleared(&state.config.cookie)).finish()),
-        Err(over) => Err(session_over(&state, caller.user(), over).await?.with_challenge()),
+async fn log_out(
+    request: HttpRequest,
+    client: Client,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let unusable = match by_token(&request, &state).await {
+        Ok(()) => return Ok(signed_out(&state)),
+        Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => problem,
+        Err(problem) => return Err(problem),
+    };
+    // From here on the cookie counts, which a foreign page could have sent.
+    if !client.origin_allowed {
+        return Err(Problem::new(Code::OriginNotAllowed));
+    }
+    let cookies = ShownCookies::of(request.headers(), &state.config.cookie);
+    if !cookies.were_sent() {
+        return Err(unusable);
+    }
+    match by_cookies(&state, &cookies).await {
+        Ok(()) => Ok(signed_out(&state)),
+        Err(problem) if problem.status_code() != StatusCode::UNAUTHORIZED => Err(problem),
+        Err(problem) => {
+            let told = if unusable.code() == Code::TokenMissing { problem } else { unusable };
+            Err(told.with_challenge().clearing(cookie::cleared(&state.config.cookie)))
+        }
+    }
+}
+
+fn signed_out(state: &AppState) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent();
+    cookie::clear(&mut answer, &state.config.cookie);
+    answer.finish()
+}
+
+/// By the access token, also where it has merely expired: its session may be live all the same.
+async fn by_token(request: &HttpRequest, state: &AppState) -> Result<(), Problem> {
+    let caller = match Authenticated::by_token(request).await {
+        Err(expired) if expired.code() == Code::TokenExpired => {
+            Authenticated::by_expired_token(request).await.map_err(|problem| match problem.code() {
+                Code::Unavailable | Code::Overloaded | Code::RateLimited => problem,
+                _ => expired,
+            })?
+        }
+        caller => caller?,
+    };
+    let ended = state.registry.ask(caller.user(), Logout { session: caller.session() }).await;
+    match ended.map_err(Problem::for_token)? {
+        Ok(()) => Ok(()),
+        Err(over) => Err(session_over(state, caller.user(), over).await?.with_challenge()),
+    }
+}
+
+/// Every session the cookies show: who signs out wants none of them to go on. One that ended is enough.
+async fn by_cookies(state: &AppState, cookies: &ShownCookies) -> Result<(), Problem> {
+    let mut outcome = None;
+    for claims in good_tokens(state, cookies)? {
+        match by_refresh_token(state, claims).await {
+            Ok(()) => outcome = Some(Ok(())),
+            Err(problem) if problem.status_code() != StatusCode::UNAUTHORIZED => return Err(problem),
+            Err(problem) => outcome = outcome.or(Some(Err(problem))),
+        }
+    }
+    match outcome {
+        Some(Ok(())) => Ok(()),
+        Some(Err(problem)) => Err(problem),
+        None => Err(Problem::new(Code::RefreshTokenMissing)),
+    }
+}
+
+async fn by_refresh_token(state: &AppState, claims: RefreshClaims) -> Result<(), Problem> {
+    state.shed_load()?;
+    let RefreshClaims { user, session, generation, .. } = claims;
+    // Whether a session past its deadline is over may have to be settled between nodes first.
+    if let SessionStatus::Over(reason) = state.registry.status(user, session, None).await? {
+        return Err(Problem::session_over(reason));
+    }
+    match state.registry.ask(user, LogoutByRefresh { session, generation }).await? {
+        Ok(()) => Ok(()),
+        Err(refused) => Err(refusal(state, user, refused).await?),
     }
 }

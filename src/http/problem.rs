@@ -45,7 +45,8 @@ struct Inner {
     allow: Option<&'static str>,
     /// Whether it answers a request with an access token, or without one that needs it (RFC 6750, section 3).
     challenge: bool,
-    clear_cookie: Option<Cookie<'static>>,
+    /// The cookies that take the refresh cookie away.
+    clear_cookies: Vec<Cookie<'static>>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -75,7 +76,7 @@ impl Problem {
             usage: None,
             allow: None,
             challenge: false,
-            clear_cookie: None,
+            clear_cookies: Vec::new(),
             cause: None,
         }))
     }
@@ -157,9 +158,9 @@ impl Problem {
 
     /// The same, taking the refresh cookie away if it is a 401.
     #[must_use]
-    pub fn clearing(mut self, cookie: Cookie<'static>) -> Self {
+    pub fn clearing(mut self, cookies: Vec<Cookie<'static>>) -> Self {
         if self.status_code() == StatusCode::UNAUTHORIZED {
-            self.0.clear_cookie = Some(cookie);
+            self.0.clear_cookies = cookies;
         }
         self
     }
@@ -206,7 +207,7 @@ impl Problem {
         if self.0.challenge {
             answer.insert_header((header::WWW_AUTHENTICATE, self.challenge()));
         }
-        if let Some(cookie) = &self.0.clear_cookie {
+        for cookie in &self.0.clear_cookies {
             answer.cookie(cookie.clone());
         }
         let code = self.0.code.as_str();

@@ -1,14 +1,17 @@
 //! `POST /refresh`: a new access token, and the next refresh token, the way the old one came.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::{Deserialize, Serialize};
 
+use super::cookie::{self, ShownCookies};
 use super::extract::client::Client;
 use super::extract::json::OptionalJsonObject;
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
+use super::resource;
+use super::shown::good_tokens;
 use super::state::AppState;
-use super::{cookie, resource};
 use crate::actors::session_status::SessionStatus;
 use crate::domain::command::{RefreshRefusal, RotateRefresh, SessionOver};
 use crate::domain::ids::UserId;
@@ -44,51 +47,58 @@ async fn refresh(
     state: web::Data<AppState>,
     request: HttpRequest,
     client: Client,
-    body: OptionalJsonObject<Body>,
+    body: Result<OptionalJsonObject<Body>, Problem>,
 ) -> Result<HttpResponse, Problem> {
-    let clearing = |problem: Problem| problem.clearing(cookie::cleared(&state.config.cookie));
-    let shown = presented_token(&request, &client, body.0).map_err(clearing)?;
-    let (user, role, session) = rotate(&state, &request, &shown.token).await.map_err(clearing)?;
-    answer(&state, user, role, &session, shown.delivery)
-}
-
-struct PresentedToken {
-    token: String,
-    delivery: Delivery,
-}
-
-/// The token from the body, or else from the cookie; a browser may send the cookie only from an allowed origin.
-fn presented_token(
-    request: &HttpRequest,
-    client: &Client,
-    body: Option<Body>,
-) -> Result<PresentedToken, Problem> {
-    if let Some(token) = body.and_then(|body| body.refresh_token) {
-        return Ok(PresentedToken { token, delivery: Delivery::Body });
+    let token = match body {
+        Ok(body) => body.0.and_then(|body| body.refresh_token),
+        Err(problem) if client.origin_allowed => return Err(problem),
+        Err(_) => None,
+    };
+    // A foreign page can have the cookie sent, and could so sign its visitor out: before anything else.
+    if token.is_none() && !client.origin_allowed {
+        return Err(Problem::new(Code::OriginNotAllowed));
     }
-    match request.cookie(cookie::NAME) {
-        Some(_) if !client.origin_allowed => Err(Problem::new(Code::OriginNotAllowed)),
-        Some(cookie) if !cookie.value().is_empty() => {
-            Ok(PresentedToken { token: cookie.value().to_owned(), delivery: Delivery::Cookie })
-        }
-        _ => Err(Problem::new(Code::RefreshTokenMissing)),
-    }
+    let refreshed = match token {
+        Some(token) => by_token(&state, &request, &token).await,
+        None => by_cookies(&state, &request).await,
+    };
+    refreshed.map_err(|problem| problem.with_challenge().clearing(cookie::cleared(&state.config.cookie)))
 }
 
-async fn rotate(
-    state: &AppState,
-    request: &HttpRequest,
-    token: &str,
-) -> Result<(UserId, Role, Session), Problem> {
-    let now = state.now();
-    let claims = state.refresh_tokens.verify(token, now).map_err(|error| {
+/// The body counts, whatever cookies came along.
+async fn by_token(state: &AppState, request: &HttpRequest, token: &str) -> Result<HttpResponse, Problem> {
+    let claims = state.refresh_tokens.verify(token, state.now()).map_err(|error| {
         Problem::new(match error {
             TokenError::Invalid => Code::RefreshTokenInvalid,
             TokenError::Expired => Code::RefreshTokenExpired,
         })
     })?;
+    let (user, role, session) = rotate(state, request, claims).await?;
+    answer(state, user, role, &session, Delivery::Body)
+}
+
+/// One cookie after the other, until one is good.
+async fn by_cookies(state: &AppState, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+    let mut first_refusal = None;
+    for claims in good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie))? {
+        match rotate(state, request, claims).await {
+            Ok((user, role, session)) => return answer(state, user, role, &session, Delivery::Cookie),
+            Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => {
+                first_refusal.get_or_insert(problem);
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(first_refusal.unwrap_or_else(|| Problem::new(Code::RefreshTokenMissing)))
+}
+
+async fn rotate(
+    state: &AppState,
+    request: &HttpRequest,
+    claims: RefreshClaims,
+) -> Result<(UserId, Role, Session), Problem> {
     state.shed_load()?;
-    note_usage(request, state.limits.refresh(claims.session, now).await?);
+    note_usage(request, state.limits.refresh(claims.session, state.now()).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
     // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
     if let SessionStatus::Over(reason) = state.registry.status(user, session, None).await? {
@@ -96,9 +106,20 @@ async fn rotate(
     }
     match state.registry.ask(user, RotateRefresh { session, generation }).await? {
         Ok(refreshed) => Ok((user, refreshed.role, refreshed.session)),
-        Err(RefreshRefusal::Reused) => Err(Problem::new(Code::RefreshTokenReused)),
-        Err(RefreshRefusal::Unknown) => Err(Problem::new(Code::RefreshTokenInvalid)),
-        Err(RefreshRefusal::Over(over)) => Err(session_over(state, user, over).await?),
+        Err(refused) => Err(refusal(state, user, refused).await?),
+    }
+}
+
+/// Why a good token is refused.
+pub(super) async fn refusal(
+    state: &AppState,
+    user: UserId,
+    refused: RefreshRefusal,
+) -> Result<Problem, Problem> {
+    match refused {
+        RefreshRefusal::Reused => Ok(Problem::new(Code::RefreshTokenReused)),
+        RefreshRefusal::Unknown => Ok(Problem::new(Code::RefreshTokenInvalid)),
+        RefreshRefusal::Over(over) => session_over(state, user, over).await,
     }
 }
 
@@ -134,7 +155,7 @@ fn answer(
     if delivery == Delivery::Cookie {
         // Within the grace the token given out again is a little older than now.
         let ends = session.refresh.issued_at.plus(state.refresh_tokens.expiry());
-        answer.cookie(cookie::carrying(&state.config.cookie, &refresh_token, state.now().until(ends)));
+        cookie::set(&mut answer, &state.config.cookie, &refresh_token, state.now().until(ends));
     }
     Ok(answer.json(body))
 }

@@ -55,7 +55,9 @@ async fn terminate(
     match state.registry.ask(caller.user(), command).await.map_err(Problem::for_token)? {
         Ok(Terminated::Other) => Ok(HttpResponse::NoContent().finish()),
         Ok(Terminated::Itself) => {
-            Ok(HttpResponse::NoContent().cookie(cookie::cleared(&state.config.cookie)).finish())
+            let mut answer = HttpResponse::NoContent();
+            cookie::clear(&mut answer, &state.config.cookie);
+            Ok(answer.finish())
         }
         Err(TerminateRefusal::NoSuchSession) => Err(Problem::new(Code::SessionNotFound)),
         Err(TerminateRefusal::AskerOver(over)) => {

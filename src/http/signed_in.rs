@@ -84,7 +84,7 @@ pub(super) fn answer(
     let mut answer = HttpResponse::build(status);
     if delivery == Delivery::Cookie {
         let good_for = state.refresh_tokens.expiry();
-        answer.cookie(cookie::carrying(&state.config.cookie, &refresh_token, good_for));
+        cookie::set(&mut answer, &state.config.cookie, &refresh_token, good_for);
     }
     Ok(answer.json(body))
 }

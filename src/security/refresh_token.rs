@@ -51,6 +51,14 @@ pub struct RefreshClaims {
     exp: i64,
 }
 
+impl RefreshClaims {
+    /// When its generation was made, in seconds since 1970.
+    #[must_use]
+    pub fn issued_at_seconds(&self) -> i64 {
+        self.iat
+    }
+}
+
 /// Signs and verifies refresh tokens, with HS256 and a secret of their own.
 pub struct RefreshTokens {
     signer: Signer,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::json;
 
 use crate::support::answer::members;
@@ -147,5 +148,27 @@ async fn the_address_of_a_client_is_believed_only_from_trusted_proxies() {
             .json(&Person::named("Ada").registration());
         let answer = client.send(request).await.expect(201);
         assert_eq!(answer.json["session"]["ipAddress"], seen);
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_has_written_before_the_proxy_is_not_even_text() {
+    let app = Setup::on(Database::Sqlite).await.set("TRUSTED_PROXIES", "127.0.0.0/8").start().await;
+    for (number, lines) in [
+        &[&b"caf\xe9, 203.0.113.7"[..]][..],
+        &[b"caf\xe9", b"203.0.113.7"],
+        &[b"198.51.100.1", b"\xff, 203.0.113.7, 127.0.0.5"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let client = app.client();
+        let mut request = client.request(Method::POST, "/signup");
+        for line in lines {
+            request = request.header("X-Forwarded-For", HeaderValue::from_bytes(line).unwrap());
+        }
+        let person = Person::named(&format!("Ada{number}"));
+        let answer = client.send(request.json(&person.registration())).await.expect(201);
+        assert_eq!(answer.json["session"]["ipAddress"], "203.0.113.7", "{lines:?}");
     }
 }

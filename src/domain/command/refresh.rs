@@ -1,6 +1,6 @@
 //! Rotating a refresh token, and noticing when an old one comes back (RFC 9700, section 4.14.2).
 
-use super::{Command, Decision, SessionOver};
+use super::{Command, Decision, Logout, SessionOver};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::SessionId;
 use crate::domain::ledger::{Ledger, ending};
@@ -60,6 +60,33 @@ impl Command for RotateRefresh {
         Decision {
             events: vec![LedgerEvent::Ended(ending(session, EndReason::RefreshTokenReused, None, now))],
             reply: Err(RefreshRefusal::Reused),
+        }
+    }
+}
+
+/// The person signs out with a refresh token of that generation, having no usable access token: judged as at a refresh, and
+/// nothing is rotated.
+#[derive(Clone, Copy, Debug)]
+pub struct LogoutByRefresh {
+    /// The session.
+    pub session: SessionId,
+    /// Generation of the token that was shown.
+    pub generation: u32,
+}
+
+impl Command for LogoutByRefresh {
+    type Reply = Result<(), RefreshRefusal>;
+    const REPEATABLE: bool = false;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply> {
+        let Self { session, generation } = *self;
+        let judged = RotateRefresh { session, generation }.decide(ledger, now, policy);
+        match judged.reply {
+            Ok(_) => {
+                let Decision { events, reply } = Logout { session }.decide(ledger, now, policy);
+                Decision { events, reply: reply.map_err(RefreshRefusal::Over) }
+            }
+            Err(refusal) => Decision { events: judged.events, reply: Err(refusal) },
         }
     }
 }

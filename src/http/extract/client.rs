@@ -5,11 +5,12 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN, USER_AGENT};
+use actix_web::http::header::{HeaderName, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
 
+use super::origin;
 use crate::http::state::AppState;
-use crate::security::client_ip::client_ip;
+use crate::security::client_ip::{client_ip, is_among};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -33,25 +34,15 @@ impl FromRequest for Client {
         let headers = request.headers();
         let trusted = config.map_or(&[][..], |config| &config.trusted_proxies);
         let allowed = config.map_or(&[][..], |config| &config.cors_origins);
-        let forwarded: Vec<_> =
-            headers.get_all(FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
         let peer = request.peer_addr().map(|peer| peer.ip());
+        let by_proxy = peer.is_some_and(|peer| is_among(trusted, peer));
+        let forwarded = headers.get_all(FORWARDED_FOR).map(|value| value.as_bytes());
         ready(Ok(Self {
-            address: client_ip(peer, forwarded.into_iter(), trusted),
+            address: client_ip(peer, forwarded, trusted),
             user_agent: headers
                 .get(USER_AGENT)
                 .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-            origin_allowed: origin_allowed(headers, allowed),
+            origin_allowed: origin::is_allowed(headers, by_proxy, allowed),
         }))
     }
-}
-
-/// A browser sets `Origin` and `Host` itself, and a page cannot make it lie.
-fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let Ok(origin) = origin.to_str() else { return false };
-    let authority = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let own = authority.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host));
-    own || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
 }

@@ -1,18 +1,19 @@
 //! The session that a refresh token names. It is looked at and never rotated, and an old token ends nothing.
 
 use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
 
 use crate::actors::messages::ActorError;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::time::Timestamp;
-use crate::http::cookie;
+use crate::http::cookie::ShownCookies;
 use crate::http::extract::session::present;
 use crate::http::problem::{Code, Problem};
+use crate::http::shown::good_tokens;
 use crate::http::state::AppState;
 use crate::security::refresh_token::RefreshClaims;
-use crate::security::tokens::TokenError;
 
-/// The session of the request's refresh cookie.
+/// The session of the request's refresh cookie; of several each is tried.
 ///
 /// # Errors
 /// The 401 or 503 to answer with; 401 `token_missing` where there is no such cookie.
@@ -20,16 +21,21 @@ pub(in crate::http) async fn by_cookie(
     request: &HttpRequest,
     state: &AppState,
 ) -> Result<ActiveSession, Problem> {
-    let cookie = request.cookie(cookie::NAME).filter(|cookie| !cookie.value().is_empty());
-    let cookie = cookie.ok_or_else(|| Problem::new(Code::TokenMissing))?;
+    let cookies = ShownCookies::of(request.headers(), &state.config.cookie);
+    if cookies.tokens().is_empty() {
+        return Err(Problem::new(Code::TokenMissing));
+    }
     let now = state.now();
-    let claims = state.refresh_tokens.verify(cookie.value(), now).map_err(|error| {
-        Problem::new(match error {
-            TokenError::Invalid => Code::RefreshTokenInvalid,
-            TokenError::Expired => Code::RefreshTokenExpired,
-        })
-    })?;
-    look_up(state, &claims, now).await
+    let mut first_refusal = None;
+    for claims in good_tokens(state, &cookies)? {
+        match look_up(state, &claims, now).await {
+            Err(problem) if problem.code().status() == StatusCode::UNAUTHORIZED => {
+                first_refusal.get_or_insert(problem);
+            }
+            answer => return answer,
+        }
+    }
+    Err(first_refusal.unwrap_or_else(|| Problem::new(Code::TokenMissing)))
 }
 
 /// The session of a refresh token whose signature is right.

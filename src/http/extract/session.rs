@@ -42,6 +42,16 @@ impl Authenticated {
             Err(problem) => Err(problem.with_challenge()),
         }
     }
+
+    /// The proof that a token gives which was good until a while ago: enough to sign out with, and for nothing else.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn by_expired_token(request: &HttpRequest) -> Result<Self, Problem> {
+        let state = request.app_data::<web::Data<AppState>>().ok_or_else(|| Problem::unavailable(NoState))?;
+        let claims = state.access_tokens.verify_at_any_time(bearer_token(request)?)?;
+        ask(state.clone(), claims).await
+    }
 }
 
 impl FromRequest for Authenticated {

@@ -1,0 +1,152 @@
+//! May the page that a request comes from use the cookie? The `Origin` header says whose it is: a browser sets it itself, and
+//! a page cannot make it lie.
+
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Whether the request has no `Origin`, or only one that is allowed or the service's own. `by_proxy` says whether it comes
+/// through a trusted proxy.
+pub(super) fn is_allowed(headers: &HeaderMap, by_proxy: bool, allowed: &[String]) -> bool {
+    headers.get_all(ORIGIN).all(|origin| {
+        let Ok(origin) = origin.to_str() else { return false };
+        allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+            || is_own(headers, by_proxy, origin)
+    })
+}
+
+/// Whether it is the origin at which browsers know the service, as far as `Host` and the proxy tell.
+fn is_own(headers: &HeaderMap, by_proxy: bool, origin: &str) -> bool {
+    let Some(origin) = Authority::of_origin(origin) else { return false };
+    let forwarded = |name: &HeaderName| if by_proxy { first_value(headers, name) } else { None };
+    let over_tls = forwarded(&FORWARDED_PROTO).map(|proto| proto.eq_ignore_ascii_case("https"));
+    // A page without TLS on a host that is served with TLS could be anybody's who is on the line.
+    if over_tls == Some(true) && origin.default_port == 80 {
+        return false;
+    }
+    let hosts = [first_value(headers, &HOST), forwarded(&FORWARDED_HOST)];
+    hosts.into_iter().flatten().any(|host| origin.is_at(host, over_tls.is_some()))
+}
+
+/// A list's first value: that of the proxy nearest to the client.
+fn first_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let first = headers.get(name)?.to_str().ok()?.split(',').next()?;
+    Some(first.trim()).filter(|value| !value.is_empty())
+}
+
+/// Host and port of an origin.
+struct Authority<'a> {
+    host: &'a str,
+    port: u16,
+    /// That of its scheme.
+    default_port: u16,
+}
+
+impl<'a> Authority<'a> {
+    fn of_origin(origin: &'a str) -> Option<Self> {
+        let (scheme, authority) = origin.split_once("://")?;
+        let default_port = match scheme {
+            scheme if scheme.eq_ignore_ascii_case("https") => 443,
+            scheme if scheme.eq_ignore_ascii_case("http") => 80,
+            _ => return None,
+        };
+        let (host, port) = split(authority)?;
+        Some(Self { host, port: port.unwrap_or(default_port), default_port })
+    }
+
+    /// Whether a `Host` names the same place. A proxy may write its default port out; and where it has ended TLS, that of
+    /// its inner side.
+    fn is_at(&self, host: &str, through_proxy: bool) -> bool {
+        let Some((host, port)) = split(host) else { return false };
+        let has_same_port = match port {
+            None => self.port == self.default_port,
+            Some(80 | 443) if through_proxy && self.port == self.default_port => true,
+            Some(port) => port == self.port,
+        };
+        has_same_port && host.eq_ignore_ascii_case(self.host)
+    }
+}
+
+/// Host, and port where there is one.
+fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
+        _ => (authority, None),
+    };
+    (!host.is_empty()).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn own(origin: &str, by_proxy: bool, rest: &[(&HeaderName, &str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.append(ORIGIN, HeaderValue::from_str(origin).unwrap());
+        for (name, value) in rest {
+            headers.append((*name).clone(), HeaderValue::from_str(value).unwrap());
+        }
+        is_allowed(&headers, by_proxy, &[])
+    }
+
+    #[test]
+    fn the_own_origin_in_every_form_of_host() {
+        for (origin, host) in [
+            ("https://a.example", "a.example"),
+            ("https://a.example", "a.example:443"),
+            ("https://a.example", "A.Example:443"),
+            ("http://a.example", "a.example:80"),
+            ("http://localhost:4001", "localhost:4001"),
+            ("http://[::1]:4001", "[::1]:4001"),
+            ("https://[::1]", "[::1]:443"),
+        ] {
+            assert!(own(origin, false, &[(&HOST, host)]), "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn others_are_not() {
+        for (origin, host) in [
+            ("https://a.example", "b.example"),
+            ("https://a.example:8443", "a.example"),
+            ("https://a.example", "a.example:8443"),
+            ("https://a.example", "a.example:80"),
+            ("http://a.example", "a.example:443"),
+            ("https://a.example.evil.example", "a.example"),
+            ("https://", ""),
+            ("null", "null"),
+            ("file://a.example", "a.example"),
+            ("https://a.example:x", "a.example:x"),
+        ] {
+            assert!(!own(origin, false, &[(&HOST, host)]), "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_says_how_it_was_asked() {
+        let inner = [(&HOST, "a.example:80"), (&FORWARDED_PROTO, "https")];
+        assert!(own("https://a.example", true, &inner));
+        assert!(!own("https://a.example", false, &inner), "not from a stranger");
+        assert!(!own("http://a.example", true, &inner), "without TLS it is another origin");
+        let chain = [(&HOST, "a.example"), (&FORWARDED_PROTO, "https, http")];
+        assert!(own("https://a.example", true, &chain));
+        let outer_tls = [(&HOST, "a.example"), (&FORWARDED_PROTO, "http")];
+        assert!(own("https://a.example", true, &outer_tls), "TLS ended further out");
+    }
+
+    #[test]
+    fn a_trusted_proxy_may_tell_the_host_beside() {
+        let renamed = [(&HOST, "auth-service:4001"), (&FORWARDED_HOST, "a.example")];
+        assert!(own("https://a.example", true, &renamed));
+        assert!(!own("https://a.example", false, &renamed), "not from a stranger");
+    }
+
+    #[test]
+    fn of_two_origins_both_must_be_allowed() {
+        let second = HeaderName::from_static("origin");
+        assert!(!own("https://a.example", false, &[(&HOST, "a.example"), (&second, "https://evil.example")]));
+    }
+}

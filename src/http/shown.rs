@@ -1,0 +1,57 @@
+//! Which sessions a request's cookies show: those of the refresh tokens among them that are good.
+
+use std::cmp::Reverse;
+
+use actix_web::HttpRequest;
+
+use super::cookie::ShownCookies;
+use super::extract::client::Client;
+use super::problem::{Code, Problem};
+use super::state::AppState;
+use crate::domain::ids::SessionId;
+use crate::security::refresh_token::RefreshClaims;
+use crate::security::tokens::TokenError;
+
+/// Most sessions that one request's cookies are tried for. A browser holds one, or a few that were left over.
+const SESSIONS_MAX: usize = 8;
+
+/// The refresh tokens of this request's cookies, if it comes from an origin that may use them: the sessions that a new login
+/// in the same browser replaces. Whether they are live is not looked at.
+#[must_use]
+pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Client) -> Vec<RefreshClaims> {
+    if !client.origin_allowed {
+        return Vec::new();
+    }
+    good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie)).unwrap_or_default()
+}
+
+/// The good ones, that made last first: what is left over from earlier is older. Of one session only the newest generation,
+/// because an older one beside it was not stolen but forgotten by the browser's list of cookies.
+///
+/// # Errors
+/// Why there is none.
+pub(super) fn good_tokens(state: &AppState, cookies: &ShownCookies) -> Result<Vec<RefreshClaims>, Problem> {
+    let now = state.now();
+    let mut problem = Code::RefreshTokenMissing;
+    let mut good: Vec<RefreshClaims> = Vec::new();
+    for token in cookies.tokens() {
+        match state.refresh_tokens.verify(token, now) {
+            Ok(claims) => good.push(claims),
+            Err(TokenError::Expired) => problem = Code::RefreshTokenExpired,
+            Err(TokenError::Invalid) if problem == Code::RefreshTokenExpired => {}
+            Err(TokenError::Invalid) => problem = Code::RefreshTokenInvalid,
+        }
+    }
+    if good.is_empty() {
+        return Err(Problem::new(problem));
+    }
+    good.sort_by_key(|claims| Reverse((claims.issued_at_seconds(), claims.generation)));
+    let mut seen: Vec<SessionId> = Vec::new();
+    good.retain(|claims| {
+        let is_first = !seen.contains(&claims.session);
+        seen.push(claims.session);
+        is_first
+    });
+    good.truncate(SESSIONS_MAX);
+    Ok(good)
+}
