@@ -73,7 +73,11 @@ def everywhere(gateway):
     expect(len(ports) == 2, "the rest is not shared out over both legacy backends")
     told = gateway.ask("/elsewhere", X_Forwarded_For="192.0.2.1")[1]
     expect(told["forwarded"] == "127.0.0.1", f"a client's X-Forwarded-For is passed on: {told['forwarded']}")
-    expect(gateway.ask("/api/auth/metrics")[0] == 404, "/metrics is shown to the outside")
+    for path in ("metrics", "admin", "admin/", "admin/users", "Admin/users", "%61dmin/users", "x/../admin/users"):
+        status, told, _ = gateway.ask(f"/api/auth/{path}", X_Forwarded_For="127.0.0.1")
+        shown = status == 200 and "legacy" not in (told or {})
+        expect(not shown and (told or {}).get("code") != "token_missing", f"/{path} is shown to the outside: {status} {told}")
+    expect(gateway.ask("/api/auth/introspect", {"token": "x"})[0] == 404, "/introspect is shown to the outside")
 
 
 def all_here(gateway):

@@ -21,7 +21,7 @@ use crate::actors::supervise::{Supervised, supervise};
 use crate::actors::sweeper::Sweeper;
 use crate::bus::redis::RedisBus;
 use crate::bus::{Bus, BusError};
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::config::Config;
 use crate::domain::policy::{Policies, Policy};
 use crate::http::health::Probe;
@@ -35,7 +35,7 @@ use crate::security::keys::KeyError;
 use crate::security::password::PasswordPool;
 use crate::security::refresh_token::RefreshTokens;
 use crate::security::ticket::Tickets;
-use crate::storage::{OpenError, Store, StoreOptions};
+use crate::storage::{OpenError, StorageError, Store, StoreOptions};
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::{TraceError, Traces};
@@ -54,6 +54,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] OpenError),
+    /// The database could not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The schema is older than this version, and `AUTO_MIGRATE` is off.
     #[error("{0} migrations are pending; run `auth-service migrate`, or set AUTO_MIGRATE=true")]
     NotMigrated(usize),
@@ -111,6 +114,10 @@ impl App {
             dependencies(&config, store, bus.clone(), &metrics),
             config.limits.max_resident_users,
         );
+        if !registry.store().is_shared() {
+            // Nobody else can change them.
+            registry.api_keys().learn(registry.store().list_api_keys().await?, Moment::now());
+        }
         for _ in 0..config.http.workers {
             // It runs until the process ends.
             registry.add_arbiter(Arbiter::new().handle());

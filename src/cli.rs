@@ -1,6 +1,7 @@
 //! The commands beside serving: each does one thing and ends. What they print is for people and scripts, not the log.
 
 mod account;
+mod api_keys;
 mod events;
 mod health;
 mod import;
@@ -20,6 +21,7 @@ use crate::security::keys::Keyring;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
+pub use api_keys::ApiKeysCommand;
 pub use events::EventsCommand;
 pub use health::ask_health;
 pub use import::ImportCommand;
@@ -78,6 +80,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: SessionsCommand,
+    },
+    /// Manage API keys, for other services and operators.
+    ApiKeys {
+        /// What to do.
+        #[command(subcommand)]
+        command: ApiKeysCommand,
     },
     /// Follow the events that other services receive.
     Events {
@@ -184,6 +192,7 @@ async fn administer_store(
     match command {
         Command::User { command } => users::run(config, store, command).await,
         Command::Sessions { command } => sessions::run(config, store, command).await,
+        Command::ApiKeys { command } => api_keys::run(store, command).await,
         Command::Import { command } => import::run(store, io, command).await,
         Command::Serve
         | Command::Migrate { .. }

@@ -18,6 +18,7 @@ mod discovery;
 mod documentation;
 pub mod health;
 mod host;
+mod introspect;
 mod keys;
 mod live;
 mod login;
@@ -71,6 +72,7 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(keys::configure)
         .configure(discovery::configure)
         .configure(revoke::configure)
+        .configure(introspect::configure)
         .configure(documentation::configure)
         .default_service(web::to(no_such_route));
 }

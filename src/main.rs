@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         | Command::Config { command: ConfigCommand::Check }
         | Command::User { .. }
         | Command::Sessions { .. }
+        | Command::ApiKeys { .. }
         | Command::Events { .. }
         | Command::Import { .. } => {}
     }
@@ -59,7 +60,11 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
         Command::Health => return ask_health(&config.http),
         Command::Config { command: ConfigCommand::Check } => return show_config(&config),
         // What they print is for people and scripts: the log must not be in it.
-        Command::User { .. } | Command::Sessions { .. } | Command::Events { .. } | Command::Import { .. } => {
+        Command::User { .. }
+        | Command::Sessions { .. }
+        | Command::ApiKeys { .. }
+        | Command::Events { .. }
+        | Command::Import { .. } => {
             logging::init_aside(&config.log);
         }
         Command::Serve

@@ -5,6 +5,7 @@
 //! [`recovery_code`], [`rate_limit`], [`client_ip`].
 
 pub mod access_token;
+pub mod api_key;
 pub mod challenge;
 pub mod client_ip;
 pub mod encryption;

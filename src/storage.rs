@@ -2,12 +2,13 @@
 //!
 //! In reading order: [`open`] connects and migrates, [`users`], [`accounts`] (for operators), [`ledger`] (load, and
 //! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
-//! sweeper), [`tickets`], [`legacy`] (an application that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary`
+//! sweeper), [`tickets`], [`api_keys`], [`legacy`] (an application that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary`
 //! and `database_clock` keep a database that is busy, frozen, cut off or replaced from doing harm.
 //! "Not found" is `Ok(None)`; it becomes an error only at the edge.
 
 pub mod accounts;
 pub mod activity;
+pub mod api_keys;
 mod cancelled_work;
 pub mod changes;
 mod database_clock;

@@ -48,6 +48,7 @@ mod fuzz {
 mod blackbox {
     mod activity;
     mod administration;
+    mod api_keys;
     mod config;
     mod cookies;
     mod cors;
@@ -60,6 +61,7 @@ mod blackbox {
     mod flood;
     mod health;
     mod importing;
+    mod introspect;
     mod key_changes;
     mod limit;
     mod live_limits;
@@ -114,6 +116,7 @@ mod storage {
 /// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
 /// because a few clusters at once would measure nothing but each other.
 mod multi_node {
+    mod api_keys;
     mod chaos;
     mod elsewhere;
     mod events;

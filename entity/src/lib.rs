@@ -3,6 +3,7 @@
 //! Times are `i64` milliseconds since the Unix epoch, in UTC, in both databases, so that they compare alike.
 #![expect(missing_docs, reason = "the derive writes public items that cannot carry documentation")]
 
+pub mod api_key;
 pub mod outbox;
 pub mod session;
 pub mod spent_ticket;

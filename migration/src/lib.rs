@@ -11,6 +11,7 @@ mod m20261123_000003_create_outbox;
 mod m20261123_000004_add_disabled_at;
 mod m20261126_000005_create_spent_tickets;
 mod m20261127_000010_add_account_and_session_columns;
+mod m20261127_000050_create_api_keys;
 
 /// The list of migrations, in the order they are applied.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_add_disabled_at::Migration),
             Box::new(m20261126_000005_create_spent_tickets::Migration),
             Box::new(m20261127_000010_add_account_and_session_columns::Migration),
+            Box::new(m20261127_000050_create_api_keys::Migration),
         ]
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, AsyncContext, Context, WrapFuture};
 
 use super::registry::Registry;
-use crate::storage::changes::{Changes, Poll};
+use crate::storage::changes::{ChangeFeed, Changes, Poll};
 
 /// Looks at the feed.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ async fn watch(registry: &Registry, bound: Duration) {
                 }
                 apply(registry, &changes);
                 registry.freshness().looked(asked);
+                read_api_keys(registry, &mut feed).await;
                 if std::mem::take(&mut is_first) {
                     actix::spawn(clear_foreign_stamps(registry.clone()));
                 }
@@ -62,6 +63,15 @@ async fn watch(registry: &Registry, bound: Duration) {
         metrics.feed_lag.set(registry.freshness().age().unwrap_or_default().min(bound * 100).as_secs_f64());
         // A slow look is followed by the next at once.
         tokio::time::sleep_until((began + period).into()).await;
+    }
+}
+
+/// Only what keys open is closed where they cannot be read.
+async fn read_api_keys(registry: &Registry, feed: &mut ChangeFeed) {
+    match feed.api_keys().await {
+        Ok(Some((keys, asked))) => registry.api_keys().learn(keys, asked),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "api_keys.not_read"),
     }
 }
 

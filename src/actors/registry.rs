@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::activity::ActivityBuffer;
 use super::alarms::{Alarms, Timer};
+use super::api_keys::ApiKeys;
 use super::devices::{self, Deliveries};
 use super::freshness::Freshness;
 use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
@@ -57,6 +58,7 @@ struct Inner {
     activity: ActivityBuffer,
     alarms: Alarms,
     freshness: Freshness,
+    api_keys: ApiKeys,
     /// How often the feed of changes has told something.
     news: AtomicU64,
     /// Users here, by shard of the internal channels.
@@ -89,6 +91,7 @@ impl Registry {
             activity: ActivityBuffer::default(),
             alarms: Alarms::default(),
             freshness: Freshness::new(dependencies.max_staleness),
+            api_keys: ApiKeys::new(dependencies.max_staleness),
             news: AtomicU64::new(0),
             shards: [const { AtomicUsize::new(0) }; SHARDS],
             outbox_signals: Lane::all(dependencies.outbox_lanes).map(|_| Notify::new()).collect(),

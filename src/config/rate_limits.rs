@@ -16,6 +16,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "600",
         "Requests with an access token per minute and user, on each node.",
     ),
+    limit(
+        "RATE_LIMIT_ADMIN_PER_MINUTE",
+        "600",
+        "Requests under `/admin` per minute and API key, on each node.",
+    ),
     limit("RATE_LIMIT_VERIFY_PER_MINUTE", "0", "Requests at `/verify` per minute and user, on each node."),
 ];
 
@@ -41,6 +46,8 @@ pub struct RateLimitConfig {
     pub api_per_minute: u32,
     /// Requests at `/verify` per minute and user, counted on each node alone.
     pub verify_per_minute: u32,
+    /// Requests under `/admin` per minute and API key, counted on each node alone.
+    pub admin_per_minute: u32,
 }
 
 impl RateLimitConfig {
@@ -51,6 +58,7 @@ impl RateLimitConfig {
             signup_per_hour: source.integer("RATE_LIMIT_SIGNUP_PER_HOUR"),
             refresh_per_minute: source.integer("RATE_LIMIT_REFRESH_PER_MINUTE"),
             api_per_minute: source.integer("RATE_LIMIT_API_PER_MINUTE"),
+            admin_per_minute: source.integer("RATE_LIMIT_ADMIN_PER_MINUTE"),
             verify_per_minute: source.integer("RATE_LIMIT_VERIFY_PER_MINUTE"),
             enabled: source.boolean("RATE_LIMIT_ENABLED"),
         }

@@ -16,7 +16,8 @@ use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::route::{self, Route, known_method};
 use super::state::AppState;
-use super::{trace, verify};
+use super::{introspect, trace, verify};
+use crate::security::api_key::Scope;
 use crate::security::rate_limit::Usage;
 use crate::telemetry::serving::serve_request;
 
@@ -156,6 +157,11 @@ fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     headers.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// Whether it is one of the routes that are asked about each request to something else, with whatever method.
+fn is_a_question(route: &str) -> bool {
+    verify::is_one(route) || route == introspect::PATH
+}
+
 fn record(request: &HttpRequest, status: u16, started: Instant) {
     let Some(state) = request.app_data::<web::Data<AppState>>() else { return };
     let method = known_method(request.method());
@@ -163,6 +169,12 @@ fn record(request: &HttpRequest, status: u16, started: Instant) {
     let route = match request.app_data::<Route>() {
         Some(route) => {
             route.count(metrics, method, status, elapsed);
+            if let Some(scope) = request.extensions().get::<Scope>() {
+                metrics
+                    .admin_requests
+                    .with_label_values(&[scope.as_str(), status.to_string().as_str()])
+                    .inc();
+            }
             route.pattern
         }
         None => {
@@ -172,7 +184,7 @@ fn record(request: &HttpRequest, status: u16, started: Instant) {
     };
     // Whole microseconds: more digits would only be noise.
     let duration_ms = elapsed.as_micros() as f64 / 1e3;
-    if status < 400 && (method == "GET" || route == "/activity" || verify::is_one(route)) {
+    if status < 400 && (method == "GET" || route == "/activity" || is_a_question(route)) {
         // Reads and heartbeats are nearly all requests there are; metrics count them.
         tracing::debug!(method, route, status, duration_ms, "request.finished");
     } else {

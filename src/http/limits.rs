@@ -119,6 +119,14 @@ impl RateLimits {
         self.count_here(Limit::Verify, user, self.config.verify_per_minute, now)
     }
 
+    /// Counts another request with that API key, on this node alone.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub fn admin(&self, key: &str, now: Timestamp) -> Counted {
+        self.count_here(Limit::Admin, key, self.config.admin_per_minute, now)
+    }
+
     fn count_here(&self, limit: Limit, key: impl Display, most: u32, now: Timestamp) -> Counted {
         let quota = self.quota(most, MINUTE);
         if quota.count == 0 {
@@ -232,6 +240,7 @@ mod tests {
             refresh_per_minute: 0,
             api_per_minute: 0,
             verify_per_minute: 0,
+            admin_per_minute: 0,
         };
         let limits = RateLimits::new(config, Bus::in_process(), Metrics::new().unwrap());
         let (guesser, owner) = (Some([203, 0, 113, 1].into()), Some([203, 0, 113, 2].into()));

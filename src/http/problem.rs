@@ -43,6 +43,8 @@ struct Inner {
     retry_after: Option<Duration>,
     usage: Option<Usage>,
     allow: Option<&'static str>,
+    /// The scope that is missing.
+    scope: Option<&'static str>,
     /// Whether it answers a request with an access token, or without one that needs it (RFC 6750, section 3).
     challenge: bool,
     /// The cookies that take the refresh cookie away.
@@ -75,6 +77,7 @@ impl Problem {
             retry_after: None,
             usage: None,
             allow: None,
+            scope: None,
             challenge: false,
             clear_cookies: Vec::new(),
             cause: None,
@@ -117,6 +120,15 @@ impl Problem {
         problem
     }
 
+    /// The caller is known, and may not do this (RFC 6750, section 3.1).
+    #[must_use]
+    pub fn insufficient_scope(scope: &'static str) -> Self {
+        let mut problem = Self::new(Code::InsufficientScope);
+        problem.0.scope = Some(scope);
+        problem.0.challenge = true;
+        problem
+    }
+
     /// Too much is going on; soon again.
     #[must_use]
     pub fn overloaded() -> Self {
@@ -152,7 +164,7 @@ impl Problem {
     /// The same, as the answer to a request that needs an access token.
     #[must_use]
     pub fn with_challenge(mut self) -> Self {
-        self.0.challenge = self.status_code() == StatusCode::UNAUTHORIZED;
+        self.0.challenge |= self.status_code() == StatusCode::UNAUTHORIZED;
         self
     }
 
@@ -227,6 +239,10 @@ impl Problem {
     fn challenge(&self) -> String {
         match self.0.code {
             Code::TokenMissing => "Bearer".to_owned(),
+            Code::InsufficientScope => {
+                let scope = self.0.scope.unwrap_or_default();
+                format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")
+            }
             _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.0.detail),
         }
     }

@@ -91,6 +91,7 @@ pub(super) fn known_method(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::POST => "POST",
         Method::DELETE => "DELETE",
+        Method::PATCH => "PATCH",
         Method::OPTIONS => "OPTIONS",
         Method::HEAD => "HEAD",
         _ => "OTHER",

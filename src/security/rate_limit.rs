@@ -28,6 +28,8 @@ pub enum Limit {
     Api,
     /// Requests of a user that a gateway asks about.
     Verify,
+    /// Requests with an API key.
+    Admin,
 }
 
 impl Limit {
@@ -41,6 +43,7 @@ impl Limit {
             Self::Refresh => "refresh",
             Self::Api => "api",
             Self::Verify => "verify",
+            Self::Admin => "admin",
         }
     }
 }

@@ -21,10 +21,12 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
+use super::api_keys::{key_of, usable};
 use super::database_clock::NOW;
 use super::{StorageError, Store};
 use crate::clock::Moment;
 use crate::domain::ids::UserId;
+use crate::security::api_key::ApiKey;
 
 /// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times the usual
 /// `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look reads as many again.
@@ -200,6 +202,27 @@ impl ChangeFeed {
         self.timeouts = 0;
         self.connection = (!read_only).then_some(connection);
         Ok(Poll { asked, changes })
+    }
+}
+
+impl ChangeFeed {
+    /// The API keys that may be used, and when the database was asked: on the feed's own connection, so that no queue of
+    /// queries delays it either. Nothing where there is none at the moment.
+    ///
+    /// # Errors
+    /// [`StorageError`]; the next poll then opens another connection.
+    pub async fn api_keys(&mut self) -> Result<Option<(Vec<ApiKey>, Moment)>, StorageError> {
+        let Some(connection) = self.connection.take() else { return Ok(None) };
+        let patience = self.patience;
+        let work = async move {
+            let asked = Moment::now();
+            let rows = tokio::time::timeout(patience, usable().all(&connection)).await;
+            rows.map(|rows| rows.map(|rows| (connection, asked, rows)))
+        };
+        let (connection, asked, rows) =
+            self.store.io.run(work).await?.map_err(|_| StorageError::TimedOut)??;
+        self.connection = Some(connection);
+        Ok(Some((rows.into_iter().map(key_of).collect(), asked)))
     }
 }
 

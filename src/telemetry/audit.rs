@@ -29,6 +29,10 @@ pub enum AuditEvent<'a> {
     Enabled(UserId),
     /// A user was given a role.
     RoleChanged(UserId, Role),
+    /// An API key of that id was made.
+    KeyCreated(&'a str),
+    /// An API key of that id was revoked.
+    KeyRevoked(&'a str),
     /// A session ended for a reason that is more than time or the person's own sign-out here.
     Ended(UserId, Ending),
 }
@@ -70,6 +74,8 @@ impl AuditEvent<'_> {
             Self::Disabled(_) => "account.disabled",
             Self::Enabled(_) => "account.enabled",
             Self::RoleChanged(..) => "role.given",
+            Self::KeyCreated(_) => "api_key.created",
+            Self::KeyRevoked(_) => "api_key.revoked",
             Self::Ended(_, ending) => match ending.reason {
                 EndReason::Evicted => "session.evicted",
                 EndReason::RefreshTokenReused => "refresh_token.reused",
@@ -101,6 +107,9 @@ impl AuditEvent<'_> {
             }
             Self::RoleChanged(user, role) => {
                 tracing::info!(target: "audit", act, user_id = %user, role = role.as_str(), "audit");
+            }
+            Self::KeyCreated(key_id) | Self::KeyRevoked(key_id) => {
+                tracing::info!(target: "audit", act, key_id, "audit");
             }
             Self::LoginFailed => tracing::info!(target: "audit", act, "audit"),
             Self::LimitHit(limit) => tracing::info!(target: "audit", act, limit, "audit"),

@@ -49,6 +49,9 @@ meters! {
     verifications: IntCounterVec = "auth_verify_total",
         "Requests at /verify, by result (allowed, unauthenticated, redirected, forbidden, limited, invalid, unavailable).",
         counters(&["result"]);
+    admin_requests: IntCounterVec = "auth_admin_requests_total",
+        "Requests of operators and other services, by the scope they need and the status of the answer.",
+        counters(&["scope", "status"]);
     http_duration: HistogramVec = "auth_http_request_duration_seconds",
         "Seconds from request to answer, by method, route pattern and status.",
         histograms(SERVING, &["method", "route", "status"]);
@@ -143,7 +146,8 @@ pub const END_REASONS: &[&str] =
     &["logout", "terminated", "evicted", "idle_timeout", "expired", "refresh_token_reused", "user_deleted"];
 
 /// The limits that [`Meters::rate_limited`] tells apart.
-pub const LIMITS: &[&str] = &["login", "login_failures", "signup", "refresh", "api", "connections", "verify"];
+pub const LIMITS: &[&str] =
+    &["login", "login_failures", "signup", "refresh", "api", "connections", "verify", "admin"];
 
 /// What a request at `/verify` may come to.
 pub const VERIFICATIONS: &[&str] =

@@ -25,6 +25,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/.well-known/openid-configuration"),
     ("get", "/verify"),
     ("post", "/revoke"),
+    ("post", "/introspect"),
 ];
 
 #[tokio::test]

@@ -55,10 +55,14 @@ async fn a_live_session_is_told_by_token_and_by_cookie(db: Database) {
             for method in &methods {
                 let answer =
                     ada.send(ada.request(method.clone(), &format!("{prefix}{path}"))).await.expect(200);
-                assert_eq!(identity(&answer)[..3], [user.as_str(), &ada.session_id, "STARTER"], "{answer}");
+                assert_eq!(
+                    identity(&answer),
+                    [user.as_str(), &ada.session_id, "STARTER", "aal1"],
+                    "{answer}"
+                );
             }
             let answer = ada.send(by_cookie(&ada, Method::GET, &format!("{prefix}{path}"))).await.expect(200);
-            assert_eq!(identity(&answer)[..3], [user.as_str(), &ada.session_id, "STARTER"], "{answer}");
+            assert_eq!(identity(&answer), [user.as_str(), &ada.session_id, "STARTER", "aal1"], "{answer}");
             assert!(answer.headers.get("set-cookie").is_none(), "{answer}");
         }
     }
@@ -139,8 +143,14 @@ async fn a_preflight_is_a_request_like_any_other() {
 async fn filters_let_in_whom_they_name() {
     let app = app().await;
     let (ada, _) = signed_in(&app).await;
-    for good in ["?roles=STARTER", "?roles=ADMIN,STARTER", "?roles=ADMIN%2CSTARTER", "?redirect=1", "?roles="]
-    {
+    for good in [
+        "?roles=STARTER",
+        "?roles=ADMIN,STARTER",
+        "?roles=ADMIN%2CSTARTER",
+        "?redirect=1",
+        "?roles=",
+        "?acr=aal1",
+    ] {
         ada.get(&format!("/verify{good}")).await.expect(200);
     }
     ada.get("/verify?roles=ADMIN,PRO").await.expect_problem(403, "insufficient_role");

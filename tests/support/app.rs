@@ -125,6 +125,21 @@ impl Setup {
         Process::spawn_with_input(self.program(arguments), input).end(TIMEOUT).await
     }
 
+    /// A new API key with these scopes; where the program has a SQLite file it must not be running.
+    pub(crate) async fn api_key(&self, scopes: &[&str]) -> String {
+        self.command(&["migrate"]).await.expect_code(0);
+        let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
+        self.key_of(&["api-keys", "create"].into_iter().chain(scopes).collect::<Vec<_>>()).await
+    }
+
+    /// The API key that a command prints.
+    pub(crate) async fn key_of(&self, arguments: &[&str]) -> String {
+        let printed = self.command(arguments).await.expect_code(0).output;
+        let words = printed.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        let key = words.into_iter().find(|word| word.starts_with("ak_")).map(str::to_owned);
+        key.unwrap_or_else(|| panic!("no key in {printed}"))
+    }
+
     /// Starts another command that ends when it is told to.
     pub(crate) fn start_command(&self, arguments: &[&str]) -> Process {
         Process::spawn(self.program(arguments.iter().map(|argument| (*argument).to_owned())))

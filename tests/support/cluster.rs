@@ -152,6 +152,11 @@ impl Cluster {
         self.nodes[place % self.nodes.len()].base()
     }
 
+    /// What a node was started with, to run commands beside it.
+    pub(crate) fn setup(&self, node: usize) -> &Setup {
+        &self.nodes[node].app.setup
+    }
+
     /// A new device that speaks to that node.
     pub(crate) fn client(&self, node: usize) -> Client {
         self.nodes[node].client()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Registry;
 use crate::actors::activity::ActivityBuffer;
 use crate::actors::alarms::Alarms;
+use crate::actors::api_keys::ApiKeys;
 use crate::actors::freshness::Freshness;
 use crate::bus::Bus;
 use crate::clock::Clock;
@@ -56,6 +57,12 @@ impl Registry {
     #[must_use]
     pub fn freshness(&self) -> &Freshness {
         &self.0.freshness
+    }
+
+    /// The API keys this node knows.
+    #[must_use]
+    pub fn api_keys(&self) -> &ApiKeys {
+        &self.0.api_keys
     }
 
     /// What the actors work with.

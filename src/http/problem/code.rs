@@ -52,6 +52,7 @@ codes! {
     SessionExpired = "session_expired", UNAUTHORIZED, "The session reached its maximum age.";
     SessionLoggedOut = "session_logged_out", UNAUTHORIZED, "The session was signed out.";
     SessionEvicted = "session_evicted", UNAUTHORIZED, "The session ended to make room for a newer one.";
+    InsufficientScope = "insufficient_scope", FORBIDDEN, "The credentials lack the scope that this needs.";
     InsufficientRole = "insufficient_role", FORBIDDEN, "The user's role does not allow this.";
     InsufficientAcr = "insufficient_acr", FORBIDDEN, "This needs a session that was opened with more factors.";
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "Requests from this origin are not allowed.";

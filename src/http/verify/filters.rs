@@ -59,6 +59,7 @@ impl Filters {
 }
 
 /// The level of a session; nothing where it is not known.
-pub(super) fn acr_of(_: &ActiveSession) -> &'static str {
-    ""
+pub(super) fn acr_of(found: &ActiveSession) -> &'static str {
+    let authentication = found.snapshot.authentication(found.session.id());
+    authentication.map_or("", |authentication| authentication.methods.level().as_str())
 }
