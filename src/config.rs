@@ -25,6 +25,7 @@ mod mail;
 mod near_miss;
 mod origin;
 mod password;
+mod postgres_url;
 mod rate_limits;
 mod redis;
 mod secret;
@@ -56,6 +57,7 @@ pub use limits::LimitConfig;
 pub use log::{LogConfig, LogFormat};
 pub use mail::{MailConfig, SmtpConfig, SmtpTls, is_locale};
 pub use password::PasswordConfig;
+pub use postgres_url::{PostgresServer, postgres_servers};
 pub use rate_limits::RateLimitConfig;
 pub use redis::RedisConfig;
 pub use secret::Secret;
@@ -165,7 +167,7 @@ impl Config {
             mail: MailConfig::parse(&mut source, environment, encryption.secret.is_some()),
             encryption,
             http: HttpConfig::parse(&mut source),
-            database: DatabaseConfig::parse(&mut source, &data_dir),
+            database: DatabaseConfig::parse(&mut source, environment, &data_dir),
             redis: RedisConfig::parse(&mut source),
             cookie: CookieConfig::parse(&mut source, environment),
             sessions: SessionConfig::parse(&mut source),

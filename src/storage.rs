@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod overdue;
 mod primary;
 mod rows;
+mod servers;
 pub mod tickets;
 pub mod users;
 
@@ -33,8 +34,8 @@ use cancelled_work::CancelledWork;
 use database_clock::DatabaseClock;
 use load_estimate::LoadEstimate;
 pub use open::{OpenError, StoreOptions};
+use servers::Servers;
 
-use crate::config::Secret;
 use crate::io::{Io, IoGone};
 
 /// How long the database may take for one piece of work, waiting for a connection included.
@@ -87,6 +88,13 @@ impl StorageError {
     }
 }
 
+impl StorageError {
+    /// Whether there was no connection to be had, or no answer on it.
+    fn is_of_connection(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    }
+}
+
 /// A handle on the database; clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -99,8 +107,8 @@ pub struct Store {
     commits_in_one_statement: bool,
     /// Of sessions whose row says nothing of it, because an older version opened them.
     default_idle_timeout: Duration,
-    /// The address, where several nodes may serve on the database.
-    shared_url: Option<Secret>,
+    /// The servers of the address, where several nodes may serve on the database.
+    servers: Option<Arc<Servers>>,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.
     _file_lock: Option<Arc<std::fs::File>>,
 }
@@ -131,6 +139,9 @@ impl Store {
         let done = self.io.run(work).await?.map_err(|_| StorageError::TimedOut)?.map_err(StorageError::from);
         if done.as_ref().is_err_and(StorageError::is_read_only) {
             self.drop_idle_connections();
+        }
+        if done.as_ref().is_err_and(|error| error.is_read_only() || error.is_of_connection()) {
+            self.look_for_primary();
         }
         done
     }

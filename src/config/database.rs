@@ -4,20 +4,22 @@
 
 use std::path::{Path, PathBuf};
 
-use sea_orm::sqlx::postgres::PgConnectOptions;
-
-use super::Secret;
+use super::postgres_url::postgres_servers;
 use super::setting::{Form, Preset, Setting};
 use super::source::Source;
+use super::{Environment, Secret};
+
+const WANTS: &str = "postgres://USER:PASSWORD@HOST[:PORT][,HOST…]/DATABASE or sqlite:FILE (not :memory:, no options but mode=rwc)";
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
         "DATABASE_URL",
         Form::Other(
             "URL, secret",
-            "`postgres://USER:PASSWORD@HOST/DATABASE` or `sqlite:FILE`; no `:memory:`, no options but `mode=rwc` for SQLite",
+            "`postgres://USER:PASSWORD@HOST[:PORT][,HOST…]/DATABASE` with the parameters of libpq, or `sqlite:FILE`; no \
+             `:memory:`, no options but `mode=rwc` for SQLite",
         ),
-        Preset::Told("`sqlite:DATA_DIR/auth.db`, for one node only"),
+        Preset::Told("`sqlite:DATA_DIR/auth.db`, for one node only; in production it must be set"),
         "Where accounts and sessions are kept.",
     )
     .secret(),
@@ -62,17 +64,17 @@ pub enum DatabaseLocation {
 }
 
 impl DatabaseConfig {
-    pub(super) fn parse(source: &mut Source<'_>, data_dir: &Path) -> Self {
+    pub(super) fn parse(source: &mut Source<'_>, environment: Environment, data_dir: &Path) -> Self {
         DatabaseConfig {
-            location: location(source, data_dir),
+            location: location(source, environment, data_dir),
             max_connections: source.integer("DATABASE_MAX_CONNECTIONS"),
             auto_migrate: source.boolean("AUTO_MIGRATE"),
         }
     }
 }
 
-fn location(source: &mut Source<'_>, data_dir: &Path) -> DatabaseLocation {
-    let location = given_location(source, data_dir);
+fn location(source: &mut Source<'_>, environment: Environment, data_dir: &Path) -> DatabaseLocation {
+    let location = given_location(source, environment, data_dir);
     match &location {
         // It holds no password, and says where to look.
         DatabaseLocation::Sqlite { path } => {
@@ -83,15 +85,17 @@ fn location(source: &mut Source<'_>, data_dir: &Path) -> DatabaseLocation {
     location
 }
 
-fn given_location(source: &mut Source<'_>, data_dir: &Path) -> DatabaseLocation {
+fn given_location(source: &mut Source<'_>, environment: Environment, data_dir: &Path) -> DatabaseLocation {
     let default = DatabaseLocation::Sqlite { path: data_dir.join("auth.db") };
     let Some(url) = source.text("DATABASE_URL") else {
+        if environment.is_production() {
+            // A mistyped name must not give every node an empty database of its own.
+            source.refuse_missing("DATABASE_URL", format!("{WANTS} in production"));
+        }
         return default;
     };
     location_of(url).unwrap_or_else(|| {
-        let wants =
-            "postgres://USER:PASSWORD@HOST/DATABASE or sqlite:FILE (not :memory:, no options but mode=rwc)";
-        source.refuse_secret("DATABASE_URL", url.len(), wants);
+        source.refuse_secret("DATABASE_URL", url.len(), WANTS);
         default
     })
 }
@@ -100,7 +104,7 @@ fn location_of(url: &str) -> Option<DatabaseLocation> {
     let (scheme, rest) = url.split_once(':')?;
     match scheme.to_ascii_lowercase().as_str() {
         "postgres" | "postgresql" if rest.len() > "//".len() && rest.starts_with("//") => {
-            url.parse::<PgConnectOptions>().ok()?;
+            postgres_servers(url)?;
             Some(DatabaseLocation::Postgres { url: Secret::new(url) })
         }
         "sqlite" => {
@@ -117,7 +121,7 @@ fn location_of(url: &str) -> Option<DatabaseLocation> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{errors, parse};
+    use super::super::tests::{errors, parse, production, refused};
     use super::*;
 
     #[test]
@@ -130,7 +134,13 @@ mod tests {
             let expected = DatabaseLocation::Sqlite { path: path.into() };
             assert_eq!(parse(&[("DATABASE_URL", url)]).database.location, expected, "{url}");
         }
-        for url in ["postgres://u:p@h/d", "postgresql:///d?host=/run/postgresql"] {
+        for url in [
+            "postgres://u:p@h/d",
+            "postgresql:///d?host=/run/postgresql",
+            "postgres://u:p@/d?host=/run/postgresql",
+            "postgres://u:p@[::1]:5433/d",
+            "postgres://u:p@a,b:5433/d?target_session_attrs=read-write",
+        ] {
             let expected = DatabaseLocation::Postgres { url: Secret::new(url) };
             assert_eq!(parse(&[("DATABASE_URL", url)]).database.location, expected, "{url}");
         }
@@ -141,6 +151,20 @@ mod tests {
         let config = parse(&[]);
         let path = config.data_dir.join("auth.db");
         assert_eq!(config.database.location, DatabaseLocation::Sqlite { path });
+    }
+
+    #[test]
+    fn production_must_be_given_one() {
+        assert_eq!(refused(&production(&[("DATABASE_URL", "")])), ["DATABASE_URL"]);
+        let told =
+            errors(&production(&[("DATABASE_URL", ""), ("DATABSE_URL", "postgres://h/d")])).to_string();
+        assert!(
+            told.starts_with("DATABASE_URL: got nothing, but DATABSE_URL is set, wants postgres://"),
+            "{told}"
+        );
+        let path = "/var/lib/auth.db".into();
+        let location = parse(&production(&[("DATABASE_URL", "sqlite:/var/lib/auth.db")])).database.location;
+        assert_eq!(location, DatabaseLocation::Sqlite { path });
     }
 
     #[test]

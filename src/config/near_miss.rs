@@ -43,6 +43,11 @@ pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<Strin
     warnings
 }
 
+/// The name among those in the environment that is probably meant to be this one.
+pub(super) fn meant_for<'a>(mut names: impl Iterator<Item = &'a String>, known: &str) -> Option<&'a String> {
+    names.find(|name| !VARIABLES.contains(&name.as_str()) && nearest(name) == Some(known))
+}
+
 fn nearest(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     // Those of OpenTelemetry's own libraries are many and alike.

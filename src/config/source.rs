@@ -6,10 +6,10 @@
 
 mod typed;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::declared::{self, Kind};
-use super::{ConfigError, ConfigErrors, Secret};
+use super::{ConfigError, ConfigErrors, Secret, near_miss};
 use crate::domain::user::Role;
 
 /// Variables with the values in force, as they could be set again.
@@ -35,6 +35,7 @@ impl<'a> Source<'a> {
         if !self.errors.is_empty() {
             return Err(ConfigErrors(self.errors));
         }
+        self.list_the_rest();
         self.listing.sort_by_key(|(name, _)| declared::position(name));
         Ok((self.warnings, self.listing))
     }
@@ -59,7 +60,11 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn refuse_missing(&mut self, name: &'static str, wants: impl Into<String>) {
-        self.errors.push(ConfigError::new(name, "nothing", wants));
+        let got = match near_miss::meant_for(self.vars.keys(), name) {
+            Some(mistyped) => format!("nothing, but {mistyped} is set"),
+            None => "nothing".to_owned(),
+        };
+        self.errors.push(ConfigError::new(name, got, wants));
     }
 
     /// Notes the value in force, for `config check`. The typed readers below do it themselves.
@@ -82,6 +87,23 @@ impl<'a> Source<'a> {
     /// Notes how long each of several secrets is.
     pub(super) fn list_secrets(&mut self, name: &'static str, secrets: &[Secret]) {
         self.note(name, secrets.iter().map(Secret::masked).collect::<Vec<_>>().join(","));
+    }
+
+    /// What its section did not list is in force as it was given.
+    fn list_the_rest(&mut self) {
+        let listed: HashSet<_> = self.listing.iter().map(|(name, _)| *name).collect();
+        let rest = declared::all().iter().filter(|variable| {
+            let itself = variable.kind == Kind::Itself && variable.setting.stands_for.is_none();
+            itself && !listed.contains(variable.name)
+        });
+        for variable in rest {
+            match self.text(variable.name).unwrap_or_default() {
+                text if variable.setting.secret && !text.is_empty() => {
+                    self.list_secret(variable.name, Some(&Secret::new(text)));
+                }
+                text => self.note(variable.name, text.to_owned()),
+            }
+        }
     }
 
     fn note(&mut self, name: &'static str, value: String) {

@@ -41,6 +41,7 @@ pub(super) fn production<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a 
         ("APP_ENV", "production"),
         ("JWT_ACCESS_SECRET", ACCESS_SECRET),
         ("JWT_REFRESH_SECRET", REFRESH_SECRET),
+        ("DATABASE_URL", "sqlite:data/auth.db"),
     ];
     all.extend(pairs);
     all

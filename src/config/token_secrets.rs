@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn production_refuses_what_is_missing_short_equal_or_known() {
-        let bare = [("APP_ENV", "production")];
+        let bare = [("APP_ENV", "production"), ("DATABASE_URL", "sqlite:auth.db")];
         assert_eq!(refused(&bare), [ACCESS, REFRESH]);
         let known = "your-secret-key-your-secret-key-1234";
         for (value, wants) in

@@ -15,7 +15,7 @@
 //! A standby may be behind, so it is not believed. Where nothing can be written each look has a new connection: the
 //! address may lead to another server by then.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
@@ -23,8 +23,10 @@ use uuid::Uuid;
 
 use super::api_keys::{key_of, usable};
 use super::database_clock::NOW;
+use super::servers::Servers;
 use super::{StorageError, Store};
 use crate::clock::Moment;
+use crate::config::PostgresServer;
 use crate::domain::ids::UserId;
 use crate::security::api_key::ApiKey;
 
@@ -104,7 +106,7 @@ struct Seen {
 #[derive(Debug)]
 pub struct ChangeFeed {
     store: Store,
-    url: String,
+    servers: Arc<Servers>,
     patience: Duration,
     connection: Option<DatabaseConnection>,
     /// The last good look; none before the first, and where the feed begins anew.
@@ -117,15 +119,8 @@ impl Store {
     /// The feed of changes, where several nodes may serve. A look takes no longer than `patience`.
     #[must_use]
     pub fn change_feed(&self, patience: Duration) -> Option<ChangeFeed> {
-        let url = self.shared_url.clone()?;
-        Some(ChangeFeed {
-            store: self.clone(),
-            url: url.expose().to_owned(),
-            patience,
-            connection: None,
-            seen: None,
-            timeouts: 0,
-        })
+        let servers = self.servers.clone()?;
+        Some(ChangeFeed { store: self.clone(), servers, patience, connection: None, seen: None, timeouts: 0 })
     }
 
     /// Clears stamps that no transaction of this server can have made yet, as in a database that was restored from
@@ -154,8 +149,16 @@ impl ChangeFeed {
     /// # Errors
     /// [`StorageError`]; the next look then begins where this one would have, on a new connection.
     pub async fn poll(&mut self) -> Result<Poll, StorageError> {
+        let polled = self.try_poll().await;
+        if polled.is_err() {
+            self.store.look_for_primary();
+        }
+        polled
+    }
+
+    async fn try_poll(&mut self) -> Result<Poll, StorageError> {
         let connection = self.connection.take();
-        let (url, patience) = (self.url.clone(), self.patience);
+        let (server, patience) = (self.servers.current().clone(), self.patience);
         let seen = self.seen.clone().filter(|_| self.timeouts < MAX_TIMEOUTS);
         let began = seen.as_ref().map(|seen| seen.ends_at);
         let most = if self.timeouts == 0 { MAX_ROWS } else { MAX_ROWS_AFTER_TIMEOUT };
@@ -164,7 +167,7 @@ impl ChangeFeed {
                 let is_new = connection.is_none();
                 let connection = match connection {
                     Some(connection) => connection,
-                    None => connect(&url, patience).await?,
+                    None => connect(server, patience).await?,
                 };
                 let statement = statement(seen, is_new, most);
                 let asked = Moment::now();
@@ -236,14 +239,14 @@ fn statement(seen: Option<Seen>, is_new_connection: bool, most: usize) -> Statem
     Statement::from_sql_and_values(DbBackend::Postgres, LOOK.as_str(), values)
 }
 
-async fn connect(url: &str, patience: Duration) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new(url);
+async fn connect(server: PostgresServer, patience: Duration) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(server.url.expose());
     options
         .max_connections(1)
         .acquire_timeout(patience)
         .connect_timeout(patience)
         .statement_timeout(patience)
-        .map_sqlx_postgres_opts(|options| options.application_name("auth-service feed"))
+        .map_sqlx_postgres_opts(move |options| server.at(options).application_name("auth-service feed"))
         .sqlx_logging(false)
         .test_before_acquire(false);
     Database::connect(options).await

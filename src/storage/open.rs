@@ -1,24 +1,23 @@
-//! Opening the database: connect, refuse what cannot be used, bring the schema up to date.
+//! Opening the database: connect, refuse what cannot be used, bring the schema up to date. The embedded one is opened in
+//! [`sqlite`].
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+mod sqlite;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
-use sea_orm::sqlx::sqlite::{
-    SqliteConnection, SqliteJournalMode, SqliteSynchronous, SqliteTransactionManager,
-};
-use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
-use sqlx_core::transaction::TransactionManager as _;
 
 use super::Store;
 use super::cancelled_work::CancelledWork;
 use super::database_clock::DatabaseClock;
 use super::load_estimate::LoadEstimate;
-use crate::config::{DatabaseConfig, DatabaseLocation};
+use super::servers::Servers;
+use crate::config::{DatabaseConfig, DatabaseLocation, PostgresServer};
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
 
@@ -30,10 +29,6 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a transaction may stand still between two statements: a frozen node must not hold its locks for ever.
 pub const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
-/// How long SQLite waits for another connection's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// One connection writes at a time anyway; a few more keep reads from waiting behind it.
-const SQLITE_CONNECTIONS: u32 = 4;
 
 /// What to open, and how.
 #[derive(Clone, Debug)]
@@ -75,6 +70,9 @@ pub enum OpenError {
         /// What SQLite said.
         source: DbErr,
     },
+    /// The address is none, which the configuration refuses.
+    #[error("the address of the database cannot be used")]
+    Address,
     /// The server cannot be reached, or refuses.
     #[error("cannot connect to the database at {address}: {cause}")]
     Unreachable {
@@ -103,26 +101,27 @@ impl Store {
         let io = options.io.clone();
         io.run(async move {
             let cancelled_work = Arc::new(CancelledWork::new());
+            let servers = match &options.database.location {
+                DatabaseLocation::Sqlite { .. } => None,
+                DatabaseLocation::Postgres { url } => Servers::of(url).map(Arc::new),
+            };
             let (mut db, connections, file_lock) = match &options.database.location {
                 DatabaseLocation::Sqlite { path } => {
-                    let lock = lock_file(path)?;
-                    (open_sqlite(path).await?, SQLITE_CONNECTIONS, Some(Arc::new(lock)))
+                    let lock = sqlite::lock_file(path)?;
+                    (sqlite::open(path).await?, sqlite::CONNECTIONS, Some(Arc::new(lock)))
                 }
-                DatabaseLocation::Postgres { url } => {
+                DatabaseLocation::Postgres { .. } => {
                     let connections = options.database.max_connections;
-                    let db = open_postgres(url.expose(), connections, Arc::clone(&cancelled_work)).await?;
+                    let servers = servers.as_deref().ok_or(OpenError::Address)?;
+                    let db = open_postgres(servers, connections, Arc::clone(&cancelled_work)).await?;
                     (db, connections, None)
                 }
             };
             let statements = options.metrics.database_statements.clone();
             db.set_metric_callback(move |_| statements.inc());
-            let shared_url = match options.database.location {
-                DatabaseLocation::Sqlite { .. } => None,
-                DatabaseLocation::Postgres { url } => Some(url),
-            };
             let load_estimate = Arc::new(LoadEstimate::new(connections as usize));
             let commits_in_one_statement =
-                shared_url.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
+                servers.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
             Ok(Self {
                 db,
                 io: options.io,
@@ -131,7 +130,7 @@ impl Store {
                 cancelled_work,
                 commits_in_one_statement,
                 default_idle_timeout: options.default_idle_timeout,
-                shared_url,
+                servers,
                 _file_lock: file_lock,
             })
         })
@@ -211,95 +210,16 @@ impl Store {
     }
 }
 
-/// Holds `<file>.lock`; the system lets go of it when the process ends, however it ends.
-fn lock_file(path: &Path) -> Result<File, OpenError> {
-    let failed = |source| OpenError::File { path: path.to_owned(), source };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        create_private_folder(folder).map_err(failed)?;
-    }
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock = open_private(Path::new(&name)).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// For its owner alone: it holds password hashes. A folder that is there already is left as it is.
-fn create_private_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// Made for its owner alone if it is not there; SQLite gives its other files the permissions of the first.
-fn open_private(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    // Opening for append tells a missing permission in plain words, which SQLite does not.
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-async fn open_sqlite(path: &Path) -> Result<DatabaseConnection, OpenError> {
-    open_private(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
-    let file = path.to_owned();
-    options
-        .max_connections(SQLITE_CONNECTIONS)
-        .min_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .sqlx_logging(false)
-        .test_before_acquire(false)
-        .map_sqlx_sqlite_pool_opts(|pool| {
-            pool.after_release(|connection, _| {
-                Box::pin(async move { forget_transaction(connection).await.map(|()| true) })
-            })
-        })
-        .map_sqlx_sqlite_opts(move |options| {
-            options
-                .filename(&file)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(BUSY_TIMEOUT)
-                .foreign_keys(true)
-        });
-    let damaged = |source| OpenError::Damaged { path: path.to_owned(), source };
-    let db = Database::connect(options).await.map_err(damaged)?;
-    let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA quick_check(1)");
-    let verdict = db.query_one_raw(statement).await.map_err(damaged)?;
-    let verdict: String = match verdict {
-        Some(row) => row.try_get_by_index(0).map_err(damaged)?,
-        None => String::new(),
-    };
-    if verdict == "ok" { Ok(db) } else { Err(damaged(DbErr::Custom(verdict))) }
-}
-
-/// SQLite itself gives up the transaction that meets a full disk, which sqlx does not notice: the connection would
-/// refuse to begin another for the rest of its life. It is not closed: to open one needs room on the disk.
-async fn forget_transaction(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    if connection.is_in_transaction() {
-        // Lets a rollback happen that is under way already.
-        connection.ping().await?;
-    }
-    if connection.is_in_transaction() {
-        sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
-        SqliteTransactionManager::rollback(connection).await?;
-    }
-    Ok(())
-}
-
 async fn open_postgres(
-    url: &str,
+    servers: &Servers,
     max_connections: u32,
     cancelled_work: Arc<CancelledWork>,
 ) -> Result<DatabaseConnection, OpenError> {
-    let mut options = ConnectOptions::new(url);
+    if let Err(cause) = servers.find_primary().await {
+        return Err(OpenError::Unreachable { address: servers.addresses(), cause: cause.to_string() });
+    }
+    let server = servers.current().clone();
+    let mut options = ConnectOptions::new(server.url.expose());
     options
         .max_connections(max_connections)
         .min_connections(1)
@@ -313,23 +233,30 @@ async fn open_postgres(
                 Box::pin(async move { cancelled_work.clear(connection, about.age).await.map(|()| true) })
             })
         })
-        .map_sqlx_postgres_opts(|options| {
-            let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
-            options.application_name("auth-service").options([("idle_in_transaction_session_timeout", idle)])
+        .map_sqlx_postgres_opts({
+            let server = server.clone();
+            move |options| {
+                let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
+                let options = server.at(options).application_name("auth-service");
+                options.options([("idle_in_transaction_session_timeout", idle)])
+            }
         })
         .sqlx_logging(false)
         // A ping before each use would double the cost of short statements.
         .test_before_acquire(false);
     match Database::connect(options).await {
         Ok(db) => Ok(db),
-        Err(error) => Err(why_unreachable(url, error).await),
+        Err(error) => Err(why_unreachable(&server, error).await),
     }
 }
 
 /// The pool says no more than that it has waited in vain: one connection of its own tells why.
-async fn why_unreachable(url: &str, error: DbErr) -> OpenError {
-    let Ok(options) = url.parse::<PgConnectOptions>() else { return OpenError::Connect(error) };
-    let address = format!("{}:{}", options.get_host(), options.get_port());
+async fn why_unreachable(server: &PostgresServer, error: DbErr) -> OpenError {
+    let Ok(options) = server.url.expose().parse::<PgConnectOptions>() else {
+        return OpenError::Connect(error);
+    };
+    let options = server.at(options);
+    let address = format!("{}:{}", server.host, server.port);
     let cause = match tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await {
         Ok(Err(cause)) => cause.to_string(),
         Err(_) => format!("no answer within {ACQUIRE_TIMEOUT:?}"),

@@ -1,7 +1,8 @@
 //! GET `/config`: what a client must know about the rules, and that they come from the environment.
 
 use crate::support::answer::members;
-use crate::support::{Database, Setup, TestApp};
+use crate::support::token::Token;
+use crate::support::{Database, Person, Setup, TestApp};
 
 #[tokio::test]
 async fn tells_the_defaults() {
@@ -62,6 +63,43 @@ async fn a_file_named_dot_env_is_read_and_the_environment_wins() {
     let config = app.client().get("/config").await.expect(200).json;
     assert_eq!(config["maxSessionsPerUser"], 4);
     assert_eq!(config["maxSessionsPolicy"], "reject");
+}
+
+#[tokio::test]
+async fn a_value_of_dot_env_is_taken_as_it_stands() {
+    let secret = "k8s9dj3n4k5l6m7n8o9p$0q1r2s3t4u5v";
+    let setup = Setup::on(Database::Sqlite).await.unset("JWT_ACCESS_SECRET").unset("JWT_REFRESH_SECRET");
+    let file =
+        format!("JWT_ACCESS_SECRET={secret}\nJWT_REFRESH_SECRET=\"x{secret}\"\nSERVICE_NAME='a $HOME'\n");
+    std::fs::write(setup.data_dir().join(".env"), file).unwrap();
+    let checked = setup.command(&["config", "check"]).await.expect_code(0);
+    for line in ["JWT_ACCESS_SECRET=(33 bytes)", "JWT_REFRESH_SECRET=(34 bytes)", "SERVICE_NAME=a $HOME"] {
+        assert!(checked.output.lines().any(|found| found == line), "{line}: {}", checked.output);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_may_come_from_a_file() {
+    let setup = Setup::on(Database::Sqlite).await;
+    let secret = setup.get("JWT_ACCESS_SECRET").to_owned();
+    let file = setup.data_dir().join("access");
+    std::fs::write(&file, format!("{secret}\n")).unwrap();
+    let from_file = setup.unset("JWT_ACCESS_SECRET").set("JWT_ACCESS_SECRET_FILE", file.display());
+    let app = from_file.start().await;
+    let mut device = app.client();
+    device.signup(&Person::named("Ada")).await.expect(201);
+    // It verifies with what the file holds but for the line end.
+    Token::open(device.access.as_ref().unwrap(), &secret);
+
+    let both = Setup::on(Database::Sqlite).await.set("JWT_ACCESS_SECRET_FILE", file.display());
+    let ended = both.run().await.expect_code(2).expect_output("JWT_ACCESS_SECRET_FILE: got ");
+    assert!(!ended.output.contains(&secret), "{}", ended.output);
+}
+
+#[tokio::test]
+async fn the_example_of_a_file_is_printed() {
+    let printed = Setup::bare().command(&["config", "example"]).await.expect_code(0);
+    assert!(printed.output.contains("#SESSION_TIMEOUT_MINUTES=5\n"), "{}", printed.output);
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ async fn its_attributes_are_configured() {
 
 #[tokio::test]
 async fn is_secure_in_production() {
-    let app = Setup::on(Database::Sqlite).await.set("APP_ENV", "production").start().await;
+    let app = Setup::in_production().await.start().await;
     let expected = ["httponly", "max-age=604800", "path=/", "samesite=lax", "secure"];
     assert_eq!(attributes(&app).await, expected);
 }

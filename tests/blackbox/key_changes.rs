@@ -52,7 +52,7 @@ async fn secrets_change_and_nobody_notices() {
 /// A secret that other services check access tokens with must never make refresh tokens.
 #[tokio::test]
 async fn no_secret_is_for_both_kinds_of_token() {
-    let setup = Setup::on(Database::Sqlite).await.set("APP_ENV", "production");
+    let setup = Setup::in_production().await;
     let strong = ["9f2c7a51e08b4d6633c1a0f5be7d2894", "pV3kq9Zr1xW8mT5yB7nC2dF4gH6jL0sA"];
     let setup = setup.set("JWT_ACCESS_SECRET", strong[0]).set("JWT_REFRESH_SECRET", strong[1]);
     let ended = setup.set("JWT_PREVIOUS_REFRESH_SECRETS", strong[0]).run().await.expect_code(2);

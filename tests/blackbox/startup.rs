@@ -49,7 +49,7 @@ async fn all_wrong_values_are_told_at_once() {
 
 #[tokio::test]
 async fn production_wants_good_secrets() {
-    let production = async || Setup::on(Database::Sqlite).await.set("APP_ENV", "production");
+    let production = Setup::in_production;
     let both = ["JWT_ACCESS_SECRET", "JWT_REFRESH_SECRET"];
 
     let missing = production().await.unset(both[0]).unset(both[1]);
@@ -67,6 +67,32 @@ async fn production_wants_good_secrets() {
     let equal = production().await.set(both[0], same).set(both[1], same);
     let output = refused(&equal, &both).await;
     assert!(!output.contains(same), "a secret is told:\n{output}");
+}
+
+#[tokio::test]
+async fn production_wants_a_database_and_says_what_was_mistyped() {
+    let setup = Setup::in_production().await.unset("DATABASE_URL");
+    refused(&setup, &["DATABASE_URL"]).await;
+    let mistyped = setup.set("DATABSE_URL", "postgres://u:hunter2@db/auth");
+    let output = refused(&mistyped, &["DATABASE_URL"]).await;
+    assert!(output.contains("DATABSE_URL is set") && !output.contains("hunter2"), "{output}");
+    Setup::in_production().await.start().await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_nearly_a_setting_is_warned_about_with_the_right_one() {
+    let app = Setup::on(Database::Sqlite)
+        .await
+        .set("RATE_LIMIT_SIGNUP_PER_MINUTE", "5")
+        .set("JWT_REFRESH_SECERT", "hunter2")
+        .set("SOMETHING_ELSE", "1")
+        .start()
+        .await;
+    let logs = app.logs();
+    for meant in ["RATE_LIMIT_SIGNUP_PER_HOUR", "JWT_REFRESH_SECRET"] {
+        assert!(logs.contains(&format!("did you mean {meant}?")), "{logs}");
+    }
+    assert!(!logs.contains("SOMETHING_ELSE") && !logs.contains("hunter2"), "{logs}");
 }
 
 #[tokio::test]

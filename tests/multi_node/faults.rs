@@ -181,6 +181,44 @@ async fn a_standby_that_takes_over_has_everything() {
     scene.is_whole_again().await;
 }
 
+/// No proxy and no changed address: the nodes were given both servers, and find the one that can be written to.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn of_several_servers_the_one_that_has_been_promoted_is_found() {
+    let mut primary = PostgresServer::start(&[]).await;
+    let standby = primary.standby().await;
+    let hosts = format!("{},{}", standby.address(), primary.address());
+    let url = format!("{}?target_session_attrs=read-write", url_at(&hosts));
+    // The standby comes first in the address, and is not taken.
+    let mut scene = Scene::on(&[url.clone(), url]).await;
+    scene.break_while_writing(async { primary.kill().await }).await;
+    scene.writes_are_refused().await;
+    standby.promote().await;
+    scene.is_whole_again().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn a_database_is_reached_by_a_socket_and_by_ipv6() {
+    let server = PostgresServer::start(&["listen_addresses=127.0.0.1,::1"]).await;
+    let (folder, port) = server.socket();
+    let encoded = folder.replace('/', "%2F");
+    let mut urls = vec![
+        format!("postgres://postgres@/postgres?host={folder}&port={port}"),
+        format!("postgres://postgres@{encoded}:{port}/postgres"),
+    ];
+    // Where the machine has no IPv6 there is nothing to reach.
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        urls.push(url_at(&format!("[::1]:{port}")));
+    }
+    let nodes = join_all(urls.iter().map(|url| node(url))).await;
+    let mut device = nodes[0].client();
+    device.signup(&Person::named("Ada")).await.expect(201);
+    for node in &nodes {
+        settled(async || device.at(node.base()).session().await).await.expect(200);
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_database_without_a_free_connection_is_one_that_is_away() {

@@ -62,6 +62,11 @@ impl Setup {
         }
     }
 
+    /// On SQLite, with what production insists on.
+    pub(crate) async fn in_production() -> Self {
+        Self::on(Database::Sqlite).await.set("APP_ENV", "production").set("DATABASE_URL", "sqlite:auth.db")
+    }
+
     /// An empty environment in an empty folder.
     pub(crate) fn bare() -> Self {
         Self {

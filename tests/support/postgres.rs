@@ -99,6 +99,11 @@ impl PostgresServer {
         .await
     }
 
+    /// The folder of its socket, and its port.
+    pub(crate) fn socket(&self) -> (String, u16) {
+        (self.folder.path().display().to_string(), self.port)
+    }
+
     /// `host:port`
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

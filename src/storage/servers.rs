@@ -1,0 +1,100 @@
+//! The servers of a PostgreSQL address, and which of them is the primary. Of one server nothing is asked: it is that one.
+//!
+//! It must never choose a standby, which may be behind, and cannot be written to.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::select_ok;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
+use sea_orm::sqlx::{self, Connection as _};
+
+use super::Store;
+use crate::config::{PostgresServer, Secret, postgres_servers};
+
+/// How long a server may take to say whether it is the primary.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether a server can be written to, as `target_session_attrs=read-write` asks.
+const IS_WRITABLE: &str =
+    "SELECT NOT pg_is_in_recovery() AND NOT current_setting('default_transaction_read_only')::boolean";
+
+pub(super) struct Servers {
+    all: Vec<PostgresServer>,
+    /// Which of them is connected to.
+    current: AtomicUsize,
+    searching: AtomicBool,
+}
+
+impl Servers {
+    /// `None` for an address that cannot be used, which the configuration refuses.
+    pub(super) fn of(url: &Secret) -> Option<Self> {
+        let all = postgres_servers(url.expose()).filter(|all| !all.is_empty())?;
+        Some(Self { all, current: AtomicUsize::new(0), searching: AtomicBool::new(false) })
+    }
+
+    pub(super) fn current(&self) -> &PostgresServer {
+        &self.all[self.current.load(Ordering::Relaxed).min(self.all.len() - 1)]
+    }
+
+    /// Where they are, for messages.
+    pub(super) fn addresses(&self) -> String {
+        self.all
+            .iter()
+            .map(|server| format!("{}:{}", server.host, server.port))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// Finds the primary among several. Nothing changes where none says that it is.
+    pub(super) async fn find_primary(&self) -> Result<(), sqlx::Error> {
+        if self.all.len() > 1 {
+            let asked = self.all.iter().enumerate().map(|(index, server)| Box::pin(ask(index, server)));
+            let (found, _) = select_ok(asked).await?;
+            self.current.store(found, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+async fn ask(index: usize, server: &PostgresServer) -> Result<usize, sqlx::Error> {
+    let asking = async {
+        let options: PgConnectOptions = server.url.expose().parse()?;
+        let mut connection = PgConnection::connect_with(&server.at(options)).await?;
+        let writable = sqlx::query_scalar::<_, bool>(IS_WRITABLE).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        if writable { Ok(index) } else { Err(sqlx::Error::Configuration("it cannot be written to".into())) }
+    };
+    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+impl Store {
+    /// After a failure: has new connections lead to the server that is the primary by now, if there is another.
+    pub(super) fn look_for_primary(&self) {
+        let Some(servers) = self.servers.clone().filter(|servers| servers.all.len() > 1) else { return };
+        if servers.searching.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let store = self.clone();
+        self.io.detach(async move {
+            let before = servers.current().clone();
+            let found = servers.find_primary().await;
+            let now = servers.current();
+            if found.is_ok() && before != *now {
+                tracing::warn!(host = %now.host, port = now.port, "database.primary_changed");
+                let pool = store.db.get_postgres_connection_pool();
+                pool.set_connect_options(now.at((*pool.connect_options()).clone()));
+                store.drop_idle_connections();
+            }
+            servers.searching.store(false, Ordering::Release);
+        });
+    }
+}
+
+/// Passwords are in it.
+impl fmt::Debug for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Servers({})", self.addresses())
+    }
+}
