@@ -60,7 +60,7 @@ pub enum StartError {
     /// The schema is older than this version, and `AUTO_MIGRATE` is off.
     #[error("{0} migrations are pending; run `auth-service migrate`, or set AUTO_MIGRATE=true")]
     NotMigrated(usize),
-    /// `REDIS_URL` has no meaning.
+    /// `REDIS_URL` has no meaning, or leads to what cannot serve.
     #[error("cannot use REDIS_URL: {0}")]
     Redis(#[from] BusError),
     /// The keys cannot be used.
@@ -236,6 +236,8 @@ fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> D
         policies: policies(config, shared),
         max_staleness: shared.then_some(config.sessions.max_staleness),
         bus,
+        // One process publishes alone.
+        outbox_lanes: if shared { config.events.outbox_lanes } else { 1 },
         service_name: config.service_name.as_str().into(),
         activity_event_interval: config.sessions.activity_event_interval,
         rest_after: REST_AFTER,

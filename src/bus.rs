@@ -5,12 +5,14 @@ pub mod in_process;
 pub mod internal;
 pub mod redis;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::events::Message;
+use crate::events::lane::Lane;
 use crate::io::IoGone;
 use crate::security::rate_limit::{Counted, Quota};
 use in_process::InProcessBus;
@@ -29,6 +31,24 @@ pub enum BusError {
     /// There is none, where the one who asked counted on it.
     #[error("there is no redis")]
     NoRedis,
+    /// It is a node of a Redis Cluster.
+    #[error(
+        "the server is a node of a Redis Cluster, which is not supported; use a single Redis, with replicas if need be"
+    )]
+    Cluster,
+    /// It is a Sentinel.
+    #[error(
+        "the server is a Redis Sentinel; use the address of the Redis itself, or of a proxy that follows its master"
+    )]
+    Sentinel,
+    /// `REDIS_CA_FILE` cannot be used.
+    #[error("cannot use REDIS_CA_FILE {path}: {source}")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The service is shutting down.
     #[error(transparent)]
     Gone(#[from] IoGone),
@@ -50,17 +70,37 @@ impl Bus {
         Self::InProcess(Arc::default())
     }
 
-    /// Hands over messages in order. All of them are taken, or none is known to be.
+    /// Takes the turn at publishing a lane, or keeps it. False where another node has it.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    pub async fn take_turn(&self, lane: Lane) -> Result<bool, BusError> {
+        match self {
+            Self::InProcess(_) => Ok(true),
+            Self::Redis(bus) => bus.take_turn(lane).await,
+        }
+    }
+
+    /// Lets another node have the turn, and waits for nothing.
+    pub fn end_turn(&self, lane: Lane) {
+        match self {
+            Self::InProcess(_) => {}
+            Self::Redis(bus) => bus.end_turn(lane),
+        }
+    }
+
+    /// Hands over messages of a lane in order. All of them are taken, or none is known to be; false where the turn was
+    /// lost meanwhile, and then none is.
     ///
     /// # Errors
     /// [`BusError`]; then the same messages are to be published again.
-    pub async fn publish(&self, messages: Vec<Message>) -> Result<(), BusError> {
+    pub async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<bool, BusError> {
         match self {
             Self::InProcess(bus) => {
                 messages.into_iter().for_each(|message| bus.send(message));
-                Ok(())
+                Ok(true)
             }
-            Self::Redis(bus) => bus.publish(messages).await,
+            Self::Redis(bus) => bus.publish(lane, messages).await,
         }
     }
 
@@ -115,21 +155,42 @@ impl Bus {
         }
     }
 
-    /// Whether there is a Redis, and it did what it was asked when it was last asked.
+    /// Whether there is a Redis that did what it was asked when it was last asked, and forgets nothing it took.
     #[must_use]
-    pub fn reaches_redis(&self) -> bool {
+    pub fn keeps_keys(&self) -> bool {
         match self {
             Self::InProcess(_) => false,
-            Self::Redis(bus) => bus.is_up(),
+            Self::Redis(bus) => bus.is_up() && bus.keeps_keys(),
         }
     }
 
-    /// Whether messages get through at the moment, for the health answer.
+    /// Whether messages get through at the moment, and keys are kept, for the health answer.
     #[must_use]
-    pub fn is_up(&self) -> bool {
+    pub fn condition(&self) -> BusCondition {
         match self {
-            Self::InProcess(_) => true,
-            Self::Redis(bus) => bus.is_up(),
+            Self::InProcess(_) => BusCondition::Good,
+            Self::Redis(bus) if !bus.is_up() => BusCondition::Away,
+            Self::Redis(bus) => bus.evicts_by().map_or(BusCondition::Good, BusCondition::Evicts),
         }
     }
+
+    /// Whether what was counted may have been forgotten.
+    #[must_use]
+    pub fn may_forget(&self) -> bool {
+        match self {
+            Self::InProcess(_) => false,
+            Self::Redis(bus) => !bus.keeps_keys(),
+        }
+    }
+}
+
+/// How the bus does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusCondition {
+    /// As it should.
+    Good,
+    /// Messages wait for it.
+    Away,
+    /// It may forget keys, by that `maxmemory-policy`.
+    Evicts(String),
 }

@@ -2,11 +2,12 @@
 //!
 //! [`channel`] lists the channels; [`announcement`] turns what happened to a user's sessions into messages for services,
 //! [`device_message`] holds those for a person's own devices, [`session_view`] what both answers and devices see;
-//! a [`Message`] is one of them on its way.
+//! [`lane`] says which events are published in order with each other; a [`Message`] is one of them on its way.
 
 pub mod announcement;
 pub mod channel;
 pub mod device_message;
+pub mod lane;
 pub mod session_view;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use auth_service::app::{App, StartError};
+use auth_service::bus::BusError;
 use auth_service::cli::{
     self, Cli, Command, CommandError, ConfigCommand, Direction, KeysCommand, ask_health, generate_key,
     show_completions, show_config, show_example, show_openapi,
@@ -124,7 +125,11 @@ fn exit(result: Result<(), CommandError>) -> ExitCode {
 
 /// A key file is looked into only when keys are loaded, and is a setting all the same.
 fn is_of_setting(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<KeyError>() || matches!(error.downcast_ref(), Some(StartError::Keys(_)))
+    error.is::<KeyError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(StartError::Keys(_) | StartError::Redis(BusError::CaFile { .. }))
+        )
 }
 
 /// To standard error, because the log may be off or on its way elsewhere.

@@ -1,28 +1,34 @@
 //! Takes events from the outbox to the bus, in order, and forgets each only when the bus has taken it.
 //!
-//! Bound: one batch in memory; the table is the queue. `auth_outbox_depth`, `auth_outbox_oldest_age_seconds`.
+//! The outbox has lanes, and each lane is published by one node at a time, which has its turn. Reading, publishing and
+//! deleting are separate steps, and a turn is tried for: no transaction is open while anything is waited for, and a node
+//! that stands still with the turn loses it when the bus says so.
+//!
+//! Bound: one batch a lane in memory; the table is the queue. `auth_outbox_depth`, `auth_outbox_oldest_age_seconds`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use rand::Rng;
 use tokio::sync::Mutex;
 
 use super::registry::Registry;
 use crate::bus::BusError;
-use crate::events::Message;
+use crate::domain::time::Timestamp;
+use crate::events::lane::Lane;
 use crate::storage::StorageError;
-use crate::storage::outbox::Published;
+use crate::storage::outbox::OutboxMessage;
 
 /// Most events taken at once.
 const BATCH: usize = 500;
-/// How often the outbox is looked at when no commit rings the bell: for what another run left behind.
+/// How often the outbox is looked at when no commit has signalled: for what another run left behind.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after the bell the outbox is taken: whoever committed is answered and devices are told first, and what others
-/// commit meanwhile goes out in the same transaction. Devices heard of an ending in 0.63 ms in place of 0.70 (medians of six
+/// How long after a commit the outbox is read: the client is answered and devices are told first, and what others
+/// commit meanwhile goes out in the same batch. Devices heard of an ending in 0.63 ms in place of 0.70 (medians of six
 /// runs of `scripts/bench push` in turn, two cores).
 const BATCH_DELAY: Duration = Duration::from_millis(2);
 
@@ -31,12 +37,19 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest of these waits.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
+/// How long after another node was found to have the turn it is tried for again; twice as long each time.
+const FIRST_TURN_WAIT: Duration = Duration::from_millis(2);
+/// The longest of these waits. A node that died with the turn is replaced that much after its turn ran out.
+const MAX_TURN_WAIT: Duration = Duration::from_millis(250);
+/// How often a node that shuts down tries for a turn that another has. That one publishes what is there.
+const LAST_TRIES: usize = 8;
+
 /// Publishes what commits leave in the outbox.
 #[derive(Debug)]
 pub struct Publisher {
     registry: Registry,
-    /// Held by whoever drains: two at once would take the same events, and publish each twice.
-    turn: Arc<Mutex<()>>,
+    /// One for each lane, held while it is drained: two at once would take the same events, and publish each twice.
+    draining: Arc<[Mutex<()>]>,
 }
 
 /// Publish everything that is there now.
@@ -52,11 +65,23 @@ enum PublishError {
     Bus(#[from] BusError),
 }
 
+/// How far a try to publish a lane came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    /// Nothing is left.
+    Empty,
+    /// Another node has the turn.
+    Elsewhere,
+    /// The bus or the database did not do it.
+    Failed,
+}
+
 impl Publisher {
     /// A publisher for that registry's outbox and bus.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
-        Self { registry, turn: Arc::default() }
+        let draining = registry.lanes().map(|_| Mutex::default()).collect();
+        Self { registry, draining }
     }
 }
 
@@ -64,25 +89,11 @@ impl Actor for Publisher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
-        let work = async move {
-            let mut wait = FIRST_WAIT;
-            loop {
-                if drain(&registry, &turn).await {
-                    wait = FIRST_WAIT;
-                    let bell = registry.outbox_bell().notified();
-                    // Either way the outbox is looked at again.
-                    let _ = tokio::time::timeout(POLL_INTERVAL, bell).await;
-                    tokio::time::sleep(BATCH_DELAY).await;
-                    // What was committed meanwhile is there by now.
-                    let _ = registry.outbox_bell().notified().now_or_never();
-                } else {
-                    tokio::time::sleep(wait.mul_f64(rand::rng().random_range(0.5..1.0))).await;
-                    wait = (wait * 2).min(MAX_WAIT);
-                }
-            }
-        };
-        ctx.spawn(work.into_actor(self));
+        for lane in self.registry.lanes() {
+            let work = publish_for_ever(self.registry.clone(), Arc::clone(&self.draining), lane);
+            ctx.spawn(work.into_actor(self));
+        }
+        ctx.spawn(poll_for_ever(self.registry.clone()).into_actor(self));
     }
 }
 
@@ -90,52 +101,127 @@ impl Handler<DrainOutbox> for Publisher {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: DrainOutbox, _: &mut Context<Self>) -> Self::Result {
-        let (registry, turn) = (self.registry.clone(), Arc::clone(&self.turn));
+        let (registry, draining) = (self.registry.clone(), Arc::clone(&self.draining));
         Box::pin(async move {
-            drain(&registry, &turn).await;
+            let lanes = registry.lanes().map(async |lane| {
+                let mut wait = FIRST_TURN_WAIT;
+                for _ in 0..LAST_TRIES {
+                    if drain(&registry, &draining, lane).await != Drained::Elsewhere {
+                        break;
+                    }
+                    pause(&mut wait, MAX_TURN_WAIT).await;
+                }
+            });
+            join_all(lanes).await;
         })
     }
 }
 
-/// Publishes batch after batch until nothing is left. False when it could not.
-async fn drain(registry: &Registry, turn: &Mutex<()>) -> bool {
-    let _turn = turn.lock().await;
+async fn publish_for_ever(registry: Registry, draining: Arc<[Mutex<()>]>, lane: Lane) {
     loop {
-        match publish_batch(registry).await {
-            Ok(published) if published < BATCH => return true,
-            Ok(_) => {}
-            Err(error) => {
-                registry.metrics().events_failed.inc();
-                tracing::warn!(error = &error as &dyn std::error::Error, "events.publish_failed");
-                return false;
+        registry.outbox_signal(lane).notified().await;
+        tokio::time::sleep(BATCH_DELAY).await;
+        // What was committed meanwhile is there by now.
+        let _ = registry.outbox_signal(lane).notified().now_or_never();
+        let (mut failed, mut elsewhere) = (FIRST_WAIT, FIRST_TURN_WAIT);
+        loop {
+            match drain(&registry, &draining, lane).await {
+                Drained::Empty => break,
+                Drained::Elsewhere => pause(&mut elsewhere, MAX_TURN_WAIT).await,
+                Drained::Failed => pause(&mut failed, MAX_WAIT).await,
             }
         }
     }
 }
 
-async fn publish_batch(registry: &Registry) -> Result<usize, PublishError> {
-    let metrics = registry.metrics();
-    let (bus, store, clock, gauges) =
-        (registry.dependencies().bus.clone(), registry.store(), registry.clock().clone(), metrics.clone());
-    let publish = move |messages: Vec<Message>| async move {
-        gauges.outbox_depth.set(i64::try_from(messages.len()).unwrap_or(i64::MAX));
-        bus.publish(messages).await
-    };
-    match store.publish_outbox(BATCH as u64, publish).await? {
-        Published::Taken(taken) => {
-            let age = taken.first().map_or(Duration::ZERO, |oldest| oldest.created_at.until(clock.now()));
-            metrics.outbox_oldest_age.set(if taken.len() < BATCH { 0.0 } else { age.as_secs_f64() });
-            metrics.outbox_depth.set(0);
-            for waiting in &taken {
-                metrics.events_published.with_label_values(&[&*waiting.message.channel]).inc();
-            }
-            Ok(taken.len())
-        }
-        Published::Refused(refusal) => {
-            let (depth, oldest) = store.outbox_backlog().await?;
-            metrics.outbox_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
-            metrics.outbox_oldest_age.set(oldest.until(clock.now()).as_secs_f64());
-            Err(refusal.into())
+/// Signals lanes in which something waits that no commit of this process has signalled, and keeps the gauges.
+async fn poll_for_ever(registry: Registry) {
+    let mut interval = tokio::time::interval(POLL_INTERVAL);
+    loop {
+        interval.tick().await;
+        if let Err(error) = poll(&registry).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "events.outbox_not_read");
         }
     }
+}
+
+async fn poll(registry: &Registry) -> Result<(), StorageError> {
+    let (metrics, store, now) = (registry.metrics(), registry.store(), registry.clock().now());
+    let lanes = u32::try_from(registry.lanes().count()).unwrap_or(1);
+    let Some((lanes, oldest)) = store.waiting_lanes(lanes).await? else {
+        metrics.outbox_depth.set(0);
+        metrics.outbox_oldest_age.set(0.0);
+        return Ok(());
+    };
+    lanes.into_iter().for_each(|lane| registry.outbox_signal(lane).notify_one());
+    note_age(registry, oldest, now);
+    if oldest.until(now) > POLL_INTERVAL {
+        let (depth, _) = store.outbox_backlog().await?;
+        metrics.outbox_depth.set(i64::try_from(depth).unwrap_or(i64::MAX));
+    }
+    Ok(())
+}
+
+fn note_age(registry: &Registry, oldest: Timestamp, now: Timestamp) {
+    registry.metrics().outbox_oldest_age.set(oldest.until(now).as_secs_f64());
+}
+
+/// Publishes batch after batch of a lane until nothing is left, if this node can have its turn.
+async fn drain(registry: &Registry, draining: &[Mutex<()>], lane: Lane) -> Drained {
+    let Some(draining) = draining.get(lane.number() as usize) else { return Drained::Empty };
+    let _draining = draining.lock().await;
+    match take_turn(registry, lane).await {
+        Ok(drained) => drained,
+        Err(error) => {
+            registry.metrics().events_failed.inc();
+            tracing::warn!(
+                lane = lane.number(),
+                error = &error as &dyn std::error::Error,
+                "events.publish_failed"
+            );
+            Drained::Failed
+        }
+    }
+}
+
+async fn take_turn(registry: &Registry, lane: Lane) -> Result<Drained, PublishError> {
+    let bus = &registry.dependencies().bus;
+    if !bus.take_turn(lane).await? {
+        return Ok(Drained::Elsewhere);
+    }
+    let drained = publish_batches(registry, lane).await;
+    bus.end_turn(lane);
+    drained
+}
+
+async fn publish_batches(registry: &Registry, lane: Lane) -> Result<Drained, PublishError> {
+    let (bus, store) = (&registry.dependencies().bus, registry.store());
+    loop {
+        let waiting = store.oldest_messages(lane, BATCH as u64).await?;
+        let Some(oldest) = waiting.first() else { return Ok(Drained::Empty) };
+        let is_full = waiting.len() == BATCH;
+        if is_full {
+            note_age(registry, oldest.created_at, registry.clock().now());
+        }
+        if !bus.publish(lane, waiting.iter().map(|waiting| waiting.message.clone()).collect()).await? {
+            return Ok(Drained::Elsewhere);
+        }
+        count(registry, &waiting);
+        store.delete_messages(waiting.iter().map(|waiting| waiting.id).collect()).await?;
+        if !is_full {
+            return Ok(Drained::Empty);
+        }
+    }
+}
+
+fn count(registry: &Registry, published: &[OutboxMessage]) {
+    for published in published {
+        registry.metrics().events_published.with_label_values(&[&*published.message.channel]).inc();
+    }
+}
+
+/// A random part of the wait, which is twice as long the next time.
+async fn pause(wait: &mut Duration, most: Duration) {
+    tokio::time::sleep(wait.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+    *wait = (*wait * 2).min(most);
 }

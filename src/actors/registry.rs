@@ -35,6 +35,7 @@ use crate::domain::event::LedgerEvent;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
 use crate::domain::time::Timestamp;
+use crate::events::lane::Lane;
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::traces::Step;
 
@@ -62,8 +63,8 @@ struct Inner {
     news: AtomicU64,
     /// Users here, by shard of the internal channels.
     shards: [AtomicUsize; SHARDS],
-    /// Rung when a commit has left something in the outbox.
-    outbox_bell: Notify,
+    /// One for each lane of the outbox: a commit has left something there.
+    outbox_signals: Vec<Notify>,
     /// A look-up is by an id out of a signed token or of the database: callers cannot try ids that collide.
     residents: DashMap<UserId, Resident, foldhash::fast::RandomState>,
     max_residents: usize,
@@ -93,8 +94,8 @@ impl Registry {
             api_keys: ApiKeys::new(dependencies.max_staleness),
             news: AtomicU64::new(0),
             shards: [const { AtomicUsize::new(0) }; SHARDS],
+            outbox_signals: Lane::all(dependencies.outbox_lanes).map(|_| Notify::new()).collect(),
             dependencies,
-            outbox_bell: Notify::new(),
             residents: DashMap::default(),
             max_residents,
             room: Arc::new(Semaphore::new(max_residents)),
@@ -233,7 +234,7 @@ impl Registry {
     /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was `news`, and has
     /// the publisher look. Where there is no room nothing is lost: whoever asks for the user first starts the actor.
     pub(super) async fn insert(&self, ledger: Ledger, news: u64) {
-        self.ring_outbox_bell();
+        self.signal_outbox(ledger.user);
         if let Ok(permit) = self.room().await
             && let Entry::Vacant(entry) = self.0.residents.entry(ledger.user)
         {
@@ -282,7 +283,7 @@ impl Registry {
             ended: endings().map(|ending| ending.session).collect(),
             at: now.millis(),
         });
-        self.0.outbox_bell.notify_one();
+        self.signal_outbox(ledger.user);
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
             if let Some(act) = AuditEvent::ending(ledger.user, ending) {
@@ -291,12 +292,17 @@ impl Registry {
         }
     }
 
-    /// Wakes the publisher: something was left in the outbox.
-    pub fn ring_outbox_bell(&self) {
-        self.0.outbox_bell.notify_one();
+    /// Wakes the publisher: a change of that user has left something in the outbox.
+    pub fn signal_outbox(&self, user: UserId) {
+        self.outbox_signal(Lane::of_user(user, self.0.dependencies.outbox_lanes)).notify_one();
     }
 
-    pub(super) fn outbox_bell(&self) -> &Notify {
-        &self.0.outbox_bell
+    pub(super) fn outbox_signal(&self, lane: Lane) -> &Notify {
+        &self.0.outbox_signals[lane.number() as usize]
+    }
+
+    /// The lanes of the outbox.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = Lane> + use<> {
+        Lane::all(self.0.dependencies.outbox_lanes)
     }
 }

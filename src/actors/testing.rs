@@ -134,6 +134,7 @@ impl Setup {
             clock: self.clock.clone(),
             policies: Policies::same_for_all(self.policy.clone()),
             bus: Bus::in_process(),
+            outbox_lanes: 1,
             service_name: "auth-service".into(),
             activity_event_interval: Duration::from_secs(10),
             rest_after: self.rest_after,

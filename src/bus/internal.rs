@@ -59,8 +59,8 @@ pub fn shard_of(user: UserId) -> usize {
     usize::try_from(user.uuid().as_u128() % SHARDS as u128).unwrap_or(0)
 }
 
-/// The channel of a shard.
+/// The channel of a shard, without the prefix of the deployment.
 #[must_use]
 pub fn channel_of(shard: usize) -> String {
-    format!("auth:internal:{{{shard}}}")
+    format!("internal:{{{shard}}}")
 }

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, Resource, web};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::resource;
 use super::state::AppState;
+use crate::bus::BusCondition;
 use crate::storage::Store;
 
 /// How long the database may take to answer before it counts as away.
@@ -31,11 +32,11 @@ fn probe(path: &'static str) -> Resource {
 
 async fn health(state: web::Data<AppState>) -> HttpResponse {
     let (database, latency) = state.probe.look(state.registry.store()).await;
-    let events = state.registry.dependencies().bus.is_up();
-    let (status, word) = match (database, events) {
+    let events = state.registry.dependencies().bus.condition();
+    let (status, word) = match (database, &events) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-        (true, false) => (StatusCode::OK, "degraded"),
-        (true, true) => (StatusCode::OK, "ok"),
+        (true, BusCondition::Away | BusCondition::Evicts(_)) => (StatusCode::OK, "degraded"),
+        (true, BusCondition::Good) => (StatusCode::OK, "ok"),
     };
     HttpResponse::build(status).json(json!({
         "status": word,
@@ -44,7 +45,7 @@ async fn health(state: web::Data<AppState>) -> HttpResponse {
         "uptimeSeconds": state.started.elapsed().as_secs(),
         "checks": {
             "database": {"status": up_or_down(database), "latencyMs": (latency.as_secs_f64() * 1e6).round() / 1e3},
-            "events": {"status": up_or_down(events)},
+            "events": events_check(&events),
         },
     }))
 }
@@ -92,6 +93,19 @@ async fn ask(store: &Store) -> (bool, Duration) {
         Err(_) => matches!(tokio::time::timeout(DATABASE_PATIENCE, ping).await, Ok(Ok(()))),
     };
     (answer, started.elapsed())
+}
+
+fn events_check(condition: &BusCondition) -> Value {
+    match condition {
+        BusCondition::Good => json!({"status": "ok"}),
+        BusCondition::Away => {
+            json!({"status": "unavailable", "reason": "Redis is away; events wait in the outbox"})
+        }
+        BusCondition::Evicts(policy) => json!({
+            "status": "degraded",
+            "reason": format!("Redis may forget keys (maxmemory-policy {policy}); set it to noeviction"),
+        }),
+    }
 }
 
 fn up_or_down(up: bool) -> &'static str {

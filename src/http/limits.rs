@@ -61,10 +61,11 @@ impl RateLimits {
         let key = account_key(email, address);
         let checks = self.failure_quotas(&key).map(async |(key, quota)| match quota.count {
             0 => Ok(None),
-            _ => {
-                let checked = self.bus.check(&key, quota).await;
-                checked.unwrap_or_else(|| self.counters.check(&key, quota, now))
-            }
+            _ => match self.bus.check(&key, quota).await {
+                Some(checked) if !self.bus.may_forget() => checked,
+                Some(Err(exceeded)) => Err(exceeded),
+                Some(Ok(_)) | None => self.counters.check(&key, quota, now),
+            },
         });
         self.told_longest(join_all(checks).await)
     }
@@ -143,8 +144,15 @@ impl RateLimits {
         if quota.count == 0 {
             return Ok(None);
         }
-        let counted = self.bus.count(key, quota).await;
-        counted.unwrap_or_else(|| self.counters.count(key, quota, now))
+        match self.bus.count(key, quota).await {
+            Some(counted) if !self.bus.may_forget() => counted,
+            // A Redis that evicts may have forgotten tries: what this node has counted holds too.
+            Some(counted) => {
+                let (over_all, here) = (counted?, self.counters.count(key, quota, now)?);
+                Ok(over_all.into_iter().chain(here).min_by_key(|usage| usage.remaining))
+            }
+            None => self.counters.count(key, quota, now),
+        }
     }
 
     fn failure_quotas(&self, key: &str) -> impl Iterator<Item = (String, Quota)> {

@@ -70,6 +70,7 @@ pub struct TicketClaims {
     /// Where it can be spent.
     pub spent_in: SpentIn,
     /// In ms, where `exp` has seconds: one of those is a thirtieth of its life.
+    #[serde(rename = "good_until")]
     valid_until: i64,
 }
 

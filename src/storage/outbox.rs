@@ -1,14 +1,25 @@
 //! The outbox: what committed changes owe to the other services, in order, until the bus has taken it.
+//!
+//! Reading, publishing and deleting are separate steps: no transaction is open while the bus is waited for. Who
+//! publishes a lane has the turn on the bus; the order of a user would hold without it. A batch begins with the oldest
+//! message of its lane, and a message is deleted only after it was published, so nobody publishes a message before
+//! those that precede it have been published.
 
 use entity::outbox;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    TransactionTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement,
 };
 
 use super::{StorageError, Store};
+use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::events::Message;
+use crate::events::lane::Lane;
+
+/// How many of the oldest messages are looked through for the lanes that have any.
+const OLDEST: u64 = 500;
 
 /// A message that waits to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,48 +32,56 @@ pub struct OutboxMessage {
     pub created_at: Timestamp,
 }
 
-/// Key of the advisory lock under which one node at a time publishes.
-const PUBLISHING_LOCK: i64 = 0x6175_7468_6f75_7462;
-
-/// What came of a turn at publishing.
-#[derive(Debug)]
-pub enum Published<E> {
-    /// These were taken, and are forgotten.
-    Taken(Vec<OutboxMessage>),
-    /// None is known to have been taken; all are still there.
-    Refused(E),
-}
-
 impl Store {
-    /// Hands the oldest messages to `publish`, at most `limit`, and forgets them if it took them.
-    ///
-    /// Where several nodes serve, one at a time has its turn, so that a user's messages keep their order whichever
-    /// node wrote them. The turn is a transaction: it ends with the node's life or, by the database's own clock, when
-    /// the node stands still for longer than [`super::open::IDLE_IN_TRANSACTION`].
+    /// The oldest messages of a lane, at most `limit`.
     ///
     /// # Errors
-    /// [`StorageError`]; what was published already will be published again, with the same event ids.
-    pub async fn publish_outbox<P, F, E>(&self, limit: u64, publish: P) -> Result<Published<E>, StorageError>
-    where
-        P: FnOnce(Vec<Message>) -> F + Send + 'static,
-        F: Future<Output = Result<(), E>> + Send,
-        E: Send + 'static,
-    {
+    /// [`StorageError`].
+    pub async fn oldest_messages(&self, lane: Lane, limit: u64) -> Result<Vec<OutboxMessage>, StorageError> {
         let db = self.db.clone();
-        let shared = self.is_shared();
-        self.run(async move {
-            if !shared {
-                return publish_oldest(&db, limit, publish).await;
+        let oldest =
+            outbox::Entity::find().filter(self.is_in(lane)).order_by_asc(outbox::Column::Id).limit(limit);
+        let rows = self.run(async move { oldest.all(&db).await }).await?;
+        Ok(rows.into_iter().map(message_of).collect())
+    }
+
+    /// Forgets messages that were published.
+    ///
+    /// # Errors
+    /// [`StorageError`]; then they are published again, with the same event ids.
+    pub async fn delete_messages(&self, ids: Vec<i64>) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        if self.is_postgres() {
+            // One statement for any number, so that it is prepared once.
+            let sql = "DELETE FROM outbox WHERE id = ANY($1)";
+            let delete = Statement::from_sql_and_values(db.get_database_backend(), sql, [ids.into()]);
+            return self.run(async move { db.execute_raw(delete).await.map(drop) }).await;
+        }
+        let delete = outbox::Entity::delete_many().filter(outbox::Column::Id.is_in(ids));
+        self.run(async move { delete.exec(&db).await.map(drop) }).await
+    }
+
+    /// The lanes of the oldest messages, of so many lanes, and when the oldest was written; nothing where none waits.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn waiting_lanes(&self, of: u32) -> Result<Option<(Vec<Lane>, Timestamp)>, StorageError> {
+        let db = self.db.clone();
+        let oldest = outbox::Entity::find()
+            .select_only()
+            .columns([outbox::Column::UserId, outbox::Column::CreatedAt])
+            .order_by_asc(outbox::Column::Id)
+            .limit(OLDEST)
+            .into_tuple::<(uuid::Uuid, i64)>();
+        let rows = self.run(async move { oldest.all(&db).await }).await?;
+        let Some((_, written)) = rows.first() else { return Ok(None) };
+        let mut lanes: Vec<Lane> = Vec::new();
+        for lane in rows.iter().map(|(user, _)| Lane::of_user(UserId::new(*user), of)) {
+            if !lanes.contains(&lane) {
+                lanes.push(lane);
             }
-            let transaction = db.begin().await?;
-            transaction
-                .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({PUBLISHING_LOCK})"))
-                .await?;
-            let published = publish_oldest(&transaction, limit, publish).await?;
-            transaction.commit().await?;
-            Ok::<_, DbErr>(published)
-        })
-        .await
+        }
+        Ok(Some((lanes, Timestamp::from_millis(*written))))
     }
 
     /// How many messages wait, and when the oldest was written (the epoch when none waits).
@@ -80,25 +99,16 @@ impl Store {
         })
         .await
     }
-}
 
-async fn publish_oldest<C, P, F, E>(db: &C, limit: u64, publish: P) -> Result<Published<E>, DbErr>
-where
-    C: ConnectionTrait,
-    P: FnOnce(Vec<Message>) -> F,
-    F: Future<Output = Result<(), E>>,
-{
-    let rows = outbox::Entity::find().order_by_asc(outbox::Column::Id).limit(limit).all(db).await?;
-    let taken: Vec<_> = rows.into_iter().map(message_of).collect();
-    if taken.is_empty() {
-        return Ok(Published::Taken(taken));
+    /// As [`Lane::of_user`] chooses it. Computed rather than stored: nodes of an older version write rows too. SQLite
+    /// serves one process, which needs no lanes.
+    fn is_in(&self, lane: Lane) -> Condition {
+        if lane.of() == 1 || !self.is_postgres() {
+            return Condition::all();
+        }
+        let (number, of) = (lane.number(), lane.of());
+        Condition::all().add(Expr::cust(format!("get_byte(uuid_send(user_id), 15) % {of} = {number}")))
     }
-    if let Err(refusal) = publish(taken.iter().map(|waiting| waiting.message.clone()).collect()).await {
-        return Ok(Published::Refused(refusal));
-    }
-    let ids = taken.iter().map(|waiting| waiting.id);
-    outbox::Entity::delete_many().filter(outbox::Column::Id.is_in(ids)).exec(db).await?;
-    Ok(Published::Taken(taken))
 }
 
 fn message_of(row: outbox::Model) -> OutboxMessage {

@@ -1,25 +1,24 @@
 //! The outbox: in order, forgotten only when taken, and no place in the order is ever used twice.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use auth_service::domain::command::{EndAll, Logout};
 use auth_service::domain::reason::EndReason;
 use auth_service::events::Message;
-use auth_service::storage::outbox::Published;
+use auth_service::events::lane::Lane;
+use auth_service::storage::outbox::OutboxMessage;
 use serde_json::Value;
 
-use crate::support::store::{START, TestStore, login};
+use crate::support::store::{START, TestStore, login, only_lane};
 use crate::support::{Database, on_each_database};
 
 on_each_database!(
     it_keeps_the_order_of_commits,
-    at_most_as_many_as_asked_for_are_taken,
-    what_is_refused_stays,
+    at_most_as_many_as_asked_for_are_read,
+    what_is_not_deleted_is_read_again,
     no_place_is_used_twice,
     the_backlog_tells_depth_and_age,
-    turns_at_publishing_do_not_overlap,
+    lanes_part_the_users,
 );
 
 fn event(message: &Message) -> String {
@@ -53,37 +52,29 @@ async fn it_keeps_the_order_of_commits(db: Database) {
     assert_eq!(store.waiting().await, 0);
 }
 
-async fn at_most_as_many_as_asked_for_are_taken(db: Database) {
+async fn at_most_as_many_as_asked_for_are_read(db: Database) {
     let store = TestStore::on(db).await;
     store.register().await;
     store.register().await;
     let mut ids = Vec::new();
-    for left in [1, 0] {
-        let take = |messages: Vec<Message>| async move { (messages.len() <= 3).then_some(()).ok_or(()) };
-        let Published::Taken(taken) = store.publish_outbox(3, take).await.unwrap() else {
-            panic!("more than asked for")
-        };
-        ids.extend(taken.iter().map(|waiting| waiting.id));
+    for (count, left) in [(3, 1), (1, 0)] {
+        let oldest = store.oldest_messages(only_lane(), 3).await.unwrap();
+        assert_eq!(oldest.len(), count);
+        let read: Vec<_> = oldest.iter().map(|waiting| waiting.id).collect();
+        store.delete_messages(read.clone()).await.unwrap();
+        ids.extend(read);
         assert_eq!(store.waiting().await, left);
     }
-    assert_eq!(ids.len(), 4);
     assert!(ids.is_sorted());
 }
 
-async fn what_is_refused_stays(db: Database) {
+async fn what_is_not_deleted_is_read_again(db: Database) {
     let store = TestStore::on(db).await;
     store.register().await;
-    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let listener = Arc::clone(&heard);
-    let refuse = move |messages: Vec<Message>| async move {
-        listener.lock().unwrap().extend(messages);
-        Err::<(), _>("no")
-    };
-    let refused = store.publish_outbox(10, refuse).await.unwrap();
-    assert!(matches!(refused, Published::Refused("no")));
+    let read = store.oldest_messages(only_lane(), 10).await.unwrap();
     assert_eq!(store.waiting().await, 2);
-    let again: Vec<_> = store.drain().await.into_iter().map(|waiting| waiting.message).collect();
-    assert_eq!(*heard.lock().unwrap(), again, "the same, event ids included");
+    assert_eq!(store.drain().await, read, "the same, event ids included");
+    assert!(store.oldest_messages(only_lane(), 10).await.unwrap().is_empty());
 }
 
 async fn no_place_is_used_twice(db: Database) {
@@ -106,42 +97,38 @@ async fn the_backlog_tells_depth_and_age(db: Database) {
     assert_eq!(store.outbox_backlog().await.unwrap(), (4, START));
 }
 
-/// Where several nodes serve. On SQLite the one publisher of the one process sees to it.
-async fn turns_at_publishing_do_not_overlap(db: Database) {
+/// Each lane holds all of its users' messages in order, and together the lanes hold everything once. SQLite serves one
+/// process, which publishes alone.
+async fn lanes_part_the_users(db: Database) {
+    const LANES: u32 = 4;
+    const USERS: usize = 40;
     let store = TestStore::on(db).await;
+    let mut users = Vec::new();
+    for _ in 0..USERS {
+        let mut ledger = store.register().await;
+        let _ = store.run(&mut ledger, START, &login()).await;
+        users.push(ledger.user);
+    }
+    let (lanes, _) = store.waiting_lanes(LANES).await.unwrap().unwrap();
+    assert_eq!(lanes.len(), LANES as usize);
     if !store.is_shared() {
         return;
     }
-    let mut expected = 0;
-    for _ in 0..30 {
-        store.register().await;
-        expected += 2;
+    for lane in lanes {
+        let messages = store.oldest_messages(lane, 1_000).await.unwrap();
+        let owner = |waiting: &OutboxMessage| {
+            let payload: Value = serde_json::from_str(&waiting.message.payload).unwrap();
+            payload["userId"].as_str().unwrap().to_owned()
+        };
+        let mine: BTreeSet<_> = users.iter().filter(|user| Lane::of_user(**user, LANES) == lane).collect();
+        for user in &mine {
+            let events: Vec<_> =
+                messages.iter().filter(|waiting| owner(waiting) == user.to_string()).collect();
+            let events: Vec<_> = events.iter().map(|waiting| event(&waiting.message)).collect();
+            assert_eq!(events, ["user.registered", "session.created", "user.login", "session.created"]);
+        }
+        assert_eq!(messages.len(), mine.len() * 4, "nobody else's");
+        store.delete_messages(messages.iter().map(|waiting| waiting.id).collect()).await.unwrap();
     }
-    let at_work = Arc::new(AtomicUsize::new(0));
-    let nodes = (0..6).map(|_| {
-        let (store, at_work) = (store.clone(), Arc::clone(&at_work));
-        tokio::spawn(async move {
-            let mut ids = Vec::new();
-            loop {
-                let at_work = Arc::clone(&at_work);
-                let publish = move |_: Vec<Message>| async move {
-                    let others = at_work.fetch_add(1, Ordering::SeqCst);
-                    tokio::task::yield_now().await;
-                    at_work.fetch_sub(1, Ordering::SeqCst);
-                    if others == 0 { Ok(()) } else { Err("two at once") }
-                };
-                match store.publish_outbox(3, publish).await.unwrap() {
-                    Published::Taken(taken) if taken.is_empty() => return ids,
-                    Published::Taken(taken) => ids.extend(taken.iter().map(|waiting| waiting.id)),
-                    Published::Refused(why) => panic!("{why}"),
-                }
-            }
-        })
-    });
-    let mut all = Vec::new();
-    for node in nodes.collect::<Vec<_>>() {
-        all.extend(node.await.unwrap());
-    }
-    let once: BTreeSet<_> = all.iter().copied().collect();
-    assert_eq!((all.len(), once.len()), (expected, expected));
+    assert_eq!(store.waiting_lanes(LANES).await.unwrap(), None);
 }

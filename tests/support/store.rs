@@ -17,12 +17,12 @@ use auth_service::domain::policy::{AtLimit, Policy};
 use auth_service::domain::session::Delivery;
 use auth_service::domain::time::Timestamp;
 use auth_service::domain::user::{Email, Role, User};
-use auth_service::events::Message;
 use auth_service::events::announcement::Announcer;
+use auth_service::events::lane::Lane;
 use auth_service::io::Io;
 use auth_service::security::password::PasswordHash;
 use auth_service::storage::ledger::{Commit, CommitOutcome};
-use auth_service::storage::outbox::{OutboxMessage, Published};
+use auth_service::storage::outbox::OutboxMessage;
 use auth_service::storage::users::Registration;
 use auth_service::storage::{OpenError, Store, StoreOptions};
 use auth_service::telemetry::metrics::Metrics;
@@ -58,6 +58,11 @@ pub(crate) fn policy() -> Policy {
         idle_margin: Duration::ZERO,
         warning: None,
     }
+}
+
+/// The whole outbox.
+pub(crate) fn only_lane() -> Lane {
+    Lane::all(1).next().unwrap()
 }
 
 /// A store, and where its data is.
@@ -178,11 +183,9 @@ impl TestStore {
 
     /// Takes everything out of the outbox.
     pub(crate) async fn drain(&self) -> Vec<OutboxMessage> {
-        let take = |_: Vec<Message>| async { Ok::<(), ()>(()) };
-        match self.publish_outbox(100_000, take).await.unwrap() {
-            Published::Taken(messages) => messages,
-            Published::Refused(()) => panic!("nobody refused"),
-        }
+        let messages = self.oldest_messages(only_lane(), 100_000).await.unwrap();
+        self.delete_messages(messages.iter().map(|waiting| waiting.id).collect()).await.unwrap();
+        messages
     }
 
     /// How many messages wait.

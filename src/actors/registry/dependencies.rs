@@ -26,6 +26,8 @@ pub struct Dependencies {
     pub policies: Policies,
     /// Where other services are told.
     pub bus: Bus,
+    /// Lanes of the outbox, at least one.
+    pub outbox_lanes: u32,
     /// `SERVICE_NAME`, told in events.
     pub service_name: Arc<str>,
     /// How often other services are told of one session's activity, at most.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use redis::Script;
 
-use super::{COUNTER_PATIENCE, RedisBus};
+use super::{COUNTER_TIMEOUT, RedisBus};
+use crate::bus::BusError;
 use crate::security::rate_limit::{Counted, Exceeded, Quota, Usage};
 
 /// Answers whether the try is refused, how many there were with it, and how many ms the window still lasts. A refused try
@@ -36,13 +37,13 @@ impl RedisBus {
         if !self.health.may_try() {
             return None;
         }
-        let mut script = COUNT.key(format!("auth:rate:{key}"));
+        let mut script = COUNT.key(self.name_of(&format!("rate:{key}")));
         let window = u64::try_from(quota.window.as_millis()).unwrap_or(u64::MAX);
         script.arg(quota.count).arg(window).arg(u8::from(counts));
         let mut connection = self.connection.manager();
         let asking = async move {
             let answer = script.invoke_async::<(bool, u32, u64)>(&mut connection);
-            tokio::time::timeout(COUNTER_PATIENCE, answer).await
+            tokio::time::timeout(COUNTER_TIMEOUT, answer).await
         };
         match self.io.run(asking).await {
             Ok(Ok(Ok((refused, used, reset)))) => {
@@ -54,7 +55,7 @@ impl RedisBus {
                 })
             }
             Ok(Ok(Err(_)) | Err(_)) | Err(_) => {
-                self.health.note(false);
+                self.health.note(Some(&BusError::TimedOut));
                 None
             }
         }

@@ -1,30 +1,17 @@
-//! Sending: pipelines for messages that are kept, a queue for those that may be lost.
+//! Sending messages that may be lost, from a queue.
 
-use redis::{Pipeline, pipe};
+use redis::pipe;
 use tokio::sync::mpsc;
 
-use super::{Connection, STREAM};
+use super::Connection;
 use crate::events::Message;
 use crate::telemetry::metrics::Metrics;
 
 /// Most messages sent in one go.
 const BATCH: usize = 500;
 
-/// Each message to its channel and to the stream, in order, in one round trip. A transaction: a Redis that takes no
-/// writes refuses the whole of it, where else it would tell the channels the same messages again at every try.
-pub(super) fn kept_pipeline(messages: &[Message], stream_max_len: u64) -> Pipeline {
-    let mut pipeline = pipe();
-    pipeline.atomic();
-    for Message { channel, payload } in messages {
-        pipeline.cmd("XADD").arg(STREAM).arg("MAXLEN").arg("~").arg(stream_max_len).arg("*");
-        pipeline.arg("channel").arg(&**channel).arg("data").arg(&**payload).ignore();
-        pipeline.cmd("PUBLISH").arg(&**channel).arg(&**payload).ignore();
-    }
-    pipeline
-}
-
 /// Sends what is queued, as much at a time as there is. What cannot be sent is gone.
-pub(super) async fn send_unkept(
+pub(super) async fn send_best_effort(
     connection: Connection,
     mut queue: mpsc::Receiver<Message>,
     metrics: Metrics,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ProtocolVersion, RedisResult};
 
-use super::STREAM;
+use super::connection::client_of;
 use crate::bus::BusError;
 use crate::config::RedisConfig;
 use crate::io::Io;
@@ -32,6 +32,8 @@ pub struct StreamEntry {
 /// A place in the stream.
 #[derive(Debug)]
 pub struct StreamReader {
+    /// Its name on Redis.
+    stream: String,
     client: Client,
     io: Io,
     connection: Option<MultiplexedConnection>,
@@ -45,12 +47,13 @@ impl StreamReader {
     /// # Errors
     /// [`BusError`].
     pub async fn open(config: &RedisConfig, io: Io, after: &str) -> Result<Self, BusError> {
-        let client = Client::open(config.url.expose())?;
-        let mut reader = Self { client, io, connection: None, after: after.to_owned() };
+        let client = client_of(config, ProtocolVersion::RESP2)?;
+        let stream = format!("{}events", config.prefix);
+        let mut reader = Self { stream, client, io, connection: None, after: after.to_owned() };
         if after == "$" {
             // Fixed now: asked for anew at every look, it would miss what is added between two of them.
             let mut latest = redis::cmd("XREVRANGE");
-            latest.arg(STREAM).arg("+").arg("-").arg("COUNT").arg(1);
+            latest.arg(&reader.stream).arg("+").arg("-").arg("COUNT").arg(1);
             let latest: Vec<(String, Vec<String>)> = reader.ask(latest).await?;
             reader.after = latest.into_iter().next().map_or_else(|| "0".to_owned(), |(id, _)| id);
         }
@@ -64,7 +67,7 @@ impl StreamReader {
     pub async fn look(&mut self) -> Result<Vec<StreamEntry>, BusError> {
         let mut read = redis::cmd("XREAD");
         read.arg("COUNT").arg(BATCH).arg("BLOCK").arg(WAIT.as_millis() as u64);
-        read.arg("STREAMS").arg(STREAM).arg(&self.after);
+        read.arg("STREAMS").arg(&self.stream).arg(&self.after);
         let reply: Option<StreamReadReply> = self.ask(read).await?;
         let entries: Vec<_> = reply
             .into_iter()

@@ -69,7 +69,7 @@ impl RedisBus {
                     Some(message) => hear(listener, &message),
                     None => return Ok(()),
                 },
-                _ = look.tick() => in_time(adjust(&mut sink, &mut subscribed, &listener.shards())).await?,
+                _ = look.tick() => in_time(adjust(&mut sink, &mut subscribed, &listener.shards(), &self.prefix)).await?,
                 _ = pulse.tick() => in_time(async { sink.ping::<redis::Value>().await.map(drop) }).await?,
             }
         }
@@ -97,12 +97,14 @@ async fn adjust(
     sink: &mut PubSubSink,
     subscribed: &mut BTreeSet<usize>,
     wanted: &BTreeSet<usize>,
+    prefix: &str,
 ) -> redis::RedisResult<()> {
     if subscribed == wanted {
         return Ok(());
     }
-    let channels =
-        |shards: Vec<&usize>| shards.into_iter().map(|shard| channel_of(*shard)).collect::<Vec<_>>();
+    let channels = |shards: Vec<&usize>| {
+        shards.into_iter().map(|shard| format!("{prefix}{}", channel_of(*shard))).collect::<Vec<_>>()
+    };
     let new = channels(wanted.difference(subscribed).collect());
     let old = channels(subscribed.difference(wanted).collect());
     if !new.is_empty() {

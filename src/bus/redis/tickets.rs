@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{COUNTER_PATIENCE, RedisBus};
+use super::{COUNTER_TIMEOUT, RedisBus};
 use crate::bus::BusError;
 
 /// How long a page that connects waits for Redis.
-const TICKET_PATIENCE: Duration = COUNTER_PATIENCE.saturating_mul(2);
+const TICKET_TIMEOUT: Duration = COUNTER_TIMEOUT.saturating_mul(2);
 
 impl RedisBus {
     pub(in crate::bus) async fn spend_ticket(
@@ -21,17 +21,17 @@ impl RedisBus {
         }
         let mut set = redis::cmd("SET");
         let known_for = u64::try_from(known_for.as_millis()).unwrap_or(u64::MAX);
-        set.arg(format!("auth:spent:{ticket}")).arg("").arg("NX").arg("PX").arg(known_for);
+        set.arg(self.name_of(&format!("spent:{ticket}"))).arg("").arg("NX").arg("PX").arg(known_for);
         let mut connection = self.connection.manager();
         let asking = async move {
-            tokio::time::timeout(TICKET_PATIENCE, set.query_async::<Option<String>>(&mut connection)).await
+            tokio::time::timeout(TICKET_TIMEOUT, set.query_async::<Option<String>>(&mut connection)).await
         };
         let asked = match self.io.run(asking).await? {
             Ok(answer) => answer.map(|answer| answer.is_some()).map_err(BusError::from),
             Err(_) => Err(BusError::TimedOut),
         };
-        if asked.is_err() {
-            self.health.note(false);
+        if let Err(error) = &asked {
+            self.health.note(Some(error));
         }
         asked
     }

@@ -54,7 +54,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 
 async fn give(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let spent_in =
-        if state.registry.dependencies().bus.reaches_redis() { SpentIn::Redis } else { SpentIn::Database };
+        if state.registry.dependencies().bus.keeps_keys() { SpentIn::Redis } else { SpentIn::Database };
     let ticket = state.tickets.sign(caller.user(), caller.session(), spent_in, state.now());
     let ticket = ticket.map_err(Problem::unavailable)?;
     let body = json!({"ticket": ticket, "expiresIn": GOOD_FOR.as_secs()});

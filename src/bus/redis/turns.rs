@@ -1,0 +1,95 @@
+//! Turns at publishing a lane, on Redis: a key with the node's name that runs out by itself, also where its node has died
+//! or stands still. What is published is checked against it in the same script, so a node that goes on after a while
+//! publishes nothing that another has published since.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::Script;
+
+use super::{RedisBus, TIMEOUT};
+use crate::bus::BusError;
+use crate::events::Message;
+use crate::events::lane::Lane;
+
+/// How long a turn lasts after the last batch. Longer than a batch usually takes from the outbox to here; where it takes
+/// longer, the turn is lost and tried for again.
+const TURN: Duration = Duration::from_secs(2);
+
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local node = redis.call('GET', KEYS[1])
+         if node and node ~= ARGV[1] then return 0 end
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+         return 1",
+    )
+});
+
+/// Each message to the stream and to its channel, in order; all or nothing, because a Redis that takes no writes refuses
+/// the first of them. The turn is prolonged last: a script that has written is not refused for lack of memory any more.
+static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+         for i = 4, #ARGV, 2 do
+             redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'channel', ARGV[i], 'data', ARGV[i + 1])
+             redis.call('PUBLISH', ARGV[i], ARGV[i + 1])
+         end
+         redis.call('PEXPIRE', KEYS[1], ARGV[2])
+         return 1",
+    )
+});
+
+static END: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
+});
+
+fn turn_millis() -> u64 {
+    u64::try_from(TURN.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl RedisBus {
+    pub(in crate::bus) async fn take_turn(&self, lane: Lane) -> Result<bool, BusError> {
+        let mut take = TAKE.key(self.turn_key(lane));
+        take.arg(&*self.node).arg(turn_millis());
+        let mut connection = self.connection.manager();
+        self.ask(async move { take.invoke_async::<bool>(&mut connection).await }).await
+    }
+
+    pub(in crate::bus) async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<bool, BusError> {
+        let mut publish = PUBLISH.key(self.turn_key(lane));
+        publish.key(self.name_of("events"));
+        publish.arg(&*self.node).arg(turn_millis()).arg(self.stream_max_len);
+        for Message { channel, payload } in &messages {
+            publish.arg(&*self.channel(channel)).arg(&**payload);
+        }
+        let mut connection = self.connection.manager();
+        self.ask(async move { publish.invoke_async::<bool>(&mut connection).await }).await
+    }
+
+    /// Waits for nothing: at worst the turn runs out.
+    pub(in crate::bus) fn end_turn(&self, lane: Lane) {
+        let mut end = END.key(self.turn_key(lane));
+        end.arg(&*self.node);
+        let mut connection = self.connection.manager();
+        self.io.detach(async move {
+            // Not heard where Redis is away.
+            let _ = tokio::time::timeout(TIMEOUT, end.invoke_async::<()>(&mut connection)).await;
+        });
+    }
+
+    fn turn_key(&self, lane: Lane) -> String {
+        self.name_of(&format!("turn:{}:{}", lane.of(), lane.number()))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        asking: impl Future<Output = redis::RedisResult<T>> + Send + 'static,
+    ) -> Result<T, BusError> {
+        let asked = match self.io.run(tokio::time::timeout(TIMEOUT, asking)).await? {
+            Ok(answer) => answer.map_err(BusError::from),
+            Err(_) => Err(BusError::TimedOut),
+        };
+        self.health.note(asked.as_ref().err());
+        asked
+    }
+}

@@ -1,0 +1,64 @@
+//! Lanes: parts of the outbox that are published independently, so that publishing grows with the nodes. A user's events
+//! are all in one lane, because their order counts.
+//!
+//! Nodes need not agree on the number of lanes: a lane of either division holds a user's events whole.
+
+use crate::domain::ids::UserId;
+
+/// Most lanes there can be: a lane is chosen by one byte.
+pub const MAX_LANES: u32 = 64;
+
+/// One lane of so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    number: u32,
+    of: u32,
+}
+
+impl Lane {
+    /// All lanes, of which there is at least one.
+    pub fn all(of: u32) -> impl Iterator<Item = Self> {
+        let of = of.clamp(1, MAX_LANES);
+        (0..of).map(move |number| Self { number, of })
+    }
+
+    /// The lane of a user, by the last byte of the id: in all versions of UUID that are used it is random.
+    #[must_use]
+    pub fn of_user(user: UserId, of: u32) -> Self {
+        let of = of.clamp(1, MAX_LANES);
+        let [.., last] = *user.uuid().as_bytes();
+        Self { number: u32::from(last) % of, of }
+    }
+
+    /// Counted from 0.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.number
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn of(self) -> u32 {
+        self.of
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::new_uuid;
+
+    #[test]
+    fn a_user_is_always_in_the_same_lane_and_users_are_in_all() {
+        let users: Vec<_> = (0..2_000).map(|_| UserId::new(new_uuid())).collect();
+        for of in [1, 4, MAX_LANES] {
+            let mut counts = vec![0; of as usize];
+            for user in &users {
+                assert_eq!(Lane::of_user(*user, of), Lane::of_user(*user, of));
+                counts[Lane::of_user(*user, of).number() as usize] += 1;
+            }
+            assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+        }
+        assert_eq!(Lane::all(4).map(Lane::number).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    }
+}
