@@ -3,7 +3,7 @@
 //! In reading order: [`snapshot`] (what a request looks at), [`user_session`] (the one writer of a user's sessions),
 //! [`registry`] (finds, starts, restarts and retires those actors), [`status`] (is this session good?), [`sign_up`]
 //! (the first one), [`devices`] (open connections), [`alarms`] (their timers), then the long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`]
-//! and [`freshness`] (other nodes), [`api_keys`], [`publisher`], [`sweeper`], kept running by [`supervise`].
+//! and [`freshness`] (other nodes), [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by [`supervise`].
 
 pub mod activity;
 pub mod activity_flusher;
@@ -12,6 +12,7 @@ pub mod api_keys;
 pub mod change_watcher;
 pub mod devices;
 pub mod freshness;
+pub mod mailer;
 pub mod messages;
 pub mod publisher;
 pub mod registry;

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::actors::activity_flusher::ActivityFlusher;
 use crate::actors::alarms::Waker;
 use crate::actors::change_watcher::ChangeWatcher;
+use crate::actors::mailer::{Mailer, PostOffice};
 use crate::actors::publisher::Publisher;
 use crate::actors::registry::{Dependencies, Registry};
 use crate::actors::supervise::{Supervised, supervise};
@@ -29,6 +30,7 @@ use crate::http::limits::RateLimits;
 use crate::http::server::serve;
 use crate::http::state::AppState;
 use crate::io::Io;
+use crate::mail::{MailError, Post};
 use crate::security::access_token::AccessTokens;
 use crate::security::encryption::Encryption;
 use crate::security::keys::KeyError;
@@ -85,6 +87,9 @@ pub enum StartError {
     /// A metric is registered twice.
     #[error("cannot set up metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Mails cannot be made, or not be sent.
+    #[error(transparent)]
+    Mail(#[from] MailError),
 }
 
 /// The service, listening.
@@ -94,6 +99,8 @@ pub struct App {
     state: web::Data<AppState>,
     flusher: Supervised<ActivityFlusher>,
     publisher: Supervised<Publisher>,
+    /// None where mail is off.
+    mailer: Option<Supervised<Mailer>>,
 }
 
 impl App {
@@ -108,6 +115,8 @@ impl App {
         let (kid, previous) = access_tokens.keyring().in_use();
         AuditEvent::KeyLoaded(kid, previous).record(&metrics);
         let traces = Traces::start(&config.traces, &io)?;
+        let encryption = Encryption::new(&config.encryption).map(Arc::new);
+        let office = post_office(&config, encryption.clone(), &io)?;
         let store = open_store(&config, &io, &metrics).await?;
         let bus = open_bus(&config, &io, &metrics).await?;
         let registry = Registry::new(
@@ -129,7 +138,7 @@ impl App {
             passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
             refresh_tokens: RefreshTokens::new(&config.tokens),
             tickets: Tickets::new(&config.tokens),
-            encryption: Encryption::new(&config.encryption),
+            encryption,
             limits: RateLimits::new(config.rate_limits, bus, metrics.clone()),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),
@@ -162,12 +171,17 @@ impl App {
             }
         }
         supervise("sweeper", metrics, move || Sweeper::new(sweeping.clone(), retention).start());
+        let mailer = office.map(|office| {
+            let (registry, office) = (registry.clone(), Arc::new(office));
+            let start = move || Mailer::new(registry.clone(), Arc::clone(&office)).start();
+            supervise("mailer", state.metrics().clone(), start)
+        });
         let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
             host: state.config.http.host.clone(),
             port: state.config.http.port,
             source,
         })?;
-        Ok(Self { server, addresses, state, flusher, publisher })
+        Ok(Self { server, addresses, state, flusher, publisher, mailer })
     }
 
     /// Where it listens.
@@ -183,6 +197,15 @@ impl App {
     pub async fn run(self) -> std::io::Result<()> {
         shutdown::run(self).await
     }
+}
+
+fn post_office(
+    config: &Config,
+    keys: Option<Arc<Encryption>>,
+    io: &Io,
+) -> Result<Option<PostOffice>, MailError> {
+    let post = Post::new(config)?;
+    Ok(post.zip(keys).map(|(post, keys)| PostOffice { post, keys, io: io.clone() }))
 }
 
 async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store, StartError> {

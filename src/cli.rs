@@ -6,6 +6,7 @@ mod events;
 mod health;
 mod import;
 mod keys;
+mod mail;
 mod output;
 mod sessions;
 mod users;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::config::documents::env_example;
 use crate::http::OPENAPI;
 use crate::io::Io;
+use crate::mail::Post;
 use crate::security::keys::Keyring;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
@@ -26,6 +28,7 @@ pub use events::EventsCommand;
 pub use health::ask_health;
 pub use import::ImportCommand;
 pub use keys::{KeysCommand, generate_key};
+pub use mail::MailCommand;
 use output::{remark, say};
 pub use sessions::SessionsCommand;
 pub use users::UserCommand;
@@ -92,6 +95,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: EventsCommand,
+    },
+    /// Try the mail server out, or look after mails that were not sent.
+    Mail {
+        /// What to do.
+        #[command(subcommand)]
+        command: MailCommand,
     },
     /// Import users from another application.
     Import {
@@ -165,6 +174,9 @@ pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), 
     if let Command::Events { command } = command {
         return events::run(&config, io, command).await;
     }
+    if let Command::Mail { command: MailCommand::Test { address } } = command {
+        return mail::test(&config, io, address).await;
+    }
     let store = Store::open(store_options(&config, io.clone())?).await?;
     let done = match store.pending_migrations().await? {
         0 => administer_store(&config, &store, io, command).await,
@@ -193,6 +205,7 @@ async fn administer_store(
         Command::User { command } => users::run(config, store, command).await,
         Command::Sessions { command } => sessions::run(config, store, command).await,
         Command::ApiKeys { command } => api_keys::run(store, command).await,
+        Command::Mail { command } => mail::run(store, command).await,
         Command::Import { command } => import::run(store, io, command).await,
         Command::Serve
         | Command::Migrate { .. }
@@ -212,6 +225,7 @@ async fn administer_store(
 /// to.
 pub fn show_config(config: &Config) -> Result<(), CommandError> {
     Keyring::load(&config.tokens)?;
+    Post::new(config)?;
     config.warnings.iter().for_each(|warning| remark(&format!("warning: {warning}")));
     config.effective().iter().try_for_each(|(name, value)| say(&format!("{name}={value}")))
 }

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`time`] and [`ids`], [`user`], [`authentication`], [`device`], [`reason`], [`session`], [`policy`],
 //! [`event`], [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and [`command`] (what may
-//! happen to them).
+//! happen to them); [`mail`] is what is mailed.
 
 pub mod authentication;
 pub mod command;
@@ -10,6 +10,7 @@ pub mod device;
 pub mod event;
 pub mod ids;
 pub mod ledger;
+pub mod mail;
 pub mod policy;
 pub mod reason;
 pub mod session;

@@ -13,6 +13,7 @@ pub mod state;
 pub mod view;
 
 mod activity;
+mod codes;
 mod config;
 mod discovery;
 mod documentation;
@@ -26,6 +27,7 @@ mod logout;
 mod me;
 mod metrics;
 mod page;
+mod password_reset;
 mod refresh;
 mod revoke;
 mod route;
@@ -42,7 +44,7 @@ use actix_web::{HttpResponse, web};
 pub use documentation::OPENAPI;
 
 use problem::Problem;
-use route::resource;
+use route::{needs, resource};
 
 /// The prefix that the gateway forwards unstripped; everything is served with and without it.
 pub const PREFIX: &str = "/api/auth";
@@ -73,6 +75,7 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(discovery::configure)
         .configure(revoke::configure)
         .configure(introspect::configure)
+        .configure(password_reset::configure)
         .configure(documentation::configure)
         .default_service(web::to(no_such_route));
 }

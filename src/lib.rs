@@ -2,10 +2,10 @@
 //! retraces it once. A check is request → token → snapshot in memory → reply.**
 //!
 //! In reading order: [`domain`] is what may happen; [`actors`] are those to whom it happens, one a user; [`storage`]
-//! remembers it and arbitrates between nodes; [`events`] and [`bus`] tell others; [`security`] decides who is let in;
+//! remembers it and arbitrates between nodes; [`events`] and [`bus`] tell others, [`mail`] the person; [`security`] decides who is let in;
 //! [`http`] is the outside; [`app`] puts it together. [`config`], [`clock`], [`io`] and [`telemetry`] serve them all.
 //!
-//! Imports point one way only: app, cli · http · actors · storage, bus · security, events · domain, config, clock, io,
+//! Imports point one way only: app, cli · http · actors · storage, bus, mail · security, events · domain, config, clock, io,
 //! telemetry. `tests/house/layers.rs` checks it.
 
 pub mod actors;
@@ -18,6 +18,7 @@ pub mod domain;
 pub mod events;
 pub mod http;
 pub mod io;
+pub mod mail;
 pub mod security;
 pub mod storage;
 pub mod telemetry;

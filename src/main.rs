@@ -14,6 +14,7 @@ use auth_service::cli::{
 };
 use auth_service::config::{Config, env_file};
 use auth_service::io::Io;
+use auth_service::mail::MailError;
 use auth_service::security::keys::KeyError;
 use auth_service::telemetry::{log_writer, logging};
 use clap::Parser;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         | Command::Sessions { .. }
         | Command::ApiKeys { .. }
         | Command::Events { .. }
+        | Command::Mail { .. }
         | Command::Import { .. } => {}
     }
     if let Err(error) = env_file::load(Path::new(".env")) {
@@ -64,6 +66,7 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
         | Command::Sessions { .. }
         | Command::ApiKeys { .. }
         | Command::Events { .. }
+        | Command::Mail { .. }
         | Command::Import { .. } => {
             logging::init_aside(&config.log);
         }
@@ -126,9 +129,10 @@ fn exit(result: Result<(), CommandError>) -> ExitCode {
 /// A key file is looked into only when keys are loaded, and is a setting all the same.
 fn is_of_setting(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<KeyError>()
+        || error.is::<MailError>()
         || matches!(
             error.downcast_ref(),
-            Some(StartError::Keys(_) | StartError::Redis(BusError::CaFile { .. }))
+            Some(StartError::Keys(_) | StartError::Mail(_) | StartError::Redis(BusError::CaFile { .. }))
         )
 }
 

@@ -1,13 +1,14 @@
 //! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and no SQL.
 //!
 //! In reading order: [`password`] (its own small thread pool), [`keys`] and [`generate`], [`tokens`], [`access_token`],
-//! [`refresh_token`], [`ticket`], [`login_ticket`], [`challenge`], [`webauthn`], [`encryption`], [`totp`],
+//! [`refresh_token`], [`ticket`], [`login_ticket`], [`challenge`], [`webauthn`], [`encryption`], [`codes`], [`totp`],
 //! [`recovery_code`], [`rate_limit`], [`client_ip`].
 
 pub mod access_token;
 pub mod api_key;
 pub mod challenge;
 pub mod client_ip;
+pub mod codes;
 pub mod encryption;
 pub mod generate;
 pub mod keys;

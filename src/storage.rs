@@ -15,6 +15,8 @@ mod database_clock;
 pub mod ledger;
 pub mod legacy;
 mod load_estimate;
+pub mod mail_requests;
+pub mod mails;
 pub mod open;
 pub mod outbox;
 pub mod overdue;

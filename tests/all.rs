@@ -23,6 +23,7 @@ mod support {
     pub(crate) mod proxy;
     pub(crate) mod random;
     pub(crate) mod redis;
+    pub(crate) mod smtp;
     pub(crate) mod store;
     pub(crate) mod time;
     pub(crate) mod token;
@@ -69,6 +70,7 @@ mod blackbox {
     mod login;
     mod logout;
     mod logs;
+    mod mail;
     mod me;
     mod metrics;
     mod openapi;
@@ -123,6 +125,7 @@ mod multi_node {
     mod faults;
     mod idle;
     mod limit;
+    mod mail;
     mod neighbours;
     mod node_death;
     mod partition;

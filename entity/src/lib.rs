@@ -4,6 +4,8 @@
 #![expect(missing_docs, reason = "the derive writes public items that cannot carry documentation")]
 
 pub mod api_key;
+pub mod mail;
+pub mod mail_request;
 pub mod outbox;
 pub mod session;
 pub mod spent_ticket;

@@ -65,6 +65,8 @@ struct Inner {
     shards: [AtomicUsize; SHARDS],
     /// One for each lane of the outbox: a commit has left something there.
     outbox_signals: Vec<Notify>,
+    /// Rung when a change has left a mail.
+    mail_bell: Notify,
     /// A look-up is by an id out of a signed token or of the database: callers cannot try ids that collide.
     residents: DashMap<UserId, Resident, foldhash::fast::RandomState>,
     max_residents: usize,
@@ -96,6 +98,7 @@ impl Registry {
             shards: [const { AtomicUsize::new(0) }; SHARDS],
             outbox_signals: Lane::all(dependencies.outbox_lanes).map(|_| Notify::new()).collect(),
             dependencies,
+            mail_bell: Notify::new(),
             residents: DashMap::default(),
             max_residents,
             room: Arc::new(Semaphore::new(max_residents)),

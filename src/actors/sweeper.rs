@@ -1,5 +1,5 @@
 //! Finds sessions that time has ended while their user had no actor here, and has the actors end them: there is one
-//! way a session ends. Also deletes sessions that ended long ago, and tickets that nobody could use any more.
+//! way a session ends. Also deletes sessions that ended long ago, old mails, and tickets that nobody could use any more.
 
 use std::time::Duration;
 
@@ -17,6 +17,10 @@ use crate::storage::StorageError;
 const SWEEP: Duration = Duration::from_millis(500);
 /// How often old sessions are deleted.
 const RETENTION: Duration = Duration::from_secs(600);
+/// How long mails are kept.
+const MAILS_KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// How long requests for codes are kept once they are of no use: with the time they are good less than a day.
+const MAIL_REQUESTS_KEPT: Duration = Duration::from_secs(23 * 3600);
 /// Most users woken by one look, of each kind of deadline.
 const USERS_AT_ONCE: u64 = 1_000;
 /// Most actors asked at the same time.
@@ -58,7 +62,9 @@ impl Actor for Sweeper {
                 tokio::time::sleep(RETENTION).await;
                 let sessions = delete_old_sessions(&registry, retention).await;
                 let tickets = delete_spent_tickets(&registry).await;
-                for (what, deleted) in [("sessions", sessions), ("spent_tickets", tickets)] {
+                let mails = delete_old_mails(&registry).await;
+                for (what, deleted) in [("sessions", sessions), ("spent_tickets", tickets), ("mails", mails)]
+                {
                     if let Err(error) = deleted {
                         tracing::warn!(what, error = &error as &dyn std::error::Error, "retention.failed");
                     }
@@ -96,6 +102,15 @@ pub(super) async fn delete_old_sessions(
 ) -> Result<(), StorageError> {
     let before = registry.clock().now().minus(retention);
     while registry.store().delete_ended_sessions(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
+    Ok(())
+}
+
+/// Deletes mails and requests for codes that are past their time, a bounded number at a time until none is left.
+pub(super) async fn delete_old_mails(registry: &Registry) -> Result<(), StorageError> {
+    let (store, now) = (registry.store(), registry.clock().now());
+    while store.delete_old_mails(now.minus(MAILS_KEPT), DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
+    let before = now.minus(MAIL_REQUESTS_KEPT);
+    while store.delete_old_mail_requests(before, now, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity, publish events,
-//! send the last traces, close.
+//! finish mails, send the last traces, close.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::App;
 use crate::actors::activity_flusher::FlushActivity;
+use crate::actors::mailer::FinishMails;
 use crate::actors::publisher::DrainOutbox;
 
 /// What is left of the time for requests is kept for writing what they left behind.
@@ -38,7 +39,7 @@ impl Signals {
 /// Serves until a signal comes. A second one ends the process at once.
 pub(super) async fn run(app: App) -> io::Result<()> {
     let mut signals = Signals::new()?;
-    let App { server, addresses: _, state, flusher, publisher } = app;
+    let App { server, addresses: _, state, flusher, publisher, mailer } = app;
     let handle = server.handle();
     let mut serving = actix::spawn(server);
     let signal = tokio::select! {
@@ -56,6 +57,9 @@ pub(super) async fn run(app: App) -> io::Result<()> {
         // Neither can fail but by its actor being down; then what it holds is lost or published later, as in a crash.
         let _ = flusher.address().send(FlushActivity).await;
         let _ = publisher.address().send(DrainOutbox).await;
+        if let Some(mailer) = mailer {
+            let _ = mailer.address().send(FinishMails).await;
+        }
         // Before the pool is closed: meanwhile the workers go on asking the database.
         if let Some(traces) = &state.traces {
             traces.finish(time.mul_f64(SHARE_FOR_TRACES)).await;

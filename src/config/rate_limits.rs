@@ -22,6 +22,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Requests under `/admin` per minute and API key, on each node.",
     ),
     limit("RATE_LIMIT_VERIFY_PER_MINUTE", "0", "Requests at `/verify` per minute and user, on each node."),
+    limit(
+        "RATE_LIMIT_MAIL_PER_HOUR",
+        "5",
+        "Mails per hour, address written to and address of the client; four times as many per address written to. What is \
+         over it is answered alike and not sent.",
+    ),
+    limit(
+        "RATE_LIMIT_MAIL_REQUESTS_PER_HOUR",
+        "30",
+        "Requests that mail something, per hour and address of the client.",
+    ),
+    limit(
+        "RATE_LIMIT_CODE_FAILURES_PER_HOUR",
+        "10",
+        "Wrong codes per hour: of second factors by account, of mails by address of the client.",
+    ),
 ];
 
 /// A million is as good as none, so more is a mistake.
@@ -48,6 +64,12 @@ pub struct RateLimitConfig {
     pub verify_per_minute: u32,
     /// Requests under `/admin` per minute and API key, counted on each node alone.
     pub admin_per_minute: u32,
+    /// Mails per hour, address written to and address of the client.
+    pub mail_per_hour: u32,
+    /// Requests that mail something, per hour and address of the client.
+    pub mail_requests_per_hour: u32,
+    /// Wrong codes per hour.
+    pub code_failures_per_hour: u32,
 }
 
 impl RateLimitConfig {
@@ -60,6 +82,9 @@ impl RateLimitConfig {
             api_per_minute: source.integer("RATE_LIMIT_API_PER_MINUTE"),
             admin_per_minute: source.integer("RATE_LIMIT_ADMIN_PER_MINUTE"),
             verify_per_minute: source.integer("RATE_LIMIT_VERIFY_PER_MINUTE"),
+            mail_per_hour: source.integer("RATE_LIMIT_MAIL_PER_HOUR"),
+            mail_requests_per_hour: source.integer("RATE_LIMIT_MAIL_REQUESTS_PER_HOUR"),
+            code_failures_per_hour: source.integer("RATE_LIMIT_CODE_FAILURES_PER_HOUR"),
             enabled: source.boolean("RATE_LIMIT_ENABLED"),
         }
     }

@@ -24,6 +24,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// longer; and because an account is counted for each address by itself, nobody can shut another's owner out.
 const FAILURE_WINDOWS: [(u32, Duration); 3] = [(1, MINUTE), (3, Duration::from_secs(15 * 60)), (6, HOUR)];
 
+/// How many times the mails of one client to an address all clients together may have sent there.
+const MAILS_FROM_ANYWHERE: u32 = 4;
+
 /// The service's rate limits.
 #[derive(Debug)]
 pub struct RateLimits {
@@ -135,6 +138,48 @@ impl RateLimits {
         self.told(limit, self.counters.count(&format!("{}:{key}", limit.as_str()), quota, now))
     }
 
+    /// Counts a request that mails something, from that address.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub async fn mail_request(&self, address: Option<IpAddr>, now: Timestamp) -> Counted {
+        let most = self.config.mail_requests_per_hour;
+        self.count(Limit::MailRequests, &address_key(address), most, HOUR, now).await
+    }
+
+    /// Counts a mail to an address, asked for from another; whether it may be sent. The answer must not depend on it.
+    pub async fn mail(&self, to: &str, address: Option<IpAddr>, now: Timestamp) -> bool {
+        let most = self.config.mail_per_hour;
+        let (pair, all) = (account_key(to, address), account_key(to, None));
+        let by_pair = self.count(Limit::Mail, &pair, most, HOUR, now).await;
+        let anywhere = most.saturating_mul(MAILS_FROM_ANYWHERE);
+        by_pair.is_ok() && self.count(Limit::Mail, &all, anywhere, HOUR, now).await.is_ok()
+    }
+
+    /// Whether another code may be tried by whom `key` names.
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub async fn check_code_failures(&self, key: &str, now: Timestamp) -> Result<(), Exceeded> {
+        let quota = self.quota(self.config.code_failures_per_hour, HOUR);
+        if quota.count == 0 {
+            return Ok(());
+        }
+        let key = format!("{}:{key}", Limit::CodeFailures.as_str());
+        let checked = self.bus.check(&key, quota).await;
+        let checked = checked.unwrap_or_else(|| self.counters.check(&key, quota, now));
+        self.told(Limit::CodeFailures, checked).map(drop)
+    }
+
+    /// Counts a wrong code of whom `key` names.
+    ///
+    /// # Errors
+    /// [`Exceeded`] where others have used the quota up meanwhile.
+    pub async fn code_failed(&self, key: &str, now: Timestamp) -> Result<(), Exceeded> {
+        let most = self.config.code_failures_per_hour;
+        self.count(Limit::CodeFailures, key, most, HOUR, now).await.map(drop)
+    }
+
     async fn count(&self, limit: Limit, key: &str, most: u32, window: Duration, now: Timestamp) -> Counted {
         let key = format!("{}:{key}", limit.as_str());
         self.told(limit, self.try_count(&key, self.quota(most, window), now).await)
@@ -209,6 +254,11 @@ pub fn note_usage(request: &HttpRequest, usage: Option<Usage>) {
     }
 }
 
+/// Whom wrong codes of mails are counted for: the client, since anybody may ask for codes of any address.
+pub fn client_key(address: Option<IpAddr>) -> String {
+    format!("client {}", address_key(address))
+}
+
 /// An IPv6 client has a network of 2^64 addresses to try from, so the network counts and not the address.
 fn address_key(address: Option<IpAddr>) -> String {
     match address {
@@ -241,6 +291,9 @@ mod tests {
             api_per_minute: 0,
             verify_per_minute: 0,
             admin_per_minute: 0,
+            mail_per_hour: 0,
+            mail_requests_per_hour: 0,
+            code_failures_per_hour: 0,
         };
         let limits = RateLimits::new(config, Bus::in_process(), Metrics::new().unwrap());
         let (guesser, owner) = (Some([203, 0, 113, 1].into()), Some([203, 0, 113, 2].into()));

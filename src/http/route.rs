@@ -3,11 +3,14 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
+use actix_web::guard::{self, Guard};
 use actix_web::http::Method;
 use actix_web::{HttpResponse, Resource, web};
 use prometheus::{Histogram, IntCounter};
 
 use super::problem::Problem;
+use super::state::AppState;
+use crate::config::Feature;
 use crate::telemetry::metrics::Metrics;
 
 /// A resource that answers 405 to every method it has no route for.
@@ -19,6 +22,13 @@ pub(super) fn resource(path: &'static str, allow: &'static str) -> Resource {
 /// A resource that answers to every method alike.
 pub(super) fn any_method(path: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path))
+}
+
+/// Lets requests through while a part of the service is on; otherwise there is no such route.
+pub(super) fn needs(feature: Feature) -> impl Guard {
+    guard::fn_guard(move |context| {
+        context.app_data::<web::Data<AppState>>().is_some_and(|state| state.config.has(feature))
+    })
 }
 
 /// A route of one worker.

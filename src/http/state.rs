@@ -41,7 +41,7 @@ pub struct AppState {
     /// Signs and verifies tickets for live connections.
     pub tickets: Tickets,
     /// Keys for what is sealed and for codes; none without `ENCRYPTION_SECRET`.
-    pub encryption: Option<Encryption>,
+    pub encryption: Option<Arc<Encryption>>,
     /// How often things may be done.
     pub limits: RateLimits,
     /// Makes the spans of requests, where a collector is configured.
@@ -94,7 +94,7 @@ impl AppState {
     /// # Errors
     /// 404 `not_found` without `ENCRYPTION_SECRET`: then what needs them is off.
     pub fn encryption(&self) -> Result<&Encryption, Problem> {
-        self.encryption.as_ref().ok_or_else(Problem::not_found)
+        self.encryption.as_deref().ok_or_else(Problem::not_found)
     }
 
     /// Whether shutdown has begun.

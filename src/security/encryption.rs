@@ -29,8 +29,6 @@ pub enum Purpose {
     RecoveryCode,
     /// Derives the codes of mails.
     MailCode,
-    /// Seals what waits with a request that a mail was asked for.
-    MailRequest,
 }
 
 impl Purpose {
@@ -39,7 +37,6 @@ impl Purpose {
             Self::TotpSecret => b"totp secret",
             Self::RecoveryCode => b"recovery code",
             Self::MailCode => b"mail code",
-            Self::MailRequest => b"mail request",
         }
     }
 }
@@ -211,7 +208,7 @@ mod tests {
         assert!(!sealed.windows(7).any(|part| part == b"content"));
         let opened = keys.open(Purpose::TotpSecret, b"row 1", &sealed).unwrap();
         assert_eq!((opened.content.as_slice(), opened.is_current), (&b"content"[..], true));
-        for (purpose, row) in [(Purpose::TotpSecret, b"row 2"), (Purpose::MailRequest, b"row 1")] {
+        for (purpose, row) in [(Purpose::TotpSecret, b"row 2"), (Purpose::RecoveryCode, b"row 1")] {
             assert_eq!(keys.open(purpose, row, &sealed).unwrap_err(), EncryptionError::Damaged);
         }
         assert_ne!(keys.seal(Purpose::TotpSecret, b"row 1", b"content").unwrap(), sealed);

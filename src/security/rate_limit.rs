@@ -30,6 +30,12 @@ pub enum Limit {
     Verify,
     /// Requests with an API key.
     Admin,
+    /// Mails to an address, asked for from an address or from anywhere.
+    Mail,
+    /// Requests that mail something, from an address.
+    MailRequests,
+    /// Wrong codes.
+    CodeFailures,
 }
 
 impl Limit {
@@ -44,6 +50,9 @@ impl Limit {
             Self::Api => "api",
             Self::Verify => "verify",
             Self::Admin => "admin",
+            Self::Mail => "mail",
+            Self::MailRequests => "mail_requests",
+            Self::CodeFailures => "code_failures",
         }
     }
 }

@@ -94,6 +94,16 @@ meters! {
     events_failed: IntCounter = "auth_events_failed_total",
         "Failed attempts to publish an event; it stays in the outbox.", counter();
 
+    mails: IntCounterVec = "auth_mails_total",
+        "Tries to send a mail, by kind and outcome (sent, failed, expired, dropped; deferred: it is tried again).",
+        counters(&["kind", "outcome"]);
+    mail_queue_depth: IntGauge = "auth_mail_queue_depth",
+        "Mails that wait to be sent, on all nodes.", gauge();
+    mail_oldest_age: Gauge = "auth_mail_oldest_age_seconds",
+        "Age of the oldest mail that waits in seconds; 0 with none.", decimal_gauge();
+    codes: IntCounterVec = "auth_codes_total",
+        "Codes of mails, by kind and outcome (asked, right, wrong).", counters(&["kind", "outcome"]);
+
     revocation_propagation: HistogramVec = "auth_revocation_propagation_seconds",
         "Seconds from the end of a session on another node to its refusal here, by path (redis, feed).",
         histograms(PROPAGATING, &["path"]);
@@ -146,12 +156,26 @@ pub const END_REASONS: &[&str] =
     &["logout", "terminated", "evicted", "idle_timeout", "expired", "refresh_token_reused", "user_deleted"];
 
 /// The limits that [`Meters::rate_limited`] tells apart.
-pub const LIMITS: &[&str] =
-    &["login", "login_failures", "signup", "refresh", "api", "connections", "verify", "admin"];
+pub const LIMITS: &[&str] = &[
+    "login",
+    "login_failures",
+    "signup",
+    "refresh",
+    "api",
+    "connections",
+    "verify",
+    "admin",
+    "mail",
+    "mail_requests",
+    "code_failures",
+];
 
 /// What a request at `/verify` may come to.
 pub const VERIFICATIONS: &[&str] =
     &["allowed", "unauthenticated", "redirected", "forbidden", "limited", "invalid", "unavailable"];
+
+/// What may come of a try to send a mail, as [`Meters::mails`] names it.
+pub const MAIL_OUTCOMES: &[&str] = &["sent", "failed", "expired", "dropped", "deferred"];
 
 /// The public channels, as [`Meters::events_published`] names them.
 pub const CHANNELS: &[&str] = &[
@@ -223,6 +247,16 @@ impl Meters {
         show(&self.rate_limited, LIMITS);
         show(&self.verifications, VERIFICATIONS);
         show(&self.events_published, CHANNELS);
+        for kind in crate::domain::mail::MailKind::NAMES {
+            for outcome in MAIL_OUTCOMES {
+                self.mails.with_label_values(&[*kind, *outcome]);
+            }
+        }
+        for purpose in crate::domain::mail::CodePurpose::ALL {
+            for outcome in ["asked", "right", "wrong"] {
+                self.codes.with_label_values(&[purpose.as_str(), outcome]);
+            }
+        }
         show(&self.feed_looks, &["success", "failure"]);
         show(&self.actor_restarts, &["user"]);
         show(&self.security_events, &super::audit::NAMES);

@@ -10,7 +10,7 @@ const LEVELS: [(u8, &[&str]); 7] = [
     (6, &["main", "cli", "app"]),
     (5, &["http"]),
     (4, &["actors"]),
-    (3, &["storage", "bus"]),
+    (3, &["storage", "bus", "mail"]),
     (2, &["security", "events"]),
     (1, &["domain", "config", "clock", "io", "telemetry"]),
     (0, &["entity", "migration"]),

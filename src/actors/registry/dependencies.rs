@@ -93,6 +93,15 @@ impl Registry {
         &self.0.dependencies.service_name
     }
 
+    /// Wakes the mailer: a mail was stored.
+    pub fn ring_mail_bell(&self) {
+        self.0.mail_bell.notify_one();
+    }
+
+    pub(in crate::actors) fn mail_bell(&self) -> &tokio::sync::Notify {
+        &self.0.mail_bell
+    }
+
     /// The timers of its actors.
     pub(in crate::actors) fn alarms(&self) -> &Alarms {
         &self.0.alarms

@@ -1,0 +1,182 @@
+//! Codes that were asked for. Tries are counted, and the code is spent, by conditional writes: once, on any number of nodes.
+
+use entity::mail_request;
+use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+};
+use uuid::Uuid;
+
+use super::mails::insert_mails;
+use super::{StorageError, Store};
+use crate::domain::ids::UserId;
+use crate::domain::mail::{CodePurpose, NewMail};
+use crate::domain::time::Timestamp;
+
+/// Most wrong codes of one request.
+pub const MAX_TRIES: i32 = 5;
+
+/// A code that was asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MailRequest {
+    /// Random.
+    pub id: Uuid,
+    /// What the code is good for.
+    pub purpose: CodePurpose,
+    /// Where it goes.
+    pub address: String,
+    /// The account, where it is known.
+    pub user: Option<UserId>,
+    /// When it was asked for: the code is derived from it.
+    pub created_at: Timestamp,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+    /// What a sign-up waits with.
+    pub payload: Option<String>,
+}
+
+/// Personal data: not in logs.
+impl std::fmt::Debug for MailRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MailRequest({}, {})", self.id, self.purpose.as_str())
+    }
+}
+
+impl Store {
+    /// Stores what was asked for, and its mails, in one transaction. The same work for any address.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn add_mail_request(
+        &self,
+        request: MailRequest,
+        mails: Vec<NewMail>,
+    ) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        let work = async move {
+            let transaction = db.begin().await?;
+            let now = request.created_at;
+            mail_request::Entity::insert(row_of(request)).exec_without_returning(&transaction).await?;
+            insert_mails(&transaction, mails, now).await?;
+            transaction.commit().await
+        };
+        self.run(work).await
+    }
+
+    /// What was asked for under that id.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn lookup_mail_request(&self, id: Uuid) -> Result<Option<MailRequest>, StorageError> {
+        let db = self.db.clone();
+        let row = self.run(async move { mail_request::Entity::find_by_id(id).one(&db).await }).await?;
+        row.map(request_of).transpose()
+    }
+
+    /// Takes one of the tries of a request whose code may still be used; nothing where it may not. A right code takes
+    /// the last one it needs, because [`Store::spend_mail_code`] comes next.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn try_mail_code(
+        &self,
+        id: Uuid,
+        purpose: CodePurpose,
+        now: Timestamp,
+    ) -> Result<Option<MailRequest>, StorageError> {
+        let db = self.db.clone();
+        let take = mail_request::Entity::update_many()
+            .col_expr(mail_request::Column::Tries, Expr::col(mail_request::Column::Tries).add(1))
+            .filter(mail_request::Column::Id.eq(id))
+            .filter(mail_request::Column::Purpose.eq(purpose.as_str()))
+            .filter(mail_request::Column::UsedAt.is_null())
+            .filter(mail_request::Column::Tries.lt(MAX_TRIES))
+            .filter(mail_request::Column::ExpiresAt.gt(now.millis()));
+        let work = async move {
+            if take.exec(&db).await?.rows_affected == 0 {
+                return Ok(None);
+            }
+            mail_request::Entity::find_by_id(id).one(&db).await
+        };
+        self.run(work).await?.map(request_of).transpose()
+    }
+
+    /// Spends a code. False if it was spent before.
+    ///
+    /// # Errors
+    /// [`StorageError`]; then it may have been spent.
+    pub async fn spend_mail_code(&self, id: Uuid, now: Timestamp) -> Result<bool, StorageError> {
+        let db = self.db.clone();
+        let spend = mail_request::Entity::update_many()
+            .col_expr(mail_request::Column::UsedAt, Expr::value(now.millis()))
+            // What waited with it is forgotten.
+            .col_expr(mail_request::Column::Payload, Expr::value(None::<String>))
+            .filter(mail_request::Column::Id.eq(id))
+            .filter(mail_request::Column::UsedAt.is_null());
+        let spent = self.run(async move { spend.exec(&db).await }).await?;
+        Ok(spent.rows_affected == 1)
+    }
+
+    /// Forgets about `limit` requests whose codes were good until before `before`, and what waits with those that are good no
+    /// more at `now`. Returns how many it found.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn delete_old_mail_requests(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+        limit: u64,
+    ) -> Result<u64, StorageError> {
+        let db = self.db.clone();
+        let old = mail_request::Entity::find()
+            .select_only()
+            .column(mail_request::Column::ExpiresAt)
+            .filter(mail_request::Column::ExpiresAt.lt(before.millis()))
+            .order_by_asc(mail_request::Column::ExpiresAt)
+            .limit(limit)
+            .into_tuple::<i64>();
+        let empty = mail_request::Entity::update_many()
+            .col_expr(mail_request::Column::Payload, Expr::value(None::<String>))
+            .filter(mail_request::Column::ExpiresAt.lte(now.millis()))
+            .filter(mail_request::Column::Payload.is_not_null());
+        let work = async move {
+            empty.exec(&db).await?;
+            let old = old.all(&db).await?;
+            if let Some(youngest) = old.last() {
+                let delete = mail_request::Entity::delete_many();
+                delete.filter(mail_request::Column::ExpiresAt.lte(*youngest)).exec(&db).await?;
+            }
+            Ok::<_, DbErr>(old.len() as u64)
+        };
+        self.run(work).await
+    }
+}
+
+fn row_of(request: MailRequest) -> mail_request::ActiveModel {
+    mail_request::ActiveModel {
+        id: Set(request.id),
+        purpose: Set(request.purpose.as_str().to_owned()),
+        address: Set(request.address),
+        user_id: Set(request.user.map(UserId::uuid)),
+        created_at: Set(request.created_at.millis()),
+        expires_at: Set(request.expires_at.millis()),
+        tries: Set(0),
+        used_at: Set(None),
+        payload: Set(request.payload),
+    }
+}
+
+fn request_of(row: mail_request::Model) -> Result<MailRequest, StorageError> {
+    let unknown = || StorageError::UnknownValue { table: "mail_requests", column: "purpose" };
+    Ok(MailRequest {
+        id: row.id,
+        purpose: CodePurpose::parse(&row.purpose).ok_or_else(unknown)?,
+        address: row.address,
+        user: row.user_id.map(UserId::new),
+        created_at: Timestamp::from_millis(row.created_at),
+        expires_at: Timestamp::from_millis(row.expires_at),
+        payload: row.payload,
+    })
+}

@@ -1,0 +1,195 @@
+//! Mails: from a change to the server or to a file, whatever the server does.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::smtp::{MailServer, Manner};
+use crate::support::time::Stopwatch;
+use crate::support::{Client, Database, Person, Setup, TestApp, eventually, on_each_database};
+
+on_each_database!(
+    a_mail_arrives_once_with_a_code_and_a_link,
+    a_refusal_is_final_and_a_delay_is_not,
+    slow_receivers_hold_up_nobody_else,
+    a_mail_whose_text_was_sent_is_left_alone_for_a_while
+);
+
+/// A service with mail, and its server.
+pub(crate) async fn with_mail(database: Database) -> (Setup, MailServer) {
+    let server = MailServer::start().await;
+    let setup = Setup::on(database)
+        .await
+        .set("SMTP_URL", server.url())
+        .set("MAIL_FROM", "Example <no-reply@example.com>")
+        .set("APP_URL", "https://app.example.com")
+        .set("ENCRYPTION_SECRET", "b7b0f5d2c39a4e6f8d1c7a5e3f9b2d4c");
+    (setup, server)
+}
+
+async fn sign_up(app: &TestApp, name: &str) -> Person {
+    let person = Person::named(name);
+    app.client().signup(&person).await.expect(201);
+    person
+}
+
+async fn ask_for_reset(client: &Client, email: &str) -> Value {
+    client.post("/password/reset", &json!({"email": email})).await.expect(202).json
+}
+
+async fn a_mail_arrives_once_with_a_code_and_a_link(database: Database) {
+    let (setup, server) = with_mail(database).await;
+    let app = setup.start().await;
+    let ada = sign_up(&app, "Ada").await;
+    let body = json!({"email": "ADA@Example.com ", "locale": "de"});
+    let asked = app.client().post("/password/reset", &body).await.expect(202).json;
+    assert_eq!(asked["expiresIn"], 600);
+
+    let mail = server.mail_about(&ada.email, "Passwort").await;
+    let link = format!(
+        "https://app.example.com/reset-password#requestId={}&code={}",
+        asked["requestId"].as_str().unwrap(),
+        mail.code()
+    );
+    assert!(mail.text.contains(&link), "no {link} in {}", mail.text);
+    assert_eq!(mail.header("From"), "Example <no-reply@example.com>");
+    assert_eq!(mail.header("Auto-Submitted"), "auto-generated");
+    assert!(mail.text.contains("text/plain") && mail.text.contains("<html lang=\"de\">"));
+
+    // The one after it is there, and nothing came twice.
+    let eve = sign_up(&app, "Eve").await;
+    ask_for_reset(&app.client(), &eve.email).await;
+    server.mail_about(&eve.email, "Set a new password").await;
+    let resets = server.received(&ada.email).into_iter().filter(|it| it.text.contains("reset-password"));
+    assert_eq!(resets.count(), 1);
+    let metrics = app.client().get("/metrics").await.expect(200).text;
+    assert!(metrics.contains("auth_mails_total{kind=\"password_reset\",outcome=\"sent\"} 2"), "{metrics}");
+}
+
+async fn a_refusal_is_final_and_a_delay_is_not(database: Database) {
+    let (setup, server) = with_mail(database).await;
+    let app = setup.start().await;
+    let (ada, eve) = (sign_up(&app, "Ada").await, sign_up(&app, "Eve").await);
+    server.always(&ada.email, Manner::Refuse);
+    server.next(&eve.email, &[Manner::Defer]);
+    let watch = Stopwatch::start();
+    ask_for_reset(&app.client(), &ada.email).await;
+    ask_for_reset(&app.client(), &eve.email).await;
+    server.mail_about(&eve.email, "Set a new password").await;
+    assert!(watch.elapsed() >= Duration::from_secs(10), "tried again too soon: {:?}", watch.elapsed());
+    assert_eq!((server.tries(&ada.email), server.tries(&eve.email)), (1, 2));
+    let metrics = app.client().get("/metrics").await.expect(200).text;
+    for outcome in ["failed\"} 1", "deferred\"} 1", "sent\"} 1"] {
+        let line = format!("auth_mails_total{{kind=\"password_reset\",outcome=\"{outcome}");
+        assert!(metrics.contains(&line), "no {line}");
+    }
+    assert!(!app.logs().contains(&eve.email) && !app.logs().contains("no such mailbox"));
+}
+
+async fn slow_receivers_hold_up_nobody_else(database: Database) {
+    let (setup, server) = with_mail(database).await;
+    let app = setup.set("RATE_LIMIT_ENABLED", false).start().await;
+    for number in 0..100 {
+        let person = sign_up(&app, &format!("Slow{number}")).await;
+        let manner = if number % 2 == 0 { Manner::HangAtRecipient } else { Manner::HangAfterText };
+        server.always(&person.email, manner);
+        ask_for_reset(&app.client(), &person.email).await;
+    }
+    let ada = sign_up(&app, "Ada").await;
+    let watch = Stopwatch::start();
+    ask_for_reset(&app.client(), &ada.email).await;
+    server.mail_about(&ada.email, "Set a new password").await;
+    println!("sent past 100 slow receivers in {:?}", watch.elapsed());
+}
+
+async fn a_mail_whose_text_was_sent_is_left_alone_for_a_while(database: Database) {
+    let (setup, server) = with_mail(database).await;
+    let app = setup.start().await;
+    for (name, manner) in [("Ada", Manner::BreakAfterText), ("Eve", Manner::DeferText)] {
+        let person = sign_up(&app, name).await;
+        server.next(&person.email, &[manner]);
+        ask_for_reset(&app.client(), &person.email).await;
+    }
+    // What the server said no to comes again soon; what it said nothing to may have been taken.
+    server.mail_about("eve@example.com", "Set a new password").await;
+    assert_eq!((server.tries("ada@example.com"), server.tries("eve@example.com")), (1, 2));
+}
+
+#[tokio::test]
+async fn without_a_server_a_mail_is_a_file_of_its_owner_alone() {
+    let setup = Setup::on(Database::Sqlite).await;
+    let app = setup.set("ENCRYPTION_SECRET", "b7b0f5d2c39a4e6f8d1c7a5e3f9b2d4c").start().await;
+    let config = app.client().get("/config").await.expect(200).json;
+    assert!(config["features"].as_array().unwrap().contains(&json!("mail")), "{config}");
+    let ada = sign_up(&app, "Ada").await;
+    ask_for_reset(&app.client(), &ada.email).await;
+    let folder = app.setup.data_dir().join("mails");
+    let file = eventually("the mail is a file", Duration::from_secs(10), async || {
+        let files = std::fs::read_dir(&folder).map_err(|error| error.to_string())?;
+        let mut names = files.map(|file| file.unwrap().path());
+        names.find(|path| path.display().to_string().ends_with("-password_reset.eml")).ok_or_else(String::new)
+    })
+    .await;
+    eventually("the log tells where", Duration::from_secs(10), async || {
+        let told = app.logs().contains(file.file_name().unwrap().to_str().unwrap());
+        if told { Ok(()) } else { Err(app.logs()) }
+    })
+    .await;
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("To: ada@example.com") && text.contains("Auto-Submitted: auto-generated"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn without_mail_there_are_no_such_routes() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    client.post("/password/reset", &json!({"email": "a@example.com"})).await.expect_problem(404, "not_found");
+    client.post("/password/reset", &json!([])).await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn templates_are_tried_out_at_start() {
+    let (setup, _server) = with_mail(Database::Sqlite).await;
+    let folder = setup.data_dir().join("templates/en");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("password_reset.txt"), "{{ code }} {{ nothing_of_that_name }}").unwrap();
+    let setup = setup.set("MAIL_TEMPLATES_DIR", "templates");
+    setup.run().await.expect_code(2).expect_output("en/password_reset.txt");
+    setup.command(&["config", "check"]).await.expect_code(2).expect_output("en/password_reset.txt");
+    let (setup, _server) = with_mail(Database::Sqlite).await;
+    setup.set("MAIL_FROM", "nobody").run().await.expect_code(2).expect_output("MAIL_FROM");
+}
+
+#[tokio::test]
+async fn operators_try_the_server_out_and_look_after_what_failed() {
+    let (setup, server) = with_mail(Database::Sqlite).await;
+    let app = setup.start().await;
+    app.setup.command(&["mail", "test", "ada@example.com"]).await.expect_code(0);
+    assert!(server.mail("ada@example.com", 1).await.header("Subject").contains("A test"));
+    server.always("eve@example.com", Manner::Refuse);
+    let refused = app.setup.command(&["mail", "test", "eve@example.com"]).await.expect_code(1);
+    refused.expect_output("smtp_550");
+    app.setup.command(&["mail", "test", "nobody"]).await.expect_code(1);
+
+    let eve = sign_up(&app, "Eve").await;
+    ask_for_reset(&app.client(), &eve.email).await;
+    eventually("it is refused", Duration::from_secs(10), async || {
+        if server.tries(&eve.email) >= 2 { Ok(()) } else { Err(app.logs()) }
+    })
+    .await;
+    let mut app = app;
+    app.terminate().await.expect_code(0);
+    let list = app.setup.command(&["mail", "list", "--failed", "--json"]).await.expect_code(0);
+    let list: Value = serde_json::from_str(list.output.trim()).unwrap();
+    assert_eq!((&list[0]["outcome"], &list[0]["error"]), (&json!("failed"), &json!("smtp_550")), "{list}");
+    app.setup.command(&["mail", "retry"]).await.expect_code(0).expect_output("1 mail tried again");
+    server.always(&eve.email, Manner::Take);
+    app.restart().await;
+    server.mail_about(&eve.email, "Set a new password").await;
+}
