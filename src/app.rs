@@ -35,6 +35,7 @@ use crate::security::access_token::AccessTokens;
 use crate::security::encryption::Encryption;
 use crate::security::keys::KeyError;
 use crate::security::password::PasswordPool;
+use crate::security::password_rules::PasswordRules;
 use crate::security::refresh_token::RefreshTokens;
 use crate::security::ticket::Tickets;
 use crate::storage::{OpenError, StorageError, Store, StoreOptions};
@@ -136,6 +137,12 @@ impl App {
         }
         let state = web::Data::new(AppState {
             passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
+            password_rules: PasswordRules::new(
+                &config.password,
+                &config.service_name,
+                io.clone(),
+                metrics.clone(),
+            ),
             refresh_tokens: RefreshTokens::new(&config.tokens),
             tickets: Tickets::new(&config.tokens),
             encryption,

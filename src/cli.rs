@@ -202,7 +202,7 @@ async fn administer_store(
     command: Command,
 ) -> Result<(), CommandError> {
     match command {
-        Command::User { command } => users::run(config, store, command).await,
+        Command::User { command } => users::run(config, store, io, command).await,
         Command::Sessions { command } => sessions::run(config, store, command).await,
         Command::ApiKeys { command } => api_keys::run(store, command).await,
         Command::Mail { command } => mail::run(store, command).await,

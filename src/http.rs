@@ -26,6 +26,7 @@ mod login;
 mod logout;
 mod me;
 mod metrics;
+mod new_password;
 mod page;
 mod password_reset;
 mod refresh;

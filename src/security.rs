@@ -1,6 +1,6 @@
 //! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and no SQL.
 //!
-//! In reading order: [`password`] (its own small thread pool), [`keys`] and [`generate`], [`tokens`], [`access_token`],
+//! In reading order: [`password`] (its own small thread pool), [`password_rules`], [`keys`] and [`generate`], [`tokens`], [`access_token`],
 //! [`refresh_token`], [`ticket`], [`login_ticket`], [`challenge`], [`webauthn`], [`encryption`], [`codes`], [`totp`],
 //! [`recovery_code`], [`rate_limit`], [`client_ip`].
 
@@ -14,6 +14,7 @@ pub mod generate;
 pub mod keys;
 pub mod login_ticket;
 pub mod password;
+pub mod password_rules;
 pub mod rate_limit;
 pub mod recovery_code;
 pub mod refresh_token;

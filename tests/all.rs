@@ -74,6 +74,7 @@ mod blackbox {
     mod me;
     mod metrics;
     mod openapi;
+    mod password_rules;
     mod prefix;
     mod proxy;
     mod rate_limits;

@@ -17,7 +17,9 @@ use crate::domain::ids::UserId;
 use crate::domain::reason::EndReason;
 use crate::domain::user::{Email, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Role, User, parse_name};
 use crate::events::announcement::Announcer;
+use crate::io::Io;
 use crate::security::password::{Password, PasswordPool};
+use crate::security::password_rules::{PasswordRules, WeakPassword};
 use crate::storage::Store;
 use crate::storage::accounts::{Account, UserFilter};
 use crate::telemetry::audit::AuditEvent;
@@ -133,9 +135,14 @@ impl From<RoleName> for Role {
     }
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) -> Result<(), CommandError> {
+pub(super) async fn run(
+    config: &Config,
+    store: &Store,
+    io: Io,
+    command: UserCommand,
+) -> Result<(), CommandError> {
     match command {
-        UserCommand::Create(create) => self::create(config, store, create).await,
+        UserCommand::Create(create) => self::create(config, store, io, create).await,
         UserCommand::List(list) => self::list(store, list).await,
         UserCommand::Show { user, json } => show(config, store, &find(store, &user).await?, json).await,
         UserCommand::Role { user, role } => {
@@ -178,7 +185,7 @@ pub(super) async fn run(config: &Config, store: &Store, command: UserCommand) ->
     }
 }
 
-async fn create(config: &Config, store: &Store, create: Create) -> Result<(), CommandError> {
+async fn create(config: &Config, store: &Store, io: Io, create: Create) -> Result<(), CommandError> {
     let email =
         Email::parse(&create.email).map_err(|_| "not a valid email address (at most 254 characters)")?;
     let name = parse_name(&create.name)
@@ -186,13 +193,16 @@ async fn create(config: &Config, store: &Store, create: Create) -> Result<(), Co
     if store.lookup_credentials(email.as_str().to_owned()).await?.is_some() {
         return Err("an account with this address already exists".into());
     }
-    let text = if create.random_password { random_password() } else { ask_for_password()? };
+    let text = if create.random_password { random_password(config) } else { ask_for_password()? };
     let password = Password::parse_new(text.clone()).map_err(|_| {
         format!(
             "a password must have at least {PASSWORD_MIN_CHARS} characters and at most {PASSWORD_MAX_BYTES} bytes"
         )
     })?;
-    let password_hash = PasswordPool::start(&config.password, Metrics::new()?)?.hash(password).await?;
+    let metrics = Metrics::new()?;
+    let rules = PasswordRules::new(&config.password, &config.service_name, io, metrics.clone());
+    rules.check(&password, &[&name, email.as_str()]).await.map_err(WeakPassword::message)?;
+    let password_hash = PasswordPool::start(&config.password, metrics)?.hash(password).await?;
     let now = Clock::System.now();
     let user = User::new(UserId::new(new_uuid()), name, email, create.role.into(), now);
     let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
@@ -209,8 +219,8 @@ async fn create(config: &Config, store: &Store, create: Create) -> Result<(), Co
     }
 }
 
-fn random_password() -> String {
-    Alphanumeric.sample_string(&mut rand::rng(), RANDOM_PASSWORD)
+fn random_password(config: &Config) -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), RANDOM_PASSWORD.max(config.password.min_length))
 }
 
 /// Not shown while it is typed; else a line of standard input, so that it is in no list of processes and no history.

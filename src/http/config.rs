@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::resource;
 use super::state::AppState;
-use crate::domain::user::PASSWORD_MIN_CHARS;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/config", "GET").route(web::get().to(config)));
@@ -21,7 +20,7 @@ async fn config(state: web::Data<AppState>) -> HttpResponse {
         "maxSessionsPolicy": sessions.at_limit.as_str(),
         "accessTokenExpirySeconds": tokens.access_expiry.as_secs(),
         "refreshTokenExpirySeconds": tokens.refresh_expiry.as_secs(),
-        "passwordMinLength": PASSWORD_MIN_CHARS,
+        "passwordMinLength": state.config.password.min_length,
         "features": state.config.features(),
     }))
 }

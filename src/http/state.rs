@@ -18,6 +18,7 @@ use crate::http::problem::Problem;
 use crate::security::access_token::{AccessToken, AccessTokens, Grant};
 use crate::security::encryption::Encryption;
 use crate::security::password::PasswordPool;
+use crate::security::password_rules::PasswordRules;
 use crate::security::refresh_token::{RefreshToken, RefreshTokens};
 use crate::security::ticket::Tickets;
 use crate::telemetry::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct AppState {
     pub config: Config,
     /// The user actors.
     pub registry: Registry,
+    /// What new passwords must not be.
+    pub password_rules: PasswordRules,
     /// The threads that hash.
     pub passwords: PasswordPool,
     /// Signs and verifies access tokens.

@@ -50,6 +50,13 @@ impl Password {
     }
 }
 
+impl Password {
+    /// The text, for what new ones are checked against.
+    pub(in crate::security) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(hidden)")

@@ -63,6 +63,11 @@ meters! {
     password_refused: IntCounter = "auth_password_refused_total",
         "Passwords refused because too many were waiting.", counter();
 
+    passwords_refused: IntCounterVec = "auth_passwords_refused_total",
+        "New passwords refused, by reason (too_short, too_common, too_guessable, breached).", counters(&["reason"]);
+    breach_list_failures: IntCounter = "auth_password_breach_list_failures_total",
+        "New passwords accepted because the list of breached ones did not answer in time.", counter();
+
     active_sessions: IntGauge = "auth_active_sessions",
         "Live sessions of the users resident on this node now.", gauge();
     resident_users: IntGauge = "auth_resident_users",
@@ -244,6 +249,7 @@ impl Meters {
         }
         show(&self.tokens_generated, &["access", "refresh"]);
         show(&self.sessions_ended, END_REASONS);
+        show(&self.passwords_refused, &["too_short", "too_common", "too_guessable", "breached"]);
         show(&self.rate_limited, LIMITS);
         show(&self.verifications, VERIFICATIONS);
         show(&self.events_published, CHANNELS);

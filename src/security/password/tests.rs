@@ -7,7 +7,14 @@ fn password(text: &str) -> Password {
 }
 
 fn pool(cost: u32, workers: usize, queue: usize) -> PasswordPool {
-    let config = PasswordConfig { bcrypt_cost: cost, queue, workers };
+    let config = PasswordConfig {
+        bcrypt_cost: cost,
+        queue,
+        workers,
+        min_length: 8,
+        context_words: Vec::new(),
+        breach_url: None,
+    };
     PasswordPool::start(&config, Metrics::new().unwrap()).unwrap()
 }
 

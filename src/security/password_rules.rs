@@ -1,0 +1,205 @@
+//! What a new password must not be: one of those that everybody tries first, one that the person's own name or the service's gives
+//! away, or one that is known from a breach. Passwords that are there already are not looked at.
+
+mod breaches;
+
+use std::sync::LazyLock;
+
+use super::password::Password;
+use crate::config::PasswordConfig;
+use crate::io::Io;
+use crate::telemetry::metrics::Metrics;
+use breaches::Breaches;
+
+/// Common passwords of 8 characters and more, in lower case, sorted by bytes: source and licence are beside it.
+static COMMON: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| include_str!("password_rules/common.txt").lines().collect());
+
+/// A word gives a password away that has no more than so many characters beside it.
+const FURTHER: usize = 4;
+/// Shorter words are in too many passwords to say anything of them.
+const SHORTEST_WORD: usize = 3;
+
+/// Why a password is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeakPassword {
+    /// Shorter than this service wants it.
+    TooShort,
+    /// One of those that everybody tries first.
+    TooCommon,
+    /// Hardly more than the person's or the service's name.
+    TooGuessable,
+    /// Known from a breach.
+    Breached,
+}
+
+impl WeakPassword {
+    /// Every reason, as [`crate::telemetry::metrics::Meters::passwords_refused`] counts it.
+    pub const NAMES: &[&str] = &["too_short", "too_common", "too_guessable", "breached"];
+
+    /// The code in answers and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooShort => "too_short",
+            Self::TooCommon => "too_common",
+            Self::TooGuessable => "too_guessable",
+            Self::Breached => "breached",
+        }
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::TooShort => "This password is too short.",
+            Self::TooCommon => "This is one of the most common passwords; choose another one.",
+            Self::TooGuessable => "This is too close to your name, your address or the name of this service.",
+            Self::Breached => "This password is known from a data breach; choose another one.",
+        }
+    }
+}
+
+/// The rules of this service.
+#[derive(Debug)]
+pub struct PasswordRules {
+    min_chars: usize,
+    context: Vec<String>,
+    breaches: Option<Breaches>,
+    metrics: Metrics,
+}
+
+impl PasswordRules {
+    /// By the configuration.
+    #[must_use]
+    pub fn new(config: &PasswordConfig, service_name: &str, io: Io, metrics: Metrics) -> Self {
+        let context = config.context_words.iter().map(String::as_str).chain([service_name]);
+        Self {
+            min_chars: config.min_length,
+            context: context.flat_map(words).collect(),
+            breaches: config.breach_url.clone().map(|url| Breaches::new(url, io)),
+            metrics,
+        }
+    }
+
+    /// Whether a new password may be taken; `person` is what is known of its person: name and address.
+    ///
+    /// # Errors
+    /// [`WeakPassword`], counted.
+    pub async fn check(&self, password: &Password, person: &[&str]) -> Result<(), WeakPassword> {
+        let checked = match self.check_here(password.expose(), person) {
+            Ok(()) => self.check_breaches(password).await,
+            refused => refused,
+        };
+        if let Err(weak) = checked {
+            self.metrics.passwords_refused.with_label_values(&[weak.as_str()]).inc();
+        }
+        checked
+    }
+
+    fn check_here(&self, password: &str, person: &[&str]) -> Result<(), WeakPassword> {
+        let lower = password.to_lowercase();
+        if password.chars().count() < self.min_chars {
+            Err(WeakPassword::TooShort)
+        } else if COMMON.binary_search(&lower.as_str()).is_ok() {
+            Err(WeakPassword::TooCommon)
+        } else if self.is_guessable(&lower, person) {
+            Err(WeakPassword::TooGuessable)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_guessable(&self, lower: &str, person: &[&str]) -> bool {
+        let length = lower.chars().count();
+        let gives_away = |word: &str| lower.contains(word) && length - word.chars().count() <= FURTHER;
+        let mut of_person = person.iter().flat_map(|text| words(text));
+        self.context.iter().any(|word| gives_away(word)) || of_person.any(|word| gives_away(&word))
+    }
+
+    /// A list that does not answer in time refuses nothing, and is counted.
+    async fn check_breaches(&self, password: &Password) -> Result<(), WeakPassword> {
+        let Some(breaches) = &self.breaches else { return Ok(()) };
+        match breaches.holds(password.expose()).await {
+            Ok(true) => Err(WeakPassword::Breached),
+            Ok(false) => Ok(()),
+            Err(error) => {
+                self.metrics.breach_list_failures.inc();
+                tracing::warn!(%error, "password.breach_list_failed");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What may be guessed of a name or an address: the whole, its parts, and the parts without what separates them.
+fn words(text: &str) -> Vec<String> {
+    let lower = text.trim().to_lowercase();
+    let mut found = vec![lower.clone()];
+    let local = lower.rsplit_once('@').map_or(lower.as_str(), |(local, _)| local);
+    let parts: Vec<_> = lower.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    let of_local: Vec<_> = local.split(|c: char| !c.is_alphanumeric()).collect();
+    found.push(local.to_owned());
+    for separator in ["", ".", "-", "_"] {
+        found.push(of_local.join(separator));
+    }
+    found.extend(parts.into_iter().map(str::to_owned));
+    found.retain(|word| word.chars().count() >= SHORTEST_WORD);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(min_chars: usize, context: &[&str]) -> PasswordRules {
+        let metrics = Metrics::new().unwrap();
+        let context = context.iter().flat_map(|word| words(word)).collect();
+        PasswordRules { min_chars, context, breaches: None, metrics }
+    }
+
+    #[test]
+    fn the_list_is_sorted_long_and_of_long_ones() {
+        assert!(COMMON.len() >= 8_000, "{}", COMMON.len());
+        assert!(COMMON.is_sorted());
+        for word in COMMON.iter() {
+            assert!(word.chars().count() >= 8 && word.to_lowercase() == *word, "{word}");
+        }
+    }
+
+    #[test]
+    fn common_ones_are_refused_in_any_case() {
+        let rules = rules(8, &[]);
+        for common in ["12345678", "password", "PassWord", "iloveyou", "qwertyuiop", "password123"] {
+            assert_eq!(rules.check_here(common, &[]), Err(WeakPassword::TooCommon), "{common}");
+        }
+        assert_eq!(rules.check_here("correct horse battery", &[]), Ok(()));
+    }
+
+    #[test]
+    fn names_with_little_more_are_refused() {
+        let rules = rules(8, &["auth-service", "Acme"]);
+        let ada = ["Ada Lovelace", "ada.lovelace@example.com"];
+        for guessable in [
+            "adalovelace",
+            "Ada.Lovelace",
+            "lovelace",
+            "LOVELACE1815",
+            "ada.lovelace@example.com",
+            "auth-service!",
+            "authservice2026",
+            "acme2026",
+        ] {
+            assert_eq!(rules.check_here(guessable, &ada), Err(WeakPassword::TooGuessable), "{guessable}");
+        }
+        for fine in ["lovelace and numbers", "lovelace18151", "acme is a fine place"] {
+            assert_eq!(rules.check_here(fine, &ada), Ok(()), "{fine}");
+        }
+    }
+
+    #[test]
+    fn the_length_is_the_services_own() {
+        assert_eq!(rules(12, &[]).check_here("elevenchars", &[]), Err(WeakPassword::TooShort));
+        assert_eq!(rules(12, &[]).check_here("twelve chars", &[]), Ok(()));
+    }
+}
