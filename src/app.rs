@@ -1,5 +1,6 @@
 //! Puts everything together, and takes it apart in order. The only place that knows every concrete type.
 
+mod file_limit;
 mod shutdown;
 
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ use crate::security::ticket::Tickets;
 use crate::storage::{OpenError, StorageError, Store, StoreOptions};
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pseudonyms::Pseudonyms;
 use crate::telemetry::traces::{TraceError, Traces};
 
 /// How often, and how far apart, it is asked at start whether the feed of changes has been read.
@@ -111,6 +113,7 @@ impl App {
     /// [`StartError`]; nothing is left running but threads that end with the process.
     pub async fn start(config: Config, io: Io) -> Result<Self, StartError> {
         let started = Instant::now();
+        file_limit::raise(&config);
         let metrics = Metrics::new()?;
         let access_tokens = AccessTokens::new(&config.tokens)?;
         let (kid, previous) = access_tokens.keyring().in_use();
@@ -146,7 +149,12 @@ impl App {
             refresh_tokens: RefreshTokens::new(&config.tokens),
             tickets: Tickets::new(&config.tokens),
             encryption,
-            limits: RateLimits::new(config.rate_limits, bus, metrics.clone()),
+            limits: RateLimits::new(
+                config.rate_limits,
+                Pseudonyms::new(&config.tokens.refresh_secret),
+                bus,
+                metrics.clone(),
+            ),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),
             closing: watch::Sender::new(false),
@@ -157,6 +165,8 @@ impl App {
             started,
             config,
         });
+        let forgetting = state.clone();
+        actix::spawn(async move { forgetting.limits.forget_expired(|| forgetting.now()).await });
         let sessions = &state.config.sessions;
         let (at_most, retention) = (sessions.activity_flush, sessions.retention);
         let bound = sessions.max_staleness;
@@ -183,7 +193,7 @@ impl App {
             let start = move || Mailer::new(registry.clone(), Arc::clone(&office)).start();
             supervise("mailer", state.metrics().clone(), start)
         });
-        let (server, addresses) = serve(state.clone()).map_err(|source| StartError::Listen {
+        let (server, addresses) = serve(&state).map_err(|source| StartError::Listen {
             host: state.config.http.host.clone(),
             port: state.config.http.port,
             source,

@@ -1,6 +1,7 @@
 //! The outside: routes, extractors, answers. A handler extracts, converts, asks and maps; it decides nothing.
 //!
-//! In reading order: [`routes`] (the table), `route`, [`state`], [`context`] (request id, log line, metrics, headers), `trace`,
+//! In reading order: [`routes`] (the table), `route`, [`state`], [`server`] and `connection`, [`context`] (request id, log line,
+//! metrics, headers), `head` and `cross_origin` (what is answered before a handler), `trace`,
 //! [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one file a resource.
 
 pub mod context;
@@ -15,8 +16,11 @@ pub mod view;
 mod activity;
 mod codes;
 mod config;
+mod connection;
+mod cross_origin;
 mod discovery;
 mod documentation;
+mod head;
 pub mod health;
 mod host;
 mod introspect;
@@ -37,6 +41,7 @@ mod sessions;
 pub mod shown;
 mod signed_in;
 mod signup;
+mod static_file;
 mod trace;
 mod verify;
 

@@ -50,6 +50,8 @@ mod blackbox {
     mod activity;
     mod administration;
     mod api_keys;
+    mod audit;
+    mod budgets;
     mod config;
     mod cookies;
     mod cors;
@@ -61,6 +63,7 @@ mod blackbox {
     mod events;
     mod flood;
     mod health;
+    mod http_standards;
     mod importing;
     mod introspect;
     mod key_changes;

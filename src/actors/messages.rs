@@ -11,7 +11,7 @@ use crate::domain::command::Command;
 use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;
 use crate::storage::StorageError;
-use crate::telemetry::traces::Span;
+use crate::telemetry::serving::Serving;
 
 /// Why a user actor gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +45,8 @@ pub struct Execute<C> {
     pub command: C,
     pub(super) lease: Lease,
     pub(super) sent: Instant,
-    /// Of the request it is for, where that is traced.
-    pub(super) span: Option<Span>,
+    /// The request it is for.
+    pub(super) serving: Option<Serving>,
 }
 
 impl<C: Command + 'static> Message for Execute<C>

@@ -37,6 +37,7 @@ use crate::domain::ledger::Ledger;
 use crate::domain::time::Timestamp;
 use crate::events::lane::Lane;
 use crate::telemetry::audit::AuditEvent;
+use crate::telemetry::serving::current;
 use crate::telemetry::traces::Step;
 
 pub use dependencies::Dependencies;
@@ -161,7 +162,7 @@ impl Registry {
         let step = Step::begin("actor.execute").with("auth.command", C::name);
         let (address, lease) = self.lease(user).await?;
         let slot = lease.slot();
-        let message = Execute { command, lease, sent: Instant::now(), span: step.span() };
+        let message = Execute { command, lease, sent: Instant::now(), serving: current(step.span()) };
         let answer = address.send(message).timeout(ANSWER_TIMEOUT).await;
         let reply = answer.map_err(|_| ActorError::NoAnswer).flatten();
         step.note(&reply);
@@ -277,7 +278,13 @@ impl Registry {
     }
 
     /// What follows a commit, without waiting: the other nodes are told, the publisher is woken, endings are counted.
-    pub(super) fn committed(&self, ledger: &Ledger, events: &[LedgerEvent], now: Timestamp) {
+    pub(super) fn committed(
+        &self,
+        ledger: &Ledger,
+        events: &[LedgerEvent],
+        now: Timestamp,
+        command: &'static str,
+    ) {
         let endings = || events.iter().filter_map(LedgerEvent::ending);
         self.0.dependencies.bus.invalidate(&Invalidation {
             node: self.0.node,
@@ -289,7 +296,7 @@ impl Registry {
         self.signal_outbox(ledger.user);
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
-            if let Some(act) = AuditEvent::ending(ledger.user, ending) {
+            if let Some(act) = AuditEvent::ending(ledger.user, ending, command) {
                 act.record(self.metrics());
             }
         }

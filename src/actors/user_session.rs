@@ -215,10 +215,10 @@ where
     type Result = AtomicResponse<Self, Result<C::Reply, ActorError>>;
 
     fn handle(&mut self, message: Execute<C>, _: &mut Context<Self>) -> Self::Result {
-        let Execute { command, lease, sent, span } = message;
+        let Execute { command, lease, sent, serving } = message;
         self.registry.metrics().mailbox_wait.observe(sent.elapsed().as_secs_f64());
         self.stay();
-        let work = work_within(span, self.execution(command, sent).run());
+        let work = work_within(serving, self.execution(command, sent).run());
         let work = work.into_actor(self).map(|(ledger, result), actor, ctx| {
             actor.after_command(ledger.as_ref(), &result, ctx);
             drop(lease);

@@ -18,7 +18,7 @@ use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 use crate::storage::{StorageError, Store};
-use crate::telemetry::audit::AuditEvent;
+use crate::telemetry::audit::{AuditEvent, Cause};
 
 /// How often a change is tried. With the user's row locked nodes are in the way only where activity keeps a session from ending
 /// as idle.
@@ -75,7 +75,8 @@ pub(super) async fn execute<C: Command>(
         // Whatever the reason, it is the operator who did it.
         let done =
             endings.filter(|ending| ending.reason != EndReason::UserDeleted && !ending.reason.is_of_time());
-        let acts: Vec<_> = done.map(|ending| AuditEvent::Ended(user.id, *ending)).collect();
+        let acts: Vec<_> =
+            done.map(|ending| AuditEvent::Ended(user.id, *ending, Cause::CommandLine)).collect();
         let commit = Commit {
             user: user.id,
             decided_on: ledger.version,

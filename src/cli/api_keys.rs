@@ -74,7 +74,7 @@ pub(super) async fn run(store: &Store, command: ApiKeysCommand) -> Result<(), Co
             if !store.revoke_api_key(id, now).await? {
                 return Err("there is no key of this id that is not revoked".into());
             }
-            AuditEvent::KeyRevoked(id).log();
+            AuditEvent::KeyRevoked(id).log_on_command_line();
             say(&format!("{id} is revoked"))
         }
     }
@@ -88,7 +88,7 @@ async fn create(store: &Store, create: Create, now: Timestamp) -> Result<(), Com
     let expires_at = create.expires.map(|duration| now.plus(duration));
     let NewKey { key, text } = NewKey::generate(name, Scopes::of(&create.scopes), now, expires_at);
     store.add_api_key(&key).await?;
-    AuditEvent::KeyCreated(&key.id).log();
+    AuditEvent::KeyCreated(&key.id).log_on_command_line();
     if create.json {
         let mut told = as_json(&key, now);
         told["key"] = text.into();

@@ -151,7 +151,7 @@ pub(super) async fn run(
                 return say(&format!("{} already has the role {}", user.id, user.role.as_str()));
             }
             store.change_role(user.id, role.into(), Clock::System.now()).await?;
-            AuditEvent::RoleChanged(user.id, role.into()).log();
+            AuditEvent::RoleChanged(user.id, role.into()).log_on_command_line();
             say(&format!("{} is {}", user.id, Role::from(role).as_str()))
         }
         UserCommand::Disable { user } => {
@@ -162,7 +162,7 @@ pub(super) async fn run(
             let command = EndAll { reason: EndReason::Terminated };
             let disabling = async |commit, lock| store.disable_user(commit, lock).await;
             let ended = execute(config, store, &user, &command, true, disabling).await?;
-            AuditEvent::Disabled(user.id).log();
+            AuditEvent::Disabled(user.id).log_on_command_line();
             say(&format!("{} is disabled; {} ended", user.id, plural(ended, "session")))
         }
         UserCommand::Enable { user } => {
@@ -171,7 +171,7 @@ pub(super) async fn run(
                 return say(&format!("{} is not disabled", user.id));
             }
             store.enable_user(user.id, Clock::System.now()).await?;
-            AuditEvent::Enabled(user.id).log();
+            AuditEvent::Enabled(user.id).log_on_command_line();
             say(&format!("{} is enabled", user.id))
         }
         UserCommand::Delete { user } => {
@@ -179,7 +179,7 @@ pub(super) async fn run(
             let command = EndAll { reason: EndReason::UserDeleted };
             let deleting = async |commit, lock| store.delete_user(commit, lock).await;
             let ended = execute(config, store, &user, &command, true, deleting).await?;
-            AuditEvent::Deleted(user.id).log();
+            AuditEvent::Deleted(user.id).log_on_command_line();
             say(&format!("{} is deleted; {} ended", user.id, plural(ended, "session")))
         }
     }

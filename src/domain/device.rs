@@ -1,5 +1,7 @@
 //! What a session is shown as in the list of devices: read from the User-Agent, never trusted for a decision.
 
+mod named;
+
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
@@ -123,16 +125,33 @@ impl DeviceInfo {
     /// Reads a User-Agent; `name` is what the client calls the device, if anything.
     #[must_use]
     pub fn from_user_agent(user_agent: Option<&str>, name: Option<String>) -> Self {
+        Self::from_request(user_agent, None, name)
+    }
+
+    /// The same, with what a client hint (`Sec-CH-UA-Platform-Version`) tells of the system.
+    #[must_use]
+    pub fn from_request(
+        user_agent: Option<&str>,
+        platform_version: Option<&str>,
+        name: Option<String>,
+    ) -> Self {
         let user_agent = user_agent.map(kept).filter(|text| !text.is_empty());
-        let found = user_agent.as_deref().and_then(|text| Parser::new().parse(text));
-        let browser = found.as_ref().and_then(|found| known(found.name));
-        let os = found.as_ref().and_then(|found| known(found.os));
+        let named = user_agent.as_deref().map(named::find).unwrap_or_default();
+        let found =
+            user_agent.as_deref().filter(|_| !named.is_all).and_then(|text| Parser::new().parse(text));
+        let browser = named.browser.map(Box::from).or_else(|| found.as_ref().and_then(|it| known(it.name)));
+        let os = named.os.map(Box::from).or_else(|| found.as_ref().and_then(|it| known(it.os)));
+        let os = match os.as_deref() {
+            Some("Windows 10") if named::is_windows_11(platform_version) => Some("Windows 11".into()),
+            _ => os,
+        };
         let device_type = found.as_ref().map_or(DeviceType::Unknown, |found| match found.category {
             "pc" => DeviceType::Desktop,
             "smartphone" | "mobilephone" => DeviceType::Mobile,
             "crawler" => DeviceType::Bot,
             _ => DeviceType::Unknown,
         });
+        let device_type = named.device_type.unwrap_or(device_type);
         let name = name.map(String::into_boxed_str).or_else(|| described(browser.as_deref(), os.as_deref()));
         Self { name, browser, os, device_type, user_agent: user_agent.map(String::into_boxed_str) }
     }

@@ -28,14 +28,14 @@ async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<H
     }
     // The session was just being ended for idleness: the actor knows how that came out.
     let session = &present.session;
-    match state.registry.status(session.user, session.id(), None).await.map_err(Problem::for_token)? {
+    match state.registry.status(session.user, session.id(), None).await.map_err(Problem::from)? {
         SessionStatus::Active(present) => {
             let noted = state.registry.note_activity(&present.session, present.now);
             let latest = noted.unwrap_or_else(|| present.session.last_activity());
             Ok(answer(&present, latest))
         }
-        SessionStatus::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
-        SessionStatus::TokenMismatch => Err(Problem::session_over(None).with_challenge()),
+        SessionStatus::Over(reason) => Err(Problem::session_over(reason)),
+        SessionStatus::TokenMismatch => Err(Problem::session_over(None)),
     }
 }
 

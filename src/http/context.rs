@@ -1,22 +1,25 @@
 //! What every request gets: an id that its log lines carry, one line of its own, metrics by route pattern, and the headers
 //! that no answer goes without.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{self, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, Method};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use uuid::Uuid;
 
-use super::host::names_a_host;
+use super::connection::ConnectionState;
+use super::extract::client::Client;
 use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::route::{self, Route, known_method};
 use super::state::AppState;
-use super::{introspect, trace, verify};
+use super::{cross_origin, head, introspect, trace, verify};
 use crate::security::api_key::Scope;
 use crate::security::rate_limit::Usage;
 use crate::telemetry::serving::serve_request;
@@ -65,27 +68,88 @@ pub async fn around_request(
     let mut request = request;
     verify::never_a_preflight(&mut request);
     let id = RequestId::of(request.headers());
-    let name = id.as_str().to_owned();
+    let name = Arc::from(id.as_str());
     let span = trace::begin(&request);
     let served = span.clone();
     let serving = async move {
+        let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
+        let _serving = connection.as_ref().map(ConnectionState::begin);
+        if let Some(connection) = &connection {
+            if connection.is_closing() {
+                // It came behind one that was to be the last. Dropped with the connection.
+                connection.end();
+                return std::future::pending().await;
+            }
+            connection.take_turn().await;
+        }
+        let asked = Asked::of(&mut request);
         // No clone of the request may be kept here: the router wants to be the only one that holds it.
-        let answer = match names_a_host(request.headers()) {
-            true => next.call(request).await?.map_into_boxed_body(),
-            false => request.error_response(Problem::new(Code::BadRequest)),
+        let answer = match head::check(&request) {
+            Err(problem) => request.error_response(problem),
+            Ok(()) if asked.is_preflight => match cross_origin::preflight(asked.origin.as_ref()) {
+                Ok(answer) => request.into_response(answer),
+                Err(problem) => request.error_response(problem),
+            },
+            Ok(()) => next.call(request).await?.map_into_boxed_body(),
         };
-        let (request, answer) = finish(answer, id).into_parts();
-        record(&request, answer.status().as_u16(), started);
+        let answer = finish(answer, id, asked.clone());
+        if let Some(connection) = &connection
+            && answer.response().head().connection_type() == ConnectionType::Close
+        {
+            connection.close_after_answer();
+        }
+        let (request, answer) = answer.into_parts();
+        record(&request, asked.method, answer.status().as_u16(), started);
         if let Some(span) = served {
-            trace::end(&span, &request, answer.status().as_u16());
+            trace::end(&span, &request, asked.told_method, answer.status().as_u16());
         }
         Ok(ServiceResponse::new(request, answer))
     };
     serve_request(name, span, serving).await
 }
 
+/// What is remembered of a request until it is answered. (The framework keeps some of it for the latest request it has read,
+/// which with pipelining is another one.)
+#[derive(Clone, Debug)]
+struct Asked {
+    /// For metrics and the log.
+    method: &'static str,
+    /// For traces.
+    told_method: Option<&'static str>,
+    /// Whether the answer has no body.
+    to_head: bool,
+    /// Whether the client wants no further answer on this connection.
+    is_last: bool,
+    is_preflight: bool,
+    /// Whether pages of other origins are let in at all.
+    is_cross_origin: bool,
+    /// The origin, if it is one of those.
+    origin: Option<HeaderValue>,
+}
+
+impl Asked {
+    /// Every GET route answers HEAD: it is asked as GET, and the body is left out.
+    fn of(request: &mut ServiceRequest) -> Self {
+        let origins = request.app_data::<web::Data<AppState>>().map(|state| &state.config.http.cors_origins);
+        let origins = origins.map_or(&[][..], Vec::as_slice);
+        let asked = Self {
+            method: known_method(request.method()),
+            told_method: trace::method(request.method()),
+            to_head: request.method() == Method::HEAD,
+            is_last: request.head().connection_type() == ConnectionType::Close,
+            is_preflight: !origins.is_empty() && cross_origin::is_preflight(request),
+            is_cross_origin: !origins.is_empty(),
+            origin: cross_origin::allowed_origin(request.headers(), origins),
+        };
+        if asked.to_head {
+            request.head_mut().method = Method::GET;
+        }
+        asked
+    }
+}
+
 /// Writes a problem's answer with the request's id, and sets the headers every answer has.
-fn finish(answer: ServiceResponse<BoxBody>, id: RequestId) -> ServiceResponse<BoxBody> {
+fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> ServiceResponse<BoxBody> {
     let mut answer = match problem_of(&answer) {
         None => answer,
         Some(problem) => {
@@ -98,13 +162,11 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId) -> ServiceResponse<Bo
             answer
         }
     };
-    let (method, connection) = (answer.request().method(), answer.request().head().connection_type());
-    let (to_head, is_last) = (method == Method::HEAD, connection == ConnectionType::Close);
-    // The framework keeps both for the latest request it has read, which with pipelining is another one.
-    if to_head {
+    if asked.to_head {
         answer = answer.map_body(|_, _| BoxBody::new(body::None::new()));
     }
-    if is_last {
+    if (asked.is_last || is_draining(answer.request())) && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
         answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let usage = answer.request().extensions().get::<Usage>().copied();
@@ -113,6 +175,12 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId) -> ServiceResponse<Bo
         if !headers.contains_key(&name) {
             headers.insert(name, value);
         }
+    }
+    if asked.is_cross_origin {
+        cross_origin::mark(headers, asked.origin);
+    }
+    if asked.is_preflight {
+        cross_origin::mark_preflight(headers);
     }
     headers.insert(REQUEST_ID, id.0);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -124,6 +192,11 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId) -> ServiceResponse<Bo
     answer
 }
 
+/// A client that is told so opens its next connection to another node, before this one is gone.
+fn is_draining(request: &HttpRequest) -> bool {
+    request.app_data::<web::Data<AppState>>().is_some_and(|state| state.is_shutting_down())
+}
+
 /// The problem behind an answer; also for the few errors that the framework itself makes.
 fn problem_of(answer: &ServiceResponse<BoxBody>) -> Option<Problem> {
     let error = answer.response().error();
@@ -131,10 +204,8 @@ fn problem_of(answer: &ServiceResponse<BoxBody>) -> Option<Problem> {
         return Some(problem.clone());
     }
     let status = answer.status();
-    let refused_preflight = answer.request().method() == Method::OPTIONS && status.is_client_error();
     match (error, status.as_u16()) {
         (None, _) => None,
-        (Some(_), _) if refused_preflight => Some(Problem::new(Code::OriginNotAllowed)),
         (Some(_), 404) => Some(Problem::not_found()),
         (Some(_), 413) => Some(Problem::new(Code::BodyTooLarge)),
         (Some(_), 400..=499) => Some(Problem::new(Code::InvalidJson)),
@@ -147,14 +218,10 @@ fn problem_of(answer: &ServiceResponse<BoxBody>) -> Option<Problem> {
 #[error("unexpected: {0}")]
 struct Unexpected(String);
 
-/// What inner layers (cross-origin answers, the identity of forward-auth) have set on an answer that is written anew.
+/// What inner layers (the identity of forward-auth) have set on an answer that is written anew.
 fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let kept = |name: &HeaderName| {
-        *name == header::VARY
-            || name.as_str().starts_with("access-control-")
-            || verify::IDENTITY.contains(name)
-    };
-    headers.iter().filter(|(name, _)| kept(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let kept = headers.iter().filter(|(name, _)| verify::IDENTITY.contains(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Whether it is one of the routes that are asked about each request to something else, with whatever method.
@@ -162,9 +229,8 @@ fn is_a_question(route: &str) -> bool {
     verify::is_one(route) || route == introspect::PATH
 }
 
-fn record(request: &HttpRequest, status: u16, started: Instant) {
+fn record(request: &HttpRequest, method: &'static str, status: u16, started: Instant) {
     let Some(state) = request.app_data::<web::Data<AppState>>() else { return };
-    let method = known_method(request.method());
     let (metrics, elapsed) = (state.metrics(), started.elapsed());
     let route = match request.app_data::<Route>() {
         Some(route) => {
@@ -184,10 +250,20 @@ fn record(request: &HttpRequest, status: u16, started: Instant) {
     };
     // Whole microseconds: more digits would only be noise.
     let duration_ms = elapsed.as_micros() as f64 / 1e3;
-    if status < 400 && (method == "GET" || route == "/activity" || is_a_question(route)) {
+    if status < 400 && (is_read(method) || route == "/activity" || is_a_question(route)) {
         // Reads and heartbeats are nearly all requests there are; metrics count them.
         tracing::debug!(method, route, status, duration_ms, "request.finished");
-    } else {
+    } else if status < 400 || may_log(request, state, method, route, status) {
         tracing::info!(method, route, status, duration_ms, "request.finished");
     }
+}
+
+fn is_read(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS")
+}
+
+/// Whoever is refused again and again writes one line a minute for each way to be.
+fn may_log(request: &HttpRequest, state: &AppState, method: &str, route: &str, status: u16) -> bool {
+    let address = Client::extract(request).into_inner().ok().and_then(|client| client.address);
+    state.limits.may_log(address, &format!("{method} {route} {status}"), state.now())
 }

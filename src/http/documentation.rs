@@ -1,54 +1,61 @@
 //! `GET /openapi.json` and `/docs`: the interface described, and a page to read it on that needs no network.
 
+use std::sync::{Arc, LazyLock};
+
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{HttpResponse, web};
-use utoipa_swagger_ui::{Config, SwaggerFile};
+use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa_swagger_ui::Config;
 
 use super::problem::Problem;
 use super::resource;
+use super::static_file::{StaticFile, StaticFiles};
 
 /// The interface, described (OpenAPI 3.1).
 pub const OPENAPI: &str = include_str!("openapi.json");
 
+static DOCUMENT: LazyLock<StaticFile> =
+    LazyLock::new(|| StaticFile::new("application/json".to_owned(), OPENAPI.as_bytes().to_vec()));
+
+/// Of the page to read it on.
+static FILES: LazyLock<StaticFiles> = LazyLock::new(StaticFiles::default);
+/// The page asked for without the slash, to which its links are relative.
+const WITHOUT_SLASH: &str = "../docs";
+
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    // Relative to the page, so that it works behind the gateway's prefix too.
-    let page = std::sync::Arc::new(Config::from("../openapi.json"));
     scope
-        .app_data(web::Data::from(page))
         .service(resource("/openapi.json", "GET").route(web::get().to(openapi)))
         .service(resource("/docs", "GET").route(web::get().to(docs)))
         .service(resource("/docs/{file:.*}", "GET").route(web::get().to(page_file)));
 }
 
-async fn openapi() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "public, max-age=300"))
-        .content_type("application/json")
-        .body(OPENAPI)
+async fn openapi(request: HttpRequest) -> HttpResponse {
+    answer(&request, &DOCUMENT)
 }
 
-/// The page. Its links are relative to `docs/`, which a client that asked without the slash would not know.
-async fn docs(config: web::Data<Config<'static>>) -> Result<HttpResponse, Problem> {
-    let page = file("", config)?;
-    let text = String::from_utf8_lossy(&page.bytes).replacen("<head>", "<head><base href=\"docs/\">", 1);
-    Ok(answer(page.content_type, text.into_bytes()))
+async fn docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let file = FILES.get(WITHOUT_SLASH, || {
+        let (content_type, bytes) = read("")?;
+        let text = String::from_utf8_lossy(&bytes).replacen("<head>", "<head><base href=\"docs/\">", 1);
+        Some(StaticFile::new(content_type, text.into_bytes()))
+    });
+    Ok(answer(&request, &*file.ok_or_else(Problem::not_found)?))
 }
 
-async fn page_file(
-    path: web::Path<String>,
-    config: web::Data<Config<'static>>,
-) -> Result<HttpResponse, Problem> {
-    let file = file(&path, config)?;
-    Ok(answer(file.content_type, file.bytes.into_owned()))
+async fn page_file(request: HttpRequest, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+    let file = FILES.get(&path, || read(&path).map(|(kind, bytes)| StaticFile::new(kind, bytes)));
+    Ok(answer(&request, &*file.ok_or_else(Problem::not_found)?))
 }
 
-fn file(path: &str, config: web::Data<Config<'static>>) -> Result<SwaggerFile<'static>, Problem> {
-    utoipa_swagger_ui::serve(path, config.into_inner()).ok().flatten().ok_or_else(Problem::not_found)
+/// Type and content of a file of the page.
+fn read(path: &str) -> Option<(String, Vec<u8>)> {
+    // Relative to the page, so that it works behind the gateway's prefix too.
+    let config = Arc::new(Config::from("../openapi.json"));
+    let file = utoipa_swagger_ui::serve(path, config).ok().flatten()?;
+    Some((file.content_type, file.bytes.into_owned()))
 }
 
-fn answer(content_type: String, content: Vec<u8>) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "public, max-age=300"))
-        .content_type(content_type)
-        .body(content)
+fn answer(request: &HttpRequest, file: &StaticFile) -> HttpResponse {
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((CACHE_CONTROL, "public, max-age=300"));
+    file.answer(request, answer)
 }

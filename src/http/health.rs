@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, Resource, web};
+use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::resource;
@@ -20,14 +20,9 @@ const BUSY_PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
-        .service(probe("/health").route(web::get().to(health)).route(web::head().to(health)))
-        .service(probe("/health/live").route(web::get().to(live)).route(web::head().to(live)))
-        .service(probe("/health/ready").route(web::get().to(ready)).route(web::head().to(ready)));
-}
-
-/// Probes like to ask with HEAD.
-fn probe(path: &'static str) -> Resource {
-    resource(path, "GET, HEAD")
+        .service(resource("/health", "GET").route(web::get().to(health)))
+        .service(resource("/health/live", "GET").route(web::get().to(live)))
+        .service(resource("/health/ready", "GET").route(web::get().to(ready)));
 }
 
 async fn health(state: web::Data<AppState>) -> HttpResponse {

@@ -1,11 +1,11 @@
 //! How often things may be done, by the numbers of the configuration. A refusal is counted in `auth_rate_limited_total`.
 
-use std::fmt::Display;
+mod usage;
+mod whom;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpMessage, HttpRequest};
 use futures_util::future::join_all;
 
 use crate::actors::registry::UserSlot;
@@ -13,9 +13,14 @@ use crate::bus::Bus;
 use crate::config::RateLimitConfig;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
-use crate::security::rate_limit::{Counted, Exceeded, Limit, LocalCounters, Quota, Usage};
+use crate::security::rate_limit::{Counted, Exceeded, Limit, LocalCounters, Quota};
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pseudonyms::{CounterKey, Pseudonyms};
+
+pub use usage::{note_usage, usage_headers, whole_seconds};
+use whom::Whom;
+pub use whom::client_key;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -32,6 +37,9 @@ const MAILS_FROM_ANYWHERE: u32 = 4;
 pub struct RateLimits {
     config: RateLimitConfig,
     counters: LocalCounters,
+    /// Of the lines that tell of refusals.
+    lines: LocalCounters,
+    pseudonyms: Pseudonyms,
     bus: Bus,
     metrics: Metrics,
 }
@@ -39,8 +47,9 @@ pub struct RateLimits {
 impl RateLimits {
     /// With these numbers, counted over all nodes where the bus reaches them, else on this one.
     #[must_use]
-    pub fn new(config: RateLimitConfig, bus: Bus, metrics: Metrics) -> Self {
-        Self { config, counters: LocalCounters::default(), bus, metrics }
+    pub fn new(config: RateLimitConfig, pseudonyms: Pseudonyms, bus: Bus, metrics: Metrics) -> Self {
+        let (counters, lines) = (LocalCounters::default(), LocalCounters::default());
+        Self { config, counters, lines, pseudonyms, bus, metrics }
     }
 
     /// Counts a login from that address.
@@ -48,7 +57,7 @@ impl RateLimits {
     /// # Errors
     /// [`Exceeded`].
     pub async fn login(&self, address: Option<IpAddr>, now: Timestamp) -> Counted {
-        self.count(Limit::Login, &address_key(address), self.config.login_per_minute, MINUTE, now).await
+        self.count(Limit::Login, Whom::Address(address), self.config.login_per_minute, MINUTE, now).await
     }
 
     /// Whether that account may be tried from that address.
@@ -61,16 +70,19 @@ impl RateLimits {
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Exceeded> {
-        let key = account_key(email, address);
-        let checks = self.failure_quotas(&key).map(async |(key, quota)| match quota.count {
+        let whom = Whom::Account(email, address);
+        let checks = self.failure_quotas(whom).map(async |(name, key, quota)| match quota.count {
             0 => Ok(None),
-            _ => match self.bus.check(&key, quota).await {
-                Some(checked) if !self.bus.may_forget() => checked,
-                Some(Err(exceeded)) => Err(exceeded),
-                Some(Ok(_)) | None => self.counters.check(&key, quota, now),
-            },
+            _ => {
+                let name = format!("{name}:{key}");
+                match self.bus.check(&name, quota).await {
+                    Some(checked) if !self.bus.may_forget() => checked,
+                    Some(Err(exceeded)) => Err(exceeded),
+                    Some(Ok(_)) | None => self.counters.check(key, quota, now),
+                }
+            }
         });
-        self.told_longest(join_all(checks).await)
+        self.told_longest(whom, join_all(checks).await, now)
     }
 
     /// Counts a failed login of that account from that address.
@@ -84,10 +96,11 @@ impl RateLimits {
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(), Exceeded> {
-        let key = account_key(email, address);
-        let counts =
-            self.failure_quotas(&key).map(async |(key, quota)| self.try_count(&key, quota, now).await);
-        self.told_longest(join_all(counts).await)
+        let whom = Whom::Account(email, address);
+        let counts = self
+            .failure_quotas(whom)
+            .map(async |(name, key, quota)| self.try_count(&name, key, quota, now).await);
+        self.told_longest(whom, join_all(counts).await, now)
     }
 
     /// Counts a sign-up from that address.
@@ -95,7 +108,7 @@ impl RateLimits {
     /// # Errors
     /// [`Exceeded`].
     pub async fn signup(&self, address: Option<IpAddr>, now: Timestamp) -> Counted {
-        self.count(Limit::Signup, &address_key(address), self.config.signup_per_hour, HOUR, now).await
+        self.count(Limit::Signup, Whom::Address(address), self.config.signup_per_hour, HOUR, now).await
     }
 
     /// Counts a refresh of that session.
@@ -103,15 +116,16 @@ impl RateLimits {
     /// # Errors
     /// [`Exceeded`].
     pub async fn refresh(&self, session: SessionId, now: Timestamp) -> Counted {
-        self.count(Limit::Refresh, &session.to_string(), self.config.refresh_per_minute, MINUTE, now).await
+        self.count(Limit::Refresh, Whom::Session(session), self.config.refresh_per_minute, MINUTE, now).await
     }
 
     /// Counts another request of that user, on this node alone.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn api(&self, user: &UserSlot, now: Timestamp) -> Counted {
-        self.told(Limit::Api, user.api_requests.count(self.quota(self.config.api_per_minute, MINUTE), now))
+    pub fn api(&self, user: UserId, slot: &UserSlot, now: Timestamp) -> Counted {
+        let counted = slot.api_requests.count(self.quota(self.config.api_per_minute, MINUTE), now);
+        self.told(Limit::Api, Whom::User(user), counted, now)
     }
 
     /// Counts another request of that user that a gateway asks about, on this node alone.
@@ -119,7 +133,7 @@ impl RateLimits {
     /// # Errors
     /// [`Exceeded`].
     pub fn verify(&self, user: UserId, now: Timestamp) -> Counted {
-        self.count_here(Limit::Verify, user, self.config.verify_per_minute, now)
+        self.count_here(Limit::Verify, Whom::User(user), self.config.verify_per_minute, now)
     }
 
     /// Counts another request with that API key, on this node alone.
@@ -127,15 +141,49 @@ impl RateLimits {
     /// # Errors
     /// [`Exceeded`].
     pub fn admin(&self, key: &str, now: Timestamp) -> Counted {
-        self.count_here(Limit::Admin, key, self.config.admin_per_minute, now)
+        self.count_here(Limit::Admin, Whom::ApiKey(key), self.config.admin_per_minute, now)
     }
 
-    fn count_here(&self, limit: Limit, key: impl Display, most: u32, now: Timestamp) -> Counted {
+    /// Tells that a client sent more messages than it may.
+    pub fn too_many_messages(&self, session: SessionId, now: Timestamp) {
+        let quota = Quota { count: 1, window: MINUTE };
+        let refused = Err(Exceeded::until(quota, quota.window));
+        // There is nothing to answer: the connection is closed.
+        let _ = self.told(Limit::Messages, Whom::Session(session), refused, now);
+    }
+
+    /// Whether a line about this kind of refusal may be written: one for each client and kind in a minute, or whoever is
+    /// refused could fill the disk.
+    #[must_use]
+    pub fn may_log(&self, address: Option<IpAddr>, kind: &str, now: Timestamp) -> bool {
+        let whom = format!("{kind} {}", Whom::Address(address).name());
+        let once = Quota { count: 1, window: MINUTE };
+        self.lines.count(self.pseudonyms.counter("line", &whom), once, now).is_ok()
+    }
+
+    /// What stands for accounts and networks in the log.
+    #[must_use]
+    pub fn pseudonyms(&self) -> &Pseudonyms {
+        &self.pseudonyms
+    }
+
+    /// Forgets what has expired, every half a minute.
+    pub async fn forget_expired(&self, now: impl Fn() -> Timestamp) {
+        let mut tick = tokio::time::interval(MINUTE / 2);
+        loop {
+            tick.tick().await;
+            self.counters.forget_expired(now());
+            self.lines.forget_expired(now());
+        }
+    }
+
+    fn count_here(&self, limit: Limit, whom: Whom<'_>, most: u32, now: Timestamp) -> Counted {
         let quota = self.quota(most, MINUTE);
         if quota.count == 0 {
             return Ok(None);
         }
-        self.told(limit, self.counters.count(&format!("{}:{key}", limit.as_str()), quota, now))
+        let key = self.pseudonyms.counter(limit.as_str(), &whom.name());
+        self.told(limit, whom, self.counters.count(key, quota, now), now)
     }
 
     /// Counts a request that mails something, from that address.
@@ -144,16 +192,16 @@ impl RateLimits {
     /// [`Exceeded`].
     pub async fn mail_request(&self, address: Option<IpAddr>, now: Timestamp) -> Counted {
         let most = self.config.mail_requests_per_hour;
-        self.count(Limit::MailRequests, &address_key(address), most, HOUR, now).await
+        self.count(Limit::MailRequests, Whom::Address(address), most, HOUR, now).await
     }
 
     /// Counts a mail to an address, asked for from another; whether it may be sent. The answer must not depend on it.
     pub async fn mail(&self, to: &str, address: Option<IpAddr>, now: Timestamp) -> bool {
         let most = self.config.mail_per_hour;
-        let (pair, all) = (account_key(to, address), account_key(to, None));
-        let by_pair = self.count(Limit::Mail, &pair, most, HOUR, now).await;
+        let (pair, all) = (Whom::Account(to, address), Whom::Account(to, None));
+        let by_pair = self.count(Limit::Mail, pair, most, HOUR, now).await;
         let anywhere = most.saturating_mul(MAILS_FROM_ANYWHERE);
-        by_pair.is_ok() && self.count(Limit::Mail, &all, anywhere, HOUR, now).await.is_ok()
+        by_pair.is_ok() && self.count(Limit::Mail, all, anywhere, HOUR, now).await.is_ok()
     }
 
     /// Whether another code may be tried by whom `key` names.
@@ -161,14 +209,15 @@ impl RateLimits {
     /// # Errors
     /// [`Exceeded`].
     pub async fn check_code_failures(&self, key: &str, now: Timestamp) -> Result<(), Exceeded> {
+        let (limit, whom) = (Limit::CodeFailures, Whom::Named(key));
         let quota = self.quota(self.config.code_failures_per_hour, HOUR);
         if quota.count == 0 {
             return Ok(());
         }
-        let key = format!("{}:{key}", Limit::CodeFailures.as_str());
-        let checked = self.bus.check(&key, quota).await;
-        let checked = checked.unwrap_or_else(|| self.counters.check(&key, quota, now));
-        self.told(Limit::CodeFailures, checked).map(drop)
+        let key = self.pseudonyms.counter(limit.as_str(), &whom.name());
+        let checked = self.bus.check(&format!("{}:{key}", limit.as_str()), quota).await;
+        let checked = checked.unwrap_or_else(|| self.counters.check(key, quota, now));
+        self.told(limit, whom, checked, now).map(drop)
     }
 
     /// Counts a wrong code of whom `key` names.
@@ -177,19 +226,27 @@ impl RateLimits {
     /// [`Exceeded`] where others have used the quota up meanwhile.
     pub async fn code_failed(&self, key: &str, now: Timestamp) -> Result<(), Exceeded> {
         let most = self.config.code_failures_per_hour;
-        self.count(Limit::CodeFailures, key, most, HOUR, now).await.map(drop)
+        self.count(Limit::CodeFailures, Whom::Named(key), most, HOUR, now).await.map(drop)
     }
 
-    async fn count(&self, limit: Limit, key: &str, most: u32, window: Duration, now: Timestamp) -> Counted {
-        let key = format!("{}:{key}", limit.as_str());
-        self.told(limit, self.try_count(&key, self.quota(most, window), now).await)
+    async fn count(
+        &self,
+        limit: Limit,
+        whom: Whom<'_>,
+        most: u32,
+        window: Duration,
+        now: Timestamp,
+    ) -> Counted {
+        let key = self.pseudonyms.counter(limit.as_str(), &whom.name());
+        let counted = self.try_count(limit.as_str(), key, self.quota(most, window), now).await;
+        self.told(limit, whom, counted, now)
     }
 
-    async fn try_count(&self, key: &str, quota: Quota, now: Timestamp) -> Counted {
+    async fn try_count(&self, name: &str, key: CounterKey, quota: Quota, now: Timestamp) -> Counted {
         if quota.count == 0 {
             return Ok(None);
         }
-        match self.bus.count(key, quota).await {
+        match self.bus.count(&format!("{name}:{key}"), quota).await {
             Some(counted) if !self.bus.may_forget() => counted,
             // A Redis that evicts may have forgotten tries: what this node has counted holds too.
             Some(counted) => {
@@ -200,24 +257,31 @@ impl RateLimits {
         }
     }
 
-    fn failure_quotas(&self, key: &str) -> impl Iterator<Item = (String, Quota)> {
+    fn failure_quotas(&self, whom: Whom<'_>) -> impl Iterator<Item = (String, CounterKey, Quota)> {
+        let whom = whom.name();
         FAILURE_WINDOWS.into_iter().map(move |(times, window)| {
             let most = self.config.login_failures_per_minute.saturating_mul(times);
-            let limit = Limit::LoginFailures.as_str();
-            (format!("{limit}:{}:{key}", window.as_secs()), self.quota(most, window))
+            let name = format!("{}:{}", Limit::LoginFailures.as_str(), window.as_secs());
+            let key = self.pseudonyms.counter(&name, &whom);
+            (name, key, self.quota(most, window))
         })
     }
 
-    fn told_longest(&self, results: Vec<Counted>) -> Result<(), Exceeded> {
+    fn told_longest(&self, whom: Whom<'_>, results: Vec<Counted>, now: Timestamp) -> Result<(), Exceeded> {
         let refusals = results.into_iter().filter_map(Result::err);
         let longest = refusals.max_by_key(Exceeded::retry_after);
-        self.told(Limit::LoginFailures, longest.map_or(Ok(None), Err)).map(drop)
+        self.told(Limit::LoginFailures, whom, longest.map_or(Ok(None), Err), now).map(drop)
     }
 
-    fn told(&self, limit: Limit, result: Counted) -> Counted {
-        if result.is_err() {
-            self.metrics.rate_limited.with_label_values(&[limit.as_str()]).inc();
-            AuditEvent::LimitHit(limit.as_str()).record(&self.metrics);
+    /// Each refusal is counted; a line is written of the first in a window.
+    fn told(&self, limit: Limit, whom: Whom<'_>, result: Counted, now: Timestamp) -> Counted {
+        let Err(exceeded) = result else { return result };
+        self.metrics.rate_limited.with_label_values(&[limit.as_str()]).inc();
+        let event = AuditEvent::LimitHit(limit.as_str(), whom.subject(&self.pseudonyms, now));
+        event.count(&self.metrics);
+        let once = Quota { count: 1, window: exceeded.retry_after() };
+        if self.lines.count(self.pseudonyms.counter(limit.as_str(), &whom.name()), once, now).is_ok() {
+            event.log();
         }
         result
     }
@@ -225,54 +289,6 @@ impl RateLimits {
     fn quota(&self, most: u32, window: Duration) -> Quota {
         Quota { count: if self.config.enabled { most } else { 0 }, window }
     }
-}
-
-/// `RateLimit-*` as most clients know them (draft-ietf-httpapi-ratelimit-headers-06), in whole seconds.
-pub fn usage_headers(usage: &Usage) -> [(HeaderName, HeaderValue); 4] {
-    let Usage { quota, remaining, reset } = usage;
-    let policy = format!("{};w={}", quota.count, quota.window.as_secs());
-    [
-        (HeaderName::from_static("ratelimit-limit"), HeaderValue::from(quota.count)),
-        (HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(*remaining)),
-        (HeaderName::from_static("ratelimit-reset"), HeaderValue::from(whole_seconds(*reset))),
-        (
-            HeaderName::from_static("ratelimit-policy"),
-            HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("")),
-        ),
-    ]
-}
-
-/// Never less than there are, and at least one.
-pub fn whole_seconds(duration: Duration) -> u64 {
-    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
-}
-
-/// Notes what the answer to this request is to tell of a quota.
-pub fn note_usage(request: &HttpRequest, usage: Option<Usage>) {
-    if let Some(usage) = usage {
-        request.extensions_mut().insert(usage);
-    }
-}
-
-/// Whom wrong codes of mails are counted for: the client, since anybody may ask for codes of any address.
-pub fn client_key(address: Option<IpAddr>) -> String {
-    format!("client {}", address_key(address))
-}
-
-/// An IPv6 client has a network of 2^64 addresses to try from, so the network counts and not the address.
-fn address_key(address: Option<IpAddr>) -> String {
-    match address {
-        Some(IpAddr::V6(address)) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        Some(IpAddr::V4(address)) => address.to_string(),
-        None => String::new(),
-    }
-}
-
-fn account_key(email: &str, address: Option<IpAddr>) -> String {
-    format!("{} {email}", address_key(address))
 }
 
 #[cfg(test)]
@@ -295,7 +311,8 @@ mod tests {
             mail_requests_per_hour: 0,
             code_failures_per_hour: 0,
         };
-        let limits = RateLimits::new(config, Bus::in_process(), Metrics::new().unwrap());
+        let pseudonyms = Pseudonyms::new(&crate::config::Secret::new("a secret"));
+        let limits = RateLimits::new(config, pseudonyms, Bus::in_process(), Metrics::new().unwrap());
         let (guesser, owner) = (Some([203, 0, 113, 1].into()), Some([203, 0, 113, 2].into()));
         let mut now = Timestamp::from_millis(1_700_000_000_000);
         let mut waits = Vec::new();

@@ -58,12 +58,11 @@ async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Res
     let Some(ticket) = PresentedTicket::of(request) else {
         return Authenticated::by_token(request).await.map(|caller| caller.0);
     };
-    let ticket =
-        ticket.redeem(state).await?.ok_or_else(|| Problem::new(Code::TokenInvalid).with_challenge())?;
-    match state.registry.status(ticket.user, ticket.session, None).await.map_err(Problem::for_token)? {
+    let ticket = ticket.redeem(state).await?.ok_or_else(|| Problem::new(Code::TokenInvalid))?;
+    match state.registry.status(ticket.user, ticket.session, None).await.map_err(Problem::from)? {
         SessionStatus::Active(present) => Ok(present),
-        SessionStatus::Over(reason) => Err(Problem::session_over(reason).with_challenge()),
-        SessionStatus::TokenMismatch => Err(Problem::new(Code::TokenInvalid).with_challenge()),
+        SessionStatus::Over(reason) => Err(Problem::session_over(reason)),
+        SessionStatus::TokenMismatch => Err(Problem::new(Code::TokenInvalid)),
     }
 }
 
@@ -73,13 +72,13 @@ async fn open(state: &AppState, present: &ActiveSession, transport: &'static str
     let (user, session) = (present.session.user, present.session.id());
     let most = usize::try_from(state.config.limits.max_connections_per_session).unwrap_or(usize::MAX);
     let deliveries = state.registry.connect(user, session, most).await.map_err(|refusal| match refusal {
-        ConnectRefusal::Over(reason) => Problem::session_over(reason).with_challenge(),
+        ConnectRefusal::Over(reason) => Problem::session_over(reason),
         ConnectRefusal::TooMany => {
             state.metrics().rate_limited.with_label_values(&["connections"]).inc();
             // A connection whose peer is gone is noticed by then.
             Problem::too_many(HEARTBEAT)
         }
-        ConnectRefusal::Actor(error) => Problem::for_token(error),
+        ConnectRefusal::Actor(error) => Problem::from(error),
     })?;
     state.metrics().connected_devices.with_label_values(&[transport]).inc();
     let registry = state.registry.clone();

@@ -56,7 +56,8 @@ async fn log_in(
     note_usage(&http, state.limits.login(client.address, now).await?);
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     let Some(user) = check_password(&state, &request.email, request.password).await? else {
-        AuditEvent::LoginFailed.record(state.metrics());
+        let account = state.limits.pseudonyms().account(&request.email, now);
+        AuditEvent::LoginFailed(account).record(state.metrics());
         state.limits.login_failed(&request.email, client.address, now).await?;
         return Err(Problem::new(Code::InvalidCredentials));
     };
@@ -134,6 +135,7 @@ impl TryFrom<Body> for Request {
 fn parse_given_email(text: &str) -> Result<String, FieldProblem> {
     match Email::lookup_key(text) {
         email if email.is_empty() => Err(FieldProblem::Required),
+        email if email.len() > EMAIL_MAX_BYTES => Err(FieldProblem::TooLong),
         email if email.contains('\0') => Err(FieldProblem::Invalid),
         email => Ok(email),
     }

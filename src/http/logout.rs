@@ -43,7 +43,7 @@ async fn log_out(
         Err(problem) if problem.status_code() != StatusCode::UNAUTHORIZED => Err(problem),
         Err(problem) => {
             let told = if unusable.code() == Code::TokenMissing { problem } else { unusable };
-            Err(told.with_challenge().clearing(cookie::cleared(&state.config.cookie)))
+            Err(told.clearing(cookie::cleared(&state.config.cookie)))
         }
     }
 }
@@ -66,9 +66,9 @@ async fn by_token(request: &HttpRequest, state: &AppState) -> Result<(), Problem
         caller => caller?,
     };
     let ended = state.registry.ask(caller.user(), Logout { session: caller.session() }).await;
-    match ended.map_err(Problem::for_token)? {
+    match ended.map_err(Problem::from)? {
         Ok(()) => Ok(()),
-        Err(over) => Err(session_over(state, caller.user(), over).await?.with_challenge()),
+        Err(over) => Err(session_over(state, caller.user(), over).await?),
     }
 }
 

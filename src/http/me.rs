@@ -16,7 +16,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 async fn me(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     state.shed_load()?;
     let user = state.registry.store().lookup_user(caller.user()).await?;
-    let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
+    let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated))?;
     let last_activity_at = caller.0.snapshot.last_activity_at();
     Ok(HttpResponse::Ok().json(json!({"user": UserView::new(&user, last_activity_at)})))
 }

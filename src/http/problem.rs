@@ -47,6 +47,8 @@ struct Inner {
     scope: Option<&'static str>,
     /// Whether it answers a request with an access token, or without one that needs it (RFC 6750, section 3).
     challenge: bool,
+    /// Whether the body came in a coding that is not taken (RFC 9110, section 15.5.16).
+    refuses_coding: bool,
     /// The cookies that take the refresh cookie away.
     clear_cookies: Vec<Cookie<'static>>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
@@ -79,6 +81,7 @@ impl Problem {
             allow: None,
             scope: None,
             challenge: false,
+            refuses_coding: false,
             clear_cookies: Vec::new(),
             cause: None,
         }))
@@ -168,6 +171,15 @@ impl Problem {
         self
     }
 
+    /// The body was sent in a content coding.
+    #[must_use]
+    pub fn content_coding() -> Self {
+        let detail = "The body must be sent without a content coding.";
+        let mut problem = Self::new(Code::UnsupportedMediaType).with_detail(detail);
+        problem.0.refuses_coding = true;
+        problem
+    }
+
     /// The same, taking the refresh cookie away if it is a 401.
     #[must_use]
     pub fn clearing(mut self, cookies: Vec<Cookie<'static>>) -> Self {
@@ -203,7 +215,7 @@ impl Problem {
         }
         match self.0.code {
             // Whatever still comes of it must not be read.
-            Code::BadRequest | Code::RequestTimeout | Code::BodyTooLarge => {
+            Code::BadRequest | Code::RequestTimeout | Code::BodyTooLarge | Code::HeaderFieldsTooLarge => {
                 answer.force_close();
             }
             // RFC 9110, section 15.5.22; RFC 6455, section 4.4.
@@ -214,31 +226,41 @@ impl Problem {
             _ => {}
         }
         if let Some(allow) = self.0.allow {
-            answer.insert_header((header::ALLOW, allow));
+            // Every route with GET answers HEAD.
+            answer.insert_header((header::ALLOW, allow.replacen("GET", "GET, HEAD", 1)));
         }
-        if self.0.challenge {
+        if self.0.refuses_coding {
+            answer.insert_header((header::ACCEPT_ENCODING, "identity"));
+        }
+        if self.0.challenge || status == StatusCode::UNAUTHORIZED {
             answer.insert_header((header::WWW_AUTHENTICATE, self.challenge()));
         }
         for cookie in &self.0.clear_cookies {
             answer.cookie(cookie.clone());
         }
+        answer.body(self.body(request_id))
+    }
+
+    /// The answer's body, as JSON.
+    #[must_use]
+    pub fn body(&self, request_id: &str) -> String {
         let code = self.0.code.as_str();
         let body = Body {
             r#type: format!("urn:auth-service:error:{code}"),
             title: self.0.code.title(),
-            status: status.as_u16(),
+            status: self.status_code().as_u16(),
             detail: &self.0.detail,
             code,
             request_id,
             errors: &self.0.errors,
         };
-        answer.body(serde_json::to_string(&body).unwrap_or_default())
+        serde_json::to_string(&body).unwrap_or_default()
     }
 
-    /// RFC 6750, section 3.1: no error code where no token was shown.
+    /// RFC 9110, section 15.5.2: every 401 has one. RFC 6750, section 3.1: no error code where no token was shown.
     fn challenge(&self) -> String {
         match self.0.code {
-            Code::TokenMissing => "Bearer".to_owned(),
+            Code::TokenMissing | Code::RefreshTokenMissing | Code::InvalidCredentials => "Bearer".to_owned(),
             Code::InsufficientScope => {
                 let scope = self.0.scope.unwrap_or_default();
                 format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")

@@ -62,7 +62,7 @@ async fn refresh(
         Some(token) => by_token(&state, &request, &token).await,
         None => by_cookies(&state, &request).await,
     };
-    refreshed.map_err(|problem| problem.with_challenge().clearing(cookie::cleared(&state.config.cookie)))
+    refreshed.map_err(|problem| problem.clearing(cookie::cleared(&state.config.cookie)))
 }
 
 /// The body counts, whatever cookies came along.

@@ -1,91 +1,128 @@
 //! The server: workers, layers and time limits.
+//!
+//! It is put together from the framework's parts rather than by its `HttpServer`, which gives no say over how a connection is
+//! read and written: see [`super::connection`].
 
-use std::any::Any;
-use std::net::SocketAddr;
+use std::future::ready;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::rc::Rc;
 use std::time::Duration;
 
-use actix_cors::Cors;
-use actix_web::dev::Server;
-use actix_web::http::header;
-use actix_web::middleware::{Condition, from_fn};
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::body::BoxBody;
+use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpServer, web};
-use socket2::SockRef;
+use actix_web::{App, web};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::connection::{Connection, Watched};
 use super::context::around_request;
 use super::routes;
 use super::state::AppState;
-use crate::config::HttpConfig;
 
 /// An idle connection is closed after this long; longer than the 60 s that gateways usually keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// A client that has not sent its request's head by then is dropped.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that has begun a request's head and not sent all of it by then is dropped.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A client that does not end a connection that the service has ended is left after this long.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Most connections of one worker; the rest wait in the listener's backlog.
 const CONNECTIONS_PER_WORKER: usize = 50_000;
-
 /// Connections that may wait to be accepted.
-const BACKLOG: u32 = 4_096;
+const BACKLOG: i32 = 4_096;
+/// What the system keeps of answers for a client that does not read, in bytes. By itself it would go up to several MB.
+const SEND_BUFFER: usize = 128 * 1024;
+/// A peer that acknowledges nothing for so long is gone; else a stream to it would stay open for a quarter of an hour.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// A server that listens, and where; signals are the application's to handle.
 ///
 /// # Errors
 /// When the address cannot be had.
-pub fn serve(state: web::Data<AppState>) -> std::io::Result<(Server, Vec<SocketAddr>)> {
-    let workers = state.config.http.workers;
-    let address = (state.config.http.host.clone(), state.config.http.port);
-    let grace = state.config.shutdown.timeout;
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(state.clone())
-            .wrap(Condition::new(
-                !state.config.http.cors_origins.is_empty(),
-                cross_origin(&state.config.http),
-            ))
-            .wrap(from_fn(around_request))
-            .configure(routes)
-    });
-    let server = server
-        .workers(workers)
-        .keep_alive(KEEP_ALIVE)
-        // Who closes an event stream gives its place back at once, and not when something is next written to it.
-        .h1_allow_half_closed(false)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .max_connections(CONNECTIONS_PER_WORKER)
+pub fn serve(state: &web::Data<AppState>) -> io::Result<(Server, Vec<SocketAddr>)> {
+    let (http, grace) = (&state.config.http, state.config.shutdown.timeout);
+    let listeners = listen(&http.host, http.port)?;
+    let mut server = Server::build()
+        .workers(http.workers)
+        .max_concurrent_connections(CONNECTIONS_PER_WORKER)
         .shutdown_timeout(grace.as_secs().max(1))
-        .on_connect(|connection, _| bound_silence(connection))
-        .backlog(BACKLOG)
-        .disable_signals()
-        .bind(address)?;
-    let addresses = server.addrs();
+        .disable_signals();
+    let mut addresses = Vec::new();
+    for listener in listeners {
+        addresses.push(listener.local_addr()?);
+        let (state, stopping) = (state.clone(), server.graceful_shutdown_signal());
+        server = server.listen("http", listener, move || worker(state.clone(), stopping.clone()))?;
+    }
     Ok((server.run(), addresses))
 }
 
-/// A peer that acknowledges nothing for so long is gone; else a stream to it would stay open for a quarter of an hour.
-#[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
-
-fn bound_silence(connection: &dyn Any) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        let socket = SockRef::from(stream);
-        // Other systems have no such option: there the peer is noticed later.
-        #[cfg(target_os = "linux")]
-        let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        let _ = socket.set_tcp_nodelay(true);
-    }
+/// What serves the connections of one worker.
+fn worker(
+    state: web::Data<AppState>,
+    stopping: GracefulShutdownSignal,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let app = App::new().app_data(state).wrap(from_fn(around_request)).configure(routes);
+    let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
+    let watched = Rc::new(Watched::default());
+    let http = HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        // Who closes an event stream gives its place back at once, and not when something is next written to it.
+        .h1_allow_half_closed(false)
+        .on_connect_ext(|connection: &Connection, data| {
+            data.insert(Rc::clone(connection.state()));
+        })
+        .h1::<_, BoxBody>(map_config(app, |()| AppConfig::default()));
+    fn_service(move |stream: TcpStream| {
+        bound(&stream);
+        let peer = stream.peer_addr().ok();
+        let connection = Connection::new(stream);
+        watched.add(connection.state());
+        ready(Ok((connection, peer)))
+    })
+    .and_then(http)
 }
 
-/// Only origins that are named; credentials, because the refresh token is a cookie.
-fn cross_origin(config: &HttpConfig) -> Cors {
-    let cors = config.cors_origins.iter().fold(Cors::default(), |cors, origin| cors.allowed_origin(origin));
-    cors.allowed_methods(["GET", "POST", "DELETE"])
-        .allowed_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::HeaderName::from_static("x-request-id"),
-        ])
-        .expose_headers([header::RETRY_AFTER, header::HeaderName::from_static("x-request-id")])
-        .supports_credentials()
-        .max_age(600)
-        .block_on_origin_mismatch(false)
+/// Listens on every address the host has; one is enough.
+fn listen(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut listeners = Vec::new();
+    for address in (host, port).to_socket_addrs()? {
+        match listen_at(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => failure = error,
+        }
+    }
+    if listeners.is_empty() { Err(failure) } else { Ok(listeners) }
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    // Connections that are accepted inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn bound(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    // Other systems have no such option: there the peer is noticed later.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    let _ = socket.set_tcp_nodelay(true);
 }

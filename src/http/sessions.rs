@@ -52,7 +52,7 @@ async fn terminate(
 ) -> Result<HttpResponse, Problem> {
     let target = Uuid::parse_str(&path).map_err(|_| Problem::new(Code::SessionNotFound))?;
     let command = Terminate { target: SessionId::new(target), by: caller.session() };
-    match state.registry.ask(caller.user(), command).await.map_err(Problem::for_token)? {
+    match state.registry.ask(caller.user(), command).await.map_err(Problem::from)? {
         Ok(Terminated::Other) => Ok(HttpResponse::NoContent().finish()),
         Ok(Terminated::Itself) => {
             let mut answer = HttpResponse::NoContent();
@@ -60,9 +60,7 @@ async fn terminate(
             Ok(answer.finish())
         }
         Err(TerminateRefusal::NoSuchSession) => Err(Problem::new(Code::SessionNotFound)),
-        Err(TerminateRefusal::AskerOver(over)) => {
-            Err(session_over(&state, caller.user(), over).await?.with_challenge())
-        }
+        Err(TerminateRefusal::AskerOver(over)) => Err(session_over(&state, caller.user(), over).await?),
     }
 }
 
@@ -74,9 +72,9 @@ async fn terminate_others(
         .registry
         .ask(caller.user(), TerminateOthers { keep: caller.session() })
         .await
-        .map_err(Problem::for_token)?
+        .map_err(Problem::from)?
     {
         Ok(terminated) => Ok(HttpResponse::Ok().json(json!({"terminated": terminated}))),
-        Err(over) => Err(session_over(&state, caller.user(), over).await?.with_challenge()),
+        Err(over) => Err(session_over(&state, caller.user(), over).await?),
     }
 }

@@ -41,7 +41,11 @@ pub(super) fn open_for(
     Open {
         id: SessionId::new(new_uuid()),
         token: SessionToken::new(Uuid::new_v4()),
-        device: Device::new(DeviceInfo::from_user_agent(client.user_agent.as_deref(), device_name)),
+        device: Device::new(DeviceInfo::from_request(
+            client.user_agent.as_deref(),
+            client.platform_version.as_deref(),
+            device_name,
+        )),
         ip_address: client.address,
         occasion,
         methods: Methods::PASSWORD,

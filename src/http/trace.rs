@@ -19,10 +19,10 @@ pub(super) fn begin(request: &ServiceRequest) -> Option<Span> {
     Some(traces.request(method(request.method()), &Headers(request.headers())))
 }
 
-pub(super) fn end(span: &Span, request: &HttpRequest, status: u16) {
+pub(super) fn end(span: &Span, request: &HttpRequest, method: Option<&'static str>, status: u16) {
     let route = request.app_data().map(|route: &Route| route.pattern);
     span.answered(&Answered {
-        method: method(request.method()),
+        method,
         route,
         path: route.and_then(|route| tellable(route, request.path())),
         status,
@@ -30,7 +30,7 @@ pub(super) fn end(span: &Span, request: &HttpRequest, status: u16) {
 }
 
 /// Nothing for one that metrics do not name either.
-fn method(method: &Method) -> Option<&'static str> {
+pub(super) fn method(method: &Method) -> Option<&'static str> {
     Some(known_method(method)).filter(|name| *name == method.as_str())
 }
 

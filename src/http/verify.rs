@@ -148,6 +148,6 @@ fn refuse(request: &HttpRequest, state: &AppState, problem: Problem) -> (&'stati
     };
     match sign_in::page(request, state).filter(|_| result == "unauthenticated") {
         Some(page) => ("redirected", page),
-        None => (result, HttpResponse::from_error(problem.with_challenge())),
+        None => (result, HttpResponse::from_error(problem)),
     }
 }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use tokio::sync::oneshot;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::config::PasswordConfig;
 use crate::domain::user::{FieldProblem, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS};
@@ -54,6 +55,17 @@ impl Password {
     /// The text, for what new ones are checked against.
     pub(in crate::security) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The same text in Unicode's other normal form, where there is one: keyboards differ in how they type an `ä`, as one
+    /// character or as two.
+    fn in_other_form(&self) -> Option<Self> {
+        if self.0.is_ascii() {
+            return None;
+        }
+        let composed: String = self.0.nfc().collect();
+        let other = if composed == self.0 { self.0.nfd().collect() } else { composed };
+        (other != self.0 && other.len() <= PASSWORD_MAX_BYTES).then_some(Self(other))
     }
 }
 
@@ -274,7 +286,23 @@ impl Worker {
         }
     }
 
+    /// As it was typed, and then in the other normal form. Both are tried for an unknown account too.
     fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, PasswordError> {
+        let other = password.in_other_form();
+        for password in std::iter::once(password).chain(&other) {
+            match self.verify_as_typed(password, hash)? {
+                Verdict::Wrong => {}
+                right => return Ok(right),
+            }
+        }
+        Ok(Verdict::Wrong)
+    }
+
+    fn verify_as_typed(
+        &self,
+        password: &Password,
+        hash: Option<&PasswordHash>,
+    ) -> Result<Verdict, PasswordError> {
         let timer = self.metrics.password_hash_duration.start_timer();
         let right = yielding_bcrypt::verify(password, hash.unwrap_or(&self.dummy_hash).expose());
         timer.observe_duration();

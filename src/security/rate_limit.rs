@@ -1,17 +1,24 @@
 //! How often something may be done: fixed windows that begin with the first try, counted in this process.
 //!
-//! Bound: [`MAX_KEYS`] counters; past that the expired ones go, and if none has, a new key is not counted (the
-//! alternative, refusing strangers because strangers are many, would let an attacker close the door for all).
+//! Bound: [`MAX_KEYS`] counters, of keys that are as long whatever was counted. Expired ones go by time. Past the bound a new key
+//! is not counted (the alternative, refusing strangers because strangers are many, would let an attacker close the door for
+//! all).
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 
 use crate::domain::time::Timestamp;
+use crate::telemetry::pseudonyms::CounterKey;
 
-/// Most counters held at once: about 100 bytes each.
+/// Most counters held at once: about 35 bytes each.
 const MAX_KEYS: usize = 200_000;
+/// How often, in ms, it is looked for room at the most: with very many counters a look takes some ms.
+const LOOK_EVERY: i64 = 1_000;
+/// Places of the map that are not worth giving back.
+const SMALL: usize = 4_096;
 
 /// What is limited; each has its own number and window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +33,8 @@ pub enum Limit {
     Refresh,
     /// Other requests of a user.
     Api,
+    /// Messages on a WebSocket.
+    Messages,
     /// Requests of a user that a gateway asks about.
     Verify,
     /// Requests with an API key.
@@ -48,6 +57,7 @@ impl Limit {
             Self::Signup => "signup",
             Self::Refresh => "refresh",
             Self::Api => "api",
+            Self::Messages => "messages",
             Self::Verify => "verify",
             Self::Admin => "admin",
             Self::Mail => "mail",
@@ -142,7 +152,9 @@ impl Counter {
 /// Counters of this process.
 #[derive(Debug, Default)]
 pub struct LocalCounters {
-    windows: DashMap<String, Window>,
+    windows: DashMap<u64, Window>,
+    /// When it was last looked for room, in ms.
+    looked: AtomicI64,
 }
 
 impl LocalCounters {
@@ -150,26 +162,29 @@ impl LocalCounters {
     ///
     /// # Errors
     /// [`Exceeded`]; a refused try is not counted.
-    pub fn count(&self, key: &str, quota: Quota, now: Timestamp) -> Counted {
+    pub fn count(&self, key: CounterKey, quota: Quota, now: Timestamp) -> Counted {
         if quota.count == 0 {
             return Ok(None);
         }
-        if let Some(mut window) = self.windows.get_mut(key) {
+        let key = key.short();
+        if let Some(mut window) = self.windows.get_mut(&key) {
             return window.count(quota, now);
         }
-        self.make_room(now);
         if self.windows.len() >= MAX_KEYS {
-            return Ok(None);
+            self.look_for_room(now);
+            if self.windows.len() >= MAX_KEYS {
+                return Ok(None);
+            }
         }
-        self.windows.entry(key.to_owned()).or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
+        self.windows.entry(key).or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
     }
 
     /// Whether one more would be allowed, counting nothing.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn check(&self, key: &str, quota: Quota, now: Timestamp) -> Counted {
-        match self.windows.get(key) {
+    pub fn check(&self, key: CounterKey, quota: Quota, now: Timestamp) -> Counted {
+        match self.windows.get(&key.short()) {
             Some(window) if quota.count > 0 && window.ends > now && window.count >= quota.count => {
                 Err(Exceeded::until(quota, now.until(window.ends)))
             }
@@ -177,9 +192,22 @@ impl LocalCounters {
         }
     }
 
-    fn make_room(&self, now: Timestamp) {
-        if self.windows.len() >= MAX_KEYS {
-            self.windows.retain(|_, window| window.ends > now);
+    /// Forgets the counters whose window has ended, and gives their room back.
+    pub fn forget_expired(&self, now: Timestamp) {
+        self.windows.retain(|_, window| window.ends > now);
+        if self.windows.capacity() > SMALL.max(4 * self.windows.len()) {
+            self.windows.shrink_to_fit();
+        }
+    }
+
+    fn look_for_room(&self, now: Timestamp) {
+        let looked = self.looked.load(Ordering::Relaxed);
+        let is_due = now.millis() - looked >= LOOK_EVERY;
+        let is_mine = || {
+            self.looked.compare_exchange(looked, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if is_due && is_mine() {
+            self.forget_expired(now);
         }
     }
 }
@@ -187,8 +215,14 @@ impl LocalCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
+    use crate::telemetry::pseudonyms::Pseudonyms;
 
     const QUOTA: Quota = Quota { count: 3, window: Duration::from_secs(60) };
+
+    fn key(of: &str) -> CounterKey {
+        Pseudonyms::new(&Secret::new("a secret")).counter("tests", of)
+    }
 
     #[test]
     fn as_many_as_allowed_and_no_more_until_the_window_ends() {
@@ -196,20 +230,40 @@ mod tests {
         let start = Timestamp::from_millis(1_000);
         let left = |remaining, reset| Ok(Some(Usage { quota: QUOTA, remaining, reset }));
         for remaining in [2, 1, 0] {
-            assert_eq!(counters.count("a", QUOTA, start), left(remaining, QUOTA.window));
+            assert_eq!(counters.count(key("a"), QUOTA, start), left(remaining, QUOTA.window));
         }
         let later = start.plus(Duration::from_secs(20));
         let exceeded = Exceeded::until(QUOTA, Duration::from_secs(40));
-        assert_eq!(counters.count("a", QUOTA, later), Err(exceeded));
-        assert_eq!(counters.check("a", QUOTA, later), Err(exceeded));
-        assert_eq!(counters.count("b", QUOTA, later), left(2, QUOTA.window));
-        assert_eq!(counters.count("a", QUOTA, start.plus(QUOTA.window)), left(2, QUOTA.window));
+        assert_eq!(counters.count(key("a"), QUOTA, later), Err(exceeded));
+        assert_eq!(counters.check(key("a"), QUOTA, later), Err(exceeded));
+        assert_eq!(counters.count(key("b"), QUOTA, later), left(2, QUOTA.window));
+        assert_eq!(counters.count(key("a"), QUOTA, start.plus(QUOTA.window)), left(2, QUOTA.window));
     }
 
     #[test]
     fn zero_is_no_limit() {
         let counters = LocalCounters::default();
         let none = Quota { count: 0, window: Duration::from_secs(1) };
-        assert!((0..100).all(|_| counters.count("a", none, Timestamp::default()) == Ok(None)));
+        assert!((0..100).all(|_| counters.count(key("a"), none, Timestamp::default()) == Ok(None)));
+    }
+
+    #[test]
+    fn the_number_of_counters_is_bounded_and_expired_ones_go() {
+        let counters = LocalCounters::default();
+        let pseudonyms = Pseudonyms::new(&Secret::new("a secret"));
+        let start = Timestamp::from_millis(1_000_000);
+        let one = Quota { count: 1, window: Duration::from_secs(60) };
+        for number in 0..MAX_KEYS + 1_000 {
+            let key = pseudonyms.counter("tests", &number.to_string());
+            assert!(counters.count(key, one, start).is_ok());
+        }
+        assert_eq!(counters.windows.len(), MAX_KEYS);
+        // Room is made when there is some.
+        let later = start.plus(one.window);
+        assert!(counters.count(key("newcomer"), one, later).is_ok());
+        assert!(counters.count(key("newcomer"), one, later).is_err(), "it is counted");
+        counters.forget_expired(later.plus(one.window));
+        assert_eq!(counters.windows.len(), 0);
+        assert!(counters.windows.capacity() <= SMALL, "{}", counters.windows.capacity());
     }
 }

@@ -1,12 +1,14 @@
 //! Acts that somebody may have to answer for: one log line each, under a name that does not change, and a count.
 //!
-//! Users and sessions are named by id; never a name, an email, an address, a password or a token.
+//! Users and sessions are named by id, accounts and networks by what stands for them; never a name, an email, an address, a
+//! password or a token.
 
 use crate::domain::event::Ending;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::reason::EndReason;
 use crate::domain::user::Role;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::pseudonyms::Pseudonym;
 
 /// A security-relevant act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +19,10 @@ pub enum AuditEvent<'a> {
     SignedUp(UserId),
     /// A person logged in.
     LoggedIn(UserId, SessionId),
-    /// Somebody did not: unknown address and wrong password alike.
-    LoginFailed,
-    /// A limit refused a request; which one.
-    LimitHit(&'static str),
+    /// Somebody did not, with that account: unknown address and wrong password alike.
+    LoginFailed(Pseudonym),
+    /// A limit refused a request; which one, and whose.
+    LimitHit(&'static str, Subject<'a>),
     /// An account was deleted.
     Deleted(UserId),
     /// An account was disabled.
@@ -33,9 +35,49 @@ pub enum AuditEvent<'a> {
     KeyCreated(&'a str),
     /// An API key of that id was revoked.
     KeyRevoked(&'a str),
-    /// A session ended for a reason that is more than time or the person's own sign-out here.
-    Ended(UserId, Ending),
+    /// A session ended for a reason that is more than time or the person's own sign-out here; and what brought that about.
+    Ended(UserId, Ending, Cause),
 }
+
+/// What brought an ending about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A command to the user's actor, by its name: of a request, whose id the line has, or of the actor's own timer.
+    Decided(&'static str),
+    /// An operator, on the command line.
+    CommandLine,
+}
+
+/// Whose request it was, as far as that is known and may be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// Nobody's who is known.
+    Unknown,
+    /// With that account.
+    Account(Pseudonym),
+    /// Of that session.
+    Session(SessionId),
+    /// That user's.
+    User(UserId),
+    /// With the API key of that id.
+    ApiKey(&'a str),
+}
+
+impl Subject<'_> {
+    /// As the fields `account`, `session_id`, `user_id` and `key_id`.
+    fn fields(self) -> [Option<String>; 4] {
+        match self {
+            Self::Unknown => [None, None, None, None],
+            Self::Account(account) => [Some(account.to_string()), None, None, None],
+            Self::Session(session) => [None, Some(session.to_string()), None, None],
+            Self::User(user) => [None, None, Some(user.to_string()), None],
+            Self::ApiKey(id) => [None, None, None, Some(id.to_owned())],
+        }
+    }
+}
+
+/// Who did it, where that was an operator on the command line.
+const COMMAND_LINE: &str = "command_line";
 
 /// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log alone.
 pub const NAMES: [&str; 9] = [
@@ -53,10 +95,10 @@ pub const NAMES: [&str; 9] = [
 impl AuditEvent<'_> {
     /// The ending of a session, if it is one to be told of.
     #[must_use]
-    pub fn ending(user: UserId, ending: &Ending) -> Option<Self> {
+    pub fn ending(user: UserId, ending: &Ending, command: &'static str) -> Option<Self> {
         match ending.reason {
             EndReason::Terminated | EndReason::Evicted | EndReason::RefreshTokenReused => {
-                Some(Self::Ended(user, *ending))
+                Some(Self::Ended(user, *ending, Cause::Decided(command)))
             }
             // The deletion itself is the act.
             EndReason::UserDeleted | EndReason::Logout | EndReason::IdleTimeout | EndReason::Expired => None,
@@ -68,15 +110,15 @@ impl AuditEvent<'_> {
             Self::KeyLoaded(..) => "signing_key.loaded",
             Self::SignedUp(_) => "account.created",
             Self::LoggedIn(..) => "login.succeeded",
-            Self::LoginFailed => "login.failed",
-            Self::LimitHit(_) => "rate_limit.hit",
+            Self::LoginFailed(_) => "login.failed",
+            Self::LimitHit(..) => "rate_limit.hit",
             Self::Deleted(_) => "account.deleted",
             Self::Disabled(_) => "account.disabled",
             Self::Enabled(_) => "account.enabled",
             Self::RoleChanged(..) => "role.given",
             Self::KeyCreated(_) => "api_key.created",
             Self::KeyRevoked(_) => "api_key.revoked",
-            Self::Ended(_, ending) => match ending.reason {
+            Self::Ended(_, ending, _) => match ending.reason {
                 EndReason::Evicted => "session.evicted",
                 EndReason::RefreshTokenReused => "refresh_token.reused",
                 EndReason::Terminated
@@ -90,32 +132,53 @@ impl AuditEvent<'_> {
 
     /// Writes the line and counts it.
     pub fn record(self, metrics: &Metrics) {
-        metrics.security_events.with_label_values(&[self.name()]).inc();
+        self.count(metrics);
         self.log();
     }
 
-    /// Writes the line alone, for commands: nobody asks them for metrics.
+    /// Counts it alone.
+    pub fn count(self, metrics: &Metrics) {
+        metrics.security_events.with_label_values(&[self.name()]).inc();
+    }
+
+    /// Writes the line alone.
     pub fn log(self) {
+        self.write(None);
+    }
+
+    /// Writes the line of what an operator does on the command line; nobody asks that for metrics.
+    pub fn log_on_command_line(self) {
+        self.write(Some(COMMAND_LINE));
+    }
+
+    fn write(self, by: Option<&str>) {
         let act = self.name();
         match self {
             Self::KeyLoaded(kid, previous) => tracing::info!(target: "audit", act, kid, previous, "audit"),
             Self::SignedUp(user) | Self::Deleted(user) | Self::Disabled(user) | Self::Enabled(user) => {
-                tracing::info!(target: "audit", act, user_id = %user, "audit")
+                tracing::info!(target: "audit", act, user_id = %user, by, "audit")
             }
             Self::LoggedIn(user, session) => {
                 tracing::info!(target: "audit", act, user_id = %user, session_id = %session, "audit");
             }
             Self::RoleChanged(user, role) => {
-                tracing::info!(target: "audit", act, user_id = %user, role = role.as_str(), "audit");
+                tracing::info!(target: "audit", act, user_id = %user, role = role.as_str(), by, "audit");
             }
             Self::KeyCreated(key_id) | Self::KeyRevoked(key_id) => {
-                tracing::info!(target: "audit", act, key_id, "audit");
+                tracing::info!(target: "audit", act, key_id, by, "audit");
             }
-            Self::LoginFailed => tracing::info!(target: "audit", act, "audit"),
-            Self::LimitHit(limit) => tracing::info!(target: "audit", act, limit, "audit"),
-            Self::Ended(user, ending) => {
-                let by = ending.by.map(|by| by.to_string());
-                tracing::info!(target: "audit", act, user_id = %user, session_id = %ending.session, by, "audit");
+            Self::LoginFailed(account) => tracing::info!(target: "audit", act, %account, "audit"),
+            Self::LimitHit(limit, subject) => {
+                let [account, session_id, user_id, key_id] = subject.fields();
+                tracing::info!(target: "audit", act, limit, account, session_id, user_id, key_id, "audit");
+            }
+            Self::Ended(user, ending, cause) => {
+                let (by, cause) = match cause {
+                    Cause::CommandLine => (Some(COMMAND_LINE.to_owned()), COMMAND_LINE),
+                    Cause::Decided(command) => (ending.by.map(|by| by.to_string()), command),
+                };
+                let session = ending.session;
+                tracing::info!(target: "audit", act, user_id = %user, session_id = %session, by, cause, "audit");
             }
         }
     }

@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn serving(id: &str, work: impl FnOnce()) {
-        let serving = serve_request(id.to_owned(), None, async { work() });
+        let serving = serve_request(id.into(), None, async { work() });
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(serving);
     }
 

@@ -168,6 +168,7 @@ pub const LIMITS: &[&str] = &[
     "refresh",
     "api",
     "connections",
+    "messages",
     "verify",
     "admin",
     "mail",
@@ -265,6 +266,7 @@ impl Meters {
         }
         show(&self.feed_looks, &["success", "failure"]);
         show(&self.actor_restarts, &["user"]);
+        show(&self.devices_dropped, &["slow"]);
         show(&self.security_events, &super::audit::NAMES);
         for (gauges, values) in
             [(&self.connected_devices, ["sse", "websocket"]), (&self.database_pool, ["in_use", "idle"])]

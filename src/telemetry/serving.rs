@@ -4,8 +4,10 @@
 //! Both are kept beside the task and not in a span of the log: one for each request cost 5 % of a session check (`perf`),
 //! and most requests write no line.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use futures_util::future::Either;
 use tokio::task::futures::TaskLocalFuture;
@@ -14,16 +16,18 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::pseudonyms::Pseudonym;
 use super::traces::Span;
 use crate::config::LogFormat;
 
 /// What is known of the request.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// Known where the request itself is served, and not where an actor works for it.
-    id: Option<String>,
+    id: Option<Arc<str>>,
     /// Where traces are collected.
     span: Option<Span>,
+    /// Stands for the network the request came from, once that was looked at.
+    network: Cell<Option<Pseudonym>>,
 }
 
 tokio::task_local! {
@@ -31,15 +35,27 @@ tokio::task_local! {
 }
 
 /// Serves a request of that id. It must be plain: letters, digits and `-_.:` need no escape in JSON.
-pub async fn serve_request<F: Future>(id: String, span: Option<Span>, serving: F) -> F::Output {
-    SERVING.scope(Serving { id: Some(id), span }, serving).await
+pub async fn serve_request<F: Future>(id: Arc<str>, span: Option<Span>, serving: F) -> F::Output {
+    SERVING.scope(Serving { id: Some(id), span, network: Cell::new(None) }, serving).await
 }
 
-/// Works for a request elsewhere than where it is served; without a span it is the work and nothing more.
-pub fn work_within<F: Future>(span: Option<Span>, work: F) -> Either<F, TaskLocalFuture<Serving, F>> {
-    match span {
+/// Has the lines of this request tell from which network it came.
+pub fn note_network(network: Pseudonym) {
+    let _ = SERVING.try_with(|serving| serving.network.set(Some(network)));
+}
+
+/// The request that is being served here, for whoever works for it elsewhere; with that step of its trace.
+#[must_use]
+pub fn current(step: Option<Span>) -> Option<Serving> {
+    let serving = SERVING.try_with(Clone::clone).ok();
+    serving.map(|serving| Serving { span: step, ..serving })
+}
+
+/// Works for a request elsewhere than where it is served; without one it is the work and nothing more.
+pub fn work_within<F: Future>(serving: Option<Serving>, work: F) -> Either<F, TaskLocalFuture<Serving, F>> {
+    match serving {
         None => Either::Left(work),
-        span => Either::Right(SERVING.scope(Serving { id: None, span }, work)),
+        Some(serving) => Either::Right(SERVING.scope(serving, work)),
     }
 }
 
@@ -98,7 +114,9 @@ where
         let told = SERVING.try_with(|serving| {
             let id = serving.id.as_ref().map(|id| ("request_id", id as &dyn fmt::Display));
             let trace = serving.span.as_ref().map(|span| ("trace_id", span as &dyn fmt::Display));
-            let fields = [id, trace].into_iter().flatten();
+            let network = serving.network.get();
+            let network = network.as_ref().map(|network| ("network", network as &dyn fmt::Display));
+            let fields = [id, trace, network].into_iter().flatten();
             match self.format {
                 LogFormat::Json => {
                     write!(writer, "{}", line.strip_suffix('}').unwrap_or(line))?;

@@ -9,17 +9,6 @@ from wire import ask
 
 PASSWORD = "a horse, correct"
 
-# What actix-http does and no hook of it changes; docs/SECURITY-MODEL.md tells it. Strict: the day it is mended is noticed.
-KNOWN = {
-    "begins a second head and stops": "its timer is for a connection's first head alone",
-    "sends a second head by the byte": "its timer is for a connection's first head alone",
-    "[9110, 9.3.1: a body that looks like a request]": "a request that was read already is answered after the last",
-    "[Connection: close]": "a request that was read already is answered after the last",
-    "[close among others]": "a request that was read already is answered after the last",
-    "[HTTP/1.0]": "a request that was read already is answered after the last",
-    "has_the_headers_of_all[no request]": "it answers what is no HTTP by itself",
-    "has_the_headers_of_all[a head too large]": "it answers what is no HTTP by itself",
-}
 serial = itertools.count()
 
 
@@ -42,10 +31,3 @@ def slow_clients():
     """Connected as soon as the first test runs, so that their time passes during the others'."""
     with slow.Clients() as clients:
         yield clients
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        for end, reason in KNOWN.items():
-            if end in item.nodeid:
-                item.add_marker(pytest.mark.xfail(reason=f"actix-http: {reason}", strict=True))

@@ -176,6 +176,7 @@ async fn sessions_are_listed_and_ended(db: Database) {
     let told = administer(&mut app, &mut devices, db, &all).await;
     assert!(told.contains("2 sessions ended"), "{told}");
     assert_eq!(told.matches("session.terminated").count(), 2, "in the audit lines: {told}");
+    assert_eq!(told.matches("command_line").count(), 4, "by whom, and what brought it about: {told}");
     for client in [&laptop, &phone] {
         expect_ended(client, "session_logged_out").await;
     }

@@ -102,3 +102,62 @@ async fn a_token_in_the_body_is_good_from_anywhere() {
     let request = program.body_refresh(program.refresh.as_ref().unwrap()).header("Origin", FOREIGN);
     program.send(request).await.expect(200);
 }
+
+/// What is not among the lists the browser refuses by itself, and says so.
+#[tokio::test]
+async fn a_preflight_is_answered_with_the_lists_whatever_it_asked_for() {
+    let app = app().await;
+    let client = app.client();
+    for (path, method, headers) in [
+        ("/me", "PATCH", "authorization,traceparent"),
+        ("/login", "POST", "content-type,x-requested-with,baggage,tracestate"),
+        ("/api/auth/login", "PUT", "x-anything"),
+        ("/nothing", "GET", ""),
+    ] {
+        let request = client
+            .request(Method::OPTIONS, path)
+            .header("Origin", OWN)
+            .header("Access-Control-Request-Method", method)
+            .header("Access-Control-Request-Headers", headers);
+        let answer = client.send(request).await;
+        assert!(matches!(answer.status, 200 | 204), "{answer}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some(OWN), "{answer}");
+        let allowed = list(&answer, "access-control-allow-headers");
+        for header in [
+            "authorization",
+            "content-type",
+            "x-request-id",
+            "x-requested-with",
+            "traceparent",
+            "tracestate",
+            "baggage",
+        ] {
+            assert!(allowed.contains(&header.to_owned()), "{header}: {answer}");
+        }
+        let methods = list(&answer, "access-control-allow-methods");
+        for method in ["get", "post", "patch", "delete"] {
+            assert!(methods.contains(&method.to_owned()), "{method}: {answer}");
+        }
+        assert!(list(&answer, "vary").contains(&"origin".to_owned()), "{answer}");
+    }
+    let foreign = preflight(&client, FOREIGN).await.expect_problem(403, "origin_not_allowed");
+    assert_eq!(foreign.header("access-control-allow-methods"), None, "{foreign}");
+}
+
+#[tokio::test]
+async fn a_page_may_read_how_much_of_a_limit_is_left() {
+    let app = app().await;
+    let client = app.client();
+    let request = client.request(Method::GET, "/config").header("Origin", OWN);
+    let exposed = list(&client.send(request).await.expect(200), "access-control-expose-headers");
+    for header in [
+        "retry-after",
+        "x-request-id",
+        "ratelimit-limit",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "ratelimit-policy",
+    ] {
+        assert!(exposed.contains(&header.to_owned()), "{header} of {exposed:?}");
+    }
+}

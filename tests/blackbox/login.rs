@@ -172,3 +172,21 @@ async fn what_a_client_has_written_before_the_proxy_is_not_even_text() {
         assert_eq!(answer.json["session"]["ipAddress"], "203.0.113.7", "{lines:?}");
     }
 }
+
+/// Keyboards differ in how they type an `ä`: as one character, or as two.
+#[tokio::test]
+async fn a_password_is_known_in_either_normal_form() {
+    let app = TestApp::start().await;
+    let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rd", "pa\u{308}sswo\u{308}rd");
+    for (number, (first, second)) in [(composed, decomposed), (decomposed, composed)].into_iter().enumerate()
+    {
+        let mut ada = Person::named(&format!("Ada{number}"));
+        ada.password = first.to_owned();
+        app.client().signup(&ada).await.expect(201);
+        app.client().login(&ada).await.expect(200);
+        ada.password = second.to_owned();
+        app.client().login(&ada).await.expect(200);
+        ada.password = "password".to_owned();
+        app.client().login(&ada).await.expect_problem(401, "invalid_credentials");
+    }
+}

@@ -67,7 +67,7 @@ impl<C: Command> Execution<C> {
                     seals.keep();
                     decision.events.iter().for_each(|event| ledger.apply(event));
                     ledger.version = version;
-                    self.registry.committed(&ledger, &decision.events, now);
+                    self.registry.committed(&ledger, &decision.events, now, C::name());
                     return (Some(ledger), Ok(decision.reply));
                 }
                 Ok(CommitOutcome::Conflict) => {

@@ -5,13 +5,16 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{HeaderName, USER_AGENT};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::origin;
 use crate::http::state::AppState;
 use crate::security::client_ip::{client_ip, is_among};
+use crate::telemetry::serving::note_network;
 
+const PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
+const PLATFORM_VERSION: HeaderName = HeaderName::from_static("sec-ch-ua-platform-version");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client, as far as it can be told.
@@ -21,6 +24,8 @@ pub struct Client {
     pub address: Option<IpAddr>,
     /// The User-Agent header.
     pub user_agent: Option<String>,
+    /// The version of the system, where a browser on Windows tells it (a client hint).
+    pub platform_version: Option<String>,
     /// Whether the request has no `Origin`, or one that is allowed, or the service's own.
     pub origin_allowed: bool,
 }
@@ -30,19 +35,31 @@ impl FromRequest for Client {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let config = request.app_data::<web::Data<AppState>>().map(|state| &state.config.http);
+        let state = request.app_data::<web::Data<AppState>>();
+        let config = state.map(|state| &state.config.http);
         let headers = request.headers();
         let trusted = config.map_or(&[][..], |config| &config.trusted_proxies);
         let allowed = config.map_or(&[][..], |config| &config.cors_origins);
         let peer = request.peer_addr().map(|peer| peer.ip());
         let by_proxy = peer.is_some_and(|peer| is_among(trusted, peer));
         let forwarded = headers.get_all(FORWARDED_FOR).map(|value| value.as_bytes());
+        let address = client_ip(peer, forwarded, trusted);
+        if let (Some(state), Some(address)) = (state, address) {
+            note_network(state.limits.pseudonyms().network(address, state.now()));
+        }
         ready(Ok(Self {
-            address: client_ip(peer, forwarded, trusted),
+            address,
             user_agent: headers
                 .get(USER_AGENT)
                 .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            platform_version: platform_version(headers),
             origin_allowed: origin::is_allowed(headers, by_proxy, allowed),
         }))
     }
+}
+
+fn platform_version(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    text(PLATFORM).filter(|platform| platform.trim().eq_ignore_ascii_case("\"Windows\""))?;
+    text(PLATFORM_VERSION).map(str::to_owned)
 }

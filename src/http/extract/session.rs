@@ -39,7 +39,7 @@ impl Authenticated {
         match at_once(request) {
             Ok(Known::SessionStatus(authenticated)) => Ok(authenticated),
             Ok(Known::Claims(state, claims)) => ask(state.clone(), claims).await,
-            Err(problem) => Err(problem.with_challenge()),
+            Err(problem) => Err(problem),
         }
     }
 
@@ -63,7 +63,7 @@ impl FromRequest for Authenticated {
         match at_once(request) {
             Ok(Known::SessionStatus(authenticated)) => Either::Left(ready(Ok(authenticated))),
             Ok(Known::Claims(state, claims)) => Either::Right(Box::pin(ask(state.clone(), claims))),
-            Err(problem) => Either::Left(ready(Err(problem.with_challenge()))),
+            Err(problem) => Either::Left(ready(Err(problem))),
         }
     }
 }
@@ -89,16 +89,14 @@ fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
 
 async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authenticated, Problem> {
     let status = state.registry.status(claims.user, claims.session, Some(claims.token)).await;
-    let admitted =
-        status.map_err(Problem::from).and_then(|status| authorize(&state, status, claims.generation));
-    admitted.map_err(Problem::with_challenge)
+    status.map_err(Problem::from).and_then(|status| authorize(&state, status, claims.generation))
 }
 
 /// Who is here gets a share of requests; who is not is told why.
 fn authorize(state: &AppState, status: SessionStatus, generation: u32) -> Result<Authenticated, Problem> {
     let present = present(status)?;
     present.session.see(generation, present.now);
-    state.limits.api(&present.slot, present.now)?;
+    state.limits.api(present.session.user, &present.slot, present.now)?;
     Ok(Authenticated(present))
 }
 

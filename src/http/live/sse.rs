@@ -1,6 +1,7 @@
 //! `GET /events`: Server-Sent Events. The stream ends with the session.
 
 use std::convert::Infallible;
+use std::rc::Rc;
 
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,6 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::{HEARTBEAT, Open, caller, open};
 use crate::actors::devices::Delivery;
+use crate::http::connection::{ConnectionState, Serving};
 use crate::http::extract::client::Client;
 use crate::http::problem::Problem;
 use crate::http::resource;
@@ -29,6 +31,7 @@ async fn events(
         open: open(&state, &present, "sse").await?,
         closing: state.closing.subscribe(),
         heartbeat: heartbeat(),
+        _serving: request.conn_data::<Rc<ConnectionState>>().map(ConnectionState::begin),
         ended: false,
     };
     Ok(HttpResponse::Ok()
@@ -48,6 +51,8 @@ struct Connection {
     open: Open,
     closing: watch::Receiver<bool>,
     heartbeat: Interval,
+    /// The request is being served for as long as this lasts.
+    _serving: Option<Serving>,
     ended: bool,
 }
 

@@ -1,6 +1,6 @@
 //! `GET /ws`: the same over WebSocket (RFC 6455); the device may report activity on it.
 //!
-//! Close codes: 4401 with the reason when the session ended, 1012 at shutdown, 1013 to a device that does not read.
+//! Close codes: 1008 to a client that sends more than 20 messages a second beyond a burst of 60, 4401 with the reason when the session ended, 1012 at shutdown, 1013 to a device that does not read.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,6 +18,7 @@ use super::{HEARTBEAT, Open, caller, open};
 use crate::actors::devices::Delivery;
 use crate::actors::session_status::SessionStatus;
 use crate::domain::ids::{SessionId, UserId};
+use crate::http::connection::ConnectionState;
 use crate::http::extract::client::Client;
 use crate::http::problem::{Code, Problem};
 use crate::http::resource;
@@ -29,6 +30,9 @@ const SESSION_OVER: u16 = 4401;
 const MESSAGE_MAX: usize = 4 * 1024;
 /// Bytes a client may send that make no whole message: a message, and what one read may bring beyond it.
 const UNFINISHED_MAX: usize = 256 * 1024;
+/// Messages a client may send at once, and how many more it may send each second.
+const MESSAGES_BURST: f64 = 60.0;
+const MESSAGES_PER_SECOND: f64 = 20.0;
 /// A device that has said nothing for so long, not even to a ping, is gone.
 const SILENCE: Duration = Duration::from_secs(55);
 /// How long a device may take to read a message before it is given up.
@@ -51,10 +55,14 @@ async fn connect(
     let payload = web::Payload::from_request(&request, &mut bounded(payload, unfinished.clone()));
     let payload = payload.await.map_err(no_handshake)?;
     let (answer, session, messages) = actix_ws::handle(&request, payload).map_err(no_handshake)?;
+    if let Some(connection) = request.conn_data::<Rc<ConnectionState>>() {
+        connection.upgrade();
+    }
     let connection = Connection {
         user: present.session.user,
         session_id: present.session.id(),
         heard: Instant::now(),
+        budget: MESSAGES_BURST,
         unfinished,
         state,
         open,
@@ -76,6 +84,8 @@ struct Connection {
     session: Session,
     messages: AggregatedMessageStream,
     heard: Instant,
+    /// Messages that the client may still send by then.
+    budget: f64,
     /// Bytes that came since the last whole message.
     unfinished: Rc<Cell<usize>>,
 }
@@ -142,8 +152,12 @@ impl Connection {
     }
 
     async fn hear(&mut self, message: Option<Result<AggregatedMessage, ProtocolError>>) -> Result<(), Ended> {
-        self.heard = Instant::now();
         let came = self.unfinished.replace(0);
+        if !self.may_send() {
+            let now = self.state.now();
+            self.state.limits.too_many_messages(self.session_id, now);
+            return Err(close(CloseCode::Policy, "too many messages"));
+        }
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => {
                 self.understand(&text).await;
@@ -158,6 +172,14 @@ impl Connection {
         }
     }
 
+    /// Whether a message that has just come is within the client's share.
+    fn may_send(&mut self) -> bool {
+        let earned = self.heard.elapsed().as_secs_f64() * MESSAGES_PER_SECOND;
+        self.heard = Instant::now();
+        self.budget = (self.budget + earned).min(MESSAGES_BURST) - 1.0;
+        self.budget >= 0.0
+    }
+
     /// The only message a client may send; anything else is ignored, so that clients can be newer than the service.
     async fn understand(&self, text: &str) {
         #[derive(Deserialize)]
@@ -169,7 +191,7 @@ impl Connection {
             // Past the limit, or unknown for the moment: the next report counts.
             if let Ok(SessionStatus::Active(present)) =
                 registry.status(self.user, self.session_id, None).await
-                && self.state.limits.api(&present.slot, present.now).is_ok()
+                && self.state.limits.api(self.user, &present.slot, present.now).is_ok()
             {
                 let _ = registry.note_activity(&present.session, present.now);
             }

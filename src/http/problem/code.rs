@@ -62,6 +62,7 @@ codes! {
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request body did not arrive in time.";
     EmailTaken = "email_taken", CONFLICT, "An account with this email address already exists.";
     SessionLimitReached = "session_limit_reached", CONFLICT, "Session limit reached; end another session first.";
+    HeaderFieldsTooLarge = "header_fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is larger than 16 KiB.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.";
     UpgradeRequired = "upgrade_required", UPGRADE_REQUIRED, "This endpoint accepts WebSocket handshakes only.";

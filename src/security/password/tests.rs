@@ -102,3 +102,15 @@ fn nothing_secret_is_printed() {
     let shown = format!("{:?} {:?}", password("correct horse"), PasswordHash("$2b$04$x".into()));
     assert_eq!(shown, "Password(hidden) PasswordHash(hidden)");
 }
+
+#[test]
+fn a_password_has_one_other_form_at_the_most() {
+    let other = |text: &str| Password(text.to_owned()).in_other_form().map(|other| other.0);
+    assert_eq!(other("p\u{e4}ssword").as_deref(), Some("pa\u{308}ssword"));
+    assert_eq!(other("pa\u{308}ssword").as_deref(), Some("p\u{e4}ssword"));
+    assert_eq!(other("password"), None);
+    assert_eq!(other("пароль"), None, "both forms are alike");
+    // Two bytes each as one character, three as two: bcrypt would not see all of it.
+    assert_eq!(other(&"\u{e4}".repeat(30)), None);
+    assert_eq!(other(&"\u{e4}".repeat(24)).map(|other| other.len()), Some(72));
+}

@@ -1,0 +1,232 @@
+//! What a client may send and have sent, and that others do not notice those who want more.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::time::Stopwatch;
+use crate::support::{Closing, Connection, Database, Person, Setup, TestApp, Transport, eventually};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// A head that is not whole by then (10 s) is not waited for; the rest is for slow machines.
+const HEAD_WITHIN: Duration = Duration::from_secs(16);
+
+fn lines_with(app: &TestApp, parts: &[&str]) -> usize {
+    app.logs().lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+}
+
+#[tokio::test]
+async fn a_client_that_sends_messages_without_pause_is_closed() {
+    let app = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true).start().await;
+    let ada = app.devices(&Person::named("Ada"), 1).await.remove(0);
+    for message in [
+        Message::text(r#"{"type":"activity"}"#),
+        Message::text("anything"),
+        Message::Binary(vec![1, 2, 3].into()),
+        Message::Ping(b"x".to_vec().into()),
+    ] {
+        let mut connection = Connection::open(Transport::WebSocket, &ada).await;
+        for _ in 0..200 {
+            connection.say(message.clone()).await;
+        }
+        assert_eq!(connection.closing().await, Closing::Frame(1008, "too many messages".to_owned()));
+    }
+    assert_eq!(lines_with(&app, &["rate_limit.hit", "\"messages\""]), 1, "{}", app.logs());
+}
+
+#[tokio::test]
+async fn a_burst_of_messages_is_let_be() {
+    let app = TestApp::start().await;
+    let ada = app.devices(&Person::named("Ada"), 1).await.remove(0);
+    let mut connection = Connection::open(Transport::WebSocket, &ada).await;
+    for _ in 0..50 {
+        connection.say(r#"{"type":"activity"}"#).await;
+    }
+    // More are earned while time passes: 20 a second.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for _ in 0..30 {
+        connection.say(r#"{"type":"activity"}"#).await;
+    }
+    ada.terminate_others().await.expect(200);
+    let mut ada = ada;
+    ada.logout().await.expect(204);
+    connection.expect("session.deleted").await;
+}
+
+/// Refusals write one line a client, kind and minute: a disk is not for strangers to fill.
+#[tokio::test]
+async fn refused_requests_write_one_line() {
+    let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true);
+    let app = setup.set("RATE_LIMIT_API_PER_MINUTE", 5).start().await;
+    let mut ada = app.client();
+    ada.signup(&Person::named("Ada")).await.expect(201);
+    for _ in 0..300 {
+        ada.send(ada.cookie_refresh("garbage")).await.expect(401);
+        ada.session().await;
+        ada.get("/nothing").await.expect(404);
+    }
+    ada.session().await.expect(429);
+    for (route, status) in [("/refresh", "401"), ("/session", "429"), ("unmatched", "404")] {
+        let parts = ["request.finished", &format!("\"route\":\"{route}\""), &format!("\"status\":{status}")];
+        assert_eq!(lines_with(&app, &parts), 1, "{route}: {}", app.logs());
+    }
+    assert_eq!(lines_with(&app, &["rate_limit.hit", "\"api\""]), 1, "{}", app.logs());
+}
+
+/// After each answer the other connections have their turn.
+#[tokio::test]
+async fn those_who_pipeline_do_not_hold_up_others() {
+    let app = Setup::on(Database::Sqlite).await.set("HTTP_WORKERS", 1).start().await;
+    for path in ["/health/live", "/metrics", "/refresh"] {
+        let head = if path == "/refresh" {
+            format!("POST {path} HTTP/1.1\r\nHost: a\r\nCookie: a={}\r\n\r\n", "x".repeat(10_000))
+        } else {
+            format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+        };
+        let greedy: Vec<_> =
+            (0..2).map(|_| tokio::spawn(pipeline(app.address().to_owned(), head.clone()))).collect();
+        let client = app.client();
+        let mut took = Vec::new();
+        for _ in 0..40 {
+            let watch = Stopwatch::start();
+            client.get("/config").await.expect(200);
+            took.push(watch.elapsed());
+        }
+        took.sort_unstable();
+        println!("beside {path}: median {:?}, slowest {:?}", took[took.len() / 2], took[took.len() - 1]);
+        assert!(took[took.len() / 2] < Duration::from_millis(150), "beside {path}: {took:?}");
+        greedy.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+/// Asks for the same again and again without waiting for answers, which it reads.
+async fn pipeline(address: String, head: String) {
+    let requests = head.repeat(200);
+    loop {
+        let (mut reading, mut writing) = TcpStream::connect(&address).await.unwrap().into_split();
+        let read = tokio::spawn(async move {
+            let mut buffer = vec![0; 64 * 1024];
+            while reading.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
+        });
+        while writing.write_all(requests.as_bytes()).await.is_ok() {}
+        read.abort();
+    }
+}
+
+async fn is_ended_within(line: &mut TcpStream, within: Duration) -> bool {
+    let mut buffer = vec![0; 4096];
+    let reading = async { while line.read(&mut buffer).await.is_ok_and(|length| length > 0) {} };
+    tokio::time::timeout(within, reading).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_second_head_that_does_not_come_whole_is_not_waited_for() {
+    let app = TestApp::start().await;
+    let whole = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut begins = Vec::new();
+    for part in [&b"GET /health"[..], b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"G"] {
+        let mut line = TcpStream::connect(app.address()).await.unwrap();
+        line.write_all(whole).await.unwrap();
+        let mut answer = [0; 4096];
+        assert!(line.read(&mut answer).await.unwrap() > 0);
+        line.write_all(part).await.unwrap();
+        begins.push(line);
+    }
+    // An idle one, and a stream, are not taken for such.
+    let ada = app.devices(&Person::named("Ada"), 1).await.remove(0);
+    let mut stream = Connection::open(Transport::Sse, &ada).await;
+    let mut socket = Connection::open(Transport::WebSocket, &ada).await;
+    socket.say("hello").await;
+    let mut idle = TcpStream::connect(app.address()).await.unwrap();
+    idle.write_all(whole).await.unwrap();
+    let ended = join_all(begins.iter_mut().map(|line| is_ended_within(line, HEAD_WITHIN))).await;
+    assert_eq!(ended, [true; 3]);
+    idle.write_all(whole).await.unwrap();
+    assert!(!is_ended_within(&mut idle, Duration::from_millis(500)).await, "an idle one was ended");
+    let mut ada = ada;
+    ada.logout().await.expect(204);
+    stream.expect("session.deleted").await;
+    socket.expect("session.deleted").await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_as_far_as_may_be() {
+    let limits = |app: &TestApp| {
+        let text = std::fs::read_to_string(format!("/proc/{}/limits", app.id())).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        let numbers: Vec<_> = line.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).collect();
+        (numbers[0], numbers[1])
+    };
+    for (limit, is_told) in [("ulimit -Sn 256", false), ("ulimit -n 700", true)] {
+        let setup = Setup::on(Database::Sqlite).await.set("MAX_CONNECTIONS_PER_NODE", 600);
+        let script = format!("{limit}; exec \"$0\" \"$@\"");
+        let app = setup.run_by(&["sh", "-c", &script]).start().await;
+        let (soft, hard) = limits(&app);
+        assert_eq!(soft, hard, "{limit}");
+        assert_eq!(app.logs().contains("limit of open files"), is_told, "{limit}: {}", app.logs());
+    }
+}
+
+/// Files are sent in pieces: who does not read costs one, and not the file as often as it was asked for.
+#[tokio::test]
+async fn readers_that_do_not_read_cost_little_memory() {
+    let app = TestApp::start().await;
+    let client = app.client();
+    client.get("/docs/swagger-ui-bundle.js").await.expect(200);
+    let before = app.resident_memory();
+    let ask = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n".repeat(8);
+    let mut readers = Vec::new();
+    for _ in 0..100 {
+        let mut reader = TcpStream::connect(app.address()).await.unwrap();
+        reader.write_all(ask.as_bytes()).await.unwrap();
+        readers.push(reader);
+    }
+    for _ in 0..20 {
+        client.get("/health/live").await.expect(200);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let grown = app.resident_memory().saturating_sub(before);
+    println!("{} kB for 100 readers", grown / 1024);
+    assert!(grown < 20 * 1024 * 1024, "{grown} bytes");
+    // Whoever reads gets all of it.
+    let whole = client.get("/docs/swagger-ui-bundle.js").await.expect(200).text.len();
+    let mut reader = readers.pop().unwrap();
+    let mut read = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    eventually("all of it is read", TIMEOUT, async || {
+        while read < 8 * whole {
+            read += reader.read(&mut buffer).await.map_err(|cause| cause.to_string())?;
+        }
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failed_logins_with_long_and_distinct_addresses_leave_little_behind() {
+    let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true);
+    let app = setup.set("RATE_LIMIT_LOGIN_PER_MINUTE", 0).start().await;
+    let client = app.client();
+    let login =
+        async |email: String| client.post("/login", &json!({"email": email, "password": "wrong"})).await;
+    let too_long = login(format!("{}@example.com", "a".repeat(16_000))).await;
+    assert_eq!(too_long.expect_problem(422, "validation_failed").fields(), ["email"]);
+    login(format!("{}@example.com", "a".repeat(243))).await.expect(422);
+    for number in 0..200 {
+        login(format!("{}{number:06}@example.com", "a".repeat(236))).await.expect(401);
+    }
+    let before = app.resident_memory();
+    for number in 200..2_000 {
+        login(format!("{}{number:06}@example.com", "a".repeat(236))).await.expect(401);
+    }
+    let grown = app.resident_memory().saturating_sub(before);
+    assert!(grown < 4 * 1024 * 1024, "{grown} bytes");
+    let options = client.send(client.request(Method::OPTIONS, "/login")).await;
+    assert_eq!(options.status, 405);
+}
