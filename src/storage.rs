@@ -1,6 +1,6 @@
 //! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives here.
 //!
-//! In reading order: [`open`] connects and migrates, [`users`], [`accounts`] (for operators), [`ledger`] (load, and
+//! In reading order: [`open`] connects and migrates (`postgres` knows of poolers), [`users`], [`accounts`] (for operators), [`ledger`] (load, and
 //! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
 //! sweeper), [`tickets`], [`api_keys`], [`legacy`] (an application that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary`
 //! and `database_clock` keep a database that is busy, frozen, cut off or replaced from doing harm.
@@ -20,6 +20,7 @@ pub mod mails;
 pub mod open;
 pub mod outbox;
 pub mod overdue;
+mod postgres;
 mod primary;
 mod rows;
 mod servers;
@@ -36,6 +37,8 @@ use cancelled_work::CancelledWork;
 use database_clock::DatabaseClock;
 use load_estimate::LoadEstimate;
 pub use open::{OpenError, StoreOptions};
+pub use postgres::PoolerError;
+use postgres::Pooling;
 use servers::Servers;
 
 use crate::io::{Io, IoGone};
@@ -111,6 +114,8 @@ pub struct Store {
     default_idle_timeout: Duration,
     /// The servers of the address, where several nodes may serve on the database.
     servers: Option<Arc<Servers>>,
+    /// What is in front of the server.
+    pooling: Pooling,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.
     _file_lock: Option<Arc<std::fs::File>>,
 }

@@ -19,6 +19,7 @@ mod support {
     pub(crate) mod database;
     pub(crate) mod live;
     pub(crate) mod metrics;
+    pub(crate) mod pgbouncer;
     pub(crate) mod postgres;
     pub(crate) mod proxy;
     pub(crate) mod random;
@@ -133,8 +134,10 @@ mod multi_node {
     mod neighbours;
     mod node_death;
     mod partition;
+    mod poolers;
     mod propagation;
     mod redis_faults;
+    mod redis_kinds;
     mod refresh;
     mod revocation;
     mod startup;

@@ -24,10 +24,11 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// How to connect to it.
+    /// How to connect to it. Without the startup parameter that sqlx adds and poolers refuse: the server's own default
+    /// shows numbers in full too.
     #[must_use]
     pub fn at(&self, options: PgConnectOptions) -> PgConnectOptions {
-        options.host(&self.host).port(self.port)
+        options.host(&self.host).port(self.port).extra_float_digits(None)
     }
 }
 

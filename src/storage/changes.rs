@@ -18,15 +18,15 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
 use super::api_keys::{key_of, usable};
 use super::database_clock::NOW;
+use super::postgres::connect_alone;
 use super::servers::Servers;
 use super::{StorageError, Store};
 use crate::clock::Moment;
-use crate::config::PostgresServer;
 use crate::domain::ids::UserId;
 use crate::security::api_key::ApiKey;
 
@@ -158,7 +158,7 @@ impl ChangeFeed {
 
     async fn try_poll(&mut self) -> Result<Poll, StorageError> {
         let connection = self.connection.take();
-        let (server, patience) = (self.servers.current().clone(), self.patience);
+        let (server, patience, pooling) = (self.servers.current().clone(), self.patience, self.store.pooling);
         let seen = self.seen.clone().filter(|_| self.timeouts < MAX_TIMEOUTS);
         let began = seen.as_ref().map(|seen| seen.ends_at);
         let most = if self.timeouts == 0 { MAX_ROWS } else { MAX_ROWS_AFTER_TIMEOUT };
@@ -167,7 +167,7 @@ impl ChangeFeed {
                 let is_new = connection.is_none();
                 let connection = match connection {
                     Some(connection) => connection,
-                    None => connect(server, patience).await?,
+                    None => connect_alone(&server, "auth-service feed", pooling, patience).await?,
                 };
                 let statement = statement(seen, is_new, most);
                 let asked = Moment::now();
@@ -237,17 +237,4 @@ fn statement(seen: Option<Seen>, is_new_connection: bool, most: usize) -> Statem
     let limit = i64::try_from(most + 1).unwrap_or(i64::MAX);
     let values = [in_progress.into(), (ends_at - allowance).into(), limit.into()];
     Statement::from_sql_and_values(DbBackend::Postgres, LOOK.as_str(), values)
-}
-
-async fn connect(server: PostgresServer, patience: Duration) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new(server.url.expose());
-    options
-        .max_connections(1)
-        .acquire_timeout(patience)
-        .connect_timeout(patience)
-        .statement_timeout(patience)
-        .map_sqlx_postgres_opts(move |options| server.at(options).application_name("auth-service feed"))
-        .sqlx_logging(false)
-        .test_before_acquire(false);
-    Database::connect(options).await
 }

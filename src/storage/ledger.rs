@@ -50,7 +50,7 @@ pub enum CommitOutcome {
 }
 
 /// A user's row, locked. Bound: the database takes it back from a node that stands still for
-/// [`super::open::IDLE_IN_TRANSACTION`].
+/// [`super::postgres::IDLE_IN_TRANSACTION`].
 #[derive(Debug)]
 pub struct RowLock {
     transaction: Option<DatabaseTransaction>,

@@ -8,28 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::Connection as _;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 
 use super::Store;
 use super::cancelled_work::CancelledWork;
 use super::database_clock::DatabaseClock;
 use super::load_estimate::LoadEstimate;
+use super::postgres::{self, PoolerError, Pooling};
 use super::servers::Servers;
-use crate::config::{DatabaseConfig, DatabaseLocation, PostgresServer};
+use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
 
 /// Key of the advisory lock under which nodes that start at once take turns to migrate.
 const MIGRATION_LOCK: i64 = 0x6175_7468_6d69_6772;
-/// How long a caller waits for a free connection before it is told that the database is away.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a statement may take; longer means that the server hangs.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a transaction may stand still between two statements: a frozen node must not hold its locks for ever.
-pub const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
-
 /// What to open, and how.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -81,6 +73,9 @@ pub enum OpenError {
         /// What it said, or the system.
         cause: String,
     },
+    /// What stands in front of the server cannot be used as it is set.
+    #[error(transparent)]
+    Pooler(#[from] PoolerError),
     /// The server takes connections and answers nothing of use.
     #[error("cannot connect to the database: {0}")]
     Connect(DbErr),
@@ -105,6 +100,7 @@ impl Store {
                 DatabaseLocation::Sqlite { .. } => None,
                 DatabaseLocation::Postgres { url } => Servers::of(url).map(Arc::new),
             };
+            let mut pooling = Pooling::BySession;
             let (mut db, connections, file_lock) = match &options.database.location {
                 DatabaseLocation::Sqlite { path } => {
                     let lock = sqlite::lock_file(path)?;
@@ -113,7 +109,9 @@ impl Store {
                 DatabaseLocation::Postgres { .. } => {
                     let connections = options.database.max_connections;
                     let servers = servers.as_deref().ok_or(OpenError::Address)?;
-                    let db = open_postgres(servers, connections, Arc::clone(&cancelled_work)).await?;
+                    let work = Arc::clone(&cancelled_work);
+                    let db;
+                    (db, pooling) = postgres::open(servers, connections, work).await?;
                     (db, connections, None)
                 }
             };
@@ -131,6 +129,7 @@ impl Store {
                 commits_in_one_statement,
                 default_idle_timeout: options.default_idle_timeout,
                 servers,
+                pooling,
                 _file_lock: file_lock,
             })
         })
@@ -208,61 +207,6 @@ impl Store {
         }
         Ok(is_whole)
     }
-}
-
-async fn open_postgres(
-    servers: &Servers,
-    max_connections: u32,
-    cancelled_work: Arc<CancelledWork>,
-) -> Result<DatabaseConnection, OpenError> {
-    if let Err(cause) = servers.find_primary().await {
-        return Err(OpenError::Unreachable { address: servers.addresses(), cause: cause.to_string() });
-    }
-    let server = servers.current().clone();
-    let mut options = ConnectOptions::new(server.url.expose());
-    options
-        .max_connections(max_connections)
-        .min_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_timeout(ACQUIRE_TIMEOUT)
-        .statement_timeout(STATEMENT_TIMEOUT)
-        .map_sqlx_postgres_pool_opts(move |pool| {
-            let cancelled_work = Arc::clone(&cancelled_work);
-            pool.after_release(move |connection, about| {
-                let cancelled_work = Arc::clone(&cancelled_work);
-                Box::pin(async move { cancelled_work.clear(connection, about.age).await.map(|()| true) })
-            })
-        })
-        .map_sqlx_postgres_opts({
-            let server = server.clone();
-            move |options| {
-                let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
-                let options = server.at(options).application_name("auth-service");
-                options.options([("idle_in_transaction_session_timeout", idle)])
-            }
-        })
-        .sqlx_logging(false)
-        // A ping before each use would double the cost of short statements.
-        .test_before_acquire(false);
-    match Database::connect(options).await {
-        Ok(db) => Ok(db),
-        Err(error) => Err(why_unreachable(&server, error).await),
-    }
-}
-
-/// The pool says no more than that it has waited in vain: one connection of its own tells why.
-async fn why_unreachable(server: &PostgresServer, error: DbErr) -> OpenError {
-    let Ok(options) = server.url.expose().parse::<PgConnectOptions>() else {
-        return OpenError::Connect(error);
-    };
-    let options = server.at(options);
-    let address = format!("{}:{}", server.host, server.port);
-    let cause = match tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&options)).await {
-        Ok(Err(cause)) => cause.to_string(),
-        Err(_) => format!("no answer within {ACQUIRE_TIMEOUT:?}"),
-        Ok(Ok(_)) => error.to_string(),
-    };
-    OpenError::Unreachable { address, cause }
 }
 
 /// Citus spreads tables over servers, and does not send a statement that writes to several tables to the one that holds the

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::app::{PATIENT_STALENESS_MS, STALENESS, Setup, TestApp};
 use super::client::Client;
 use super::database::{Database, PostgresDatabase};
+use super::pgbouncer::PgBouncer;
 use super::proxy::Proxy;
 use super::redis::RedisServer;
 use super::time::eventually;
@@ -25,6 +26,10 @@ pub(crate) struct ClusterSetup {
     nodes: usize,
     variables: Vec<(&'static str, String)>,
     behind_proxies: bool,
+    /// Settings of a pooler between the nodes and PostgreSQL, if there is one.
+    pooler: Option<Vec<&'static str>>,
+    /// Settings of Redis.
+    redis: Vec<String>,
 }
 
 impl ClusterSetup {
@@ -39,19 +44,37 @@ impl ClusterSetup {
         self
     }
 
+    /// Puts PgBouncer with these settings between the nodes and PostgreSQL.
+    pub(crate) fn behind_pooler(mut self, settings: &[&'static str]) -> Self {
+        self.pooler = Some(settings.to_vec());
+        self
+    }
+
+    /// Gives Redis further arguments.
+    pub(crate) fn on_redis(mut self, settings: &[&str]) -> Self {
+        self.redis = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        self
+    }
+
     /// Starts everything, the nodes all at once, and waits until each is ready.
     pub(crate) async fn start(self) -> Cluster {
         let turn = TURN.lock().await;
         let database = PostgresDatabase::create().await;
-        let redis = RedisServer::start().await;
-        let nodes = join_all((0..self.nodes).map(|_| self.node(&database, &redis))).await;
+        let settings: Vec<_> = self.redis.iter().map(String::as_str).collect();
+        let redis = RedisServer::start_with(&settings).await;
+        let pooler = match &self.pooler {
+            Some(settings) => Some(PgBouncer::start(database.address(), settings).await),
+            None => None,
+        };
+        let address = pooler.as_ref().map_or_else(|| database.address().to_owned(), PgBouncer::address);
+        let nodes = join_all((0..self.nodes).map(|_| self.node(&database, &address, &redis))).await;
         let watcher = database.connect().await;
-        Cluster { nodes, watcher, redis, database, _turn: turn }
+        Cluster { nodes, watcher, redis, _pooler: pooler, database, _turn: turn }
     }
 
-    async fn node(&self, database: &PostgresDatabase, redis: &RedisServer) -> Node {
+    async fn node(&self, database: &PostgresDatabase, address: &str, redis: &RedisServer) -> Node {
         let lines = if self.behind_proxies {
-            let to_database = Proxy::to(database.address()).await;
+            let to_database = Proxy::to(address).await;
             Some(Lines { database: to_database, redis: Proxy::to(&redis.address()).await })
         } else {
             None
@@ -60,7 +83,7 @@ impl ClusterSetup {
             Some(lines) => {
                 (database.url_through(lines.database.address()), lines.redis.address().to_string())
             }
-            None => (database.url.clone(), redis.address()),
+            None => (database.url_through(address), redis.address()),
         };
         let mut setup = Setup::on(Database::Sqlite)
             .await
@@ -138,13 +161,14 @@ pub(crate) struct Cluster {
     /// Looks at the database without any proxy.
     watcher: DatabaseConnection,
     pub(crate) redis: RedisServer,
+    _pooler: Option<PgBouncer>,
     database: PostgresDatabase,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Cluster {
     pub(crate) fn of(nodes: usize) -> ClusterSetup {
-        ClusterSetup { nodes, variables: Vec::new(), behind_proxies: false }
+        ClusterSetup { nodes, variables: Vec::new(), behind_proxies: false, pooler: None, redis: Vec::new() }
     }
 
     /// The address of the node that is this many places after the first, going round.

@@ -233,7 +233,7 @@ fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
 }
 
 /// A folder of whoever runs the server.
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     give_to_server(folder.path(), 0o700);
     folder
@@ -259,7 +259,11 @@ fn data(folder: &TempDir) -> PathBuf {
 
 /// A program of PostgreSQL's, run by a user that it accepts.
 fn program(name: &str) -> Command {
-    let path = folder_of_programs().join(name);
+    run_as_server_user(&folder_of_programs().join(name))
+}
+
+/// A program that, as PostgreSQL, refuses to be run by root.
+pub(super) fn run_as_server_user(path: &Path) -> Command {
     let mut command = match server_user() {
         None => Command::new(path),
         Some((user, group)) => {

@@ -21,6 +21,8 @@ pub(crate) struct RedisServer {
     // Fields are dropped in this order: the server before its folder.
     process: Process,
     port: u16,
+    /// Told to the server at each start.
+    settings: Vec<String>,
     folder: TempDir,
 }
 
@@ -43,16 +45,43 @@ impl StreamEvent {
 
 impl RedisServer {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With further arguments, such as `--maxmemory 4mb`.
+    pub(crate) async fn start_with(settings: &[&str]) -> Self {
+        let settings: Vec<_> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let mut folder = tempfile::tempdir().unwrap();
         for _ in 0..TRIES {
             let port = free_port();
-            let mut server = Self { process: spawn(port, &folder), port, folder };
+            let process = spawn(port, &settings, &folder);
+            let mut server = Self { process, port, settings: settings.clone(), folder };
             if server.is_ready().await {
                 return server;
             }
             folder = server.folder;
         }
         panic!("no port for redis-server in {TRIES} tries")
+    }
+
+    /// One that speaks TLS on a port beside, with that certificate and its key. Gives the other port's address too.
+    pub(crate) async fn start_with_tls(authority: &str, certificate: &str, key: &str) -> (Self, String) {
+        let port = free_port();
+        let settings = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
+        let files = ["--tls-ca-cert-file", authority, "--tls-cert-file", certificate, "--tls-key-file", key];
+        (Self::start_with(&[&settings[..], &files].concat()).await, format!("127.0.0.1:{port}"))
+    }
+
+    /// A Sentinel that watches nothing.
+    pub(crate) async fn start_sentinel() -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\n")).unwrap();
+        let mut command = Command::new("redis-server");
+        command.current_dir(folder.path()).arg(&file).arg("--sentinel");
+        let mut sentinel = Self { process: Process::spawn(command), port, settings: Vec::new(), folder };
+        assert!(sentinel.is_ready().await, "no Sentinel:\n{}", sentinel.process.logs());
+        sentinel
     }
 
     /// `host:port`
@@ -81,7 +110,7 @@ impl RedisServer {
     /// Starts it again on the same port and with what it had.
     pub(crate) async fn restart(&mut self) {
         self.kill();
-        self.process = spawn(self.port, &self.folder);
+        self.process = spawn(self.port, &self.settings, &self.folder);
         assert!(self.is_ready().await, "Redis did not come back:\n{}", self.process.logs());
     }
 
@@ -113,6 +142,22 @@ impl RedisServer {
         redis::cmd(name).arg(arguments).query_async::<redis::Value>(&mut connection).await.unwrap();
     }
 
+    /// Has it do something, and gives the answer as text.
+    pub(crate) async fn ask(&self, words: &[&str]) -> String {
+        let mut connection = self.connect().await.unwrap();
+        let (name, arguments) = words.split_first().unwrap();
+        let answer =
+            redis::cmd(name).arg(arguments).query_async::<redis::Value>(&mut connection).await.unwrap();
+        redis::from_redis_value::<String>(answer.clone()).unwrap_or_else(|_| format!("{answer:?}"))
+    }
+
+    /// The keys of one of its databases.
+    pub(crate) async fn keys(&self, database: usize) -> Vec<String> {
+        let client = redis::Client::open(format!("redis://{}/{database}", self.address())).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap()
+    }
+
     /// What is said on a channel from now on.
     pub(crate) async fn listen(&self, channel: &str) -> impl Stream<Item = String> + Unpin {
         let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
@@ -139,7 +184,7 @@ impl RedisServer {
     }
 }
 
-fn spawn(port: u16, folder: &TempDir) -> Process {
+fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
     let mut command = Command::new("redis-server");
     command.current_dir(folder.path()).args([
         "--port",
@@ -155,6 +200,8 @@ fn spawn(port: u16, folder: &TempDir) -> Process {
         "--appendfsync",
         "no",
     ]);
+    // Those that come later count.
+    command.args(settings);
     Process::spawn(command)
 }
 

@@ -11,7 +11,8 @@ use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr};
 use sqlx_core::transaction::TransactionManager as _;
 
-use super::{ACQUIRE_TIMEOUT, OpenError};
+use super::OpenError;
+use crate::storage::postgres::ACQUIRE_TIMEOUT;
 
 /// How long SQLite waits for another connection's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
