@@ -29,6 +29,8 @@ fn policy() -> Policy {
     Policy {
         idle_timeout: Duration::from_secs(300),
         lifetime: Duration::from_secs(86_400),
+        remember_timeout: None,
+        remember_lifetime: None,
         max_sessions: LIMIT,
         at_limit: AtLimit::EvictOldest,
         refresh_reuse_grace: Duration::from_secs(10),
@@ -48,6 +50,9 @@ fn open() -> Open {
         methods: Methods::PASSWORD,
         remember: None,
         delivery: Delivery::default(),
+        shown: None,
+        ends: Vec::new(),
+        replaces: None,
     }
 }
 

@@ -17,7 +17,7 @@ pub mod messages;
 pub mod publisher;
 pub mod registry;
 pub mod session_status;
-mod sighting;
+pub mod sighting;
 pub mod sign_up;
 pub mod snapshot;
 pub mod supervise;

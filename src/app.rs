@@ -19,6 +19,7 @@ use crate::actors::change_watcher::ChangeWatcher;
 use crate::actors::mailer::{Mailer, PostOffice};
 use crate::actors::publisher::Publisher;
 use crate::actors::registry::{Dependencies, Registry};
+use crate::actors::sighting::SightingFlusher;
 use crate::actors::supervise::{Supervised, supervise};
 use crate::actors::sweeper::Sweeper;
 use crate::bus::redis::RedisBus;
@@ -173,6 +174,10 @@ impl App {
         let (flushing, publishing, sweeping) = (registry.clone(), registry.clone(), registry.clone());
         let waking = registry.clone();
         supervise("waker", metrics.clone(), move || Waker::new(waking.clone()).start());
+        let (sighting, grace) = (registry.clone(), state.config.tokens.refresh_reuse_grace);
+        supervise("sighting_flusher", metrics.clone(), move || {
+            SightingFlusher::new(sighting.clone(), grace).start()
+        });
         let flusher = supervise("activity_flusher", metrics.clone(), move || {
             ActivityFlusher::new(flushing.clone(), at_most).start()
         });
@@ -289,14 +294,19 @@ fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> D
 #[must_use]
 pub fn policies(config: &Config, shared: bool) -> Policies {
     let (sessions, tokens) = (&config.sessions, &config.tokens);
-    Policies::same_for_all(Policy {
-        idle_timeout: sessions.timeout,
-        lifetime: sessions.lifetime,
-        max_sessions: usize::try_from(sessions.max_per_user).unwrap_or(usize::MAX),
-        at_limit: sessions.at_limit,
-        refresh_reuse_grace: tokens.refresh_reuse_grace,
-        access_expiry: tokens.access_expiry,
-        warning: Some(sessions.warning).filter(|warning| !warning.is_zero()),
-        idle_margin: if shared { sessions.activity_flush } else { Duration::ZERO },
+    Policies::by_role(|role| {
+        let rules = sessions.for_role(role);
+        Policy {
+            idle_timeout: rules.timeout,
+            lifetime: rules.lifetime,
+            remember_timeout: sessions.remember_timeout,
+            remember_lifetime: sessions.remember_lifetime,
+            max_sessions: usize::try_from(rules.max_per_user).unwrap_or(usize::MAX),
+            at_limit: rules.at_limit,
+            refresh_reuse_grace: tokens.refresh_reuse_grace,
+            access_expiry: tokens.access_expiry,
+            warning: Some(rules.warning).filter(|warning| !warning.is_zero()),
+            idle_margin: if shared { sessions.activity_flush } else { Duration::ZERO },
+        }
     })
 }

@@ -1,9 +1,10 @@
 //! The rules of users and sessions as pure code: no IO, no clock, no randomness; those come in as arguments.
 //!
 //! In reading order: [`time`] and [`ids`], [`user`], [`authentication`], [`device`], [`reason`], [`session`], [`policy`],
-//! [`event`], [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and [`command`] (what may
-//! happen to them); [`mail`] is what is mailed.
+//! [`account_change`], [`event`], [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and
+//! [`command`] (what may happen to them); [`mail`] is what is mailed.
 
+pub mod account_change;
 pub mod authentication;
 pub mod command;
 pub mod device;
@@ -11,6 +12,7 @@ pub mod event;
 pub mod ids;
 pub mod ledger;
 pub mod mail;
+pub mod password_hash;
 pub mod policy;
 pub mod reason;
 pub mod session;

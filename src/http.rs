@@ -31,8 +31,11 @@ mod logout;
 mod me;
 mod metrics;
 mod new_password;
+mod own_password;
 mod page;
+mod password_change;
 mod password_reset;
+mod reauthenticate;
 mod refresh;
 mod revoke;
 mod route;
@@ -71,6 +74,8 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(signup::configure)
         .configure(login::configure)
         .configure(refresh::configure)
+        .configure(reauthenticate::configure)
+        .configure(password_change::configure)
         .configure(me::configure)
         .configure(sessions::configure)
         .configure(logout::configure)

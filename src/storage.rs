@@ -6,6 +6,7 @@
 //! and `database_clock` keep a database that is busy, frozen, cut off or replaced from doing harm.
 //! "Not found" is `Ok(None)`; it becomes an error only at the edge.
 
+mod account_columns;
 pub mod accounts;
 pub mod activity;
 pub mod api_keys;
@@ -24,6 +25,7 @@ mod postgres;
 mod primary;
 mod rows;
 mod servers;
+pub mod sightings;
 pub mod tickets;
 pub mod users;
 
@@ -221,6 +223,12 @@ impl Store {
     fn change_stamp(&self) -> SimpleExpr {
         if self.is_postgres() { Expr::cust("pg_current_xact_id()::text::bigint") } else { Expr::val(0i64) }
     }
+}
+
+/// `a` or `b`, whichever is less, in either database.
+fn lesser_of(a: impl Into<SimpleExpr>, b: i64) -> SimpleExpr {
+    let a = a.into();
+    Expr::case(a.clone().gt(b), b).finally(a).into()
 }
 
 /// `a` or `b`, whichever is greater, in either database.

@@ -78,6 +78,7 @@ mod blackbox {
     mod me;
     mod metrics;
     mod openapi;
+    mod password_change;
     mod password_rules;
     mod prefix;
     mod proxy;
@@ -130,6 +131,7 @@ mod multi_node {
     mod faults;
     mod idle;
     mod limit;
+    mod lost_answers;
     mod mail;
     mod neighbours;
     mod node_death;

@@ -28,6 +28,7 @@ use super::api_keys::ApiKeys;
 use super::devices::{self, Deliveries};
 use super::freshness::Freshness;
 use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
+use super::sighting::Sightings;
 use super::user_session::UserSession;
 use crate::bus::internal::{Invalidation, SHARDS, shard_of};
 use crate::domain::command::{Command, EndOverdue};
@@ -57,6 +58,7 @@ struct Inner {
     /// Names this process among the nodes.
     node: Uuid,
     activity: ActivityBuffer,
+    sightings: Sightings,
     alarms: Alarms,
     freshness: Freshness,
     api_keys: ApiKeys,
@@ -92,6 +94,7 @@ impl Registry {
         Self(Arc::new(Inner {
             node: Uuid::new_v4(),
             activity: ActivityBuffer::default(),
+            sightings: Sightings::default(),
             alarms: Alarms::default(),
             freshness: Freshness::new(dependencies.max_staleness),
             api_keys: ApiKeys::new(dependencies.max_staleness),

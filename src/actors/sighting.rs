@@ -1,10 +1,15 @@
 //! Whether the current refresh generation of a session has been seen, and since when: one number, so that the check on
 //! every request is one load.
 
+mod flusher;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::session::Refresh;
 use crate::domain::time::Timestamp;
+
+pub use flusher::SightingFlusher;
+pub(in crate::actors) use flusher::Sightings;
 
 /// The lower bits hold milliseconds since the session was opened (34 years), the upper ones the generation.
 const TIME_BITS: u32 = 40;

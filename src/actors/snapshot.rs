@@ -102,8 +102,13 @@ impl LiveSession {
     }
 
     /// A token of that refresh generation has reached this node. True the first time.
-    pub fn see(&self, generation: u32, now: Timestamp) -> bool {
+    pub(super) fn see(&self, generation: u32, now: Timestamp) -> bool {
         self.sighting.is_news(generation) && self.sighting.note(generation, now, self.profile.created_at)
+    }
+
+    /// When a token of that refresh generation first reached a node, as far as this one knows.
+    pub(super) fn seen_at(&self, generation: u32) -> Option<Timestamp> {
+        self.sighting.seen_at(generation, self.profile.created_at)
     }
 
     /// Latest activity that any node has told of.

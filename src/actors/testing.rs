@@ -86,6 +86,8 @@ impl Default for Setup {
             policy: Policy {
                 idle_timeout: Duration::from_secs(300),
                 lifetime: Duration::from_secs(30 * 24 * 3600),
+                remember_timeout: None,
+                remember_lifetime: None,
                 max_sessions: 5,
                 at_limit: AtLimit::EvictOldest,
                 refresh_reuse_grace: Duration::from_secs(10),
@@ -283,5 +285,8 @@ pub(super) fn login() -> Open {
         methods: Methods::PASSWORD,
         remember: None,
         delivery: Delivery::default(),
+        shown: None,
+        ends: Vec::new(),
+        replaces: None,
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn live_sessions(
 ) -> Result<Ledger, CommandError> {
     let mut ledger = store.load_ledger(user.id).await?.ok_or("the account was just deleted")?;
     let policies = crate::app::policies(config, store.is_shared());
-    let due = ledger.due(Clock::System.now(), policies.for_role(ledger.role));
+    let due = ledger.due(Clock::System.now(), &policies.of(ledger.role, ledger.account.policy.as_deref()));
     due.into_iter().for_each(|ending| ledger.apply(&LedgerEvent::Ended(ending)));
     Ok(ledger)
 }
@@ -66,7 +66,8 @@ pub(super) async fn execute<C: Command>(
         };
         let (ledger, lock) = loaded.ok_or("the account was just deleted")?;
         let now = Clock::System.now();
-        let decision = decide(command, &ledger, now, policies.for_role(ledger.role));
+        let decision =
+            decide(command, &ledger, now, &policies.of(ledger.role, ledger.account.policy.as_deref()));
         if decision.events.is_empty() && !account_changes {
             return Ok(decision.reply);
         }

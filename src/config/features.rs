@@ -10,11 +10,13 @@ use super::Config;
 pub enum Feature {
     /// Mails: forgotten passwords, verified and changed addresses.
     Mail,
+    /// Longer sessions for who asks for them at login.
+    Remember,
 }
 
 impl Feature {
     /// Every one.
-    pub const ALL: [Self; 1] = [Self::Mail];
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Remember];
 }
 
 impl Config {
@@ -23,6 +25,9 @@ impl Config {
     pub fn has(&self, feature: Feature) -> bool {
         match feature {
             Feature::Mail => self.mail.is_on(),
+            Feature::Remember => {
+                self.sessions.remember_timeout.is_some() || self.sessions.remember_lifetime.is_some()
+            }
         }
     }
 

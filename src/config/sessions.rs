@@ -55,6 +55,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     .note("no warning where it is not shorter than the timeout")
     .by_role(),
     Setting::new(
+        REMEMBER_TIMEOUT,
+        Form::Decimal(Unit::Minutes, 0.001, 525_600.0),
+        Preset::Unset,
+        "In place of `SESSION_TIMEOUT_MINUTES` where a login asks for `remember: true`.",
+    ),
+    Setting::new(
+        REMEMBER_LIFETIME,
+        Form::Decimal(Unit::Hours, 0.0001, 87_600.0),
+        Preset::Unset,
+        "In place of `SESSION_LIFETIME_HOURS` where a login asks for `remember: true`.",
+    ),
+    Setting::new(
+        "FRESH_AUTH_SECONDS",
+        Form::Decimal(Unit::Seconds, 1.0, 86_400.0),
+        Preset::Value("300"),
+        "What touches the account itself wants a proof of the person that is at most this old.",
+    ),
+    Setting::new(
         "SESSION_RETENTION_DAYS",
         Form::Decimal(Unit::Days, 0.0001, 3650.0),
         Preset::Value("30"),
@@ -73,6 +91,8 @@ const TIMEOUT: &str = "SESSION_TIMEOUT_MINUTES";
 const LIFETIME: &str = "SESSION_LIFETIME_HOURS";
 const MAX_PER_USER: &str = "MAX_SESSIONS_PER_USER";
 const AT_LIMIT: &str = "MAX_SESSIONS_POLICY";
+const REMEMBER_TIMEOUT: &str = "REMEMBER_TIMEOUT_MINUTES";
+const REMEMBER_LIFETIME: &str = "REMEMBER_LIFETIME_HOURS";
 const WARNING: &str = "SESSION_WARNING_SECONDS";
 
 /// Within this much of its deadline a timeout is promised to be noticed; a flush may take a part of it.
@@ -97,6 +117,12 @@ pub struct SessionConfig {
     pub warning: Duration,
     /// What applies to users of each role, in the order of [`Role::ALL`].
     pub by_role: [SessionRules; Role::ALL.len()],
+    /// In place of the timeout where a login asks to be remembered.
+    pub remember_timeout: Option<Duration>,
+    /// In place of the lifetime where a login asks to be remembered.
+    pub remember_lifetime: Option<Duration>,
+    /// What touches the account itself wants a proof that is at most this old.
+    pub fresh_auth: Duration,
     /// Ended sessions are kept so long, with their reason.
     pub retention: Duration,
     /// What a node remembers may be trusted so long after it last looked.
@@ -161,6 +187,9 @@ impl SessionConfig {
             by_role: Role::ALL.map(|role| rules.of_role(source, role)),
             activity_flush: source.decimal("ACTIVITY_FLUSH_SECONDS"),
             activity_event_interval: source.decimal("ACTIVITY_EVENT_SECONDS"),
+            remember_timeout: source.optional_decimal(REMEMBER_TIMEOUT),
+            remember_lifetime: source.optional_decimal(REMEMBER_LIFETIME),
+            fresh_auth: source.decimal("FRESH_AUTH_SECONDS"),
             retention: source.decimal("SESSION_RETENTION_DAYS"),
             max_staleness: source.decimal("REVOCATION_MAX_STALENESS_MS"),
         };

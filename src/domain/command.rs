@@ -3,12 +3,18 @@
 //! Time comes first: [`decide`] lets every session end that is overdue before the command sees the ledger, so no
 //! command can act for, or make room by, a session that is already over.
 
+mod account;
 mod end;
 mod open;
+mod reauthenticate;
 mod refresh;
 
-pub use end::{EndAll, EndOne, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated};
-pub use open::{Open, OpenRefusal, Opened};
+pub use account::{ChangeAccount, ChangePassword, ChangeRefusal, PasswordChanged};
+pub use end::{
+    EndAll, EndOne, EndReplaced, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated,
+};
+pub use open::{Open, OpenRefusal, Opened, Replaces};
+pub use reauthenticate::{Proof, ReadProof, Reauthenticate, ReauthenticateRefusal};
 pub use refresh::{LogoutByRefresh, RefreshRefusal, Refreshed, RotateRefresh};
 
 use super::event::LedgerEvent;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::account_change::{AccountChange, ChangedBy};
 use super::ids::{SessionId, SessionToken};
 use super::reason::EndReason;
 use super::session::Session;
@@ -44,7 +45,12 @@ impl LedgerEvent {
     pub fn ending(&self) -> Option<&Ending> {
         match self {
             Self::Ended(ending) => Some(ending),
-            Self::Opened { .. } | Self::Rotated { .. } | Self::BulkTerminated { .. } => None,
+            Self::Opened { .. }
+            | Self::Rotated { .. }
+            | Self::Reissued { .. }
+            | Self::Renewed { .. }
+            | Self::BulkTerminated { .. }
+            | Self::AccountChanged { .. } => None,
         }
     }
 }
@@ -61,17 +67,36 @@ pub enum LedgerEvent {
     },
     /// The refresh token of a session was replaced.
     Rotated {
+        /// The session as it goes on.
+        session: Session,
+    },
+    /// The current refresh token was given once more, because the answer that carried it may have been lost.
+    Reissued {
         /// The session.
         session: SessionId,
-        /// The generation that is current now.
-        generation: u32,
-        /// When.
-        at: Timestamp,
         /// No access token of the session is good after this.
         tokens_expire_at: Timestamp,
     },
+    /// A session goes on with a new proof, or a new session token.
+    Renewed {
+        /// The session as it goes on.
+        session: Session,
+        /// Whether other services hear of the new refresh token by itself.
+        announced: bool,
+    },
     /// A session ended.
     Ended(Ending),
+    /// The account changed; sessions that ended with it come before.
+    AccountChanged {
+        /// What.
+        change: Box<AccountChange>,
+        /// By whom.
+        by: ChangedBy,
+        /// The time that tells these credentials from those before, where they changed.
+        credentials_changed_at: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
     /// A person ended all other sessions at once; the endings come before it.
     BulkTerminated {
         /// How many.

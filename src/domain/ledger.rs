@@ -113,6 +113,15 @@ impl Ledger {
         }
     }
 
+    /// Notes that a token of the session's refresh generation was seen, if that generation is still current.
+    pub fn record_sighting(&mut self, id: SessionId, generation: u32, at: Timestamp) {
+        if let Some(session) = self.live.iter_mut().find(|session| session.id() == id)
+            && session.refresh.generation == generation
+        {
+            session.refresh.seen_at = Some(session.refresh.seen_at.map_or(at, |seen| seen.min(at)));
+        }
+    }
+
     /// The earliest time at which some session may end by itself; none without live sessions.
     #[must_use]
     pub fn earliest_deadline(&self, policy: &Policy) -> Option<Timestamp> {
@@ -145,9 +154,14 @@ impl Ledger {
                 self.last_activity_at = self.last_activity_at.max(session.last_activity);
                 self.live.push(session.clone());
             }
-            LedgerEvent::Rotated { session, at, tokens_expire_at, .. } => {
+            LedgerEvent::Rotated { session } | LedgerEvent::Renewed { session, .. } => {
+                if let Some(live) = self.live.iter_mut().find(|live| live.id() == session.id()) {
+                    let last_activity = live.last_activity.max(session.last_activity);
+                    *live = Session { last_activity, ..session.clone() };
+                }
+            }
+            LedgerEvent::Reissued { session, tokens_expire_at } => {
                 if let Some(live) = self.live.iter_mut().find(|live| live.id() == *session) {
-                    live.refresh = live.refresh.next(*at);
                     live.tokens_expire_at = *tokens_expire_at;
                 }
             }
@@ -156,13 +170,17 @@ impl Ledger {
                 let Ending { session, reason, by, .. } = *ending;
                 self.remember_ending(RememberedEnding { session, reason, by });
             }
+            LedgerEvent::AccountChanged { change, credentials_changed_at, .. } => {
+                self.account.apply(change, *credentials_changed_at);
+                self.role = change.role.unwrap_or(self.role);
+            }
             LedgerEvent::BulkTerminated { .. } => {}
         }
     }
 }
 
 /// When nobody can have seen activity that is not yet known.
-fn idle_ending_at(session: &Session, policy: &Policy) -> Timestamp {
+pub(super) fn idle_ending_at(session: &Session, policy: &Policy) -> Timestamp {
     session.last_activity.plus(session.times.idle_timeout).plus(policy.idle_margin)
 }
 

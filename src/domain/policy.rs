@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 pub use own::{OutOfRange, OwnPolicy};
 
+use super::session::Times;
+use super::time::Timestamp;
 use super::user::Role;
 
 /// What happens to a login when the user has as many sessions as allowed.
@@ -18,14 +20,16 @@ pub enum AtLimit {
     EvictOldest,
     /// The login is refused.
     Reject,
+    /// The person chooses which sessions end.
+    Ask,
 }
 
 impl AtLimit {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::EvictOldest, Self::Reject];
+    pub const ALL: [Self; 3] = [Self::EvictOldest, Self::Reject, Self::Ask];
 
     /// The words for them, in the same order.
-    pub const NAMES: &[&str] = &[Self::EvictOldest.as_str(), Self::Reject.as_str()];
+    pub const NAMES: &[&str] = &[Self::EvictOldest.as_str(), Self::Reject.as_str(), Self::Ask.as_str()];
 
     /// The word for it, in settings and answers.
     #[must_use]
@@ -33,6 +37,7 @@ impl AtLimit {
         match self {
             Self::EvictOldest => "evict_oldest",
             Self::Reject => "reject",
+            Self::Ask => "ask",
         }
     }
 }
@@ -44,6 +49,10 @@ pub struct Policy {
     pub idle_timeout: Duration,
     /// A session ends this long after it was opened.
     pub lifetime: Duration,
+    /// In place of the idle timeout where the person asked to stay signed in.
+    pub remember_timeout: Option<Duration>,
+    /// In place of the lifetime where the person asked to stay signed in.
+    pub remember_lifetime: Option<Duration>,
     /// Most live sessions of the user; at least 1.
     pub max_sessions: usize,
     /// What a login beyond that does.
@@ -59,30 +68,61 @@ pub struct Policy {
     pub idle_margin: Duration,
 }
 
+impl Policy {
+    /// When a session that was opened then is over.
+    #[must_use]
+    pub fn times(&self, created_at: Timestamp, remember: Option<bool>) -> Times {
+        let longer = |it: Option<Duration>| it.filter(|_| remember == Some(true));
+        Times {
+            idle_timeout: longer(self.remember_timeout).unwrap_or(self.idle_timeout),
+            expires_at: created_at.plus(longer(self.remember_lifetime).unwrap_or(self.lifetime)),
+        }
+    }
+}
+
 /// Where a user's policy is found.
 #[derive(Clone, Debug)]
 pub struct Policies {
-    everyone: Policy,
+    /// In the order of [`Role::ALL`].
+    by_role: [Policy; Role::ALL.len()],
 }
 
 impl Policies {
     /// The same policy for every role.
     #[must_use]
     pub fn same_for_all(policy: Policy) -> Self {
-        Self { everyone: policy }
+        Self { by_role: [policy.clone(), policy.clone(), policy.clone(), policy] }
+    }
+
+    /// The policy of each role.
+    #[must_use]
+    pub fn by_role(policy: impl Fn(Role) -> Policy) -> Self {
+        Self { by_role: Role::ALL.map(policy) }
     }
 
     /// The policy of users of that role.
     #[must_use]
     pub fn for_role(&self, role: Role) -> &Policy {
+        let [starter, pro, enterprise, admin] = &self.by_role;
         match role {
-            Role::Starter | Role::Pro | Role::Enterprise | Role::Admin => &self.everyone,
+            Role::Starter => starter,
+            Role::Pro => pro,
+            Role::Enterprise => enterprise,
+            Role::Admin => admin,
         }
+    }
+
+    /// The policy of a user with that role, whose own goes before it.
+    #[must_use]
+    pub fn of(&self, role: Role, own: Option<&OwnPolicy>) -> Policy {
+        let of_role = self.for_role(role);
+        own.map_or_else(|| of_role.clone(), |own| own.applied_to(of_role))
     }
 
     /// The shortest time without stored activity after which any user's session ends: what the sweeper looks for.
     #[must_use]
     pub fn shortest_time_to_idle_ending(&self) -> Duration {
-        self.everyone.idle_timeout + self.everyone.idle_margin
+        let shortest = self.by_role.iter().map(|policy| policy.idle_timeout + policy.idle_margin).min();
+        shortest.unwrap_or_default()
     }
 }

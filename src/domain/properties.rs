@@ -1,5 +1,8 @@
 //! The promises of the rules, for any sequence of commands and any passing of time.
 
+mod choosing;
+mod refresh;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -61,15 +64,45 @@ fn policies() -> impl Strategy<Value = Policy> {
     (1..6usize, any::<bool>(), 1_000..60_000u64, 0..3_000u64).prop_map(
         |(max_sessions, reject, idle, margin)| Policy {
             idle_timeout: Duration::from_millis(idle),
-            lifetime: Duration::from_secs(120),
-            max_sessions,
             at_limit: if reject { AtLimit::Reject } else { AtLimit::EvictOldest },
-            refresh_reuse_grace: Duration::from_secs(10),
-            access_expiry: Duration::from_secs(60),
-            warning: None,
             idle_margin: Duration::from_millis(margin),
+            ..policy(max_sessions)
         },
     )
+}
+
+/// With two minutes of lifetime, a minute of which access tokens are good.
+fn policy(max_sessions: usize) -> Policy {
+    Policy {
+        idle_timeout: Duration::from_secs(30),
+        lifetime: Duration::from_secs(120),
+        remember_timeout: None,
+        remember_lifetime: None,
+        max_sessions,
+        at_limit: AtLimit::EvictOldest,
+        refresh_reuse_grace: Duration::from_secs(10),
+        access_expiry: Duration::from_secs(60),
+        warning: None,
+        idle_margin: Duration::ZERO,
+    }
+}
+
+/// A login that would open the session of that number.
+fn login(number: u128) -> Open {
+    let id = SessionId::new(Uuid::from_u128(number));
+    Open {
+        id,
+        token: SessionToken::new(id.uuid()),
+        device: Device::new(DeviceInfo::from_user_agent(None, None)),
+        ip_address: None,
+        occasion: OpenedBy::Login,
+        methods: Methods::PASSWORD,
+        remember: None,
+        delivery: Delivery::default(),
+        shown: None,
+        ends: Vec::new(),
+        replaces: None,
+    }
 }
 
 /// A user's sessions in the hands of a careful observer, who checks every promise after every step.
@@ -147,17 +180,8 @@ impl Observer {
     }
 
     fn open(&mut self) {
-        let id = SessionId::new(Uuid::from_u128(self.opened.len() as u128 + 100));
-        let open = Open {
-            id,
-            token: SessionToken::new(id.uuid()),
-            device: Device::new(DeviceInfo::from_user_agent(None, None)),
-            ip_address: None,
-            occasion: OpenedBy::Login,
-            methods: Methods::PASSWORD,
-            remember: None,
-            delivery: Delivery::default(),
-        };
+        let open = login(self.opened.len() as u128 + 100);
+        let id = open.id;
         let live_before = self.ledger.live().len();
         match self.run(&open) {
             Ok(opened) => {
@@ -167,7 +191,8 @@ impl Observer {
                 self.opened.push(id);
             }
             Err(OpenRefusal::Disabled) => assert!(self.ledger.account.disabled),
-            Err(OpenRefusal::LimitReached { max_sessions }) => {
+            Err(OpenRefusal::Outdated) => panic!("nobody has changed the credentials"),
+            Err(OpenRefusal::LimitReached { max_sessions, .. }) => {
                 assert_eq!(self.policy.at_limit, AtLimit::Reject);
                 assert!(live_before >= max_sessions);
             }

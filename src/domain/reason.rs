@@ -16,6 +16,10 @@ pub enum EndReason {
     Expired,
     /// Made room for a newer session under the session limit.
     Evicted,
+    /// The same person signed in again with the same browser.
+    Replaced,
+    /// The password was changed or reset.
+    CredentialsChanged,
     /// An old refresh token was used again: taken for theft (RFC 9700, section 4.14.2).
     RefreshTokenReused,
     /// The account was deleted.
@@ -24,12 +28,14 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Logout,
         Self::Terminated,
         Self::IdleTimeout,
         Self::Expired,
         Self::Evicted,
+        Self::Replaced,
+        Self::CredentialsChanged,
         Self::RefreshTokenReused,
         Self::UserDeleted,
     ];
@@ -49,6 +55,8 @@ impl EndReason {
             Self::IdleTimeout => "idle_timeout",
             Self::Expired => "expired",
             Self::Evicted => "evicted",
+            Self::Replaced => "replaced",
+            Self::CredentialsChanged => "credentials_changed",
             Self::RefreshTokenReused => "refresh_token_reused",
             Self::UserDeleted => "user_deleted",
         }

@@ -80,12 +80,20 @@ impl Refresh {
 }
 
 impl Refresh {
-    /// Whether a refresh token of that generation is good at that time: the current one is, and the one just before within
-    /// the grace.
+    /// Whether a refresh token of that generation is good at that time: the current one is. So is the one just before,
+    /// until the current one has been seen and for the grace after that: the answer that carried it may have been lost.
     #[must_use]
     pub fn accepts(&self, generation: u32, now: Timestamp, grace: Duration) -> bool {
-        let is_replaced = generation > 0 && generation.checked_add(1) == Some(self.generation);
-        generation == self.generation || (is_replaced && now <= self.issued_at.plus(grace))
+        let is_replaced = generation.checked_add(1) == Some(self.generation);
+        let in_grace = |seen: Timestamp| now <= seen.max(self.issued_at).plus(grace);
+        !self.is_void(generation)
+            && (generation == self.generation || (is_replaced && self.seen_at.is_none_or(in_grace)))
+    }
+
+    /// Whether a token of that generation was never made, or made void by a change of credentials.
+    #[must_use]
+    pub fn is_void(&self, generation: u32) -> bool {
+        generation == 0 || generation < self.floor || generation > self.generation
     }
 }
 

@@ -52,8 +52,16 @@ impl Announcer<'_> {
         for event in events {
             match event {
                 LedgerEvent::Opened { session, occasion } => self.opened(&mut made, session, occasion),
-                LedgerEvent::Rotated { session, .. } => {
-                    made.push(self.message(Channel::TokenRefreshed, json!({"sessionId": session})));
+                LedgerEvent::Rotated { session } | LedgerEvent::Renewed { session, announced: true } => {
+                    made.push(self.message(Channel::TokenRefreshed, json!({"sessionId": session.id()})));
+                }
+                LedgerEvent::Renewed { announced: false, .. } | LedgerEvent::Reissued { .. } => {}
+                LedgerEvent::AccountChanged { change, by, .. } => {
+                    let changed = change.names();
+                    if !changed.is_empty() {
+                        let fields = json!({"changed": changed, "by": by});
+                        made.push(self.message(Channel::UserUpdated, fields));
+                    }
                 }
                 LedgerEvent::Ended(ending) => self.ended(&mut made, ending),
                 LedgerEvent::BulkTerminated { count } => {
@@ -150,6 +158,8 @@ mod tests {
         Policy {
             idle_timeout: Duration::from_secs(300),
             lifetime: Duration::from_secs(3600),
+            remember_timeout: None,
+            remember_lifetime: None,
             max_sessions,
             at_limit: AtLimit::EvictOldest,
             refresh_reuse_grace: Duration::from_secs(10),
@@ -179,6 +189,9 @@ mod tests {
             methods: Methods::PASSWORD,
             remember: None,
             delivery: Delivery::default(),
+            shown: None,
+            ends: Vec::new(),
+            replaces: None,
         };
         run(ledger, &command, max)
     }

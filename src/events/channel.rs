@@ -21,11 +21,13 @@ pub enum Channel {
     SessionActivityUpdated,
     /// A refresh token was rotated.
     TokenRefreshed,
+    /// An account changed.
+    UserUpdated,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UserRegistered,
         Self::UserLogin,
         Self::UserLogout,
@@ -35,6 +37,7 @@ impl Channel {
         Self::SessionsBulkTerminated,
         Self::SessionActivityUpdated,
         Self::TokenRefreshed,
+        Self::UserUpdated,
     ];
 
     /// The channel's name on Redis.
@@ -50,6 +53,7 @@ impl Channel {
             Self::SessionsBulkTerminated => "auth:sessions.bulk_terminated",
             Self::SessionActivityUpdated => "auth:session.activity_updated",
             Self::TokenRefreshed => "auth:token.refreshed",
+            Self::UserUpdated => "auth:user.updated",
         }
     }
 

@@ -11,27 +11,31 @@ use actix_web::cookie::{Cookie, SameSite as CookieSameSite};
 use actix_web::http::header::{COOKIE, HeaderMap};
 
 use crate::config::{CookieConfig, SameSite};
+use crate::domain::session::SessionProfile;
 use crate::security::refresh_token::RefreshToken;
 
-/// Sets the cookie that carries a refresh token for as long as the token is good, and takes away those of its other names.
+/// Sets the cookie that carries the refresh token of a session for as long as the token is good, and takes away those of its
+/// other names. It goes when the browser is closed, where the person asked not to be remembered.
 pub fn set(
     answer: &mut HttpResponseBuilder,
     config: &CookieConfig,
+    profile: &SessionProfile,
     token: &RefreshToken,
     good_for: Duration,
 ) {
     let seconds = i64::try_from(good_for.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
     let token = token.expose().to_owned();
-    answer.cookie(build(config, &config.name, token, CookieDuration::seconds(seconds)));
+    let max_age = (profile.remember != Some(false)).then_some(CookieDuration::seconds(seconds));
+    answer.cookie(build(config, &config.name, token, max_age));
     for name in config.names().skip(1) {
-        answer.cookie(build(config, name, String::new(), CookieDuration::ZERO));
+        answer.cookie(build(config, name, String::new(), Some(CookieDuration::ZERO)));
     }
 }
 
 /// The cookies that take it away.
 #[must_use]
 pub fn cleared(config: &CookieConfig) -> Vec<Cookie<'static>> {
-    config.names().map(|name| build(config, name, String::new(), CookieDuration::ZERO)).collect()
+    config.names().map(|name| build(config, name, String::new(), Some(CookieDuration::ZERO))).collect()
 }
 
 /// Takes it away.
@@ -86,19 +90,25 @@ fn unquoted(value: &[u8]) -> &[u8] {
     inner.unwrap_or(value)
 }
 
-fn build(config: &CookieConfig, name: &str, value: String, max_age: CookieDuration) -> Cookie<'static> {
+fn build(
+    config: &CookieConfig,
+    name: &str,
+    value: String,
+    max_age: Option<CookieDuration>,
+) -> Cookie<'static> {
     let same_site = match config.same_site {
         SameSite::Lax => CookieSameSite::Lax,
         SameSite::Strict => CookieSameSite::Strict,
         SameSite::None => CookieSameSite::None,
     };
-    Cookie::build(name.to_owned(), value)
+    let mut cookie = Cookie::build(name.to_owned(), value)
         .path("/")
         .http_only(true)
         .secure(config.secure)
         .same_site(same_site)
-        .max_age(max_age)
-        .finish()
+        .finish();
+    cookie.set_max_age(max_age);
+    cookie
 }
 
 #[cfg(test)]

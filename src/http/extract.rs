@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod form;
+pub mod fresh;
 pub mod json;
 pub mod operator;
 mod origin;

@@ -9,10 +9,11 @@ use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
+use super::shown::sessions_of_cookies;
 use super::signed_in::{self, open_for, parse_delivery};
 use super::state::AppState;
 use crate::actors::messages::ActorError;
-use crate::domain::command::{Open, OpenRefusal, Opened};
+use crate::domain::command::{EndReplaced, Open, OpenRefusal, Opened, Replaces};
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;
 use crate::domain::ids::UserId;
@@ -30,6 +31,8 @@ struct Body {
     password: Option<String>,
     device_name: Option<String>,
     refresh_token_delivery: Option<String>,
+    remember: Option<bool>,
+    keep_session: Option<bool>,
 }
 
 struct Request {
@@ -38,6 +41,8 @@ struct Request {
     password: Password,
     device_name: Option<String>,
     delivery: Delivery,
+    remember: Option<bool>,
+    keep_session: bool,
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -63,26 +68,47 @@ async fn log_in(
     };
     // Guesses made at the same time may have used the failures up meanwhile.
     state.limits.check_login_failures(&request.email, client.address, now).await?;
-    let open = open_for(&client, request.device_name, request.delivery, OpenedBy::Login);
-    let asking = run_to_completion(ask(state.clone(), user.id, open));
+    let replaced = if request.keep_session { None } else { session_before(&state, &http, &client) };
+    let open = Open {
+        remember: request.remember,
+        shown: user.credentials_changed_at,
+        replaces: replaced.filter(|(owner, _)| *owner == user.id).map(|(_, replaces)| replaces),
+        ..open_for(&client, request.device_name, request.delivery, OpenedBy::Login)
+    };
+    let asking = run_to_completion(ask(state.clone(), user.id, open, replaced));
     let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
         Ok(Ok(opened)) => opened,
         Ok(Err(OpenRefusal::LimitReached { .. })) => return Err(Problem::new(Code::SessionLimitReached)),
-        // Disabled while the password was looked at.
-        Ok(Err(OpenRefusal::Disabled)) => return Err(Problem::new(Code::InvalidCredentials)),
+        // Disabled, or given another password, while this one was looked at.
+        Ok(Err(OpenRefusal::Disabled | OpenRefusal::Outdated)) => {
+            return Err(Problem::new(Code::InvalidCredentials));
+        }
         Err(ActorError::NoSuchUser) => return Err(Problem::new(Code::InvalidCredentials)),
         Err(error) => return Err(error.into()),
     };
     signed_in::answer(&state, StatusCode::OK, &user, &opened)
 }
 
+/// The session that the browser was signed in with, and whose it is.
+fn session_before(state: &AppState, http: &HttpRequest, client: &Client) -> Option<(UserId, Replaces)> {
+    let claims = sessions_of_cookies(state, http, client).into_iter().next()?;
+    Some((claims.user, Replaces { session: claims.session, generation: claims.generation }))
+}
+
 async fn ask(
     state: web::Data<AppState>,
     user: UserId,
     open: Open,
+    replaced: Option<(UserId, Replaces)>,
 ) -> Result<Result<Opened, OpenRefusal>, ActorError> {
     let opened = state.registry.ask(user, open).await;
     if let Ok(Ok(opened)) = &opened {
+        // Somebody else's session ends by itself; the new one does not depend on that.
+        if let Some((owner, replaces)) = replaced.filter(|(owner, _)| *owner != user)
+            && let Err(error) = state.registry.ask(owner, EndReplaced(replaces)).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "login.replaced_not_ended");
+        }
         AuditEvent::LoggedIn(user, opened.session.id()).record(state.metrics());
     }
     opened
@@ -125,6 +151,8 @@ impl TryFrom<Body> for Request {
                 password,
                 device_name: device_name.flatten(),
                 delivery: delivery.unwrap_or_default(),
+                remember: body.remember,
+                keep_session: body.keep_session.unwrap_or(false),
             }),
             _ => Err(members.into_problem()),
         }

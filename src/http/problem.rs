@@ -49,9 +49,20 @@ struct Inner {
     challenge: bool,
     /// Whether the body came in a coding that is not taken (RFC 9110, section 15.5.16).
     refuses_coding: bool,
+    /// Parameters of a challenge for a fresh proof (RFC 9470).
+    wanted_proof: Option<WantedProof>,
     /// The cookies that take the refresh cookie away.
     clear_cookies: Vec<Cookie<'static>>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// The proof that a client has to bring.
+#[derive(Clone, Copy)]
+struct WantedProof {
+    /// At most this old.
+    max_age: Duration,
+    /// With two factors.
+    second_factor: bool,
 }
 
 /// The body of the answer.
@@ -82,6 +93,7 @@ impl Problem {
             scope: None,
             challenge: false,
             refuses_coding: false,
+            wanted_proof: None,
             clear_cookies: Vec::new(),
             cause: None,
         }))
@@ -189,6 +201,14 @@ impl Problem {
         self
     }
 
+    /// The session's person must prove once more who they are (RFC 9470, section 3); with two factors, if `second_factor`.
+    #[must_use]
+    pub fn fresh_authentication_required(max_age: Duration, second_factor: bool) -> Self {
+        let mut problem = Self::new(Code::FreshAuthenticationRequired).with_challenge();
+        problem.0.wanted_proof = Some(WantedProof { max_age, second_factor });
+        problem
+    }
+
     /// Its kind.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -259,6 +279,14 @@ impl Problem {
 
     /// RFC 9110, section 15.5.2: every 401 has one. RFC 6750, section 3.1: no error code where no token was shown.
     fn challenge(&self) -> String {
+        if let Some(WantedProof { max_age, second_factor }) = self.0.wanted_proof {
+            let level = if second_factor { ", acr_values=\"aal2\"" } else { "" };
+            return format!(
+                "Bearer error=\"insufficient_user_authentication\", error_description=\"{}\", max_age=\"{}\"{level}",
+                self.0.detail,
+                max_age.as_secs()
+            );
+        }
         match self.0.code {
             Code::TokenMissing | Code::RefreshTokenMissing | Code::InvalidCredentials => "Bearer".to_owned(),
             Code::InsufficientScope => {

@@ -7,16 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::cookie::{self, ShownCookies};
 use super::extract::client::Client;
 use super::extract::json::OptionalJsonObject;
+use super::extract::session::present;
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::shown::good_tokens;
 use super::state::AppState;
-use crate::actors::session_status::SessionStatus;
-use crate::domain::command::{RefreshRefusal, RotateRefresh, SessionOver};
+use crate::domain::command::{RefreshRefusal, Refreshed, RotateRefresh, SessionOver};
 use crate::domain::ids::UserId;
-use crate::domain::session::{Delivery, Session};
-use crate::domain::user::Role;
+use crate::domain::session::Delivery;
 use crate::events::session_view::SessionView;
 use crate::security::access_token::AccessToken;
 use crate::security::refresh_token::{RefreshClaims, RefreshToken};
@@ -30,13 +29,16 @@ struct Body {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Refreshed<'a> {
+struct Answer<'a> {
     access_token: &'a AccessToken,
     token_type: &'static str,
     expires_in: i64,
     session: SessionView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a RefreshToken>,
+    /// How many other sessions ended, where some may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminated: Option<usize>,
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -73,8 +75,8 @@ async fn by_token(state: &AppState, request: &HttpRequest, token: &str) -> Resul
             TokenError::Expired => Code::RefreshTokenExpired,
         })
     })?;
-    let (user, role, session) = rotate(state, request, claims).await?;
-    answer(state, user, role, &session, Delivery::Body)
+    let (user, refreshed) = rotate(state, request, claims).await?;
+    answer(state, user, &refreshed, Delivery::Body, None)
 }
 
 /// One cookie after the other, until one is good.
@@ -82,7 +84,7 @@ async fn by_cookies(state: &AppState, request: &HttpRequest) -> Result<HttpRespo
     let mut first_refusal = None;
     for claims in good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie))? {
         match rotate(state, request, claims).await {
-            Ok((user, role, session)) => return answer(state, user, role, &session, Delivery::Cookie),
+            Ok((user, refreshed)) => return answer(state, user, &refreshed, Delivery::Cookie, None),
             Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => {
                 first_refusal.get_or_insert(problem);
             }
@@ -96,16 +98,19 @@ async fn rotate(
     state: &AppState,
     request: &HttpRequest,
     claims: RefreshClaims,
-) -> Result<(UserId, Role, Session), Problem> {
+) -> Result<(UserId, Refreshed), Problem> {
     state.shed_load()?;
     note_usage(request, state.limits.refresh(claims.session, state.now()).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
     // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
-    if let SessionStatus::Over(reason) = state.registry.status(user, session, None).await? {
-        return Err(Problem::session_over(reason));
+    let found = present(state.registry.status(user, session, None).await?)?;
+    let rotated = state.registry.ask(user, RotateRefresh { session, generation }).await;
+    if rotated.is_err() {
+        // It has been seen, though nothing came of it.
+        state.registry.note_sighting(&found.session, generation, state.now());
     }
-    match state.registry.ask(user, RotateRefresh { session, generation }).await? {
-        Ok(refreshed) => Ok((user, refreshed.role, refreshed.session)),
+    match rotated? {
+        Ok(refreshed) => Ok((user, refreshed)),
         Err(refused) => Err(refusal(state, user, refused).await?),
     }
 }
@@ -136,26 +141,30 @@ pub(super) async fn session_over(
     Ok(Problem::session_over(reason))
 }
 
-fn answer(
+/// Signs tokens for a session that goes on, and answers with them.
+pub(super) fn answer(
     state: &AppState,
     user: UserId,
-    role: Role,
-    session: &Session,
+    refreshed: &Refreshed,
     delivery: Delivery,
+    terminated: Option<usize>,
 ) -> Result<HttpResponse, Problem> {
-    let (access_token, refresh_token) = state.sign_tokens(user, role, session)?;
-    let body = Refreshed {
+    let session = &refreshed.session;
+    let (access_token, refresh_token) = state.sign_tokens(user, refreshed.role, session)?;
+    let body = Answer {
         access_token: &access_token,
         token_type: "Bearer",
         expires_in: state.access_tokens.expiry_seconds(),
         session: SessionView::new(&session.profile, session.times, session.last_activity, session.id()),
         refresh_token: (delivery == Delivery::Body).then_some(&refresh_token),
+        terminated,
     };
     let mut answer = HttpResponse::Ok();
     if delivery == Delivery::Cookie {
-        // Within the grace the token given out again is a little older than now.
+        // A token that is given out once more is older than now.
         let ends = session.refresh.issued_at.plus(state.refresh_tokens.expiry());
-        cookie::set(&mut answer, &state.config.cookie, &refresh_token, state.now().until(ends));
+        let good_for = state.now().until(ends);
+        cookie::set(&mut answer, &state.config.cookie, &session.profile, &refresh_token, good_for);
     }
     Ok(answer.json(body))
 }

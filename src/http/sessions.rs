@@ -34,7 +34,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse {
-    let policy = state.registry.policy_ref(caller.0.snapshot.role);
+    let max_sessions = state.registry.max_sessions(&caller.0.snapshot);
     let is_live = |session: &&Arc<LiveSession>| {
         session.times().idle_expires_at(session.shown_activity()) > caller.0.now
     };
@@ -42,7 +42,7 @@ async fn list(caller: Authenticated, state: web::Data<AppState>) -> HttpResponse
     let mut sessions: Vec<_> = live.map(|session| session_view(session, caller.session())).collect();
     sessions.sort_by_key(|session| std::cmp::Reverse(session.last_activity));
     let total = sessions.len();
-    sessions_answer(&List { sessions, total, max_sessions: policy.max_sessions }, total)
+    sessions_answer(&List { sessions, total, max_sessions }, total)
 }
 
 async fn terminate(

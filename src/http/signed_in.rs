@@ -51,6 +51,9 @@ pub(super) fn open_for(
         methods: Methods::PASSWORD,
         remember: None,
         delivery,
+        shown: None,
+        ends: Vec::new(),
+        replaces: None,
     }
 }
 
@@ -88,7 +91,7 @@ pub(super) fn answer(
     let mut answer = HttpResponse::build(status);
     if delivery == Delivery::Cookie {
         let good_for = state.refresh_tokens.expiry();
-        cookie::set(&mut answer, &state.config.cookie, &refresh_token, good_for);
+        cookie::set(&mut answer, &state.config.cookie, &session.profile, &refresh_token, good_for);
     }
     Ok(answer.json(body))
 }

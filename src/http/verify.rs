@@ -94,10 +94,12 @@ async fn by_token(state: &AppState, token: &[u8]) -> Result<ActiveSession, Probl
     let now = state.now();
     let claims = state.access_tokens.verify(token, now)?;
     let (user, session, token) = (claims.user, claims.session, Some(claims.token));
-    match state.registry.cached_status(user, session, token, now) {
+    let found = match state.registry.cached_status(user, session, token, now) {
         Some(status) => present(status),
         None => present(state.registry.status(user, session, token).await?),
-    }
+    }?;
+    state.registry.note_sighting(&found.session, claims.generation, now);
+    Ok(found)
 }
 
 /// A page may make a browser send the cookie along. Reading does no harm; anything else must come from a page that may.

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::config::PasswordConfig;
+pub use crate::domain::password_hash::PasswordHash;
 use crate::domain::user::{FieldProblem, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Step;
@@ -75,17 +76,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A bcrypt hash in modular crypt format. Never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PasswordHash(String);
-
 impl PasswordHash {
-    /// A hash as it is stored.
-    #[must_use]
-    pub fn from_stored(text: String) -> Self {
-        Self(text)
-    }
-
     /// A hash that another system made: bcrypt as `$2a$`, `$2b$` or `$2y$`, which differ in name only for passwords of up
     /// to 72 bytes.
     ///
@@ -95,28 +86,16 @@ impl PasswordHash {
         if text.is_empty() {
             return Err(FieldProblem::Required);
         }
-        let hash = Self(text.to_owned());
+        let hash = Self::from_stored(text.to_owned());
         let is_known = ["$2a$", "$2b$", "$2y$"].iter().any(|name| text.starts_with(name));
         let is_whole = text.parse::<bcrypt::HashParts>().is_ok();
         let can_be_checked = hash.cost().is_some_and(|cost| (MIN_COST..=MAX_COST).contains(&cost));
         if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(FieldProblem::Invalid) }
     }
 
-    /// The hash, for the row.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
     /// The cost it was made at; none where the form is not bcrypt's.
     fn cost(&self) -> Option<u32> {
-        self.0.split('$').nth(2)?.parse().ok()
-    }
-}
-
-impl fmt::Debug for PasswordHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PasswordHash(hidden)")
+        self.expose().split('$').nth(2)?.parse().ok()
     }
 }
 
@@ -227,7 +206,10 @@ fn missing_costs(is: u32, wanted: u32) -> Range<u32> {
 
 /// Well formed, of that cost, and the hash of nothing.
 fn dummy_hash(cost: u32) -> PasswordHash {
-    PasswordHash(format!("$2b${cost:02}${}", "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"))
+    PasswordHash::from_stored(format!(
+        "$2b${cost:02}${}",
+        "abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDC"
+    ))
 }
 
 /// Hashes take the time that nothing else wants: where all cores are busy, session checks go first, and at the next round
@@ -275,7 +257,7 @@ impl Worker {
 
     fn hash(&self, password: &Password) -> Result<PasswordHash, PasswordError> {
         let _timer = self.metrics.password_hash_duration.start_timer();
-        yielding_bcrypt::hash(password, self.cost).map(PasswordHash)
+        yielding_bcrypt::hash(password, self.cost).map(PasswordHash::from_stored)
     }
 
     /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper: what the hash

@@ -62,11 +62,18 @@ impl Store {
             .filter(user::Column::Email.eq(email))
             .filter(user::Column::DeletedAt.is_null());
         let row = self.run(async move { query.one(&db).await }).await?;
-        row.map(|mut row| {
-            let password_hash = PasswordHash::from_stored(std::mem::take(&mut row.password_hash));
-            Ok(Credentials { user: user_of(row)?, password_hash })
-        })
-        .transpose()
+        row.map(credentials_of).transpose()
+    }
+
+    /// The same of the account of that id.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn lookup_credentials_of(&self, id: UserId) -> Result<Option<Credentials>, StorageError> {
+        let db = self.db.clone();
+        let query = user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null());
+        let row = self.run(async move { query.one(&db).await }).await?;
+        row.map(credentials_of).transpose()
     }
 
     /// The account of that id, unless it was deleted.
@@ -216,6 +223,11 @@ impl Store {
         let change = user::Entity::update_many().col_expr(user::Column::DisabledAt, Expr::value(None::<i64>));
         self.change_and_tell(id, change, now).await
     }
+}
+
+fn credentials_of(mut row: user::Model) -> Result<Credentials, StorageError> {
+    let password_hash = PasswordHash::from_stored(std::mem::take(&mut row.password_hash));
+    Ok(Credentials { user: user_of(row)?, password_hash })
 }
 
 async fn insert_registration(transaction: &DatabaseTransaction, new: Registration) -> Result<(), DbErr> {

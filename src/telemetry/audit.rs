@@ -21,6 +21,8 @@ pub enum AuditEvent<'a> {
     LoggedIn(UserId, SessionId),
     /// Somebody did not, with that account: unknown address and wrong password alike.
     LoginFailed(Pseudonym),
+    /// A person changed the account's password.
+    PasswordChanged(UserId),
     /// A limit refused a request; which one, and whose.
     LimitHit(&'static str, Subject<'a>),
     /// An account was deleted.
@@ -80,11 +82,12 @@ impl Subject<'_> {
 const COMMAND_LINE: &str = "command_line";
 
 /// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log alone.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "signing_key.loaded",
     "account.created",
     "login.succeeded",
     "login.failed",
+    "password.changed",
     "rate_limit.hit",
     "session.terminated",
     "session.evicted",
@@ -97,11 +100,16 @@ impl AuditEvent<'_> {
     #[must_use]
     pub fn ending(user: UserId, ending: &Ending, command: &'static str) -> Option<Self> {
         match ending.reason {
-            EndReason::Terminated | EndReason::Evicted | EndReason::RefreshTokenReused => {
-                Some(Self::Ended(user, *ending, Cause::Decided(command)))
-            }
+            EndReason::Terminated
+            | EndReason::Evicted
+            | EndReason::CredentialsChanged
+            | EndReason::RefreshTokenReused => Some(Self::Ended(user, *ending, Cause::Decided(command))),
             // The deletion itself is the act.
-            EndReason::UserDeleted | EndReason::Logout | EndReason::IdleTimeout | EndReason::Expired => None,
+            EndReason::UserDeleted
+            | EndReason::Logout
+            | EndReason::Replaced
+            | EndReason::IdleTimeout
+            | EndReason::Expired => None,
         }
     }
 
@@ -111,6 +119,7 @@ impl AuditEvent<'_> {
             Self::SignedUp(_) => "account.created",
             Self::LoggedIn(..) => "login.succeeded",
             Self::LoginFailed(_) => "login.failed",
+            Self::PasswordChanged(_) => "password.changed",
             Self::LimitHit(..) => "rate_limit.hit",
             Self::Deleted(_) => "account.deleted",
             Self::Disabled(_) => "account.disabled",
@@ -124,6 +133,8 @@ impl AuditEvent<'_> {
                 EndReason::Terminated
                 | EndReason::UserDeleted
                 | EndReason::Logout
+                | EndReason::Replaced
+                | EndReason::CredentialsChanged
                 | EndReason::IdleTimeout
                 | EndReason::Expired => "session.terminated",
             },
@@ -155,7 +166,11 @@ impl AuditEvent<'_> {
         let act = self.name();
         match self {
             Self::KeyLoaded(kid, previous) => tracing::info!(target: "audit", act, kid, previous, "audit"),
-            Self::SignedUp(user) | Self::Deleted(user) | Self::Disabled(user) | Self::Enabled(user) => {
+            Self::SignedUp(user)
+            | Self::PasswordChanged(user)
+            | Self::Deleted(user)
+            | Self::Disabled(user)
+            | Self::Enabled(user) => {
                 tracing::info!(target: "audit", act, user_id = %user, by, "audit")
             }
             Self::LoggedIn(user, session) => {

@@ -12,6 +12,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/me"),
     ("get", "/session"),
     ("get", "/sessions"),
+    ("post", "/reauthenticate"),
+    ("post", "/password/change"),
     ("post", "/logout"),
     ("post", "/activity"),
     ("delete", "/sessions/{id}"),

@@ -51,6 +51,8 @@ pub(crate) fn policy() -> Policy {
     Policy {
         idle_timeout: Duration::from_secs(300),
         lifetime: Duration::from_secs(24 * 3600),
+        remember_timeout: None,
+        remember_lifetime: None,
         max_sessions: 5,
         at_limit: AtLimit::EvictOldest,
         refresh_reuse_grace: Duration::from_secs(10),
@@ -259,6 +261,9 @@ pub(crate) fn login() -> Open {
         methods: Methods::PASSWORD,
         remember: None,
         delivery: Delivery::default(),
+        shown: None,
+        ends: Vec::new(),
+        replaces: None,
     }
 }
 

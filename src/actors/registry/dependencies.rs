@@ -8,8 +8,11 @@ use crate::actors::activity::ActivityBuffer;
 use crate::actors::alarms::Alarms;
 use crate::actors::api_keys::ApiKeys;
 use crate::actors::freshness::Freshness;
+use crate::actors::sighting::Sightings;
+use crate::actors::snapshot::Snapshot;
 use crate::bus::Bus;
 use crate::clock::Clock;
+use crate::domain::ledger::Ledger;
 use crate::domain::policy::{Policies, Policy};
 use crate::domain::user::Role;
 use crate::storage::Store;
@@ -47,10 +50,28 @@ impl Registry {
         self.0.dependencies.policies.for_role(role).clone()
     }
 
+    /// The rules' numbers for the user of that ledger.
+    #[must_use]
+    pub fn policy_of(&self, ledger: &Ledger) -> Policy {
+        self.0.dependencies.policies.of(ledger.role, ledger.account.policy.as_deref())
+    }
+
+    /// How many live sessions the user of that snapshot may have.
+    #[must_use]
+    pub fn max_sessions(&self, snapshot: &Snapshot) -> usize {
+        let own = snapshot.account.policy.as_ref().and_then(|policy| policy.max_sessions);
+        own.map_or_else(|| self.policy_ref(snapshot.role).max_sessions, |most| most as usize)
+    }
+
     /// Activity that is not written yet.
     #[must_use]
     pub fn activity(&self) -> &ActivityBuffer {
         &self.0.activity
+    }
+
+    /// Sightings of refresh tokens that are not written yet.
+    pub(in crate::actors) fn sightings(&self) -> &Sightings {
+        &self.0.sightings
     }
 
     /// How old this node's knowledge of other nodes is.

@@ -49,7 +49,7 @@ impl<C: Command> Execution<C> {
                 Err(error) => return (None, Err(error)),
             };
             let now = self.registry.clock().now();
-            let policy = self.registry.policy(ledger.role);
+            let policy = self.registry.policy_of(&ledger);
             let decision = decide(&self.command, &ledger, now, &policy);
             if from_memory && self.registry.store().is_shared() && !is_compared(&decision.events) {
                 self.outdated = Some(ledger);
@@ -103,12 +103,16 @@ impl<C: Command> Execution<C> {
             }
         };
         let snapshot = self.slot.snapshot();
-        let sessions: Vec<_> = ledger.live().iter().map(|session| session.id()).collect();
-        for id in sessions {
-            let shown = snapshot.as_ref().and_then(|shown| shown.find(id)).map(|live| live.last_activity());
+        let sessions: Vec<_> = ledger.live().iter().map(|it| (it.id(), it.refresh.generation)).collect();
+        for (id, generation) in sessions {
+            let shown = snapshot.as_ref().and_then(|shown| shown.find(id));
             let pending = self.registry.activity().pending(id);
-            if let Some(at) = shown.max(pending) {
+            if let Some(at) = shown.map(|live| live.last_activity()).max(pending) {
                 ledger.record_activity(id, at);
+            }
+            let seen = shown.and_then(|live| live.seen_at(generation));
+            if let Some(at) = seen.or_else(|| self.registry.sightings().pending(id, generation)) {
+                ledger.record_sighting(id, generation, at);
             }
         }
         Ok(ledger)
@@ -182,7 +186,9 @@ impl<C: Command> Execution<C> {
 /// who was active least lately is not in the version: neither may rest on memory.
 fn is_compared(events: &[LedgerEvent]) -> bool {
     let evicts = |event: &LedgerEvent| event.ending().is_some_and(|it| it.reason == EndReason::Evicted);
-    !events.is_empty() && !events.iter().any(evicts)
+    // Whether another node has seen the current refresh token is not in the version either.
+    let reissues = |event: &LedgerEvent| matches!(event, LedgerEvent::Reissued { .. });
+    !events.is_empty() && !events.iter().any(|event| evicts(event) || reissues(event))
 }
 
 /// A random wait that grows with the number of lost commits, so that nodes do not keep meeting.

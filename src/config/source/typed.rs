@@ -69,6 +69,15 @@ impl Source<'_> {
         self.in_unit(name, Some(default))
     }
 
+    /// The same, if it is set.
+    pub(in crate::config) fn optional_decimal(&mut self, name: &'static str) -> Option<Duration> {
+        if self.text(name).is_none() {
+            self.list_value(name, "");
+            return None;
+        }
+        Some(self.in_unit(name, Some(Duration::ZERO)))
+    }
+
     fn in_unit(&mut self, name: &'static str, default: Option<Duration>) -> Duration {
         let Form::Decimal(unit, low, high) = declared::variable(name).setting.form else {
             unreachable!("{name} is declared as a number with decimals");

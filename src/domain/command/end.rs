@@ -1,6 +1,6 @@
 //! Ending sessions: one's own, another device's, all others', all.
 
-use super::{Command, Decision, SessionOver};
+use super::{Command, Decision, Replaces, SessionOver};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::SessionId;
 use crate::domain::ledger::{Ledger, ending};
@@ -123,6 +123,21 @@ impl Command for EndOne {
                 reply: Ok(()),
             },
         }
+    }
+}
+
+/// Somebody else signed in with the browser that this session was opened on: the refresh token that came along ends it.
+#[derive(Clone, Copy, Debug)]
+pub struct EndReplaced(pub Replaces);
+
+impl Command for EndReplaced {
+    type Reply = ();
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<()> {
+        let replaced = self.0.find(ledger, now, policy);
+        let ended = replaced.map(|session| ending(session, EndReason::Replaced, None, now));
+        Decision { events: ended.map(LedgerEvent::Ended).into_iter().collect(), reply: () }
     }
 }
 

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use super::{Command, Decision};
 use crate::domain::authentication::{Authentication, Methods};
 use crate::domain::device::Device;
-use crate::domain::event::{LedgerEvent, OpenedBy};
+use crate::domain::event::{Ending, LedgerEvent, OpenedBy};
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::ledger::{Ledger, ending};
 use crate::domain::policy::{AtLimit, Policy};
 use crate::domain::reason::EndReason;
-use crate::domain::session::{Delivery, Refresh, Session, SessionProfile, Times};
+use crate::domain::session::{Delivery, Refresh, Session, SessionProfile};
 use crate::domain::time::Timestamp;
 
 /// Opens a session for a person who has proved who they are.
@@ -32,6 +32,34 @@ pub struct Open {
     pub remember: Option<bool>,
     /// How the refresh token is to be delivered.
     pub delivery: Delivery,
+    /// When the credentials that the person has shown were last changed: no session is opened with older ones.
+    pub shown: Option<Timestamp>,
+    /// Sessions that the person chose to end.
+    pub ends: Vec<SessionId>,
+    /// The session that the same browser was signed in with.
+    pub replaces: Option<Replaces>,
+}
+
+/// A session that a new one replaces, as its refresh token shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaces {
+    /// The session.
+    pub session: SessionId,
+    /// Generation of the refresh token; one that is not good ends nothing.
+    pub generation: u32,
+}
+
+impl Replaces {
+    /// The session, if it is live and the token good.
+    pub(super) fn find<'a>(
+        &self,
+        ledger: &'a Ledger,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Option<&'a Session> {
+        let session = ledger.find(self.session)?;
+        session.refresh.accepts(self.generation, now, policy.refresh_reuse_grace).then_some(session)
+    }
 }
 
 /// A session was opened.
@@ -48,10 +76,14 @@ pub struct Opened {
 pub enum OpenRefusal {
     /// The account is disabled.
     Disabled,
-    /// The user has as many sessions as allowed, and the policy is to refuse.
+    /// The credentials that were shown are not the current ones any more.
+    Outdated,
+    /// The user has as many sessions as allowed, and the policy is to refuse, or to ask.
     LimitReached {
         /// How many are allowed.
         max_sessions: usize,
+        /// Whether the person may choose which sessions end.
+        asks: bool,
     },
 }
 
@@ -63,26 +95,56 @@ impl Command for Open {
         if ledger.account.disabled {
             return Decision::unchanged(Err(OpenRefusal::Disabled));
         }
-        let max_sessions = policy.max_sessions.max(1);
-        let excess = (ledger.live().len() + 1).saturating_sub(max_sessions);
-        if excess > 0 && policy.at_limit == AtLimit::Reject {
-            return Decision::unchanged(Err(OpenRefusal::LimitReached { max_sessions }));
+        if ledger.account.credentials_changed_at != self.shown {
+            return Decision::unchanged(Err(OpenRefusal::Outdated));
         }
-        let evictions: Vec<_> = least_recently_active(ledger, excess)
+        let (mut endings, staying) = self.makes_room(ledger, now, policy);
+        let max_sessions = policy.max_sessions.max(1);
+        let excess = (staying.len() + 1).saturating_sub(max_sessions);
+        if excess > 0 && policy.at_limit != AtLimit::EvictOldest {
+            let asks = policy.at_limit == AtLimit::Ask;
+            return Decision::unchanged(Err(OpenRefusal::LimitReached { max_sessions, asks }));
+        }
+        let evictions = least_recently_active(staying, excess)
             .into_iter()
-            .map(|session| ending(session, EndReason::Evicted, None, now))
-            .collect();
-        let evicted = evictions.iter().map(|ending| ending.session).collect();
+            .map(|session| ending(session, EndReason::Evicted, None, now));
+        let first_evicted = endings.len();
+        endings.extend(evictions);
+        let evicted = endings[first_evicted..].iter().map(|ending| ending.session).collect();
         let session = self.session(now, policy);
         let opened = LedgerEvent::Opened { session: session.clone(), occasion: self.occasion.clone() };
         Decision {
-            events: evictions.into_iter().map(LedgerEvent::Ended).chain([opened]).collect(),
+            events: endings.into_iter().map(LedgerEvent::Ended).chain([opened]).collect(),
             reply: Ok(Opened { session, evicted }),
         }
     }
 }
 
 impl Open {
+    /// The sessions that end whatever the limit, and those that stay.
+    fn makes_room<'a>(
+        &self,
+        ledger: &'a Ledger,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> (Vec<Ending>, Vec<&'a Session>) {
+        let replaced = self.replaces.and_then(|it| it.find(ledger, now, policy)).map(Session::id);
+        let mut endings: Vec<_> = replaced
+            .and_then(|id| ledger.find(id))
+            .map(|session| ending(session, EndReason::Replaced, None, now))
+            .into_iter()
+            .collect();
+        let mut staying = Vec::new();
+        for session in ledger.live().iter().filter(|session| Some(session.id()) != replaced) {
+            if self.ends.contains(&session.id()) {
+                endings.push(ending(session, EndReason::Terminated, Some(self.id), now));
+            } else {
+                staying.push(session);
+            }
+        }
+        (endings, staying)
+    }
+
     fn session(&self, now: Timestamp, policy: &Policy) -> Session {
         Session {
             profile: SessionProfile {
@@ -94,7 +156,7 @@ impl Open {
                 delivery: self.delivery,
             },
             token: self.token,
-            times: Times { idle_timeout: policy.idle_timeout, expires_at: now.plus(policy.lifetime) },
+            times: policy.times(now, self.remember),
             authentication: Authentication { at: now, methods: self.methods },
             last_activity: now,
             refresh: Refresh::first(now),
@@ -104,8 +166,7 @@ impl Open {
 }
 
 /// The `count` sessions that were active longest ago; of equals the older one.
-fn least_recently_active(ledger: &Ledger, count: usize) -> Vec<&Session> {
-    let mut sessions: Vec<_> = ledger.live().iter().collect();
+fn least_recently_active(mut sessions: Vec<&Session>, count: usize) -> Vec<&Session> {
     sessions.sort_by_key(|session| (session.last_activity, session.profile.created_at, session.id()));
     sessions.truncate(count);
     sessions

@@ -3,7 +3,7 @@
 use super::{Command, Decision, Logout, SessionOver};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::SessionId;
-use crate::domain::ledger::{Ledger, ending};
+use crate::domain::ledger::{Ledger, ending, idle_ending_at};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
@@ -33,7 +33,7 @@ pub struct Refreshed {
 pub enum RefreshRefusal {
     /// The session is over.
     Over(SessionOver),
-    /// A generation that was never made.
+    /// A generation that was never made, or that a change of credentials has made void.
     Unknown,
     /// An old token came back; the session has been ended for it.
     Reused,
@@ -47,20 +47,17 @@ impl Command for RotateRefresh {
         let Some(session) = ledger.find(self.session) else {
             return Decision::unchanged(Err(RefreshRefusal::Over(SessionOver::of(ledger, self.session))));
         };
-        let current = session.refresh.generation;
-        if self.generation == current {
-            return rotate(session, ledger.role, now, policy);
-        }
-        if self.generation == 0 || self.generation > current {
+        let refresh = session.refresh;
+        if refresh.is_void(self.generation) {
             return Decision::unchanged(Err(RefreshRefusal::Unknown));
         }
-        if session.refresh.accepts(self.generation, now, policy.refresh_reuse_grace) {
-            return Decision::unchanged(Ok(Refreshed { session: session.clone(), role: ledger.role }));
+        if self.generation == refresh.generation {
+            return rotate(session, ledger.role, now, policy);
         }
-        Decision {
-            events: vec![LedgerEvent::Ended(ending(session, EndReason::RefreshTokenReused, None, now))],
-            reply: Err(RefreshRefusal::Reused),
+        if refresh.accepts(self.generation, now, policy.refresh_reuse_grace) {
+            return reissue(session, ledger.role, now, policy);
         }
+        end(session, EndReason::RefreshTokenReused, RefreshRefusal::Reused, now)
     }
 }
 
@@ -91,27 +88,64 @@ impl Command for LogoutByRefresh {
     }
 }
 
+/// A session whose times are over by the policy in force ends now, though it was not over by those it was opened with.
 fn rotate(
     session: &Session,
     role: Role,
     now: Timestamp,
     policy: &Policy,
 ) -> Decision<Result<Refreshed, RefreshRefusal>> {
-    // Within the grace the replaced token is answered with a fresh access token too, and nothing is stored then.
-    let tokens_expire_at = now.plus(policy.refresh_reuse_grace).plus(policy.access_expiry);
-    let refresh = session.refresh.next(now);
-    let rotated = Session {
-        refresh,
-        tokens_expire_at: tokens_expire_at.max(session.tokens_expire_at),
-        ..session.clone()
-    };
-    Decision {
-        events: vec![LedgerEvent::Rotated {
-            session: session.id(),
-            generation: refresh.generation,
-            at: now,
-            tokens_expire_at: rotated.tokens_expire_at,
-        }],
-        reply: Ok(Refreshed { session: rotated, role }),
+    let session = renewed(session, now, policy);
+    let over = |reason| RefreshRefusal::Over(SessionOver { session: session.id(), reason: Some(reason) });
+    if session.times.expires_at <= now {
+        return end(&session, EndReason::Expired, over(EndReason::Expired), now);
     }
+    if idle_ending_at(&session, policy) <= now {
+        return end(&session, EndReason::IdleTimeout, over(EndReason::IdleTimeout), now);
+    }
+    Decision {
+        events: vec![LedgerEvent::Rotated { session: session.clone() }],
+        reply: Ok(Refreshed { session, role }),
+    }
+}
+
+/// The answer that carried the current token may have been lost: it is given again, and nothing rotates. Stored is only
+/// that access tokens are good for longer, once in a while.
+fn reissue(
+    session: &Session,
+    role: Role,
+    now: Timestamp,
+    policy: &Policy,
+) -> Decision<Result<Refreshed, RefreshRefusal>> {
+    if session.tokens_expire_at >= now.plus(policy.access_expiry) {
+        return Decision::unchanged(Ok(Refreshed { session: session.clone(), role }));
+    }
+    let session = Session { tokens_expire_at: tokens_expire_at(session, now, policy), ..session.clone() };
+    let event = LedgerEvent::Reissued { session: session.id(), tokens_expire_at: session.tokens_expire_at };
+    Decision { events: vec![event], reply: Ok(Refreshed { session, role }) }
+}
+
+fn end(
+    session: &Session,
+    reason: EndReason,
+    refusal: RefreshRefusal,
+    now: Timestamp,
+) -> Decision<Result<Refreshed, RefreshRefusal>> {
+    let events = vec![LedgerEvent::Ended(ending(session, reason, None, now))];
+    Decision { events, reply: Err(refusal) }
+}
+
+/// The session with its next refresh token, and the times of the policy in force.
+pub(super) fn renewed(session: &Session, now: Timestamp, policy: &Policy) -> Session {
+    Session {
+        refresh: session.refresh.next(now),
+        times: policy.times(session.profile.created_at, session.profile.remember),
+        tokens_expire_at: tokens_expire_at(session, now, policy),
+        ..session.clone()
+    }
+}
+
+/// The replaced token is answered with a fresh access token too, and within the grace nothing is stored then.
+fn tokens_expire_at(session: &Session, now: Timestamp, policy: &Policy) -> Timestamp {
+    now.plus(policy.refresh_reuse_grace).plus(policy.access_expiry).max(session.tokens_expire_at)
 }

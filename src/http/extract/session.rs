@@ -95,7 +95,7 @@ async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authent
 /// Who is here gets a share of requests; who is not is told why.
 fn authorize(state: &AppState, status: SessionStatus, generation: u32) -> Result<Authenticated, Problem> {
     let present = present(status)?;
-    present.session.see(generation, present.now);
+    state.registry.note_sighting(&present.session, generation, present.now);
     state.limits.api(present.session.user, &present.slot, present.now)?;
     Ok(Authenticated(present))
 }
@@ -133,4 +133,4 @@ impl From<TokenError> for Problem {
 
 #[derive(Debug, thiserror::Error)]
 #[error("the application has no state")]
-struct NoState;
+pub(super) struct NoState;

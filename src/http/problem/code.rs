@@ -55,6 +55,10 @@ codes! {
     InsufficientScope = "insufficient_scope", FORBIDDEN, "The credentials lack the scope that this needs.";
     InsufficientRole = "insufficient_role", FORBIDDEN, "The user's role does not allow this.";
     InsufficientAcr = "insufficient_acr", FORBIDDEN, "This needs a session that was opened with more factors.";
+    SessionReplaced = "session_replaced", UNAUTHORIZED, "The session ended because somebody signed in again in the same browser.";
+    SessionCredentialsChanged = "session_credentials_changed", UNAUTHORIZED, "The session ended because the password was changed; sign in again.";
+    FreshAuthenticationRequired = "fresh_authentication_required", UNAUTHORIZED, "Prove who you are once more, at /reauthenticate.";
+    WrongPassword = "wrong_password", FORBIDDEN, "The password is wrong.";
     OriginNotAllowed = "origin_not_allowed", FORBIDDEN, "Requests from this origin are not allowed.";
     NotFound = "not_found", NOT_FOUND, "No such endpoint.";
     SessionNotFound = "session_not_found", NOT_FOUND, "Session not found.";

@@ -52,6 +52,8 @@ impl From<EndReason> for Code {
             EndReason::IdleTimeout => Self::SessionIdleTimeout,
             EndReason::Expired => Self::SessionExpired,
             EndReason::Evicted => Self::SessionEvicted,
+            EndReason::Replaced => Self::SessionReplaced,
+            EndReason::CredentialsChanged => Self::SessionCredentialsChanged,
             EndReason::RefreshTokenReused => Self::RefreshTokenReused,
         }
     }

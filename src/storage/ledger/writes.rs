@@ -7,7 +7,8 @@ use sea_orm::sea_query::{
     Alias, Condition, Expr, InsertStatement, Query, SimpleExpr, UpdateStatement, ValueTuple,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iterable, QueryFilter, QueryTrait, Value,
+    ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iterable, QueryFilter, QueryTrait,
+    UpdateMany, Value,
 };
 use uuid::Uuid;
 
@@ -15,8 +16,10 @@ use super::Commit;
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;
-use crate::storage::greater_of;
-use crate::storage::rows::{generation_column, new_session_row, outbox_rows};
+use crate::domain::session::Session;
+use crate::storage::account_columns::account_columns;
+use crate::storage::rows::{generation_column, millis_column, new_session_row, outbox_rows};
+use crate::storage::{greater_of, lesser_of};
 
 const ROWS: &str = "rows";
 
@@ -70,20 +73,17 @@ impl Writes {
                 LedgerEvent::Opened { session, .. } => {
                     writes.insertions.extend(Insertion::of([new_session_row(commit.user, session)]));
                 }
-                LedgerEvent::Rotated { session, generation, at, tokens_expire_at } => {
-                    let update = session::Entity::update_many()
-                        .col_expr(
-                            session::Column::RefreshGeneration,
-                            Expr::value(generation_column(*generation)),
-                        )
-                        .col_expr(session::Column::RefreshedAt, Expr::value(at.millis()))
-                        .col_expr(session::Column::RefreshSeenAt, Expr::value(None::<i64>))
-                        .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()))
-                        .filter(session::Column::UserId.eq(user))
-                        .filter(session::Column::Id.eq(session.uuid()));
+                LedgerEvent::Rotated { session } | LedgerEvent::Renewed { session, .. } => {
+                    writes.rotations.push(renewal(user, session));
+                }
+                LedgerEvent::Reissued { session, tokens_expire_at } => {
+                    let update = of_session(user, *session)
+                        .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()));
                     writes.rotations.push(update.into_query());
                 }
-                LedgerEvent::Ended(_) | LedgerEvent::BulkTerminated { .. } => {}
+                LedgerEvent::Ended(_)
+                | LedgerEvent::BulkTerminated { .. }
+                | LedgerEvent::AccountChanged { .. } => {}
             }
         }
         writes.insertions.extend(Insertion::of(outbox_rows(commit.announcements, commit.now)));
@@ -93,11 +93,38 @@ impl Writes {
 
 fn advance(commit: &Commit, stamp: SimpleExpr, holder: Condition) -> UpdateStatement {
     let activity = greater_of(Expr::col(user::Column::LastActivityAt), commit.last_activity_at.millis());
-    user::Entity::update_many()
+    let advance = user::Entity::update_many()
         .col_expr(user::Column::SessionVersion, Expr::value(commit.decided_on + 1))
         .col_expr(user::Column::ChangeStamp, stamp)
         .col_expr(user::Column::LastActivityAt, activity)
-        .filter(holder)
+        .filter(holder);
+    commit.events.iter().fold(advance, account_columns).into_query()
+}
+
+fn of_session(user: Uuid, session: SessionId) -> UpdateMany<session::Entity> {
+    session::Entity::update_many()
+        .filter(session::Column::UserId.eq(user))
+        .filter(session::Column::Id.eq(session.uuid()))
+}
+
+/// All that a refresh, a new proof or a new session token changes. When the session could end is left alone, and with it an
+/// index, unless it could end earlier than it is thought to.
+fn renewal(user: Uuid, session: &Session) -> UpdateStatement {
+    let Session { token, times, authentication, refresh, tokens_expire_at, .. } = session;
+    let expr = |column: session::Column| Expr::col((session::Entity, column));
+    let earliest = session.idle_expires_at().millis();
+    of_session(user, session.id())
+        .col_expr(session::Column::Token, Expr::value(token.expose()))
+        .col_expr(session::Column::RefreshGeneration, Expr::value(generation_column(refresh.generation)))
+        .col_expr(session::Column::RefreshFloor, Expr::value(generation_column(refresh.floor)))
+        .col_expr(session::Column::RefreshedAt, Expr::value(refresh.issued_at.millis()))
+        .col_expr(session::Column::RefreshSeenAt, Expr::value(None::<i64>))
+        .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()))
+        .col_expr(session::Column::IdleTimeoutMs, Expr::value(millis_column(times.idle_timeout)))
+        .col_expr(session::Column::ExpiresAt, Expr::value(times.expires_at.millis()))
+        .col_expr(session::Column::EndsAt, lesser_of(expr(session::Column::EndsAt), earliest))
+        .col_expr(session::Column::AuthTime, Expr::value(authentication.at.millis()))
+        .col_expr(session::Column::Amr, Expr::value(i32::from(authentication.methods.bits())))
         .into_query()
 }
 

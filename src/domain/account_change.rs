@@ -1,0 +1,83 @@
+//! What changes of an account in one commit with its sessions, and who changed it.
+
+use serde::Serialize;
+
+use super::ledger::Account;
+use super::password_hash::PasswordHash;
+use super::policy::OwnPolicy;
+use super::time::Timestamp;
+use super::user::Role;
+
+/// Who changed an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangedBy {
+    /// The person.
+    User,
+    /// An operator, or a program with an operator's key.
+    Operator,
+}
+
+/// The parts of an account that change; the rest stays. The inner `Option` is a value that may be taken away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountChange {
+    /// A new password.
+    pub password: Option<PasswordHash>,
+    /// Whether the next login must set a new password.
+    pub password_change_required: Option<bool>,
+    /// When the person last showed that the address is theirs.
+    pub email_verified_at: Option<Option<Timestamp>>,
+    /// Display name.
+    pub name: Option<String>,
+    /// Language for mails.
+    pub locale: Option<Option<String>>,
+    /// Role.
+    pub role: Option<Role>,
+    /// Session policy that goes before the role's.
+    pub policy: Option<Option<OwnPolicy>>,
+    /// How many second factors the person has.
+    pub factors: Option<u32>,
+    /// Whether it is disabled.
+    pub disabled: Option<bool>,
+}
+
+impl AccountChange {
+    /// The names under which other services hear of it.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        [
+            (self.password.is_some(), "password"),
+            (self.email_verified_at.is_some(), "emailVerified"),
+            (self.name.is_some(), "name"),
+            (self.role.is_some(), "role"),
+            (self.policy.is_some(), "policy"),
+            (self.factors.is_some(), "factors"),
+            (self.disabled.is_some(), "disabled"),
+        ]
+        .into_iter()
+        .filter_map(|(changed, name)| changed.then_some(name))
+        .collect()
+    }
+
+    /// Whether what was proved with the credentials before counts no more: a login that checked them opens no session.
+    #[must_use]
+    pub fn changes_credentials(&self) -> bool {
+        self.password.is_some() || self.factors.is_some()
+    }
+}
+
+impl Account {
+    /// Takes over what the rules need of a change.
+    pub(super) fn apply(&mut self, change: &AccountChange, credentials_changed_at: Option<Timestamp>) {
+        if let Some(disabled) = change.disabled {
+            self.disabled = disabled;
+        }
+        if let Some(factors) = change.factors {
+            self.factors = factors;
+        }
+        if let Some(policy) = &change.policy {
+            self.policy = policy.clone().map(Box::new);
+        }
+        self.credentials_changed_at = credentials_changed_at.or(self.credentials_changed_at);
+    }
+}

@@ -1,0 +1,97 @@
+//! A person proves once more who they are, in a session that goes on.
+
+use super::refresh::{Refreshed, renewed};
+use super::{Command, Decision, SessionOver};
+use crate::domain::authentication::{Authentication, Methods};
+use crate::domain::event::LedgerEvent;
+use crate::domain::ids::SessionId;
+use crate::domain::ledger::Ledger;
+use crate::domain::policy::Policy;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+
+/// Notes a new proof; the session's tokens are rotated with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reauthenticate {
+    /// The session.
+    pub session: SessionId,
+    /// How the person proved it.
+    pub methods: Methods,
+    /// When the credentials that were shown were last changed.
+    pub shown: Option<Timestamp>,
+}
+
+/// Why the proof does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReauthenticateRefusal {
+    /// The session is over.
+    Over(SessionOver),
+    /// The credentials that were shown are not the current ones any more.
+    Outdated,
+    /// The person has a second factor, and showed only one.
+    SecondFactorNeeded,
+}
+
+impl Command for Reauthenticate {
+    type Reply = Result<Refreshed, ReauthenticateRefusal>;
+    const REPEATABLE: bool = false;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<Self::Reply> {
+        let refused = |refusal| Decision::unchanged(Err(refusal));
+        let Some(session) = ledger.find(self.session) else {
+            return refused(ReauthenticateRefusal::Over(SessionOver::of(ledger, self.session)));
+        };
+        if ledger.account.credentials_changed_at != self.shown {
+            return refused(ReauthenticateRefusal::Outdated);
+        }
+        if ledger.account.factors > 0 && !self.methods.contains(Methods::MULTIPLE_FACTORS) {
+            return refused(ReauthenticateRefusal::SecondFactorNeeded);
+        }
+        let session = Session {
+            authentication: Authentication { at: now, methods: self.methods },
+            ..renewed(session, now, policy)
+        };
+        Decision {
+            events: vec![LedgerEvent::Renewed { session: session.clone(), announced: true }],
+            reply: Ok(Refreshed { session, role: ledger.role }),
+        }
+    }
+}
+
+/// Tells the latest proof, as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadProof {
+    /// The session.
+    pub session: SessionId,
+}
+
+/// What a session's person has proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// When and how.
+    pub authentication: Authentication,
+    /// How many second factors the person has.
+    pub factors: u32,
+}
+
+impl Proof {
+    /// Whether the person has a second factor and has not shown it.
+    #[must_use]
+    pub fn lacks_second_factor(&self) -> bool {
+        self.factors > 0 && !self.authentication.methods.contains(Methods::MULTIPLE_FACTORS)
+    }
+}
+
+impl Command for ReadProof {
+    type Reply = Result<Proof, SessionOver>;
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, ledger: &Ledger, _: Timestamp, _: &Policy) -> Decision<Self::Reply> {
+        let proof = |session: &Session| Proof {
+            authentication: session.authentication,
+            factors: ledger.account.factors,
+        };
+        let found = ledger.find(self.session).map(proof);
+        Decision::unchanged(found.ok_or_else(|| SessionOver::of(ledger, self.session)))
+    }
+}

@@ -1,0 +1,52 @@
+//! What a change of an account writes into the user's row, in the same statement that moves its version on.
+
+use entity::user;
+use sea_orm::UpdateMany;
+use sea_orm::sea_query::{Expr, SimpleExpr};
+
+use super::rows::policy_column;
+use crate::domain::account_change::AccountChange;
+use crate::domain::event::LedgerEvent;
+use crate::domain::time::Timestamp;
+
+/// Adds the columns that the event changes, if it changes any.
+pub(super) fn account_columns(
+    update: UpdateMany<user::Entity>,
+    event: &LedgerEvent,
+) -> UpdateMany<user::Entity> {
+    let LedgerEvent::AccountChanged { change, credentials_changed_at, at, .. } = event else { return update };
+    let mut columns: Vec<(user::Column, SimpleExpr)> = vec![(user::Column::UpdatedAt, time(*at))];
+    let AccountChange {
+        password,
+        password_change_required,
+        email_verified_at,
+        name,
+        locale,
+        role,
+        policy,
+        factors,
+        disabled,
+    } = &**change;
+    let of_credentials = credentials_changed_at.map(time);
+    let factors = factors.map(|factors| i32::try_from(factors).unwrap_or(i32::MAX));
+    let policy = policy.as_ref().map(|policy| policy.as_ref().map(policy_column));
+    let disabled_at = disabled.map(|disabled| disabled.then_some(at.millis()));
+    columns.extend(of_credentials.map(|time| (user::Column::CredentialsChangedAt, time)));
+    columns.extend(password.as_ref().map(|it| (user::Column::PasswordHash, Expr::value(it.expose()))));
+    columns
+        .extend(password_change_required.map(|it| (user::Column::PasswordChangeRequired, Expr::value(it))));
+    columns.extend(
+        email_verified_at.map(|it| (user::Column::EmailVerifiedAt, Expr::value(it.map(Timestamp::millis)))),
+    );
+    columns.extend(name.as_ref().map(|it| (user::Column::Name, Expr::value(it.as_str()))));
+    columns.extend(locale.as_ref().map(|it| (user::Column::Locale, Expr::value(it.clone()))));
+    columns.extend(role.map(|it| (user::Column::Role, Expr::value(it.as_str()))));
+    columns.extend(policy.map(|it| (user::Column::Policy, Expr::value(it))));
+    columns.extend(factors.map(|it| (user::Column::Factors, Expr::value(it))));
+    columns.extend(disabled_at.map(|it| (user::Column::DisabledAt, Expr::value(it))));
+    columns.into_iter().fold(update, |update, (column, value)| update.col_expr(column, value))
+}
+
+fn time(at: Timestamp) -> SimpleExpr {
+    Expr::value(at.millis())
+}
