@@ -20,6 +20,7 @@ mod connection;
 mod cross_origin;
 mod discovery;
 mod documentation;
+mod email;
 mod head;
 pub mod health;
 mod host;
@@ -31,6 +32,7 @@ mod logout;
 mod me;
 mod metrics;
 mod new_password;
+mod notice;
 mod own_password;
 mod page;
 mod password_change;
@@ -87,6 +89,7 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(revoke::configure)
         .configure(introspect::configure)
         .configure(password_reset::configure)
+        .configure(email::configure)
         .configure(documentation::configure)
         .default_service(web::to(no_such_route));
 }

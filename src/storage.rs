@@ -33,7 +33,7 @@ use sea_orm::sea_query::{Expr, SimpleExpr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, RuntimeErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, RuntimeErr, SqlErr};
 
 use cancelled_work::CancelledWork;
 use database_clock::DatabaseClock;
@@ -78,6 +78,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether the row is there already, or its address is another row's.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Database(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
+    }
+
     /// Whether the connection leads to a standby, or the database refused to write.
     fn is_read_only(&self) -> bool {
         if matches!(self, Self::Standby) {

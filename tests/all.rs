@@ -53,6 +53,7 @@ mod blackbox {
     mod api_keys;
     mod audit;
     mod budgets;
+    mod codes;
     mod config;
     mod cookies;
     mod cors;

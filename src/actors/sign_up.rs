@@ -22,6 +22,8 @@ pub struct SignUp {
     pub email: Email,
     /// Hash of the password.
     pub password_hash: PasswordHash,
+    /// Whether the person has shown that the address is theirs.
+    pub email_verified: bool,
     /// The session the person is signed in with at once.
     pub open: Open,
 }
@@ -55,9 +57,10 @@ impl Registry {
     /// # Errors
     /// [`SignUpError`].
     pub async fn sign_up(&self, sign_up: SignUp) -> Result<(User, Opened), SignUpError> {
-        let SignUp { name, email, password_hash, open } = sign_up;
+        let SignUp { name, email, password_hash, email_verified, open } = sign_up;
         let now = self.clock().now();
-        let user = User::new(UserId::new(new_uuid()), name, email, Role::default(), now);
+        let mut user = User::new(UserId::new(new_uuid()), name, email, Role::default(), now);
+        user.email_verified_at = email_verified.then_some(now);
         let mut ledger = Ledger::new(user.id, user.role, 0, now, Vec::new());
         let decision = decide(&open, &ledger, now, self.policy_ref(user.role));
         let opened = decision.reply.map_err(|_| SignUpError::NoSessionAllowed)?;

@@ -10,13 +10,15 @@ use super::Config;
 pub enum Feature {
     /// Mails: forgotten passwords, verified and changed addresses.
     Mail,
+    /// No account is made before its mailbox has been shown.
+    VerifiedEmail,
     /// Longer sessions for who asks for them at login.
     Remember,
 }
 
 impl Feature {
     /// Every one.
-    pub const ALL: [Self; 2] = [Self::Mail, Self::Remember];
+    pub const ALL: [Self; 3] = [Self::Mail, Self::VerifiedEmail, Self::Remember];
 }
 
 impl Config {
@@ -25,6 +27,7 @@ impl Config {
     pub fn has(&self, feature: Feature) -> bool {
         match feature {
             Feature::Mail => self.mail.is_on(),
+            Feature::VerifiedEmail => self.mail.requires_verified_email,
             Feature::Remember => {
                 self.sessions.remember_timeout.is_some() || self.sessions.remember_lifetime.is_some()
             }

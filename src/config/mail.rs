@@ -63,6 +63,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         Preset::Value("en"),
         "Language of mails to people who have chosen none.",
     ),
+    Setting::new(
+        "REQUIRE_VERIFIED_EMAIL",
+        Form::Boolean,
+        Preset::Value("false"),
+        "Whether an account is made only when its mailbox has been shown. Sign-up then answers alike for addresses with an \
+         account and without.",
+    )
+    .note("`true` needs mail"),
 ];
 
 /// A mail server.
@@ -110,6 +118,8 @@ pub struct MailConfig {
     pub locale: String,
     /// Whether mails are files for want of a server: outside production alone.
     pub to_files: bool,
+    /// Whether an account is made only when its mailbox has been shown.
+    pub requires_verified_email: bool,
 }
 
 impl MailConfig {
@@ -129,8 +139,14 @@ impl MailConfig {
                 }
             }
         }
+        let to_files = smtp.is_none() && has_secret && !environment.is_production();
+        let requires_verified_email = source.boolean("REQUIRE_VERIFIED_EMAIL");
+        if requires_verified_email && smtp.is_none() && !to_files {
+            source.refuse("REQUIRE_VERIFIED_EMAIL", "true", "SMTP_URL to be set with it");
+        }
         MailConfig {
-            to_files: smtp.is_none() && has_secret && !environment.is_production(),
+            requires_verified_email,
+            to_files,
             smtp,
             smtp_ca_file: source.path("SMTP_CA_FILE"),
             from: source.short_text("MAIL_FROM"),

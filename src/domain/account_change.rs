@@ -6,7 +6,7 @@ use super::ledger::Account;
 use super::password_hash::PasswordHash;
 use super::policy::OwnPolicy;
 use super::time::Timestamp;
-use super::user::Role;
+use super::user::{Email, Role};
 
 /// Who changed an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +27,8 @@ pub struct AccountChange {
     pub password_change_required: Option<bool>,
     /// When the person last showed that the address is theirs.
     pub email_verified_at: Option<Option<Timestamp>>,
+    /// Another address.
+    pub email: Option<Email>,
     /// Display name.
     pub name: Option<String>,
     /// Language for mails.
@@ -47,6 +49,7 @@ impl AccountChange {
     pub fn names(&self) -> Vec<&'static str> {
         [
             (self.password.is_some(), "password"),
+            (self.email.is_some(), "email"),
             (self.email_verified_at.is_some(), "emailVerified"),
             (self.name.is_some(), "name"),
             (self.role.is_some(), "role"),

@@ -9,7 +9,7 @@ mod open;
 mod reauthenticate;
 mod refresh;
 
-pub use account::{ChangeAccount, ChangePassword, ChangeRefusal, PasswordChanged};
+pub use account::{ChangeAccount, ChangeByCode, ChangePassword, ChangeRefusal, CodeVoid, PasswordChanged};
 pub use end::{
     EndAll, EndOne, EndReplaced, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated,
 };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::account_change::{AccountChange, ChangedBy};
 use super::ids::{SessionId, SessionToken};
+use super::mail::NewMail;
 use super::reason::EndReason;
 use super::session::Session;
 use super::time::Timestamp;
@@ -50,7 +51,8 @@ impl LedgerEvent {
             | Self::Reissued { .. }
             | Self::Renewed { .. }
             | Self::BulkTerminated { .. }
-            | Self::AccountChanged { .. } => None,
+            | Self::AccountChanged { .. }
+            | Self::Mailed(_) => None,
         }
     }
 }
@@ -97,6 +99,8 @@ pub enum LedgerEvent {
         /// When.
         at: Timestamp,
     },
+    /// A mail tells the person of what came before it; it is stored with that.
+    Mailed(Box<NewMail>),
     /// A person ended all other sessions at once; the endings come before it.
     BulkTerminated {
         /// How many.

@@ -174,7 +174,7 @@ impl Ledger {
                 self.account.apply(change, *credentials_changed_at);
                 self.role = change.role.unwrap_or(self.role);
             }
-            LedgerEvent::BulkTerminated { .. } => {}
+            LedgerEvent::BulkTerminated { .. } | LedgerEvent::Mailed(_) => {}
         }
     }
 }

@@ -55,11 +55,16 @@ impl Announcer<'_> {
                 LedgerEvent::Rotated { session } | LedgerEvent::Renewed { session, announced: true } => {
                     made.push(self.message(Channel::TokenRefreshed, json!({"sessionId": session.id()})));
                 }
-                LedgerEvent::Renewed { announced: false, .. } | LedgerEvent::Reissued { .. } => {}
+                LedgerEvent::Renewed { announced: false, .. }
+                | LedgerEvent::Reissued { .. }
+                | LedgerEvent::Mailed(_) => {}
                 LedgerEvent::AccountChanged { change, by, .. } => {
                     let changed = change.names();
                     if !changed.is_empty() {
-                        let fields = json!({"changed": changed, "by": by});
+                        let mut fields = json!({"changed": changed, "by": by});
+                        if let Some(email) = &change.email {
+                            fields["email"] = email.as_str().into();
+                        }
                         made.push(self.message(Channel::UserUpdated, fields));
                     }
                 }

@@ -1,18 +1,26 @@
-//! Codes that are mailed: asking for one.
+//! Codes that are mailed: asking for one, and finding out whether one is right.
 
-use actix_web::HttpResponse;
-use serde_json::{Value, json};
+use std::net::IpAddr;
+
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::extract::client::Client;
-use super::problem::Problem;
+use super::extract::json::Fields;
+use super::limits::client_key;
+use super::problem::{Code, FieldError, Problem};
 use super::state::AppState;
+use crate::actors::messages::ActorError;
 use crate::clock::new_uuid;
 use crate::config::is_locale;
+use crate::domain::command::{ChangeByCode, CodeVoid};
 use crate::domain::ids::UserId;
 use crate::domain::mail::{CodePurpose, MailKind, MailTo, NewMail};
 use crate::domain::user::FieldProblem;
+use crate::security::codes::CodeOf;
 use crate::storage::mail_requests::MailRequest;
+use crate::telemetry::serving::run_to_completion;
 
 /// A code to be mailed.
 pub(super) struct Asking {
@@ -33,19 +41,16 @@ pub(super) struct Asking {
 }
 
 /// What the asker is told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Asked {
-    pub(super) request: Uuid,
-    pub(super) expires_in: u64,
+    request_id: Uuid,
+    expires_in: u64,
 }
 
 impl Asked {
-    pub(super) fn as_json(self) -> Value {
-        json!({"requestId": self.request, "expiresIn": self.expires_in})
-    }
-
     pub(super) fn answer(self) -> HttpResponse {
-        HttpResponse::Accepted().json(self.as_json())
+        HttpResponse::Accepted().json(self)
     }
 }
 
@@ -81,7 +86,116 @@ pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Re
     state.registry.store().add_mail_request(request, mails).await?;
     state.registry.ring_mail_bell();
     state.metrics().codes.with_label_values(&[purpose.as_str(), "asked"]).inc();
-    Ok(Asked { request: id, expires_in: good_for.as_secs() })
+    Ok(Asked { request_id: id, expires_in: good_for.as_secs() })
+}
+
+/// A code as somebody has typed it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CodeBody {
+    request_id: Option<String>,
+    code: Option<String>,
+}
+
+impl CodeBody {
+    /// Request and code, which are right or are not: they are looked at no further here.
+    pub(super) fn parse(self, fields: &mut Fields) -> Option<(String, String)> {
+        let request = fields.required("requestId", self.request_id, parse_shown);
+        request.zip(fields.required("code", self.code, parse_shown))
+    }
+}
+
+/// The request of a right code, which is still to be spent. Nothing is hashed, and nothing looked up, before it is right.
+///
+/// # Errors
+/// 422, the same whatever is wrong with it; 429 after too many from that client.
+pub(super) async fn check(
+    state: &AppState,
+    address: Option<IpAddr>,
+    purposes: &[CodePurpose],
+    request: &str,
+    code: &str,
+) -> Result<MailRequest, Problem> {
+    let (now, key) = (state.now(), client_key(address));
+    state.limits.check_code_failures(&key, now).await?;
+    if let Some(request) = try_code(state, purposes, request, code).await? {
+        return Ok(request);
+    }
+    let purpose = purposes.first().map_or("", |purpose| purpose.as_str());
+    state.metrics().codes.with_label_values(&[purpose, "wrong"]).inc();
+    state.limits.code_failed(&key, now).await?;
+    Err(wrong_code("code"))
+}
+
+async fn try_code(
+    state: &AppState,
+    purposes: &[CodePurpose],
+    request: &str,
+    code: &str,
+) -> Result<Option<MailRequest>, Problem> {
+    let Ok(id) = Uuid::try_parse(request) else { return Ok(None) };
+    let keys = state.encryption()?;
+    for purpose in purposes {
+        let Some(request) = state.registry.store().try_mail_code(id, *purpose, state.now()).await? else {
+            continue;
+        };
+        let MailRequest { purpose, address, created_at, .. } = &request;
+        let of = CodeOf { purpose: *purpose, address, at: *created_at, request: id };
+        let is_right = keys.is_code(of, code).map_err(Problem::unavailable)?;
+        return Ok(is_right.then_some(request));
+    }
+    Ok(None)
+}
+
+/// Gives the try back of a right code that is not used yet, because a new password was refused.
+pub(super) async fn give_back(state: &AppState, request: &MailRequest) -> Result<(), Problem> {
+    Ok(state.registry.store().give_back_mail_try(request.id).await?)
+}
+
+/// Spends a right code: once, whoever else shows it at the same time.
+///
+/// # Errors
+/// 422, as for a wrong one.
+pub(super) async fn spend(state: &AppState, request: &MailRequest) -> Result<(), Problem> {
+    if !state.registry.store().spend_mail_code(request.id, state.now()).await? {
+        return Err(wrong_code("code"));
+    }
+    state.metrics().codes.with_label_values(&[request.purpose.as_str(), "right"]).inc();
+    Ok(())
+}
+
+/// Has the user's actor do what the code is for, to the end also where the client goes away.
+///
+/// # Errors
+/// 422 where the code was asked for before the credentials last changed; 409 where the new address is somebody else's by now.
+pub(super) async fn change(
+    state: &web::Data<AppState>,
+    user: UserId,
+    command: ChangeByCode,
+) -> Result<(), Problem> {
+    let registry = state.registry.clone();
+    let asking = run_to_completion(async move {
+        let changed = registry.ask(user, command).await;
+        registry.ring_mail_bell();
+        changed
+    });
+    match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(CodeVoid)) | Err(ActorError::NoSuchUser) => Err(wrong_code("code")),
+        Err(ActorError::Unavailable(error)) if error.is_duplicate() => Err(Problem::new(Code::EmailTaken)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is told of a wrong, used, old or foreign code, and of one for nobody.
+#[must_use]
+pub(super) fn wrong_code(field: &'static str) -> Problem {
+    Problem::validation(vec![FieldError::new(field, FieldProblem::Invalid)])
+}
+
+/// Text that is looked at no further here: it is right or it is not.
+fn parse_shown(text: String) -> Result<String, FieldProblem> {
+    if text.is_empty() { Err(FieldProblem::Required) } else { Ok(text) }
 }
 
 /// A language, as `en` or `pt-BR`.

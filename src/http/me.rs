@@ -1,20 +1,61 @@
-//! `GET /me`: the user.
+//! `/me`: the user; changing one's own name and language.
 
 use actix_web::{HttpResponse, web};
+use serde::Deserialize;
 use serde_json::json;
 
+use super::codes::parse_locale;
+use super::extract::json::{Fields, JsonObject};
 use super::extract::session::Authenticated;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::state::AppState;
 use super::view::UserView;
+use crate::actors::messages::ActorError;
+use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::command::ChangeAccount;
+use crate::domain::user::parse_name;
+use crate::telemetry::serving::run_to_completion;
 
-pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/me", "GET").route(web::get().to(me)));
+#[derive(Deserialize)]
+struct Body {
+    name: Option<String>,
+    locale: Option<String>,
 }
 
-async fn me(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    let me = resource("/me", "GET, PATCH");
+    scope.service(me.route(web::get().to(show)).route(web::patch().to(change)));
+}
+
+async fn show(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     state.shed_load()?;
+    answer(&caller, &state).await
+}
+
+async fn change(
+    caller: Authenticated,
+    state: web::Data<AppState>,
+    body: JsonObject<Body>,
+) -> Result<HttpResponse, Problem> {
+    let mut fields = Fields::default();
+    let name = fields.optional("name", body.0.name, |text| parse_name(&text));
+    let locale = fields.optional("locale", body.0.locale, parse_locale);
+    if !fields.are_fit() {
+        return Err(fields.into_problem());
+    }
+    state.shed_load()?;
+    if name.is_some() || locale.is_some() {
+        let change = AccountChange { name, locale: locale.map(Some), ..AccountChange::default() };
+        let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
+        let (registry, user) = (state.registry.clone(), caller.user());
+        let asking = run_to_completion(async move { registry.ask(user, command).await });
+        asking.await.unwrap_or(Err(ActorError::NoAnswer)).map_err(Problem::for_token)?;
+    }
+    answer(&caller, &state).await
+}
+
+async fn answer(caller: &Authenticated, state: &AppState) -> Result<HttpResponse, Problem> {
     let user = state.registry.store().lookup_user(caller.user()).await?;
     let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated))?;
     let last_activity_at = caller.0.snapshot.last_activity_at();

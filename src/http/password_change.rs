@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::extract::session::Authenticated;
+use super::notice::notice;
 use super::problem::{Code, Problem};
 use super::refresh::{self, session_over};
 use super::state::AppState;
@@ -14,6 +15,7 @@ use super::{new_password, own_password, resource};
 use crate::actors::messages::ActorError;
 use crate::domain::command::{ChangePassword, ChangeRefusal, PasswordChanged};
 use crate::domain::ids::{SessionToken, UserId};
+use crate::domain::mail::MailKind;
 use crate::security::password::Password;
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::serving::run_to_completion;
@@ -53,6 +55,7 @@ async fn change(
         password: state.passwords.hash(request.new).await?,
         shown: user.credentials_changed_at,
         end_others: request.end_others,
+        mails: notice(&state, &client, MailKind::PasswordChanged, user.id).into_iter().collect(),
     };
     let asking = run_to_completion(ask(state.clone(), user.id, command));
     match asking.await.unwrap_or(Err(ActorError::NoAnswer)).map_err(Problem::for_token)? {
@@ -73,6 +76,7 @@ async fn ask(
     let changed = state.registry.ask(user, command).await;
     if let Ok(Ok(_)) = &changed {
         AuditEvent::PasswordChanged(user).record(state.metrics());
+        state.registry.ring_mail_bell();
     }
     changed
 }

@@ -1,19 +1,28 @@
 //! `POST /password/reset`: the same answer, in the same time, for an address with an account and for one without. Who has one is
-//! looked up when the mail is sent.
+//! looked up when the mail is sent. `POST /password/reset/confirm`: a new password for the right code; all sessions end.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::codes::{self, Asking, parse_locale};
+use super::codes::{self, Asking, CodeBody, parse_locale};
 use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
+use super::notice::notice;
 use super::problem::Problem;
 use super::state::AppState;
-use super::{needs, resource};
+use super::{needs, new_password, resource};
 use crate::config::Feature;
+use crate::domain::account_change::AccountChange;
+use crate::domain::command::ChangeByCode;
 use crate::domain::mail::{CodePurpose, MailKind};
+use crate::domain::reason::EndReason;
 use crate::domain::user::Email;
+use crate::security::password::Password;
+use crate::telemetry::audit::AuditEvent;
+
+/// What sets a password without another.
+const PURPOSES: [CodePurpose; 2] = [CodePurpose::PasswordReset, CodePurpose::Invitation];
 
 #[derive(Deserialize)]
 struct Body {
@@ -24,6 +33,56 @@ struct Body {
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     let ask = resource("/password/reset", "POST").guard(needs(Feature::Mail));
     scope.service(ask.route(web::post().to(ask_for_reset)));
+    let confirm = resource("/password/reset/confirm", "POST").guard(needs(Feature::Mail));
+    scope.service(confirm.route(web::post().to(reset)));
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfirmBody {
+    #[serde(flatten)]
+    code: CodeBody,
+    new_password: Option<String>,
+}
+
+async fn reset(
+    state: web::Data<AppState>,
+    client: Client,
+    body: JsonObject<ConfirmBody>,
+) -> Result<HttpResponse, Problem> {
+    let mut fields = Fields::default();
+    let code = body.0.code.parse(&mut fields);
+    let password = fields.required("newPassword", body.0.new_password, Password::parse_new);
+    let (Some((id, code)), Some(password)) = (code, password) else { return Err(fields.into_problem()) };
+    state.shed_load()?;
+    // What is wrong with the password whoever it is for; it costs no try.
+    new_password::check(&state, "newPassword", &password, &[]).await?;
+    let request = codes::check(&state, client.address, &PURPOSES, &id, &code).await?;
+    let found = state.registry.store().lookup_credentials(request.address.clone()).await?;
+    // Of somebody who has no account: the code was right, and nobody could know it.
+    let user = found.ok_or_else(|| codes::wrong_code("code"))?.user;
+    let person = [user.name.as_str(), user.email.as_str()];
+    if let Err(refused) = new_password::check(&state, "newPassword", &password, &person).await {
+        codes::give_back(&state, &request).await?;
+        return Err(refused);
+    }
+    let password = state.passwords.hash(password).await?;
+    codes::spend(&state, &request).await?;
+    let change = AccountChange {
+        password: Some(password),
+        password_change_required: user.password_change_required.then_some(false),
+        email_verified_at: user.email_verified_at.is_none().then(|| Some(state.now())),
+        ..AccountChange::default()
+    };
+    let command = ChangeByCode {
+        change,
+        asked_at: request.created_at,
+        end_all: Some(EndReason::CredentialsChanged),
+        mails: notice(&state, &client, MailKind::PasswordChanged, user.id).into_iter().collect(),
+    };
+    codes::change(&state, user.id, command).await?;
+    AuditEvent::PasswordChanged(user.id).record(state.metrics());
+    Ok(HttpResponse::NoContent().finish())
 }
 
 async fn ask_for_reset(

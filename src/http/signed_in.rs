@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::codes::Asked;
 use super::cookie;
 use super::extract::client::Client;
 use super::problem::Problem;
@@ -68,6 +69,8 @@ struct SignedIn<'a> {
     evicted_session_ids: &'a [SessionId],
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a RefreshToken>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verification: Option<Asked>,
 }
 
 /// Signs tokens for the new session and answers with them.
@@ -76,6 +79,17 @@ pub(super) fn answer(
     status: StatusCode,
     user: &User,
     opened: &Opened,
+) -> Result<HttpResponse, Problem> {
+    answer_with(state, status, user, opened, None)
+}
+
+/// The same, with the code that is on its way to verify the address.
+pub(super) fn answer_with(
+    state: &AppState,
+    status: StatusCode,
+    user: &User,
+    opened: &Opened,
+    email_verification: Option<Asked>,
 ) -> Result<HttpResponse, Problem> {
     let (session, delivery) = (&opened.session, opened.session.profile.delivery);
     let (access_token, refresh_token) = state.sign_tokens(user.id, user.role, session)?;
@@ -87,6 +101,7 @@ pub(super) fn answer(
         expires_in: state.access_tokens.expiry_seconds(),
         evicted_session_ids: &opened.evicted,
         refresh_token: (delivery == Delivery::Body).then_some(&refresh_token),
+        email_verification,
     };
     let mut answer = HttpResponse::build(status);
     if delivery == Delivery::Cookie {

@@ -4,20 +4,26 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::codes::{self, Asking, CodeBody, parse_locale};
+use super::email::verification_of;
 use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::signed_in::{self, open_for, parse_delivery};
 use super::state::AppState;
-use super::{new_password, resource};
+use super::{needs, new_password, resource};
 use crate::actors::sign_up::{SignUp, SignUpError};
+use crate::config::Feature;
+use crate::domain::command::Opened;
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;
+use crate::domain::mail::{CodePurpose, MailKind};
+use crate::domain::password_hash::PasswordHash;
 use crate::domain::session::Delivery;
-use crate::domain::user::{Email, parse_name};
+use crate::domain::user::{Email, User, parse_name};
 use crate::io::IoGone;
 use crate::security::password::Password;
 use crate::storage::StorageError;
@@ -31,6 +37,7 @@ struct Body {
     password: Option<String>,
     device_name: Option<String>,
     refresh_token_delivery: Option<String>,
+    locale: Option<String>,
 }
 
 struct Request {
@@ -39,10 +46,13 @@ struct Request {
     password: Password,
     device_name: Option<String>,
     delivery: Delivery,
+    locale: Option<String>,
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/signup", "POST").route(web::post().to(sign_up)));
+    let confirmation = resource("/signup/confirm", "POST").guard(needs(Feature::VerifiedEmail));
+    scope.service(confirmation.route(web::post().to(confirm)));
 }
 
 async fn sign_up(
@@ -56,13 +66,82 @@ async fn sign_up(
     note_usage(&http, state.limits.signup(client.address, state.now()).await?);
     let person = [request.name.as_str(), request.email.as_str()];
     new_password::check(&state, "password", &request.password, &person).await?;
+    if state.config.has(Feature::VerifiedEmail) {
+        note_usage(&http, state.limits.mail_request(client.address, state.now()).await?);
+    }
     let password_hash = state.passwords.hash(request.password).await?;
-    let occasion = OpenedBy::Signup { email: Arc::from(request.email.as_str()) };
-    let open = open_for(&client, request.device_name, request.delivery, occasion);
-    let sign_up = SignUp { name: request.name, email: request.email, password_hash, open };
+    let pending = Pending {
+        name: request.name,
+        password_hash: password_hash.expose().to_owned(),
+        device_name: request.device_name,
+        in_body: request.delivery == Delivery::Body,
+    };
+    if state.config.has(Feature::VerifiedEmail) {
+        let asking = asking(request.email.as_str(), &pending, request.locale)?;
+        return Ok(codes::ask(&state, &client, asking).await?.answer());
+    }
+    let (user, opened) = make(&state, &client, request.email, pending, false).await?;
+    let verification = match state.config.has(Feature::Mail) {
+        // The account is there, whatever comes of the mail; the person may ask for another.
+        true => codes::ask(&state, &client, verification_of(&user)).await.ok(),
+        false => None,
+    };
+    signed_in::answer_with(&state, StatusCode::CREATED, &user, &opened, verification)
+}
+
+/// What a sign-up waits with until its mailbox has been shown.
+#[derive(Deserialize, Serialize)]
+struct Pending {
+    name: String,
+    password_hash: String,
+    device_name: Option<String>,
+    in_body: bool,
+}
+
+/// Whether the address has an account is looked up when the mail is sent.
+fn asking(address: &str, pending: &Pending, locale: Option<String>) -> Result<Asking, Problem> {
+    Ok(Asking {
+        purpose: CodePurpose::Signup,
+        kind: MailKind::EmailVerification,
+        address: address.to_owned(),
+        user: None,
+        locale,
+        payload: Some(serde_json::to_string(pending).map_err(Problem::unavailable)?),
+        notices: Vec::new(),
+    })
+}
+
+async fn make(
+    state: &web::Data<AppState>,
+    client: &Client,
+    email: Email,
+    pending: Pending,
+    email_verified: bool,
+) -> Result<(User, Opened), Problem> {
+    let delivery = if pending.in_body { Delivery::Body } else { Delivery::Cookie };
+    let occasion = OpenedBy::Signup { email: Arc::from(email.as_str()) };
+    let open = open_for(client, pending.device_name, delivery, occasion);
+    let password_hash = PasswordHash::from_stored(pending.password_hash);
+    let sign_up = SignUp { name: pending.name, email, password_hash, email_verified, open };
     let registry = state.registry.clone();
     let signing_up = run_to_completion(async move { registry.sign_up(sign_up).await });
-    let (user, opened) = signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
+    Ok(signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
+}
+
+async fn confirm(
+    state: web::Data<AppState>,
+    client: Client,
+    body: JsonObject<CodeBody>,
+) -> Result<HttpResponse, Problem> {
+    let mut fields = Fields::default();
+    let Some((id, code)) = body.0.parse(&mut fields) else { return Err(fields.into_problem()) };
+    state.shed_load()?;
+    let request = codes::check(&state, client.address, &[CodePurpose::Signup], &id, &code).await?;
+    let pending = request.payload.as_deref().and_then(|payload| serde_json::from_str(payload).ok());
+    let pending: Pending = pending.ok_or_else(|| codes::wrong_code("code"))?;
+    codes::spend(&state, &request).await?;
+    let email = Email::from_stored(request.address);
+    let (user, opened) = make(&state, &client, email, pending, true).await?;
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened)
 }
 
@@ -77,6 +156,7 @@ impl TryFrom<Body> for Request {
         let device_name = members.optional("deviceName", body.device_name, |text| parse_device_name(&text));
         let delivery = members
             .optional("refreshTokenDelivery", body.refresh_token_delivery, |text| parse_delivery(&text));
+        let locale = members.optional("locale", body.locale, parse_locale);
         match (name, email, password) {
             (Some(name), Some(email), Some(password)) if members.are_fit() => Ok(Self {
                 name,
@@ -84,6 +164,7 @@ impl TryFrom<Body> for Request {
                 password,
                 device_name: device_name.flatten(),
                 delivery: delivery.unwrap_or_default(),
+                locale,
             }),
             _ => Err(members.into_problem()),
         }

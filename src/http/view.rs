@@ -21,6 +21,10 @@ pub struct UserView<'a> {
     last_activity_at: Timestamp,
     created_at: Timestamp,
     updated_at: Timestamp,
+    email_verified: bool,
+    email_verified_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locale: Option<&'a str>,
 }
 
 impl<'a> UserView<'a> {
@@ -35,6 +39,9 @@ impl<'a> UserView<'a> {
             last_activity_at: last_activity_at.max(user.last_activity_at),
             created_at: user.created_at,
             updated_at: user.updated_at,
+            email_verified: user.email_verified_at.is_some(),
+            email_verified_at: user.email_verified_at,
+            locale: user.locale.as_deref(),
         }
     }
 }

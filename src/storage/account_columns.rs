@@ -20,6 +20,7 @@ pub(super) fn account_columns(
         password,
         password_change_required,
         email_verified_at,
+        email,
         name,
         locale,
         role,
@@ -38,6 +39,7 @@ pub(super) fn account_columns(
     columns.extend(
         email_verified_at.map(|it| (user::Column::EmailVerifiedAt, Expr::value(it.map(Timestamp::millis)))),
     );
+    columns.extend(email.as_ref().map(|it| (user::Column::Email, Expr::value(it.as_str()))));
     columns.extend(name.as_ref().map(|it| (user::Column::Name, Expr::value(it.as_str()))));
     columns.extend(locale.as_ref().map(|it| (user::Column::Locale, Expr::value(it.clone()))));
     columns.extend(role.map(|it| (user::Column::Role, Expr::value(it.as_str()))));

@@ -102,6 +102,19 @@ impl Store {
         self.run(work).await?.map(request_of).transpose()
     }
 
+    /// Gives back a try that was taken by a right code which is not to be spent.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn give_back_mail_try(&self, id: Uuid) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        let give_back = mail_request::Entity::update_many()
+            .col_expr(mail_request::Column::Tries, Expr::col(mail_request::Column::Tries).sub(1))
+            .filter(mail_request::Column::Id.eq(id))
+            .filter(mail_request::Column::Tries.gt(0));
+        self.run(async move { give_back.exec(&db).await }).await.map(drop)
+    }
+
     /// Spends a code. False if it was spent before.
     ///
     /// # Errors

@@ -234,7 +234,7 @@ pub(super) async fn insert_mails(
     mail::Entity::insert_many(mail_rows(mails, now)).exec_without_returning(db).await.map(drop)
 }
 
-pub(super) fn mail_rows(mails: Vec<NewMail>, now: Timestamp) -> Vec<mail::ActiveModel> {
+pub(in crate::storage) fn mail_rows(mails: Vec<NewMail>, now: Timestamp) -> Vec<mail::ActiveModel> {
     let row = |mail: NewMail| {
         let (user, address) = match mail.to {
             MailTo::User(user) => (Some(user), None),

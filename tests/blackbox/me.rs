@@ -15,7 +15,17 @@ async fn tells_the_user(db: Database) {
     let me = ada.me().await.expect(200).json;
     assert_eq!(members(&me), ["user"]);
     let user = &me["user"];
-    let names = ["createdAt", "email", "id", "lastActivityAt", "name", "role", "updatedAt"];
+    let names = [
+        "createdAt",
+        "email",
+        "emailVerified",
+        "emailVerifiedAt",
+        "id",
+        "lastActivityAt",
+        "name",
+        "role",
+        "updatedAt",
+    ];
     assert_eq!(members(user), names);
     for member in ["id", "name", "email", "role", "createdAt"] {
         assert_eq!(user[member], signup["user"][member]);

@@ -27,7 +27,17 @@ async fn answers_like_login(db: Database) {
     assert!(answer.set_cookie().is_some());
 
     let user = &answer.json["user"];
-    let names = ["createdAt", "email", "id", "lastActivityAt", "name", "role", "updatedAt"];
+    let names = [
+        "createdAt",
+        "email",
+        "emailVerified",
+        "emailVerifiedAt",
+        "id",
+        "lastActivityAt",
+        "name",
+        "role",
+        "updatedAt",
+    ];
     assert_eq!(members(user), names);
     assert_eq!(user["name"], "Ada Lovelace");
     assert_eq!(user["email"], "ada@example.com");

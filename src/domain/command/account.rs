@@ -8,6 +8,7 @@ use crate::domain::account_change::{AccountChange, ChangedBy};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::ledger::{Ledger, ending};
+use crate::domain::mail::NewMail;
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
@@ -52,6 +53,8 @@ pub struct ChangePassword {
     pub shown: Option<Timestamp>,
     /// Whether all other sessions end.
     pub end_others: bool,
+    /// What the person is mailed.
+    pub mails: Vec<NewMail>,
 }
 
 /// The password was changed.
@@ -104,9 +107,48 @@ impl Command for ChangePassword {
         };
         events.push(LedgerEvent::Renewed { session: session.clone(), announced: false });
         events.push(changed(ledger, change, ChangedBy::User, now));
+        events.extend(mailed(&self.mails));
         let refreshed = Refreshed { session, role: ledger.role };
         Decision { events, reply: Ok(PasswordChanged { refreshed, terminated }) }
     }
+}
+
+/// What a code that was mailed changes. A code that was asked for before the credentials last changed changes nothing.
+#[derive(Clone, Debug)]
+pub struct ChangeByCode {
+    /// What changes.
+    pub change: AccountChange,
+    /// When the code was asked for.
+    pub asked_at: Timestamp,
+    /// Why all sessions end, if they do.
+    pub end_all: Option<EndReason>,
+    /// What the person is mailed.
+    pub mails: Vec<NewMail>,
+}
+
+/// The code is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeVoid;
+
+impl Command for ChangeByCode {
+    type Reply = Result<(), CodeVoid>;
+    const REPEATABLE: bool = false;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<Self::Reply> {
+        let account = &ledger.account;
+        if account.disabled || account.credentials_changed_at.is_some_and(|at| at >= self.asked_at) {
+            return Decision::unchanged(Err(CodeVoid));
+        }
+        let end = |reason| ledger.live().iter().map(move |session| ending(session, reason, None, now));
+        let mut events: Vec<_> = self.end_all.into_iter().flat_map(end).map(LedgerEvent::Ended).collect();
+        events.push(changed(ledger, self.change.clone(), ChangedBy::User, now));
+        events.extend(mailed(&self.mails));
+        Decision { events, reply: Ok(()) }
+    }
+}
+
+fn mailed(mails: &[NewMail]) -> impl Iterator<Item = LedgerEvent> {
+    mails.iter().cloned().map(Box::new).map(LedgerEvent::Mailed)
 }
 
 /// The time of a change of credentials is later than that of the one before, whatever the clock says: logins compare it.

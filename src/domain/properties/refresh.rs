@@ -90,6 +90,7 @@ impl Story {
             password: PasswordHash::from_stored(String::new()),
             shown: self.ledger.account.credentials_changed_at,
             end_others: true,
+            mails: Vec::new(),
         };
         let decision = decide(&command, &self.ledger, self.now, &self.policy);
         decision.events.iter().for_each(|event| self.ledger.apply(event));

@@ -18,6 +18,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
 use crate::storage::account_columns::account_columns;
+use crate::storage::mails::mail_rows;
 use crate::storage::rows::{generation_column, millis_column, new_session_row, outbox_rows};
 use crate::storage::{greater_of, lesser_of};
 
@@ -80,6 +81,9 @@ impl Writes {
                     let update = of_session(user, *session)
                         .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()));
                     writes.rotations.push(update.into_query());
+                }
+                LedgerEvent::Mailed(mail) => {
+                    writes.insertions.extend(Insertion::of(mail_rows(vec![*mail.clone()], commit.now)));
                 }
                 LedgerEvent::Ended(_)
                 | LedgerEvent::BulkTerminated { .. }
