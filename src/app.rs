@@ -34,8 +34,10 @@ use crate::http::state::AppState;
 use crate::io::Io;
 use crate::mail::{MailError, Post};
 use crate::security::access_token::AccessTokens;
+use crate::security::challenge::Challenges;
 use crate::security::encryption::Encryption;
 use crate::security::keys::KeyError;
+use crate::security::login_ticket::LoginTickets;
 use crate::security::password::PasswordPool;
 use crate::security::password_rules::PasswordRules;
 use crate::security::refresh_token::RefreshTokens;
@@ -150,6 +152,8 @@ impl App {
             refresh_tokens: RefreshTokens::new(&config.tokens),
             tickets: Tickets::new(&config.tokens),
             encryption,
+            login_tickets: LoginTickets::new(&config.tokens),
+            challenges: Challenges::new(&config.tokens),
             limits: RateLimits::new(
                 config.rate_limits,
                 Pseudonyms::new(&config.tokens.refresh_secret),

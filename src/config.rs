@@ -28,6 +28,7 @@ mod password;
 mod postgres_url;
 mod rate_limits;
 mod redis;
+mod second_factors;
 mod secret;
 mod secret_files;
 mod sessions;
@@ -60,6 +61,7 @@ pub use password::PasswordConfig;
 pub use postgres_url::{PostgresServer, postgres_servers};
 pub use rate_limits::RateLimitConfig;
 pub use redis::RedisConfig;
+pub use second_factors::{PasskeyConfig, SecondFactorConfig};
 pub use secret::Secret;
 pub use sessions::{SessionConfig, SessionRules};
 pub use shutdown::ShutdownConfig;
@@ -87,6 +89,8 @@ pub struct Config {
     pub encryption: EncryptionConfig,
     /// Where mails go.
     pub mail: MailConfig,
+    /// Who must have a second factor, and for which site passkeys are.
+    pub second_factors: SecondFactorConfig,
     /// How the refresh cookie is marked.
     pub cookie: CookieConfig,
     /// The session rules.
@@ -162,11 +166,16 @@ impl Config {
         let service_name = source.short_text("SERVICE_NAME");
         let data_dir = PathBuf::from(source.short_text("DATA_DIR"));
         let encryption = EncryptionConfig::parse(&mut source, environment);
+        let http = HttpConfig::parse(&mut source);
+        let mail = MailConfig::parse(&mut source, environment, encryption.secret.is_some());
+        // One is made where it is missing and mails are sent.
+        let has_secret = encryption.secret.is_some() || mail.smtp.is_some();
         let mut config = Config {
             environment,
-            mail: MailConfig::parse(&mut source, environment, encryption.secret.is_some()),
+            second_factors: SecondFactorConfig::parse(&mut source, has_secret, &http, &mail),
+            mail,
             encryption,
-            http: HttpConfig::parse(&mut source),
+            http,
             database: DatabaseConfig::parse(&mut source, environment, &data_dir),
             redis: RedisConfig::parse(&mut source),
             cookie: CookieConfig::parse(&mut source, environment),

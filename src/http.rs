@@ -21,6 +21,7 @@ mod cross_origin;
 mod discovery;
 mod documentation;
 mod email;
+mod factors;
 mod head;
 pub mod health;
 mod host;
@@ -28,6 +29,7 @@ mod introspect;
 mod keys;
 mod live;
 mod login;
+mod login_continue;
 mod logout;
 mod me;
 mod metrics;
@@ -37,6 +39,7 @@ mod own_password;
 mod page;
 mod password_change;
 mod password_reset;
+mod proof;
 mod reauthenticate;
 mod refresh;
 mod revoke;
@@ -44,6 +47,7 @@ mod route;
 mod session;
 mod sessions;
 pub mod shown;
+mod sign_in;
 mod signed_in;
 mod signup;
 mod static_file;
@@ -75,12 +79,14 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(config::configure)
         .configure(signup::configure)
         .configure(login::configure)
+        .configure(login_continue::configure)
         .configure(refresh::configure)
         .configure(reauthenticate::configure)
         .configure(password_change::configure)
         .configure(me::configure)
         .configure(sessions::configure)
         .configure(logout::configure)
+        .configure(factors::configure)
         .configure(live::configure)
         .configure(health::configure)
         .configure(metrics::configure)

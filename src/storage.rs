@@ -2,8 +2,9 @@
 //!
 //! In reading order: [`open`] connects and migrates (`postgres` knows of poolers), [`users`], [`accounts`] (for operators), [`ledger`] (load, and
 //! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
-//! sweeper), [`tickets`], [`api_keys`], [`legacy`] (an application that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary`
-//! and `database_clock` keep a database that is busy, frozen, cut off or replaced from doing harm.
+//! sweeper), [`tickets`], [`api_keys`], [`factors`], [`totp`], `recovery_codes` and [`passkeys`], [`legacy`] (an application
+//! that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary` and `database_clock` keep a database that is
+//! busy, frozen, cut off or replaced from doing harm.
 //! "Not found" is `Ok(None)`; it becomes an error only at the edge.
 
 mod account_columns;
@@ -13,6 +14,7 @@ pub mod api_keys;
 mod cancelled_work;
 pub mod changes;
 mod database_clock;
+pub mod factors;
 pub mod ledger;
 pub mod legacy;
 mod load_estimate;
@@ -21,12 +23,15 @@ pub mod mails;
 pub mod open;
 pub mod outbox;
 pub mod overdue;
+pub mod passkeys;
 mod postgres;
 mod primary;
+mod recovery_codes;
 mod rows;
 mod servers;
 pub mod sightings;
 pub mod tickets;
+pub mod totp;
 pub mod users;
 
 use sea_orm::sea_query::{Expr, SimpleExpr};

@@ -12,6 +12,7 @@
 mod support {
     pub(crate) mod answer;
     pub(crate) mod app;
+    pub(crate) mod authenticator;
     pub(crate) mod child;
     pub(crate) mod client;
     pub(crate) mod cluster;
@@ -79,6 +80,7 @@ mod blackbox {
     mod me;
     mod metrics;
     mod openapi;
+    mod passkeys;
     mod password_change;
     mod password_rules;
     mod prefix;
@@ -86,6 +88,7 @@ mod blackbox {
     mod rate_limits;
     mod refresh;
     mod revoke;
+    mod second_factor;
     mod session;
     mod sessions;
     mod shutdown;
@@ -113,6 +116,7 @@ mod storage {
     mod changes;
     mod commits;
     mod endings;
+    mod factors;
     mod feed_neighbours;
     mod ledger;
     mod migrations;
@@ -126,6 +130,7 @@ mod storage {
 /// because a few clusters at once would measure nothing but each other.
 mod multi_node {
     mod api_keys;
+    mod ask;
     mod chaos;
     mod elsewhere;
     mod events;
@@ -143,6 +148,7 @@ mod multi_node {
     mod redis_kinds;
     mod refresh;
     mod revocation;
+    mod sign_in;
     mod startup;
     mod tickets;
 }

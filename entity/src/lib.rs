@@ -4,9 +4,12 @@
 #![expect(missing_docs, reason = "the derive writes public items that cannot carry documentation")]
 
 pub mod api_key;
+pub mod factor;
 pub mod mail;
 pub mod mail_request;
 pub mod outbox;
+pub mod passkey;
+pub mod recovery_code;
 pub mod session;
 pub mod spent_ticket;
 pub mod user;

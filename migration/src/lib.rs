@@ -13,6 +13,8 @@ mod m20261126_000005_create_spent_tickets;
 mod m20261127_000010_add_account_and_session_columns;
 mod m20261127_000030_create_mails;
 mod m20261127_000031_create_mail_requests;
+mod m20261127_000040_create_factors;
+mod m20261127_000041_create_passkeys;
 mod m20261127_000050_create_api_keys;
 
 /// The list of migrations, in the order they are applied.
@@ -31,6 +33,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000010_add_account_and_session_columns::Migration),
             Box::new(m20261127_000030_create_mails::Migration),
             Box::new(m20261127_000031_create_mail_requests::Migration),
+            Box::new(m20261127_000040_create_factors::Migration),
+            Box::new(m20261127_000041_create_passkeys::Migration),
             Box::new(m20261127_000050_create_api_keys::Migration),
         ]
     }

@@ -12,6 +12,7 @@ use super::output::{remark, say, say_json, table};
 use super::{CommandError, plural, sessions};
 use crate::clock::{Clock, new_uuid};
 use crate::config::Config;
+use crate::domain::account_change::ChangedBy;
 use crate::domain::command::EndAll;
 use crate::domain::ids::UserId;
 use crate::domain::reason::EndReason;
@@ -22,6 +23,7 @@ use crate::security::password::{Password, PasswordPool};
 use crate::security::password_rules::{PasswordRules, WeakPassword};
 use crate::storage::Store;
 use crate::storage::accounts::{Account, UserFilter};
+use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 
@@ -58,6 +60,11 @@ pub enum UserCommand {
     },
     /// Enable a disabled account.
     Enable {
+        /// Address or id of the account.
+        user: String,
+    },
+    /// Remove its second factors, because the person has lost them: all sessions end, and the password alone signs in again.
+    RemoveFactors {
         /// Address or id of the account.
         user: String,
     },
@@ -174,6 +181,10 @@ pub(super) async fn run(
             AuditEvent::Enabled(user.id).log_on_command_line();
             say(&format!("{} is enabled", user.id))
         }
+        UserCommand::RemoveFactors { user } => {
+            let user = find(store, &user).await?;
+            remove_factors(config, store, &user).await
+        }
         UserCommand::Delete { user } => {
             let user = find(store, &user).await?;
             let command = EndAll { reason: EndReason::UserDeleted };
@@ -183,6 +194,21 @@ pub(super) async fn run(
             say(&format!("{} is deleted; {} ended", user.id, plural(ended, "session")))
         }
     }
+}
+
+async fn remove_factors(config: &Config, store: &Store, user: &User) -> Result<(), CommandError> {
+    let now = Clock::System.now();
+    let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
+    let announcements = announcer.factors_changed(ChangedBy::Operator);
+    let change = FactorChange { user: user.id, now, keep: Keep::Nothing, announcements };
+    if !matches!(store.delete_factors(change).await?, FactorOutcome::Changed(_)) {
+        return Err("the account has no second factor".into());
+    }
+    AuditEvent::FactorRemoved(user.id, "all").log_on_command_line();
+    let command = EndAll { reason: EndReason::Terminated };
+    let ending = async |commit, lock| store.commit(commit, lock).await;
+    let ended = execute(config, store, user, &command, false, ending).await?;
+    say(&format!("{} has no second factor any more; {} ended", user.id, plural(ended, "session")))
 }
 
 async fn create(config: &Config, store: &Store, io: Io, create: Create) -> Result<(), CommandError> {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::setting::{Form, Preset, Setting};
 use super::{
     cookie, database, encryption, environment, events, http, limits, log, mail, password, rate_limits, redis,
-    sessions, shutdown, tokens, traces,
+    second_factors, sessions, shutdown, tokens, traces,
 };
 use crate::domain::user::Role;
 
@@ -61,6 +61,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Tokens", settings: tokens::SETTINGS },
     Section { title: "Encryption", settings: encryption::SETTINGS },
     Section { title: "Mail", settings: mail::SETTINGS },
+    Section { title: "Second factors", settings: second_factors::SETTINGS },
     Section { title: "Refresh cookie", settings: cookie::SETTINGS },
     Section { title: "Sessions", settings: sessions::SETTINGS },
     Section { title: "Passwords", settings: password::SETTINGS },

@@ -12,13 +12,17 @@ pub enum Feature {
     Mail,
     /// No account is made before its mailbox has been shown.
     VerifiedEmail,
+    /// Codes of authenticator apps.
+    Totp,
+    /// Passkeys.
+    Passkeys,
     /// Longer sessions for who asks for them at login.
     Remember,
 }
 
 impl Feature {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Mail, Self::VerifiedEmail, Self::Remember];
+    pub const ALL: [Self; 5] = [Self::Mail, Self::VerifiedEmail, Self::Totp, Self::Passkeys, Self::Remember];
 }
 
 impl Config {
@@ -28,6 +32,8 @@ impl Config {
         match feature {
             Feature::Mail => self.mail.is_on(),
             Feature::VerifiedEmail => self.mail.requires_verified_email,
+            Feature::Totp => self.second_factors.totp,
+            Feature::Passkeys => self.second_factors.passkeys.is_some(),
             Feature::Remember => {
                 self.sessions.remember_timeout.is_some() || self.sessions.remember_lifetime.is_some()
             }

@@ -14,7 +14,9 @@ pub use end::{
     EndAll, EndOne, EndReplaced, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated,
 };
 pub use open::{Open, OpenRefusal, Opened, Replaces};
-pub use reauthenticate::{Proof, ReadProof, Reauthenticate, ReauthenticateRefusal};
+pub use reauthenticate::{
+    ListLive, LiveSessions, NoteProof, Proof, ReadProof, Reauthenticate, ReauthenticateRefusal,
+};
 pub use refresh::{LogoutByRefresh, RefreshRefusal, Refreshed, RotateRefresh};
 
 use super::event::LedgerEvent;

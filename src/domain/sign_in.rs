@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::authentication::Methods;
+
 /// What a person may have to do before a session is opened, in the order in which it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,6 +39,17 @@ pub enum Factor {
 }
 
 impl Factor {
+    /// What it is in the words of RFC 8176.
+    #[must_use]
+    pub const fn methods(self) -> Methods {
+        match self {
+            Self::Totp => Methods::OTP,
+            Self::RecoveryCode => Methods::RECOVERY_CODE,
+            Self::DevicePasskey => Methods::HARDWARE_KEY.with(Methods::USER_VERIFIED),
+            Self::SyncedPasskey => Methods::SOFTWARE_KEY.with(Methods::USER_VERIFIED),
+        }
+    }
+
     /// Whether it proves possession and the person at the same time.
     #[must_use]
     pub const fn is_passkey(self) -> bool {
@@ -61,6 +74,16 @@ impl Shown {
     #[must_use]
     pub const fn and(self, factor: Factor) -> Self {
         Self { factor: Some(factor), ..self }
+    }
+
+    /// The methods to be claimed of a session that is opened with it (RFC 8176).
+    #[must_use]
+    pub fn methods(self) -> Methods {
+        let none = Methods::from_bits(0).unwrap_or(Methods::PASSWORD);
+        let password = if self.password { Methods::PASSWORD } else { none };
+        let factor = self.factor.map_or(none, Factor::methods);
+        let both = if self.is_two_factors() { Methods::MULTIPLE_FACTORS } else { none };
+        password.with(factor).with(both)
     }
 
     /// Whether it is two factors.

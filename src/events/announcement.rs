@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::Message;
 use super::channel::Channel;
+use crate::domain::account_change::ChangedBy;
 use crate::domain::event::{Ending, LedgerEvent, OpenedBy};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::reason::EndReason;
@@ -82,6 +83,12 @@ impl Announcer<'_> {
     pub fn activity(&self, session: SessionId, last_activity: Timestamp) -> Announcement {
         let fields = json!({"sessionId": session, "lastActivity": last_activity});
         self.message(Channel::SessionActivityUpdated, fields)
+    }
+
+    /// That the second factors of an account are not what they were.
+    #[must_use]
+    pub fn factors_changed(&self, by: ChangedBy) -> Vec<Announcement> {
+        vec![self.message(Channel::UserUpdated, json!({"changed": ["factors"], "by": by}))]
     }
 
     /// That there is a new account.

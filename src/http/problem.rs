@@ -14,6 +14,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::limits::{usage_headers, whole_seconds};
 use crate::security::rate_limit::Usage;
@@ -40,6 +41,8 @@ struct Inner {
     code: Code,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
+    /// Further members, of which some codes have their own.
+    members: Map<String, Value>,
     retry_after: Option<Duration>,
     usage: Option<Usage>,
     allow: Option<&'static str>,
@@ -77,6 +80,8 @@ struct Body<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 impl Problem {
@@ -87,6 +92,7 @@ impl Problem {
             code,
             detail: Cow::Borrowed(code.detail()),
             errors: Vec::new(),
+            members: Map::new(),
             retry_after: None,
             usage: None,
             allow: None,
@@ -173,6 +179,20 @@ impl Problem {
 
     fn retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
+        self
+    }
+
+    /// The same in other words.
+    #[must_use]
+    pub fn saying(mut self, detail: &'static str) -> Self {
+        self.0.detail = Cow::Borrowed(detail);
+        self
+    }
+
+    /// The same with a further member (RFC 9457, section 3.2).
+    #[must_use]
+    pub fn with(mut self, member: &'static str, value: Value) -> Self {
+        self.0.members.insert(member.to_owned(), value);
         self
     }
 
@@ -273,6 +293,7 @@ impl Problem {
             code,
             request_id,
             errors: &self.0.errors,
+            members: &self.0.members,
         };
         serde_json::to_string(&body).unwrap_or_default()
     }

@@ -1,26 +1,34 @@
 //! `POST /reauthenticate`: the person proves once more who they are; the session is fresh from then on.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::extract::session::Authenticated;
+use super::login_continue::{invalid_ticket, missing, spend, verify};
 use super::problem::{Code, Problem};
+use super::proof::{show_code, show_passkey, show_recovery_code};
 use super::refresh::{self, session_over};
 use super::state::AppState;
 use super::{own_password, resource};
 use crate::actors::messages::ActorError;
 use crate::domain::authentication::Methods;
 use crate::domain::command::{Reauthenticate, ReauthenticateRefusal};
+use crate::domain::sign_in::{Factor, Shown};
 use crate::domain::time::Timestamp;
 use crate::security::password::Password;
+use crate::security::webauthn::CredentialJson;
 use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
     password: Option<String>,
+    code: Option<String>,
+    recovery_code: Option<String>,
+    login_ticket: Option<String>,
+    credential: Option<CredentialJson>,
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -30,15 +38,56 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 async fn reauthenticate(
     caller: Authenticated,
     state: web::Data<AppState>,
+    http: HttpRequest,
     client: Client,
     body: JsonObject<Body>,
 ) -> Result<HttpResponse, Problem> {
-    let mut fields = Fields::default();
-    let password = fields.required("password", body.0.password, Password::parse_attempt);
-    let Some(password) = password else { return Err(fields.into_problem()) };
+    let mut body = body.0;
     state.shed_load()?;
+    let known = state.registry.store().lookup_user(caller.user()).await?;
+    let known = known.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
+    let Some(password) = body.password.take() else {
+        let factor = show_factor(&state, &http, &caller, body).await?;
+        let shown = caller.0.snapshot.authentication(caller.session());
+        let before = shown.map_or(factor.methods(), |shown| shown.methods);
+        let methods = before.with(factor.methods()).with(Methods::MULTIPLE_FACTORS);
+        return answer(&state, &caller, methods, known.credentials_changed_at).await;
+    };
+    let mut fields = Fields::default();
+    let password = fields.required("password", Some(password), Password::parse_attempt);
+    let Some(password) = password else { return Err(fields.into_problem()) };
     let user = own_password::check(&state, &client, caller.user(), password).await?;
-    answer(&state, &caller, Methods::PASSWORD, user.credentials_changed_at).await
+    let shows_more = body.code.is_some() || body.recovery_code.is_some() || body.credential.is_some();
+    let shown = match shows_more {
+        true => Shown::PASSWORD.and(show_factor(&state, &http, &caller, body).await?),
+        false => Shown::PASSWORD,
+    };
+    answer(&state, &caller, shown.methods(), user.credentials_changed_at).await
+}
+
+/// A second factor, or a passkey with a challenge of `/passkeys/login/options`.
+async fn show_factor(
+    state: &AppState,
+    http: &HttpRequest,
+    caller: &Authenticated,
+    body: Body,
+) -> Result<Factor, Problem> {
+    let user = caller.user();
+    match (body.code, body.recovery_code, body.credential) {
+        (Some(code), _, _) => show_code(state, user, &code).await,
+        (None, Some(code), _) => show_recovery_code(state, user, &code).await,
+        (None, None, Some(credential)) => {
+            let ticket = body.login_ticket.ok_or_else(|| missing("loginTicket"))?;
+            let claims = verify(state, &ticket)?;
+            if claims.progress.user.is_some_and(|owner| owner != user) {
+                return Err(invalid_ticket());
+            }
+            let factor = show_passkey(state, http, user, &credential, claims.id).await?;
+            spend(state, &claims).await?;
+            Ok(factor)
+        }
+        (None, None, None) => Err(missing("password")),
+    }
 }
 
 /// Notes what was shown, and answers with new tokens. `shown` is when the credentials that were shown were last changed.

@@ -100,8 +100,8 @@ pub(super) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
-        Method::DELETE => "DELETE",
         Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         Method::HEAD => "HEAD",
         _ => "OTHER",

@@ -71,6 +71,17 @@ struct SignedIn<'a> {
     refresh_token: Option<&'a RefreshToken>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email_verification: Option<Asked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes: Option<Vec<String>>,
+}
+
+/// What comes with a sign-in now and then.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// The code that is on its way to verify the address.
+    pub(super) email_verification: Option<Asked>,
+    /// Recovery codes of a second factor that was set up on the way.
+    pub(super) recovery_codes: Option<Vec<String>>,
 }
 
 /// Signs tokens for the new session and answers with them.
@@ -80,16 +91,16 @@ pub(super) fn answer(
     user: &User,
     opened: &Opened,
 ) -> Result<HttpResponse, Problem> {
-    answer_with(state, status, user, opened, None)
+    answer_with(state, status, user, opened, Extras::default())
 }
 
-/// The same, with the code that is on its way to verify the address.
+/// The same, with what comes along.
 pub(super) fn answer_with(
     state: &AppState,
     status: StatusCode,
     user: &User,
     opened: &Opened,
-    email_verification: Option<Asked>,
+    extras: Extras,
 ) -> Result<HttpResponse, Problem> {
     let (session, delivery) = (&opened.session, opened.session.profile.delivery);
     let (access_token, refresh_token) = state.sign_tokens(user.id, user.role, session)?;
@@ -101,7 +112,8 @@ pub(super) fn answer_with(
         expires_in: state.access_tokens.expiry_seconds(),
         evicted_session_ids: &opened.evicted,
         refresh_token: (delivery == Delivery::Body).then_some(&refresh_token),
-        email_verification,
+        email_verification: extras.email_verification,
+        recovery_codes: extras.recovery_codes,
     };
     let mut answer = HttpResponse::build(status);
     if delivery == Delivery::Cookie {

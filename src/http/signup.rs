@@ -12,7 +12,7 @@ use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
-use super::signed_in::{self, open_for, parse_delivery};
+use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
 use super::{needs, new_password, resource};
 use crate::actors::sign_up::{SignUp, SignUpError};
@@ -86,7 +86,8 @@ async fn sign_up(
         true => codes::ask(&state, &client, verification_of(&user)).await.ok(),
         false => None,
     };
-    signed_in::answer_with(&state, StatusCode::CREATED, &user, &opened, verification)
+    let extras = Extras { email_verification: verification, ..Extras::default() };
+    signed_in::answer_with(&state, StatusCode::CREATED, &user, &opened, extras)
 }
 
 /// What a sign-up waits with until its mailbox has been shown.

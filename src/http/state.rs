@@ -16,7 +16,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::http::problem::Problem;
 use crate::security::access_token::{AccessToken, AccessTokens, Grant};
+use crate::security::challenge::Challenges;
 use crate::security::encryption::Encryption;
+use crate::security::login_ticket::LoginTickets;
 use crate::security::password::PasswordPool;
 use crate::security::password_rules::PasswordRules;
 use crate::security::refresh_token::{RefreshToken, RefreshTokens};
@@ -43,6 +45,10 @@ pub struct AppState {
     pub refresh_tokens: RefreshTokens,
     /// Signs and verifies tickets for live connections.
     pub tickets: Tickets,
+    /// Signs and verifies tickets of sign-ins that are under way.
+    pub login_tickets: LoginTickets,
+    /// Makes and verifies challenges for passkeys.
+    pub challenges: Challenges,
     /// Keys for what is sealed and for codes; none without `ENCRYPTION_SECRET`.
     pub encryption: Option<Arc<Encryption>>,
     /// How often things may be done.

@@ -3,6 +3,8 @@
 use aws_lc_rs::rand;
 use totp_rs::{Algorithm, Builder, Secret, Totp, TotpError};
 
+use super::encryption::{Encryption, EncryptionError, Purpose};
+use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
 /// Length of a step, in seconds.
@@ -18,6 +20,25 @@ pub struct TotpSecret(Vec<u8>);
 impl std::fmt::Debug for TotpSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TotpSecret(hidden)")
+    }
+}
+
+/// Where a secret is kept: it opens nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Of an app that is not confirmed yet.
+    Pending,
+    /// Of the user's app.
+    Confirmed,
+}
+
+impl Place {
+    fn row(self, user: UserId) -> Vec<u8> {
+        let kind: &[u8] = match self {
+            Self::Pending => b"pending",
+            Self::Confirmed => b"confirmed",
+        };
+        [user.uuid().as_bytes(), kind].concat()
     }
 }
 
@@ -37,16 +58,26 @@ impl TotpSecret {
         Ok(Self(bytes))
     }
 
-    /// One that was stored.
-    #[must_use]
-    pub fn from_stored(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+    /// The secret as it is stored.
+    ///
+    /// # Errors
+    /// [`EncryptionError`].
+    pub fn seal(&self, keys: &Encryption, user: UserId, place: Place) -> Result<Vec<u8>, EncryptionError> {
+        keys.seal(Purpose::TotpSecret, &place.row(user), &self.0)
     }
 
-    /// The bytes, to be sealed.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        &self.0
+    /// One that was stored.
+    ///
+    /// # Errors
+    /// [`EncryptionError`].
+    pub fn open(
+        keys: &Encryption,
+        user: UserId,
+        place: Place,
+        sealed: &[u8],
+    ) -> Result<Self, EncryptionError> {
+        let opened = keys.open(Purpose::TotpSecret, &place.row(user), sealed)?;
+        Ok(Self(opened.content.to_vec()))
     }
 
     /// The secret in base32, to be typed in.
@@ -90,12 +121,15 @@ impl TotpSecret {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::config::{EncryptionConfig, Secret};
 
     /// RFC 6238, appendix B, cut to six digits.
     #[test]
     fn codes_are_those_of_the_rfc() {
-        let secret = TotpSecret::from_stored(b"12345678901234567890".to_vec());
+        let secret = TotpSecret(b"12345678901234567890".to_vec());
         for (seconds, code) in
             [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
         {
@@ -111,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_is_no_code_matches_nothing() {
-        let secret = TotpSecret::from_stored(b"12345678901234567890".to_vec());
+        let secret = TotpSecret(b"12345678901234567890".to_vec());
         let now = Timestamp::from_millis(59_000);
         assert_eq!(secret.matching_step(" 287082\n", now), Some(1));
         for text in ["", "28708", "2870820", "+87082", "28708a", "٢٨٧٠٨٢"] {
@@ -120,8 +154,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sealed_secret_opens_in_its_place_alone() {
+        let secret = Some(Secret::new("a secret"));
+        let keys = Encryption::new(&EncryptionConfig { secret, previous: Vec::new() }).unwrap();
+        let [ada, bob] = [1, 2].map(|id| UserId::new(Uuid::from_u128(id)));
+        let secret = TotpSecret::generate().unwrap();
+        let sealed = secret.seal(&keys, ada, Place::Pending).unwrap();
+        let open = |user, place| TotpSecret::open(&keys, user, place, &sealed);
+        assert_eq!(open(ada, Place::Pending), Ok(secret));
+        for (user, place) in [(ada, Place::Confirmed), (bob, Place::Pending)] {
+            assert_eq!(open(user, place), Err(EncryptionError::Damaged));
+        }
+    }
+
+    #[test]
     fn an_app_is_given_what_it_needs() {
-        let secret = TotpSecret::from_stored(b"12345678901234567890".to_vec());
+        let secret = TotpSecret(b"12345678901234567890".to_vec());
         assert_eq!(
             secret.otpauth_uri("auth:eu", "ada@example.com").unwrap(),
             "otpauth://totp/auth%20eu:ada%40example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=auth%20eu"

@@ -2,7 +2,9 @@
 
 use entity::spent_ticket;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, TryInsertResult};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, TryInsertResult,
+};
 use uuid::Uuid;
 
 use super::{StorageError, Store};
@@ -29,6 +31,26 @@ impl Store {
         let insert = spent_ticket::Entity::insert(row).on_conflict_do_nothing();
         let inserted = self.run(async move { insert.exec_without_returning(&db).await }).await?;
         Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
+    }
+
+    /// Whether a user's ticket was used. To be told no is not to have it: that is [`Store::spend_ticket`]'s to decide.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn is_ticket_spent(&self, user: UserId, ticket: Uuid) -> Result<bool, StorageError> {
+        let db = self.db.clone();
+        let query = spent_ticket::Entity::find_by_id((user.uuid(), ticket));
+        Ok(self.run(async move { query.count(&db).await }).await? > 0)
+    }
+
+    /// Takes back that a user's ticket was used: what it was to do was not done.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn unspend_ticket(&self, user: UserId, ticket: Uuid) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        let delete = spent_ticket::Entity::delete_by_id((user.uuid(), ticket));
+        self.run(async move { delete.exec(&db).await }).await.map(drop)
     }
 
     /// Forgets spent tickets that were good until before `before`: the oldest, about `limit` of them. Returns how many it found.

@@ -3,14 +3,14 @@
 use entity::{outbox, session, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, SqlErr, TransactionTrait,
-    UpdateMany,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, SqlErr,
+    TransactionTrait, UpdateMany,
 };
 
 use super::ledger::{Commit, CommitOutcome, RowLock, conflict_if_rolled_back, store};
 use super::rows::{new_session_row, new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{SessionId, UserId};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
@@ -74,6 +74,18 @@ impl Store {
         let query = user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null());
         let row = self.run(async move { query.one(&db).await }).await?;
         row.map(credentials_of).transpose()
+    }
+
+    /// How many of these are, or were, sessions of the user.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn count_sessions(&self, user: UserId, ids: Vec<SessionId>) -> Result<u64, StorageError> {
+        let db = self.db.clone();
+        let query = session::Entity::find()
+            .filter(session::Column::UserId.eq(user.uuid()))
+            .filter(session::Column::Id.is_in(ids.into_iter().map(SessionId::uuid)));
+        self.run(async move { query.count(&db).await }).await
     }
 
     /// The account of that id, unless it was deleted.

@@ -37,6 +37,14 @@ pub enum AuditEvent<'a> {
     KeyCreated(&'a str),
     /// An API key of that id was revoked.
     KeyRevoked(&'a str),
+    /// A person set a second factor up; which kind.
+    FactorAdded(UserId, &'static str),
+    /// A second factor was removed; which kind.
+    FactorRemoved(UserId, &'static str),
+    /// A second factor was shown and was wrong; which kind.
+    FactorRefused(UserId, &'static str),
+    /// The signature counter of a device-bound passkey went back: there may be a copy of its key.
+    CounterRegressed(UserId),
     /// A session ended for a reason that is more than time or the person's own sign-out here; and what brought that about.
     Ended(UserId, Ending, Cause),
 }
@@ -82,7 +90,7 @@ impl Subject<'_> {
 const COMMAND_LINE: &str = "command_line";
 
 /// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log alone.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 14] = [
     "signing_key.loaded",
     "account.created",
     "login.succeeded",
@@ -93,6 +101,10 @@ pub const NAMES: [&str; 10] = [
     "session.evicted",
     "refresh_token.reused",
     "account.deleted",
+    "factor.added",
+    "factor.removed",
+    "factor.refused",
+    "passkey.counter_regressed",
 ];
 
 impl AuditEvent<'_> {
@@ -127,6 +139,10 @@ impl AuditEvent<'_> {
             Self::RoleChanged(..) => "role.given",
             Self::KeyCreated(_) => "api_key.created",
             Self::KeyRevoked(_) => "api_key.revoked",
+            Self::FactorAdded(..) => "factor.added",
+            Self::FactorRemoved(..) => "factor.removed",
+            Self::FactorRefused(..) => "factor.refused",
+            Self::CounterRegressed(_) => "passkey.counter_regressed",
             Self::Ended(_, ending, _) => match ending.reason {
                 EndReason::Evicted => "session.evicted",
                 EndReason::RefreshTokenReused => "refresh_token.reused",
@@ -182,6 +198,12 @@ impl AuditEvent<'_> {
             Self::KeyCreated(key_id) | Self::KeyRevoked(key_id) => {
                 tracing::info!(target: "audit", act, key_id, by, "audit");
             }
+            Self::FactorAdded(user, method)
+            | Self::FactorRemoved(user, method)
+            | Self::FactorRefused(user, method) => {
+                tracing::info!(target: "audit", act, user_id = %user, method, by, "audit");
+            }
+            Self::CounterRegressed(user) => tracing::info!(target: "audit", act, user_id = %user, "audit"),
             Self::LoginFailed(account) => tracing::info!(target: "audit", act, %account, "audit"),
             Self::LimitHit(limit, subject) => {
                 let [account, session_id, user_id, key_id] = subject.fields();

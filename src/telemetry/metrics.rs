@@ -40,6 +40,8 @@ meters! {
         "Operations finished, by operation and status (success, failure).", counters(&["operation", "status"]);
     tokens_generated: IntCounterVec = "auth_tokens_generated_total",
         "Tokens signed, by type (access, refresh).", counters(&["type"]);
+    second_factors: IntCounterVec = "auth_second_factors_total",
+        "Second factors shown, by method and outcome.", counters(&["method", "outcome"]);
     rate_limited: IntCounterVec = "auth_rate_limited_total",
         "Requests refused by a rate limit, by limit.", counters(&["limit"]);
     sessions_ended: IntCounterVec = "auth_sessions_ended_total",
@@ -252,6 +254,11 @@ impl Meters {
         show(&self.sessions_ended, END_REASONS);
         show(&self.passwords_refused, &["too_short", "too_common", "too_guessable", "breached"]);
         show(&self.rate_limited, LIMITS);
+        for method in ["totp", "recovery_code", "passkey"] {
+            for outcome in ["success", "failure", "blocked"] {
+                self.second_factors.with_label_values(&[method, outcome]).inc_by(0);
+            }
+        }
         show(&self.verifications, VERIFICATIONS);
         show(&self.events_published, CHANNELS);
         for kind in crate::domain::mail::MailKind::NAMES {

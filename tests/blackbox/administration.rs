@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::support::authenticator::App as Totp;
 use crate::support::{
     Client, Connection, Database, Person, Setup, TestApp, Transport, eventually, on_each_database,
 };
@@ -15,6 +16,7 @@ on_each_database!(
     an_account_is_made_with_a_password_from_standard_input,
     a_disabled_account_is_as_good_as_none,
     sessions_are_listed_and_ended,
+    second_factors_are_removed,
 );
 
 /// Runs a command beside the service; on SQLite instead of it, since the file belongs to one process.
@@ -296,4 +298,21 @@ async fn the_configuration_is_shown_without_its_secrets() {
     let shown = setup.command(&["config", "check"]).await.expect_code(0).output;
     assert!(shown.contains("BCRYPT_COST=4"), "{shown}");
     assert!(!shown.contains(setup.get("JWT_ACCESS_SECRET")), "{shown}");
+}
+
+async fn second_factors_are_removed(db: Database) {
+    let setup =
+        Setup::on(db).await.set("ENCRYPTION_SECRET", "encryption-secret-of-the-tests-0123456789abcdef");
+    let mut app = setup.start().await;
+    let ada = Person::named("Ada");
+    let mut device = app.devices(&ada, 1).await.remove(0);
+    let made = device.post("/factors/totp", &json!({})).await.expect(201);
+    let totp = Totp::with(made.json["secret"].as_str().unwrap());
+    device.post("/factors/totp/confirm", &json!({"code": totp.code(0)})).await.expect(200);
+    app.client().login(&ada).await.expect_problem(401, "second_factor_required");
+
+    let told = administer(&mut app, &mut [&mut device], db, &["user", "remove-factors", &ada.email]).await;
+    assert!(told.contains("1 session ended"), "{told}");
+    expect_ended(&device, "session_terminated").await;
+    app.client().login(&ada).await.expect(200);
 }

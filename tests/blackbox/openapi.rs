@@ -8,6 +8,17 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/config"),
     ("post", "/signup"),
     ("post", "/login"),
+    ("post", "/login/continue"),
+    ("get", "/factors"),
+    ("post", "/factors/totp"),
+    ("delete", "/factors/totp"),
+    ("post", "/factors/totp/confirm"),
+    ("post", "/factors/recovery-codes"),
+    ("post", "/passkeys/login/options"),
+    ("post", "/passkeys/options"),
+    ("post", "/passkeys"),
+    ("patch", "/passkeys/{id}"),
+    ("delete", "/passkeys/{id}"),
     ("post", "/refresh"),
     ("get", "/me"),
     ("get", "/session"),
@@ -81,10 +92,10 @@ async fn errors_are_described_as_problems() {
     let app = TestApp::start().await;
     let document = app.client().get("/openapi.json").await.expect(200).json;
     let responses = &document["paths"]["/login"]["post"]["responses"];
-    for status in ["200", "400", "401", "409", "413", "415", "422", "429", "503"] {
+    for status in ["200", "400", "401", "403", "409", "413", "415", "422", "429", "503"] {
         assert!(responses[status].is_object(), "login's {status} is not described");
     }
-    let content = &responses["401"]["content"];
+    let content = &document["components"]["responses"]["SignInRefused"]["content"];
     assert!(content["application/problem+json"].is_object(), "{content}");
 }
 

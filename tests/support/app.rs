@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::child::{Ended, Process, free_port};
 use super::client::{Client, Person};
-use super::database::{Database, PostgresDatabase};
+use super::database::{Database, PostgresDatabase, execute};
 use super::time::eventually;
 
 /// Where the bound is not what a test is about: a machine that stands still for a second must not have the node say so.
@@ -239,6 +239,15 @@ impl TestApp {
             };
         }
         devices
+    }
+
+    /// Changes the database behind the program's back, for what only time or an operator could do.
+    pub(crate) async fn execute(&self, statement: &str) {
+        let url = match &self.setup.postgres {
+            Some(postgres) => postgres.url.clone(),
+            None => format!("sqlite://{}", self.setup.sqlite_file().display()),
+        };
+        execute(&url, statement).await.unwrap();
     }
 
     pub(crate) fn logs(&self) -> String {

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::app::ACCESS_SECRET;
+use super::token::Token;
 
 /// Somebody with an account.
 #[derive(Clone, Debug)]
@@ -167,6 +169,17 @@ impl Client {
     pub(crate) async fn login_with(&mut self, body: &Value) -> Answer {
         let request = self.request(Method::POST, "/login").json(body);
         self.exchange(request).await
+    }
+
+    /// Posts, and keeps the tokens that come back.
+    pub(crate) async fn send_and_keep(&mut self, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path).json(body);
+        self.exchange(request).await
+    }
+
+    /// What this device's access token claims.
+    pub(crate) fn claims(&self) -> Value {
+        Token::open(self.access.as_deref().expect("a device that is signed in"), ACCESS_SECRET).claims
     }
 
     /// Login with the refresh token in the body.

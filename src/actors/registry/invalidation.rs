@@ -33,6 +33,20 @@ impl Registry {
         }
     }
 
+    /// This node has committed that version of an account otherwise than by the user's actor: it reads the account again before
+    /// it is next asked, the other nodes are told, and the publisher is woken. Waits for nothing.
+    pub fn account_changed(&self, user: UserId, version: i64) {
+        self.outdate(user, version);
+        self.0.dependencies.bus.invalidate(&Invalidation {
+            node: self.0.node,
+            user,
+            version,
+            ended: Vec::new(),
+            at: self.clock().now().millis(),
+        });
+        self.signal_outbox(user);
+    }
+
     /// Has the user's actor look at its sessions again, if it has devices to tell.
     pub(in crate::actors) fn request_reload(&self, user: UserId) {
         if let Some(resident) = self.0.residents.get(&user) {

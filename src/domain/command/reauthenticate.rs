@@ -8,6 +8,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::ledger::Ledger;
 use crate::domain::policy::Policy;
 use crate::domain::session::Session;
+use crate::domain::sign_in::Factor;
 use crate::domain::time::Timestamp;
 
 /// Notes a new proof; the session's tokens are rotated with it.
@@ -55,6 +56,51 @@ impl Command for Reauthenticate {
             events: vec![LedgerEvent::Renewed { session: session.clone(), announced: true }],
             reply: Ok(Refreshed { session, role: ledger.role }),
         }
+    }
+}
+
+/// The person has shown a second factor while setting it up: noted beside what was shown before, and nothing rotates.
+#[derive(Clone, Copy, Debug)]
+pub struct NoteProof {
+    /// The session.
+    pub session: SessionId,
+    /// What was shown.
+    pub factor: Factor,
+}
+
+impl Command for NoteProof {
+    type Reply = ();
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<()> {
+        let Some(session) = ledger.find(self.session) else { return Decision::unchanged(()) };
+        let before = session.authentication.methods;
+        let methods = before.with(self.factor.methods()).with(Methods::MULTIPLE_FACTORS);
+        let session = Session { authentication: Authentication { at: now, methods }, ..session.clone() };
+        Decision { events: vec![LedgerEvent::Renewed { session, announced: false }], reply: () }
+    }
+}
+
+/// Tells the live sessions, and how many there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct ListLive;
+
+/// The live sessions of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSessions {
+    /// In no order.
+    pub sessions: Vec<Session>,
+    /// How many there may be.
+    pub max_sessions: usize,
+}
+
+impl Command for ListLive {
+    type Reply = LiveSessions;
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, ledger: &Ledger, _: Timestamp, policy: &Policy) -> Decision<LiveSessions> {
+        let sessions = ledger.live().to_vec();
+        Decision::unchanged(LiveSessions { sessions, max_sessions: policy.max_sessions.max(1) })
     }
 }
 

@@ -53,6 +53,12 @@ codes! {
     SessionLoggedOut = "session_logged_out", UNAUTHORIZED, "The session was signed out.";
     SessionEvicted = "session_evicted", UNAUTHORIZED, "The session ended to make room for a newer one.";
     InsufficientScope = "insufficient_scope", FORBIDDEN, "The credentials lack the scope that this needs.";
+    LoginTicketInvalid = "login_ticket_invalid", UNAUTHORIZED, "The login ticket is unknown, used or expired, or the credentials have changed; sign in again.";
+    SecondFactorRequired = "second_factor_required", UNAUTHORIZED, "Show a second factor to finish signing in.";
+    SecondFactorEnrolmentRequired = "second_factor_enrolment_required", FORBIDDEN, "Set up a second factor to finish signing in.";
+    EmailVerificationRequired = "email_verification_required", FORBIDDEN, "Enter the code that was mailed to you to finish signing in.";
+    PasswordChangeRequired = "password_change_required", FORBIDDEN, "Choose a new password to finish signing in.";
+    FactorBlocked = "factor_blocked", FORBIDDEN, "Too many codes in a row were wrong; use another method.";
     InsufficientRole = "insufficient_role", FORBIDDEN, "The user's role does not allow this.";
     InsufficientAcr = "insufficient_acr", FORBIDDEN, "This needs a session that was opened with more factors.";
     SessionReplaced = "session_replaced", UNAUTHORIZED, "The session ended because somebody signed in again in the same browser.";
@@ -66,6 +72,10 @@ codes! {
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request body did not arrive in time.";
     EmailTaken = "email_taken", CONFLICT, "An account with this email address already exists.";
     SessionLimitReached = "session_limit_reached", CONFLICT, "Session limit reached; end another session first.";
+    LastSignInMethod = "last_sign_in_method", CONFLICT, "This is the last way to sign in; add another one first.";
+    NoSecondFactor = "no_second_factor", CONFLICT, "Set up a second factor first.";
+    PasskeyExists = "passkey_exists", CONFLICT, "This passkey has been added already.";
+    TooManyPasskeys = "too_many_passkeys", CONFLICT, "The account has as many passkeys as allowed; remove one first.";
     HeaderFieldsTooLarge = "header_fields_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is larger than 16 KiB.";
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is larger than 16 KiB.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.";

@@ -1,0 +1,86 @@
+//! `/factors` and `/passkeys`: what a person can show beside the password, set up, listed and removed.
+//!
+//! In reading order: `caller`, `view`, [`enrolment`] (setting up, also on the way in), `totp`, [`recovery_codes`], [`passkeys`]. A
+//! change ends sign-ins that are under way and is noticed by every node.
+
+mod caller;
+pub(super) mod enrolment;
+pub(super) mod passkeys;
+pub(super) mod recovery_codes;
+mod totp;
+mod view;
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::extract::session::Authenticated;
+use super::problem::{Code, Problem};
+use super::resource;
+use super::state::AppState;
+use crate::clock::new_uuid;
+use crate::domain::account_change::ChangedBy;
+use crate::domain::ids::UserId;
+use crate::domain::user::User;
+use crate::events::announcement::Announcer;
+use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
+use crate::telemetry::audit::AuditEvent;
+use caller::TotpOn;
+use view::{PasskeyView, TotpView};
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope
+        .service(resource("/factors", "GET").route(web::get().to(list)))
+        .configure(totp::configure)
+        .configure(recovery_codes::configure)
+        .configure(passkeys::configure);
+}
+
+async fn list(_: TotpOn, caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let store = state.registry.store();
+    let factors = store.list_factors(caller.user()).await?;
+    let has_any = factors.totp.is_some() || !factors.passkeys.is_empty();
+    Ok(HttpResponse::Ok().json(json!({
+        "password": factors.password,
+        "totp": factors.totp.map(TotpView::from),
+        "recoveryCodes": (has_any && factors.recovery_codes > 0).then(|| json!({"left": factors.recovery_codes})),
+        "passkeys": factors.passkeys.iter().map(PasskeyView::from).collect::<Vec<_>>(),
+    })))
+}
+
+/// A change of that user's factors.
+fn change(state: &AppState, user: UserId, keep: Keep) -> FactorChange {
+    let now = state.now();
+    let announcer = Announcer { service: &state.config.service_name, user, now, new_id: new_uuid };
+    FactorChange { user, now, keep, announcements: announcer.factors_changed(ChangedBy::User) }
+}
+
+/// What must be left of a user's factors when the person removes one.
+fn keep(state: &AppState, user: &User) -> Keep {
+    match state.config.second_factors.is_required_of(user.role) {
+        true => Keep::SecondFactor,
+        false => Keep::WayToSignIn,
+    }
+}
+
+/// The user has no such factor.
+fn no_such_factor() -> Problem {
+    Problem::not_found().saying("No such factor.")
+}
+
+/// What follows a removal.
+fn removed(
+    state: &AppState,
+    user: UserId,
+    method: &'static str,
+    outcome: FactorOutcome,
+) -> Result<HttpResponse, Problem> {
+    match outcome {
+        FactorOutcome::Changed(version) => {
+            state.registry.account_changed(user, version);
+            AuditEvent::FactorRemoved(user, method).record(state.metrics());
+            Ok(HttpResponse::NoContent().finish())
+        }
+        FactorOutcome::Unchanged => Err(no_such_factor()),
+        FactorOutcome::LastMethod => Err(Problem::new(Code::LastSignInMethod)),
+    }
+}

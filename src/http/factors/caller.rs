@@ -1,0 +1,85 @@
+//! Who may come: routes of a feature that is off are not there, and a change wants somebody who has just shown who they are.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+
+use crate::config::Feature;
+use crate::domain::command::NoteProof;
+use crate::domain::ids::UserId;
+use crate::domain::sign_in::Factor;
+use crate::domain::user::User;
+use crate::http::extract::fresh::Fresh;
+use crate::http::problem::{Code, Problem};
+use crate::http::state::AppState;
+
+macro_rules! feature {
+    ($(#[doc = $doc:literal])* $name:ident, $feature:expr) => {
+        $(#[doc = $doc])*
+        #[derive(Debug)]
+        pub(super) struct $name;
+
+        impl FromRequest for $name {
+            type Error = Problem;
+            type Future = Ready<Result<Self, Problem>>;
+
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                let state = request.app_data::<web::Data<AppState>>();
+                let on = state.is_some_and(|state| state.config.has($feature));
+                ready(if on { Ok(Self) } else { Err(Problem::not_found()) })
+            }
+        }
+    };
+}
+
+feature! {
+    /// Proof that codes of apps are on. The first argument of a handler, so that it is looked at before who asks.
+    TotpOn, Feature::Totp
+}
+feature! {
+    /// Proof that passkeys are on. The first argument of a handler, so that it is looked at before who asks.
+    PasskeysOn, Feature::Passkeys
+}
+
+/// Somebody whose session is fresh.
+#[derive(Debug)]
+pub(super) struct FreshCaller(Fresh);
+
+impl FreshCaller {
+    /// The proof that a request gives.
+    ///
+    /// # Errors
+    /// What to answer with.
+    pub(super) async fn by_request(http: &HttpRequest) -> Result<Self, Problem> {
+        Fresh::from_request(http, &mut Payload::None).await.map(Self)
+    }
+
+    /// Whose.
+    pub(super) fn user(&self) -> UserId {
+        self.0.user()
+    }
+
+    /// The account as it is stored.
+    pub(super) async fn account(&self, state: &AppState) -> Result<User, Problem> {
+        let user = state.registry.store().lookup_user(self.user()).await?;
+        user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())
+    }
+
+    /// The person has just shown a factor in this session: it is as good as one that signed in with it.
+    pub(super) async fn has_shown(&self, state: &AppState, factor: Factor) -> Result<(), Problem> {
+        let command = NoteProof { session: self.0.session(), factor };
+        state.registry.ask(self.user(), command).await.map_err(Problem::for_token)
+    }
+}
+
+impl FromRequest for FreshCaller {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { Self::by_request(&request).await })
+    }
+}

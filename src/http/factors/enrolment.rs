@@ -1,0 +1,135 @@
+//! Sets second factors up: from a fresh session, or on the way in with a login ticket whose step it is.
+
+use actix_web::HttpRequest;
+use uuid::Uuid;
+
+use super::change;
+use crate::clock::new_uuid;
+use crate::domain::device::DeviceInfo;
+use crate::domain::user::{FieldProblem, User, parse_name};
+use crate::http::problem::{Code, FieldError, Problem};
+use crate::http::proof::{count, is_allowed, keys, passkeys, wrong};
+use crate::http::state::AppState;
+use crate::security::challenge::Purpose;
+use crate::security::recovery_code::RecoveryCode;
+use crate::security::totp::{Place, TotpSecret};
+use crate::security::webauthn::{self, CredentialJson, Expected};
+use crate::storage::factors::{FactorOutcome, Keep};
+use crate::storage::passkeys::{AddedPasskey, Passkey};
+use crate::telemetry::audit::AuditEvent;
+
+/// How long a secret waits for its first code.
+pub(super) const PENDING_FOR: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Makes the app that was set up last the user's app, if that is a code of its. The step is used then.
+pub(in crate::http) async fn confirm_totp(
+    state: &AppState,
+    user: &User,
+    code: &str,
+    codes: &[RecoveryCode],
+) -> Result<(), Problem> {
+    let (keys, store, now) = (keys(state)?, state.registry.store(), state.now());
+    let refused = || {
+        count(state, "totp", "failure");
+        wrong("code")
+    };
+    let pending = store.pending_totp(user.id, now.minus(PENDING_FOR)).await?.ok_or_else(refused)?;
+    let secret = TotpSecret::open(keys, user.id, Place::Pending, &pending).map_err(Problem::unavailable)?;
+    let step = secret.matching_step(code, now).ok_or_else(refused)?;
+    let sealed = secret.seal(keys, user.id, Place::Confirmed).map_err(Problem::unavailable)?;
+    let hashes = codes.iter().map(|code| code.hash(user.id, keys).map(Vec::from)).collect::<Result<_, _>>();
+    let hashes = hashes.map_err(Problem::unavailable)?;
+    let change = change(state, user.id, Keep::Nothing);
+    match store.confirm_totp(change, pending, sealed, step, hashes).await? {
+        FactorOutcome::Changed(version) => {
+            state.registry.account_changed(user.id, version);
+            count(state, "totp", "success");
+            AuditEvent::FactorAdded(user.id, "totp").record(state.metrics());
+            Ok(())
+        }
+        // Another request has confirmed it, or set up another one.
+        FactorOutcome::Unchanged | FactorOutcome::LastMethod => Err(refused()),
+    }
+}
+
+/// A passkey that a browser has made.
+#[derive(Debug)]
+pub(in crate::http) struct NewPasskey {
+    /// What the browser gave.
+    pub(in crate::http) credential: CredentialJson,
+    /// The challenge it was asked with, where the client says it.
+    pub(in crate::http) request_id: Option<String>,
+    /// Name for it.
+    pub(in crate::http) name: Option<String>,
+}
+
+/// Adds a passkey whose challenge was bound to `bound_to`: the login ticket, or the user of a session.
+pub(in crate::http) async fn add_passkey(
+    state: &AppState,
+    http: &HttpRequest,
+    user: &User,
+    new: NewPasskey,
+    bound_to: Uuid,
+) -> Result<Passkey, Problem> {
+    let (config, store, now) = (passkeys(state)?, state.registry.store(), state.now());
+    let name = new.name.map(|name| parse_name(&name)).transpose();
+    let name = name.map_err(|unfit| Problem::validation(vec![FieldError::new("name", unfit)]))?;
+    let refused = || {
+        count(state, "passkey", "failure");
+        Problem::new(Code::InvalidCredentials)
+    };
+    let signed = new.credential.challenge().ok_or_else(refused)?;
+    if new.request_id.as_ref().is_some_and(|id| *id != signed) {
+        return Err(refused());
+    }
+    let challenge = state.challenges.verify(&signed, Purpose::Register, bound_to, now);
+    let challenge = challenge.ok_or_else(|| wrong("requestId"))?;
+    let allows_origin = |origin: &str| is_allowed(config, http, origin);
+    let expected = Expected { rp_id: &config.rp_id, challenge: &signed, allows_origin: &allows_origin };
+    let registered = webauthn::register(&new.credential, &expected).map_err(|cause| {
+        tracing::debug!(error = &cause as &dyn std::error::Error, "passkey.refused");
+        refused()
+    })?;
+    if !store.spend_ticket(user.id, challenge.id, challenge.valid_until).await? {
+        return Err(wrong("requestId"));
+    }
+    let passkey = Passkey {
+        id: new_uuid(),
+        credential_id: registered.id,
+        name: name.unwrap_or_else(|| default_name(http)),
+        public_key: registered.public_key,
+        counter: registered.counter,
+        backup_eligible: registered.backup_eligible,
+        backed_up: registered.backed_up,
+        transports: new.credential.transports().into_iter().map(str::to_owned).collect(),
+        added_at: now,
+        last_used_at: None,
+    };
+    match store.add_passkey(change(state, user.id, Keep::Nothing), passkey.clone()).await? {
+        AddedPasskey::Added(version) => {
+            state.registry.account_changed(user.id, version);
+            count(state, "passkey", "success");
+            AuditEvent::FactorAdded(user.id, "passkey").record(state.metrics());
+            Ok(passkey)
+        }
+        AddedPasskey::Present => Err(Problem::new(Code::PasskeyExists)),
+        AddedPasskey::TooMany => Err(Problem::new(Code::TooManyPasskeys)),
+    }
+}
+
+/// What the device seems to be, for a passkey that nobody has named.
+fn default_name(http: &HttpRequest) -> String {
+    let agent = http.headers().get(actix_web::http::header::USER_AGENT);
+    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
+    let device = DeviceInfo::from_user_agent(agent.as_deref(), None);
+    match (device.browser, device.os) {
+        (Some(browser), Some(os)) => format!("{browser}, {os}"),
+        (Some(one), None) | (None, Some(one)) => one.into(),
+        (None, None) => "Passkey".to_owned(),
+    }
+}
+
+/// What must be there and is not.
+pub(super) fn missing(field: &'static str) -> Problem {
+    Problem::validation(vec![FieldError::new(field, FieldProblem::Required)])
+}

@@ -1,0 +1,47 @@
+//! `POST /factors/recovery-codes`: ten new ones in place of all earlier ones.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::caller::{FreshCaller, TotpOn};
+use crate::domain::ids::UserId;
+use crate::http::problem::{Code, Problem};
+use crate::http::proof::keys;
+use crate::http::resource;
+use crate::http::state::AppState;
+use crate::security::recovery_code::{COUNT, RecoveryCode};
+use crate::telemetry::audit::AuditEvent;
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope.service(resource("/factors/recovery-codes", "POST").route(web::post().to(give)));
+}
+
+async fn give(_: TotpOn, caller: FreshCaller, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let factors = state.registry.store().list_factors(caller.user()).await?;
+    if factors.totp.is_none() && factors.passkeys.is_empty() {
+        return Err(Problem::new(Code::NoSecondFactor));
+    }
+    let codes = give_recovery_codes(&state, caller.user()).await?;
+    Ok(HttpResponse::build(StatusCode::CREATED).json(json!({"recoveryCodes": codes})))
+}
+
+/// Codes that nobody has seen yet.
+pub(super) fn new_recovery_codes() -> Result<Vec<RecoveryCode>, Problem> {
+    let codes = (0..COUNT).map(|_| RecoveryCode::generate()).collect::<Option<_>>();
+    codes.ok_or_else(Problem::unavailable_for_now)
+}
+
+/// Stores new codes and returns them, to be shown this once.
+pub(in crate::http) async fn give_recovery_codes(
+    state: &AppState,
+    user: UserId,
+) -> Result<Vec<String>, Problem> {
+    let keys = keys(state)?;
+    let codes = new_recovery_codes()?;
+    let hashes = codes.iter().map(|code| code.hash(user, keys).map(Vec::from)).collect::<Result<_, _>>();
+    let hashes = hashes.map_err(Problem::unavailable)?;
+    state.registry.store().replace_recovery_codes(user, hashes, state.now()).await?;
+    AuditEvent::FactorAdded(user, "recovery_codes").record(state.metrics());
+    Ok(codes.iter().map(RecoveryCode::expose).collect())
+}

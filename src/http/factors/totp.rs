@@ -1,0 +1,82 @@
+//! `/factors/totp`: an authenticator app is set up, confirmed by its first code, and removed.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::caller::{FreshCaller, TotpOn};
+use super::enrolment::{PENDING_FOR, confirm_totp, missing};
+use super::passkeys::Enroller;
+use super::recovery_codes::new_recovery_codes;
+use super::{change, keep, removed};
+use crate::domain::sign_in::Factor;
+use crate::http::extract::json::{JsonObject, OptionalJsonObject};
+use crate::http::problem::Problem;
+use crate::http::proof::keys;
+use crate::http::resource;
+use crate::http::state::AppState;
+use crate::security::recovery_code::RecoveryCode;
+use crate::security::totp::{Place, TotpSecret};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SetUp {
+    login_ticket: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Confirm {
+    code: Option<String>,
+}
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope
+        .service(
+            resource("/factors/totp", "POST, DELETE")
+                .route(web::post().to(set_up))
+                .route(web::delete().to(remove)),
+        )
+        .service(resource("/factors/totp/confirm", "POST").route(web::post().to(confirm)));
+}
+
+async fn set_up(
+    _: TotpOn,
+    state: web::Data<AppState>,
+    http: HttpRequest,
+    body: OptionalJsonObject<SetUp>,
+) -> Result<HttpResponse, Problem> {
+    let keys = keys(&state)?;
+    let ticket = body.0.and_then(|body| body.login_ticket);
+    let enroller = Enroller::of(&state, &http, ticket).await?;
+    let user = enroller.user();
+    let secret = TotpSecret::generate().map_err(Problem::unavailable)?;
+    let sealed = secret.seal(keys, user.id, Place::Pending).map_err(Problem::unavailable)?;
+    let uri = secret.otpauth_uri(&state.config.service_name, user.email.as_str());
+    let uri = uri.map_err(Problem::unavailable)?;
+    state.registry.store().put_pending_totp(user.id, sealed, state.now()).await?;
+    let body = json!({"secret": secret.base32(), "otpauthUri": uri, "expiresIn": PENDING_FOR.as_secs()});
+    Ok(HttpResponse::build(StatusCode::CREATED).json(body))
+}
+
+async fn confirm(
+    _: TotpOn,
+    caller: FreshCaller,
+    state: web::Data<AppState>,
+    body: JsonObject<Confirm>,
+) -> Result<HttpResponse, Problem> {
+    let code = body.0.code.ok_or_else(|| missing("code"))?;
+    let user = caller.account(&state).await?;
+    let codes = new_recovery_codes()?;
+    confirm_totp(&state, &user, &code, &codes).await?;
+    caller.has_shown(&state, Factor::Totp).await?;
+    let codes: Vec<_> = codes.iter().map(RecoveryCode::expose).collect();
+    Ok(HttpResponse::Ok().json(json!({"recoveryCodes": codes})))
+}
+
+async fn remove(_: TotpOn, caller: FreshCaller, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let user = caller.account(&state).await?;
+    let change = change(&state, user.id, keep(&state, &user));
+    let outcome = state.registry.store().delete_totp(change).await?;
+    removed(&state, user.id, "totp", outcome)
+}

@@ -1,0 +1,263 @@
+//! `POST /login/continue`: one door for every step of a sign-in. Ticket → answer to the step that it asks → ticket spent → the
+//! next step, or the session.
+//!
+//! The answer is looked at before the ticket is spent, so a wrong one costs nothing; what it used up stays used. Of many right
+//! ones at the same time the one that spends the ticket goes on.
+
+use std::collections::HashSet;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::extract::client::Client;
+use super::extract::json::{Fields, JsonObject};
+use super::factors::enrolment;
+use super::limits::note_usage;
+use super::problem::{Code, FieldError, Problem};
+use super::proof::{passkeys, show_code, show_passkey, show_recovery_code, user_of, wrong};
+use super::sign_in::{Choice, SignIn, state_of_credentials};
+use super::state::AppState;
+use super::{new_password, resource};
+use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::command::ChangeAccount;
+use crate::domain::ids::SessionId;
+use crate::domain::reason::EndReason;
+use crate::domain::sign_in::{Factor, Shown, Step};
+use crate::domain::user::{FieldProblem, User};
+use crate::security::login_ticket::LoginClaims;
+use crate::security::password::Password;
+use crate::security::webauthn::CredentialJson;
+use crate::telemetry::audit::AuditEvent;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    login_ticket: Option<String>,
+    code: Option<String>,
+    recovery_code: Option<String>,
+    credential: Option<CredentialJson>,
+    request_id: Option<String>,
+    new_password: Option<String>,
+    end_session_ids: Option<Vec<String>>,
+}
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    scope.service(resource("/login/continue", "POST").route(web::post().to(continue_login)));
+}
+
+async fn continue_login(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+    client: Client,
+    body: JsonObject<Body>,
+) -> Result<HttpResponse, Problem> {
+    let mut body = body.0;
+    let ticket = body.login_ticket.take().ok_or_else(|| missing("loginTicket"))?;
+    let claims = verify(&state, &ticket)?;
+    state.shed_load()?;
+    let sign_in = match (claims.progress.user, claims.progress.asked) {
+        (None, _) => by_passkey(&state, &http, &client, &claims, body).await?,
+        (Some(_), None) => return Err(invalid_ticket()),
+        (Some(_), Some(step)) => {
+            let user = standing(&state, &claims).await?;
+            match step {
+                // What it does is done once only, so the ticket is spent before.
+                Step::PasswordChange => {
+                    return change_password(&state, &http, &client, &claims, user, body).await;
+                }
+                Step::SessionChoice => choose(&state, ticket, &claims, user, body).await?,
+                step => answer(&state, &http, &claims, user, step, body).await?,
+            }
+        }
+    };
+    spend(&state, &claims).await?;
+    sign_in.proceed(&state, &http, &client).await
+}
+
+/// A ticket that is unknown, spent, old, or of credentials that have changed.
+pub(super) fn invalid_ticket() -> Problem {
+    Problem::new(Code::LoginTicketInvalid)
+}
+
+pub(super) fn missing(field: &'static str) -> Problem {
+    Problem::validation(vec![FieldError::new(field, FieldProblem::Required)])
+}
+
+/// Signature and time. The rest is known to the database.
+pub(super) fn verify(state: &AppState, ticket: &str) -> Result<LoginClaims, Problem> {
+    state.login_tickets.verify(ticket, state.now()).map_err(|_| invalid_ticket())
+}
+
+/// The user of a ticket, if it was not spent and stands on the credentials as they are.
+pub(super) async fn standing(state: &AppState, claims: &LoginClaims) -> Result<User, Problem> {
+    let store = state.registry.store();
+    let id = claims.progress.user.ok_or_else(invalid_ticket)?;
+    let user = store.lookup_user(id).await?.filter(|user| user.disabled_at.is_none());
+    let user = user.filter(|user| state_of_credentials(user) == claims.progress.credentials);
+    let user = user.ok_or_else(invalid_ticket)?;
+    check_unspent(state, claims).await?;
+    Ok(user)
+}
+
+async fn check_unspent(state: &AppState, claims: &LoginClaims) -> Result<(), Problem> {
+    let (owner, id) = claims.key();
+    let spent = state.registry.store().is_ticket_spent(owner, id).await?;
+    if spent { Err(invalid_ticket()) } else { Ok(()) }
+}
+
+/// The first to come has the ticket.
+pub(super) async fn spend(state: &AppState, claims: &LoginClaims) -> Result<(), Problem> {
+    let (owner, id) = claims.key();
+    let first = state.registry.store().spend_ticket(owner, id, claims.valid_until()).await?;
+    // What stood still in between may come when it is no longer known that the ticket was spent before.
+    let in_time = claims.valid_until() > state.now();
+    if first && in_time { Ok(()) } else { Err(invalid_ticket()) }
+}
+
+/// Signs in with a passkey: both factors, and who it is.
+async fn by_passkey(
+    state: &AppState,
+    http: &HttpRequest,
+    client: &Client,
+    claims: &LoginClaims,
+    body: Body,
+) -> Result<SignIn, Problem> {
+    passkeys(state)?;
+    let credential = body.credential.ok_or_else(|| missing("credential"))?;
+    note_usage(http, state.limits.login(client.address, state.now()).await?);
+    check_unspent(state, claims).await?;
+    let refused = || Problem::new(Code::InvalidCredentials);
+    let id = user_of(&credential).ok_or_else(refused)?;
+    let factor = show_passkey(state, http, id, &credential, claims.id).await?;
+    let user = state.registry.store().lookup_user(id).await?;
+    let user = user.filter(|user| user.disabled_at.is_none()).ok_or_else(refused)?;
+    let options = claims.progress.options.clone();
+    Ok(SignIn { user, shown: Shown::default().and(factor), options, enrolled: false, choice: None })
+}
+
+/// The sign-in that a ticket tells of.
+fn resume(claims: &LoginClaims, user: User) -> SignIn {
+    let progress = &claims.progress;
+    SignIn {
+        user,
+        shown: progress.shown,
+        options: progress.options.clone(),
+        enrolled: progress.enrolled,
+        choice: None,
+    }
+}
+
+/// Sets the password that must be new. Every session of the account ends: whoever knew the old one may have opened it.
+async fn change_password(
+    state: &web::Data<AppState>,
+    http: &HttpRequest,
+    client: &Client,
+    claims: &LoginClaims,
+    user: User,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let mut fields = Fields::default();
+    let Some(new) = fields.required("newPassword", body.new_password, Password::parse_new) else {
+        return Err(fields.into_problem());
+    };
+    let person = [user.name.as_str(), user.email.as_str()];
+    new_password::check(state, "newPassword", &new, &person).await?;
+    let password = state.passwords.hash(new).await?;
+    spend(state, claims).await?;
+    let change = AccountChange {
+        password: Some(password),
+        password_change_required: Some(false),
+        ..AccountChange::default()
+    };
+    let command = ChangeAccount { change, by: ChangedBy::User, end_all: Some(EndReason::CredentialsChanged) };
+    state.registry.ask(user.id, command).await?;
+    AuditEvent::PasswordChanged(user.id).record(state.metrics());
+    let user = state.registry.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
+    resume(claims, user).proceed(state, http, client).await
+}
+
+/// The sessions that are to end. One that ended since the list was shown counts as chosen; one that was never the user's is
+/// refused.
+async fn choose(
+    state: &AppState,
+    ticket: String,
+    claims: &LoginClaims,
+    user: User,
+    body: Body,
+) -> Result<SignIn, Problem> {
+    let ids = body.end_session_ids.ok_or_else(|| missing("endSessionIds"))?;
+    let parse = |id: &String| Uuid::parse_str(id).map(SessionId::new).map_err(|_| wrong("endSessionIds"));
+    let ends = ids.iter().map(parse).collect::<Result<HashSet<_>, _>>()?;
+    let known = state.registry.store().count_sessions(user.id, ends.iter().copied().collect()).await?;
+    if known < ends.len() as u64 {
+        return Err(wrong("endSessionIds"));
+    }
+    let choice = Choice { ends: ends.into_iter().collect(), ticket, claims: claims.clone() };
+    Ok(SignIn { choice: Some(choice), ..resume(claims, user) })
+}
+
+/// Does what the ticket's step asks for.
+async fn answer(
+    state: &AppState,
+    http: &HttpRequest,
+    claims: &LoginClaims,
+    user: User,
+    step: Step,
+    body: Body,
+) -> Result<SignIn, Problem> {
+    let mut sign_in = resume(claims, user);
+    match step {
+        Step::SecondFactor => {
+            let factor = show_factor(state, http, &sign_in.user, claims.id, body).await?;
+            sign_in.shown = sign_in.shown.and(factor);
+        }
+        Step::Enrolment => {
+            let factor = enrol(state, http, &sign_in.user, claims.id, body).await?;
+            sign_in.shown = sign_in.shown.and(factor);
+            sign_in.enrolled = true;
+            let again = state.registry.store().lookup_user(sign_in.user.id).await?;
+            sign_in.user = again.ok_or_else(invalid_ticket)?;
+        }
+        Step::EmailVerification | Step::PasswordChange | Step::SessionChoice => return Err(invalid_ticket()),
+    }
+    Ok(sign_in)
+}
+
+async fn show_factor(
+    state: &AppState,
+    http: &HttpRequest,
+    user: &User,
+    ticket: Uuid,
+    body: Body,
+) -> Result<Factor, Problem> {
+    match (body.code, body.recovery_code, body.credential) {
+        (Some(code), _, _) => show_code(state, user.id, &code).await,
+        (None, Some(code), _) => show_recovery_code(state, user.id, &code).await,
+        (None, None, Some(credential)) => show_passkey(state, http, user.id, &credential, ticket).await,
+        (None, None, None) => Err(missing("code")),
+    }
+}
+
+/// Confirms what was set up on the way in.
+async fn enrol(
+    state: &AppState,
+    http: &HttpRequest,
+    user: &User,
+    ticket: Uuid,
+    body: Body,
+) -> Result<Factor, Problem> {
+    match (body.code, body.credential) {
+        (Some(code), _) => {
+            // The codes come with the session.
+            enrolment::confirm_totp(state, user, &code, &[]).await?;
+            Ok(Factor::Totp)
+        }
+        (None, Some(credential)) => {
+            let given = enrolment::NewPasskey { credential, request_id: body.request_id, name: None };
+            let passkey = enrolment::add_passkey(state, http, user, given, ticket).await?;
+            Ok(if passkey.backup_eligible { Factor::SyncedPasskey } else { Factor::DevicePasskey })
+        }
+        (None, None) => Err(missing("code")),
+    }
+}

@@ -1,0 +1,250 @@
+//! Conducts a sign-in: from what has been shown to a session, or to the next step, which is a problem with a login ticket. The
+//! order of the steps is `domain/sign_in.rs`'s; nothing is kept between two requests.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::extract::client::Client;
+use super::extract::json::Fields;
+use super::factors::recovery_codes::give_recovery_codes;
+use super::problem::{Code, Problem};
+use super::shown::sessions_of_cookies;
+use super::signed_in::{self, Extras, open_for, parse_delivery};
+use super::state::AppState;
+use crate::actors::messages::ActorError;
+use crate::config::Feature;
+use crate::domain::command::{EndReplaced, ListLive, Open, OpenRefusal, Opened, Replaces};
+use crate::domain::device::parse_device_name;
+use crate::domain::event::OpenedBy;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::session::Delivery;
+use crate::domain::sign_in::{Requirements, Shown, Step, next_step};
+use crate::domain::user::User;
+use crate::events::session_view::SessionView;
+use crate::security::login_ticket::{LoginClaims, LoginOptions, LoginProgress, VALID_FOR};
+use crate::storage::factors::Factors;
+use crate::telemetry::audit::AuditEvent;
+use crate::telemetry::serving::run_to_completion;
+
+/// Login's own options in a body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LoginOptionsBody {
+    device_name: Option<String>,
+    refresh_token_delivery: Option<String>,
+    remember: Option<bool>,
+    keep_session: Option<bool>,
+}
+
+impl LoginOptionsBody {
+    /// Checks them; what is wrong is told to `fields`.
+    pub(super) fn read(self, fields: &mut Fields) -> LoginOptions {
+        let device_name = fields.optional("deviceName", self.device_name, |text| parse_device_name(&text));
+        let delivery = fields
+            .optional("refreshTokenDelivery", self.refresh_token_delivery, |text| parse_delivery(&text));
+        LoginOptions {
+            device_name: device_name.flatten(),
+            refresh_token_in_body: delivery == Some(Delivery::Body),
+            keep_session: self.keep_session.unwrap_or(false),
+            remember: self.remember,
+            locale: None,
+        }
+    }
+}
+
+/// A sign-in that is under way.
+#[derive(Debug)]
+pub(super) struct SignIn {
+    /// Whose, as the account was read at the beginning of this request.
+    pub(super) user: User,
+    /// What has been shown so far.
+    pub(super) shown: Shown,
+    /// Login's own options.
+    pub(super) options: LoginOptions,
+    /// A second factor was set up on the way.
+    pub(super) enrolled: bool,
+    /// The sessions that the person chose to end.
+    pub(super) choice: Option<Choice>,
+}
+
+/// Sessions that a person chose to end, and the ticket it was done with: where they are too few it is good once more.
+#[derive(Debug)]
+pub(super) struct Choice {
+    /// The sessions.
+    pub(super) ends: Vec<SessionId>,
+    /// The ticket, as it was shown.
+    pub(super) ticket: String,
+    /// What it says.
+    pub(super) claims: LoginClaims,
+}
+
+/// The state of a user's credentials that a sign-in stands on. Any change of them is another state.
+pub(super) fn state_of_credentials(user: &User) -> String {
+    let changed_at = user.credentials_changed_at.map_or(0, |at| at.millis());
+    format!("{changed_at}.{}", user.factors)
+}
+
+/// The second factors that a user can show, in words for a client. One that is blocked is none.
+pub(super) fn methods(factors: &Factors) -> Vec<&'static str> {
+    let app = factors.totp.is_some_and(|totp| !totp.blocked);
+    let methods = [
+        (app, "totp"),
+        (factors.recovery_codes > 0, "recovery_code"),
+        (!factors.passkeys.is_empty(), "passkey"),
+    ];
+    methods.into_iter().filter(|(there, _)| *there).map(|(_, method)| method).collect()
+}
+
+impl SignIn {
+    /// One that begins with the right password.
+    pub(super) fn by_password(user: User, options: LoginOptions) -> Self {
+        Self { user, shown: Shown::PASSWORD, options, enrolled: false, choice: None }
+    }
+
+    /// The session, or the next step.
+    pub(super) async fn proceed(
+        self,
+        state: &web::Data<AppState>,
+        http: &HttpRequest,
+        client: &Client,
+    ) -> Result<HttpResponse, Problem> {
+        let requirements = Requirements {
+            has_second_factor: self.user.factors > 0,
+            must_have_second_factor: state.config.second_factors.is_required_of(self.user.role),
+            verify_email: false,
+            change_password: self.user.password_change_required,
+        };
+        match next_step(requirements, self.shown) {
+            Some(step) => Err(self.ask(state, step).await?),
+            None => self.open(state, http, client).await,
+        }
+    }
+
+    /// The problem that asks for a step.
+    async fn ask(self, state: &AppState, step: Step) -> Result<Problem, Problem> {
+        let problem = match step {
+            Step::SecondFactor => {
+                let factors = state.registry.store().list_factors(self.user.id).await?;
+                let methods = methods(&factors);
+                Problem::new(Code::SecondFactorRequired).with("methods", json!(methods))
+            }
+            Step::Enrolment => {
+                let methods = [(Feature::Totp, "totp"), (Feature::Passkeys, "passkey")];
+                let on = methods.into_iter().filter(|(feature, _)| state.config.has(*feature));
+                let on: Vec<_> = on.map(|(_, method)| method).collect();
+                Problem::new(Code::SecondFactorEnrolmentRequired).with("methods", json!(on))
+            }
+            Step::EmailVerification => Problem::new(Code::EmailVerificationRequired),
+            Step::PasswordChange => Problem::new(Code::PasswordChangeRequired),
+            Step::SessionChoice => return self.ask_which_to_end(state).await,
+        };
+        self.with_ticket(state, step, problem)
+    }
+
+    /// As many sessions as allowed: the list to choose from.
+    async fn ask_which_to_end(self, state: &AppState) -> Result<Problem, Problem> {
+        let live = state.registry.ask(self.user.id, ListLive).await?;
+        let nobody = SessionId::new(Uuid::nil());
+        let mut views: Vec<_> = live
+            .sessions
+            .iter()
+            .map(|session| SessionView::new(&session.profile, session.times, session.last_activity, nobody))
+            .collect();
+        views.sort_by_key(|view| std::cmp::Reverse(view.last_activity));
+        let problem = Problem::new(Code::SessionLimitReached)
+            .with("maxSessions", json!(live.max_sessions))
+            .with("sessions", json!(views));
+        let Some(choice) = self.choice else { return self.with_ticket(state, Step::SessionChoice, problem) };
+        // Too few were chosen, and nothing has ended: the ticket is not spent.
+        let (owner, id) = choice.claims.key();
+        state.registry.store().unspend_ticket(owner, id).await?;
+        let left = state.now().until(choice.claims.valid_until()).as_secs();
+        Ok(problem.with("loginTicket", json!(choice.ticket)).with("expiresIn", json!(left)))
+    }
+
+    fn with_ticket(self, state: &AppState, step: Step, problem: Problem) -> Result<Problem, Problem> {
+        let progress = LoginProgress {
+            user: Some(self.user.id),
+            shown: self.shown,
+            asked: Some(step),
+            credentials: state_of_credentials(&self.user),
+            enrolled: self.enrolled,
+            mail_request: None,
+            options: self.options,
+        };
+        let ticket = state.login_tickets.sign(progress, state.now()).map_err(Problem::unavailable)?;
+        Ok(problem.with("loginTicket", json!(ticket)).with("expiresIn", json!(VALID_FOR.as_secs())))
+    }
+
+    async fn open(
+        self,
+        state: &web::Data<AppState>,
+        http: &HttpRequest,
+        client: &Client,
+    ) -> Result<HttpResponse, Problem> {
+        let delivery = if self.options.refresh_token_in_body { Delivery::Body } else { Delivery::Cookie };
+        let replaced = session_before(state, http, client).filter(|_| !self.options.keep_session);
+        let open = Open {
+            methods: self.shown.methods(),
+            remember: self.options.remember,
+            shown: self.user.credentials_changed_at,
+            ends: self.choice.as_ref().map(|choice| choice.ends.clone()).unwrap_or_default(),
+            replaces: replaced.filter(|(owner, _)| *owner == self.user.id).map(|(_, replaces)| replaces),
+            ..open_for(client, self.options.device_name.clone(), delivery, OpenedBy::Login)
+        };
+        let asking = run_to_completion(open_session(state.clone(), self.user.id, open, replaced));
+        let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(OpenRefusal::LimitReached { asks: true, .. })) => {
+                return Err(self.ask(state, Step::SessionChoice).await?);
+            }
+            Ok(Err(OpenRefusal::LimitReached { asks: false, .. })) => {
+                return Err(Problem::new(Code::SessionLimitReached));
+            }
+            // Disabled, or given other credentials, while these were looked at.
+            Ok(Err(OpenRefusal::Disabled | OpenRefusal::Outdated)) | Err(ActorError::NoSuchUser) => {
+                return Err(Problem::new(Code::InvalidCredentials));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let codes = match self.enrolled {
+            true => Some(give_recovery_codes(state, self.user.id).await?),
+            false => None,
+        };
+        signed_in::answer_with(
+            state,
+            StatusCode::OK,
+            &self.user,
+            &opened,
+            Extras { recovery_codes: codes, ..Extras::default() },
+        )
+    }
+}
+
+/// The session that the browser was signed in with, and whose it is.
+fn session_before(state: &AppState, http: &HttpRequest, client: &Client) -> Option<(UserId, Replaces)> {
+    let claims = sessions_of_cookies(state, http, client).into_iter().next()?;
+    Some((claims.user, Replaces { session: claims.session, generation: claims.generation }))
+}
+
+async fn open_session(
+    state: web::Data<AppState>,
+    user: UserId,
+    open: Open,
+    replaced: Option<(UserId, Replaces)>,
+) -> Result<Result<Opened, OpenRefusal>, ActorError> {
+    let opened = state.registry.ask(user, open).await;
+    if let Ok(Ok(opened)) = &opened {
+        // Somebody else's session ends by itself; the new one does not depend on that.
+        if let Some((owner, replaces)) = replaced.filter(|(owner, _)| *owner != user)
+            && let Err(error) = state.registry.ask(owner, EndReplaced(replaces)).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "login.replaced_not_ended");
+        }
+        AuditEvent::LoggedIn(user, opened.session.id()).record(state.metrics());
+    }
+    opened
+}

@@ -1,0 +1,200 @@
+//! Second factors of a user: what there is, and changes of it, which are changes of credentials: [`FactorChange`] has all nodes
+//! read the user again and ends sign-ins that are under way. Codes, recovery codes and passkeys have files of their own.
+
+use entity::{factor, passkey, recovery_code, user};
+use futures_util::future::BoxFuture;
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
+    QuerySelect, TransactionTrait,
+};
+
+use super::passkeys::{Passkey, passkey_of};
+use super::recovery_codes::delete_recovery_codes;
+use super::rows::outbox_rows;
+use super::totp::{TOTP, TotpFactor, totp_of};
+use super::{StorageError, Store, greater_of};
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+use crate::events::announcement::Announcement;
+
+/// The second factors of a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Factors {
+    /// Whether the account has a password.
+    pub password: bool,
+    /// The authenticator app.
+    pub totp: Option<TotpFactor>,
+    /// Recovery codes that are left; none where none were given, or their factor is gone.
+    pub recovery_codes: u64,
+    /// Passkeys, the oldest first.
+    pub passkeys: Vec<Passkey>,
+}
+
+/// What must still be there after a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: an operator removes them, or nothing is removed.
+    Nothing,
+    /// A way to sign in: a passkey, where the account has no password.
+    WayToSignIn,
+    /// That, and a second factor, because the role must have one.
+    SecondFactor,
+}
+
+/// What a change of factors stands on and what comes with it.
+#[derive(Clone, Debug)]
+pub struct FactorChange {
+    /// Whose.
+    pub user: UserId,
+    /// When.
+    pub now: Timestamp,
+    /// What must still be there afterwards.
+    pub keep: Keep,
+    /// What the other services are told of it.
+    pub announcements: Vec<Announcement>,
+}
+
+/// What became of a change of factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum FactorOutcome {
+    /// Stored; the user's version is this one now.
+    Changed(i64),
+    /// There was nothing to change, or it is not as it was any more. Nothing was stored.
+    Unchanged,
+    /// It would have taken the last way to sign in, or a factor that the role must have. Nothing was stored.
+    LastMethod,
+}
+
+/// The work of a change, in its transaction. False where there is nothing to change.
+pub(super) type Work =
+    Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<bool, DbErr>> + Send>;
+
+impl Store {
+    /// The second factors of a user.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn list_factors(&self, user: UserId) -> Result<Factors, StorageError> {
+        let db = self.db.clone();
+        self.run(async move {
+            let totp = factor::Entity::find_by_id((user.uuid(), TOTP.to_owned())).one(&db).await?;
+            let codes = recovery_code::Entity::find()
+                .filter(recovery_code::Column::UserId.eq(user.uuid()))
+                .count(&db)
+                .await?;
+            let passkeys =
+                passkey::Entity::find().filter(passkey::Column::UserId.eq(user.uuid())).all(&db).await?;
+            let mut passkeys: Vec<_> = passkeys.into_iter().map(passkey_of).collect();
+            passkeys.sort_by_key(|passkey| (passkey.added_at, passkey.id));
+            let hash = user::Entity::find_by_id(user.uuid())
+                .select_only()
+                .column(user::Column::PasswordHash)
+                .into_tuple::<String>()
+                .one(&db)
+                .await?;
+            Ok::<_, DbErr>(Factors {
+                password: hash.is_some_and(|hash| !hash.is_empty()),
+                totp: totp.as_ref().map(totp_of),
+                recovery_codes: codes,
+                passkeys,
+            })
+        })
+        .await
+    }
+
+    /// Removes every second factor of the user.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn delete_factors(&self, change: FactorChange) -> Result<FactorOutcome, StorageError> {
+        let user = change.user;
+        let work: Work = Box::new(move |transaction| {
+            Box::pin(async move {
+                let apps = factor::Entity::delete_many().filter(factor::Column::UserId.eq(user.uuid()));
+                let passkeys = passkey::Entity::delete_many().filter(passkey::Column::UserId.eq(user.uuid()));
+                let deleted = apps.exec(transaction).await?.rows_affected
+                    + passkeys.exec(transaction).await?.rows_affected;
+                Ok(deleted > 0)
+            })
+        });
+        self.change_factors(change, work).await
+    }
+
+    /// A change of what factors the user has: the user's row first, so that others wait, then the change, then how many there
+    /// are now.
+    pub(super) async fn change_factors(
+        &self,
+        change: FactorChange,
+        work: Work,
+    ) -> Result<FactorOutcome, StorageError> {
+        let (db, stamp) = (self.db.clone(), self.change_stamp());
+        let FactorChange { user, now, keep, announcements } = change;
+        let changed_at = Expr::col(user::Column::CredentialsChangedAt).if_null(0).add(1);
+        let lock = user::Entity::update_many()
+            .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
+            .col_expr(user::Column::ChangeStamp, stamp)
+            .col_expr(user::Column::CredentialsChangedAt, greater_of(changed_at, now.millis()))
+            .filter(user::Column::Id.eq(user.uuid()))
+            .filter(user::Column::DeletedAt.is_null());
+        self.run(async move {
+            let transaction = db.begin().await?;
+            let there = lock.exec(&transaction).await?.rows_affected > 0;
+            if !there || !work(&transaction).await? {
+                transaction.rollback().await?;
+                return Ok(FactorOutcome::Unchanged);
+            }
+            let Some(version) = store_count(&transaction, user, keep).await? else {
+                transaction.rollback().await?;
+                return Ok(FactorOutcome::LastMethod);
+            };
+            if !announcements.is_empty() {
+                let rows = outbox_rows(announcements, now);
+                entity::outbox::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok::<_, DbErr>(FactorOutcome::Changed(version))
+        })
+        .await
+    }
+}
+
+/// Writes how many second factors the user has into the row that a login reads. Returns the user's version; nothing where what
+/// must be kept is gone.
+async fn store_count(
+    transaction: &DatabaseTransaction,
+    user: UserId,
+    keep: Keep,
+) -> Result<Option<i64>, DbErr> {
+    let apps = factor::Entity::find_by_id((user.uuid(), TOTP.to_owned())).count(transaction).await?;
+    let passkeys =
+        passkey::Entity::find().filter(passkey::Column::UserId.eq(user.uuid())).count(transaction).await?;
+    let (version, hash) = user::Entity::find_by_id(user.uuid())
+        .select_only()
+        .column(user::Column::SessionVersion)
+        .column(user::Column::PasswordHash)
+        .into_tuple::<(i64, String)>()
+        .one(transaction)
+        .await?
+        .ok_or(DbErr::RecordNotUpdated)?;
+    let (has_way_in, has_factor) = (!hash.is_empty() || passkeys > 0, apps + passkeys > 0);
+    let is_kept = match keep {
+        Keep::Nothing => true,
+        Keep::WayToSignIn => has_way_in,
+        Keep::SecondFactor => has_way_in && has_factor,
+    };
+    if !is_kept {
+        return Ok(None);
+    }
+    if !has_factor {
+        delete_recovery_codes(transaction, user).await?;
+    }
+    let count = i32::try_from(apps + passkeys).unwrap_or(i32::MAX);
+    user::Entity::update_many()
+        .col_expr(user::Column::Factors, Expr::value(count))
+        .filter(user::Column::Id.eq(user.uuid()))
+        .exec(transaction)
+        .await?;
+    Ok(Some(version))
+}

@@ -1,0 +1,76 @@
+//! Recovery codes: keyed hashes of those that were not used yet. Using one deletes it, which happens once.
+
+use entity::recovery_code;
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, TransactionTrait};
+
+use super::totp::forget_failures;
+use super::{StorageError, Store};
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+
+impl Store {
+    /// Gives new recovery codes in place of all earlier ones.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn replace_recovery_codes(
+        &self,
+        user: UserId,
+        hashes: Vec<Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let db = self.db.clone();
+        let work = async move {
+            let transaction = db.begin().await?;
+            put_recovery_codes(&transaction, user, hashes, now).await?;
+            transaction.commit().await
+        };
+        self.run(work).await
+    }
+
+    /// Uses a recovery code, by what may be stored of it, and lets codes of the app be tried again. False if there is no such
+    /// code, or it was used before.
+    ///
+    /// # Errors
+    /// [`StorageError`]; then it may have been used.
+    pub async fn use_recovery_code(&self, user: UserId, hashes: Vec<Vec<u8>>) -> Result<bool, StorageError> {
+        let db = self.db.clone();
+        self.run(async move {
+            let used = recovery_code::Entity::delete_many()
+                .filter(recovery_code::Column::UserId.eq(user.uuid()))
+                .filter(recovery_code::Column::Hash.is_in(hashes))
+                .exec(&db)
+                .await?;
+            let was_there = used.rows_affected > 0;
+            if was_there {
+                forget_failures(&db, user).await?;
+            }
+            Ok::<_, DbErr>(was_there)
+        })
+        .await
+    }
+}
+
+pub(super) async fn put_recovery_codes(
+    transaction: &DatabaseTransaction,
+    user: UserId,
+    hashes: Vec<Vec<u8>>,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    delete_recovery_codes(transaction, user).await?;
+    let rows = hashes.into_iter().map(|hash| recovery_code::ActiveModel {
+        user_id: Set(user.uuid()),
+        hash: Set(hash),
+        created_at: Set(now.millis()),
+    });
+    recovery_code::Entity::insert_many(rows).exec_without_returning(transaction).await.map(drop)
+}
+
+pub(super) async fn delete_recovery_codes(
+    transaction: &DatabaseTransaction,
+    user: UserId,
+) -> Result<(), DbErr> {
+    let all = recovery_code::Entity::delete_many().filter(recovery_code::Column::UserId.eq(user.uuid()));
+    all.exec(transaction).await.map(drop)
+}
