@@ -104,7 +104,8 @@ pub struct App {
     addresses: Vec<SocketAddr>,
     state: web::Data<AppState>,
     flusher: Supervised<ActivityFlusher>,
-    publisher: Supervised<Publisher>,
+    /// Where there is somebody to publish for.
+    publisher: Option<Supervised<Publisher>>,
     /// None where mail is off.
     mailer: Option<Supervised<Mailer>>,
 }
@@ -185,8 +186,12 @@ impl App {
         let flusher = supervise("activity_flusher", metrics.clone(), move || {
             ActivityFlusher::new(flushing.clone(), at_most).start()
         });
-        let publisher =
-            supervise("publisher", metrics.clone(), move || Publisher::new(publishing.clone()).start());
+        let publisher = state.config.redis.is_some().then(|| {
+            supervise("publisher", metrics.clone(), move || Publisher::new(publishing.clone()).start())
+        });
+        if publisher.is_none() {
+            tracing::info!("events.not_published: REDIS_URL is not set");
+        }
         if registry.store().is_shared() {
             let watching = registry.clone();
             supervise("change_watcher", metrics.clone(), move || {
@@ -237,6 +242,7 @@ fn post_office(
 async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store, StartError> {
     let database = config.database.clone();
     let options = StoreOptions {
+        keeps_events: config.redis.is_some(),
         database,
         io: io.clone(),
         metrics: metrics.clone(),

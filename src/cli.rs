@@ -188,6 +188,7 @@ pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), 
 
 fn store_options(config: &Config, io: Io) -> Result<StoreOptions, CommandError> {
     Ok(StoreOptions {
+        keeps_events: config.redis.is_some(),
         database: config.database.clone(),
         io,
         metrics: Metrics::new()?,

@@ -125,6 +125,8 @@ pub struct Store {
     commits_in_one_statement: bool,
     /// Of sessions whose row says nothing of it, because an older version opened them.
     default_idle_timeout: Duration,
+    /// Whether changes leave their events in the outbox.
+    keeps_events: bool,
     /// The servers of the address, where several nodes may serve on the database.
     servers: Option<Arc<Servers>>,
     /// What is in front of the server.

@@ -79,6 +79,7 @@ mod blackbox {
     mod mail;
     mod me;
     mod metrics;
+    mod nobody_listens;
     mod openapi;
     mod passkeys;
     mod password_change;

@@ -114,6 +114,7 @@ impl Setup {
         let location = DatabaseLocation::Sqlite { path: folder.path().join("auth.db") };
         let metrics = Metrics::new().unwrap();
         let options = StoreOptions {
+            keeps_events: true,
             database: DatabaseConfig { location, max_connections: 4, auto_migrate: true },
             io: io(),
             metrics: metrics.clone(),

@@ -57,7 +57,9 @@ pub(super) async fn run(app: App) -> io::Result<()> {
         // Neither can fail but by its actor being down; then what it holds is lost or published later, as in a crash.
         let _ = flusher.address().send(FlushActivity).await;
         state.registry.flush_sightings().await;
-        let _ = publisher.address().send(DrainOutbox).await;
+        if let Some(publisher) = publisher {
+            let _ = publisher.address().send(DrainOutbox).await;
+        }
         if let Some(mailer) = mailer {
             let _ = mailer.address().send(FinishMails).await;
         }

@@ -39,7 +39,7 @@ fn parse_id(text: &str) -> Result<String, String> {
 pub(super) async fn run(config: &Config, io: Io, command: EventsCommand) -> Result<(), CommandError> {
     let EventsCommand::Tail { from } = command;
     let Some(redis) = &config.redis else {
-        return Err("there is no stream without REDIS_URL: events stay inside the service's process".into());
+        return Err("there is no stream without REDIS_URL: nothing is published".into());
     };
     let mut reader = StreamReader::open(redis, io, &from).await?;
     let interrupted = tokio::signal::ctrl_c();

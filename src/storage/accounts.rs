@@ -117,13 +117,13 @@ impl Store {
         account: Account,
         announcement: Announcement,
     ) -> Result<bool, StorageError> {
-        let db = self.db.clone();
+        let (db, announcements) = (self.db.clone(), self.kept(vec![announcement]));
         let work = async move {
             let transaction = db.begin().await?;
             let now = account.user.created_at;
             let added = insert(&transaction, &[&account]).await? == 1;
             if added {
-                let rows = outbox_rows(vec![announcement], now);
+                let rows = outbox_rows(announcements, now);
                 outbox::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
             }
             transaction.commit().await?;

@@ -78,7 +78,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StorageError`]; whether it was stored is then unknown, and the ledger must be read again.
-    pub async fn commit(&self, commit: Commit, lock: Option<RowLock>) -> Result<CommitOutcome, StorageError> {
+    pub async fn commit(
+        &self,
+        mut commit: Commit,
+        lock: Option<RowLock>,
+    ) -> Result<CommitOutcome, StorageError> {
+        commit.announcements = self.kept(commit.announcements);
         let (db, mode) = (self.db.clone(), self.mode(&commit));
         let work = async move {
             let version = commit.decided_on + 1;

@@ -31,6 +31,8 @@ pub struct StoreOptions {
     pub io: Io,
     /// Counts statements.
     pub metrics: Metrics,
+    /// Whether somebody publishes what is left in the outbox; where nobody does, nothing is left there.
+    pub keeps_events: bool,
     /// Of sessions whose row says nothing of it, because an older version opened them.
     pub default_idle_timeout: Duration,
 }
@@ -128,6 +130,7 @@ impl Store {
                 cancelled_work,
                 commits_in_one_statement,
                 default_idle_timeout: options.default_idle_timeout,
+                keeps_events: options.keeps_events,
                 servers,
                 pooling,
                 _file_lock: file_lock,

@@ -16,6 +16,7 @@ use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::events::Message;
+use crate::events::announcement::Announcement;
 use crate::events::lane::Lane;
 
 /// How many of the oldest messages are looked through for the lanes that have any.
@@ -33,6 +34,11 @@ pub struct OutboxMessage {
 }
 
 impl Store {
+    /// What a change leaves in the outbox: nothing, where nobody would publish it.
+    pub(super) fn kept(&self, announcements: Vec<Announcement>) -> Vec<Announcement> {
+        if self.keeps_events { announcements } else { Vec::new() }
+    }
+
     /// The oldest messages of a lane, at most `limit`.
     ///
     /// # Errors

@@ -102,8 +102,9 @@ impl Store {
     ///
     /// # Errors
     /// [`RegisterError::EmailTaken`] when the address is in use; the database decides, also between nodes.
-    pub async fn add_user(&self, registration: Registration) -> Result<(), RegisterError> {
+    pub async fn add_user(&self, mut registration: Registration) -> Result<(), RegisterError> {
         let db = self.db.clone();
+        registration.announcements = self.kept(registration.announcements);
         let work = async move {
             let transaction = db.begin().await?;
             insert_registration(&transaction, registration).await?;

@@ -48,8 +48,9 @@ async fn the_session_rules_hold_whatever_happens() {
     }
 }
 
-async fn cluster() -> Cluster {
-    Cluster::of(NODES)
+/// Every node has lines of its own; they lead to PostgreSQL or to a pooler before it.
+async fn cluster(pooler: bool) -> Cluster {
+    let setup = Cluster::of(NODES)
         .set(STALENESS, 1_000)
         .set("MAX_SESSIONS_PER_USER", LIMIT)
         .set("SESSION_TIMEOUT_MINUTES", rules::TIMEOUT_MS as f64 / 60_000.0)
@@ -57,13 +58,15 @@ async fn cluster() -> Cluster {
         .set("ACTIVITY_FLUSH_SECONDS", rules::FLUSH_MS as f64 / 1_000.0)
         // A rotation whose answer was lost must not look like theft.
         .set("REFRESH_REUSE_GRACE_SECONDS", 300)
-        .behind_proxies()
-        .start()
-        .await
+        .behind_proxies();
+    match pooler {
+        true => setup.behind_pooler(&["pool_mode = session", "default_pool_size = 80"]).start().await,
+        false => setup.start().await,
+    }
 }
 
 async fn run(seed: u64) {
-    let mut cluster = cluster().await;
+    let mut cluster = cluster(seed.is_multiple_of(2)).await;
     round(seed, None, &mut cluster).await;
 }
 

@@ -69,7 +69,7 @@ impl ClusterSetup {
         let address = pooler.as_ref().map_or_else(|| database.address().to_owned(), PgBouncer::address);
         let nodes = join_all((0..self.nodes).map(|_| self.node(&database, &address, &redis))).await;
         let watcher = database.connect().await;
-        Cluster { nodes, watcher, redis, _pooler: pooler, database, _turn: turn }
+        Cluster { nodes, watcher, redis, pooler, database, _turn: turn }
     }
 
     async fn node(&self, database: &PostgresDatabase, address: &str, redis: &RedisServer) -> Node {
@@ -161,7 +161,8 @@ pub(crate) struct Cluster {
     /// Looks at the database without any proxy.
     watcher: DatabaseConnection,
     pub(crate) redis: RedisServer,
-    _pooler: Option<PgBouncer>,
+    /// Between the nodes and PostgreSQL, if there is one.
+    pub(crate) pooler: Option<PgBouncer>,
     database: PostgresDatabase,
     _turn: MutexGuard<'static, ()>,
 }

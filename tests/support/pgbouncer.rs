@@ -16,7 +16,7 @@ const PROGRAM: &str = "/usr/sbin/pgbouncer";
 
 pub(crate) struct PgBouncer {
     // Fields are dropped in this order: the pooler before its folder.
-    _process: Process,
+    process: Process,
     port: u16,
     _folder: TempDir,
 }
@@ -36,7 +36,7 @@ impl PgBouncer {
         let program = if std::path::Path::new(PROGRAM).exists() { PROGRAM } else { "pgbouncer" };
         let mut command: Command = run_as_server_user(program.as_ref());
         command.arg(&file);
-        let pooler = Self { _process: Process::spawn(command), port, _folder: folder };
+        let pooler = Self { process: Process::spawn(command), port, _folder: folder };
         eventually("PgBouncer answers", TIMEOUT, async || {
             let socket = tokio::net::TcpStream::connect(pooler.address()).await;
             socket.map(drop).map_err(|cause| cause.to_string())
@@ -48,5 +48,14 @@ impl PgBouncer {
     /// `host:port`
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Keeps its connections open and passes nothing on.
+    pub(crate) fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.process.signal("CONT");
     }
 }

@@ -208,6 +208,7 @@ pub(crate) async fn open_once_at(url: String) -> Store {
 
 async fn open(location: DatabaseLocation, max_connections: u32) -> Result<Store, OpenError> {
     Store::open(StoreOptions {
+        keeps_events: true,
         database: DatabaseConfig { location, max_connections, auto_migrate: false },
         io: Io::new(IO.handle().clone()),
         metrics: Metrics::new().unwrap(),

@@ -1,6 +1,6 @@
-//! What is done to nodes and to Redis: one fault of each at a time, for a short while, over and over.
+//! What is done to nodes, to Redis and to the pooler: one fault of each at a time, for a short while, over and over.
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -8,11 +8,12 @@ use super::history::History;
 use super::people::Bases;
 use crate::support::Cluster;
 use crate::support::cluster::Node;
+use crate::support::pgbouncer::PgBouncer;
 use crate::support::proxy::Mode;
 use crate::support::redis::RedisServer;
 use crate::support::time::{unix_millis, until as wait_until};
 
-/// What a fault of Redis is written down under: no node's.
+/// What a fault of Redis or of the pooler is written down under: no node's.
 const NO_NODE: usize = usize::MAX;
 
 /// Breaks things until it is time, and leaves everything whole. The spared node is frozen where it would be killed.
@@ -24,10 +25,11 @@ pub(super) async fn until(
     bases: &Bases,
     history: &History,
 ) {
-    let Cluster { nodes, redis, .. } = cluster;
-    join(
+    let Cluster { nodes, redis, pooler, .. } = cluster;
+    join3(
         break_nodes(ends_at, StdRng::seed_from_u64(seed * 1_000 + 900), spared, nodes, bases, history),
         break_redis(ends_at, StdRng::seed_from_u64(seed * 1_000 + 901), redis, history),
+        break_pooler(ends_at, StdRng::seed_from_u64(seed * 1_000 + 902), pooler.as_ref(), history),
     )
     .await;
 }
@@ -96,5 +98,17 @@ async fn break_redis(ends_at: i64, mut random: StdRng, redis: &mut RedisServer, 
             "Redis killed"
         };
         history.fault(NO_NODE, fault, from);
+    }
+}
+
+async fn break_pooler(ends_at: i64, mut random: StdRng, pooler: Option<&PgBouncer>, history: &History) {
+    let Some(pooler) = pooler else { return };
+    while unix_millis() < ends_at {
+        pause(&mut random, 1_000..4_000).await;
+        let from = unix_millis();
+        pooler.freeze();
+        pause(&mut random, 100..1_500).await;
+        pooler.thaw();
+        history.fault(NO_NODE, "PgBouncer frozen", from);
     }
 }

@@ -19,7 +19,7 @@ const WARM_AFTER: usize = 8;
 async fn a_node_lives_long_and_stays_small() {
     let minutes = std::env::var("SOAK_MINUTES").ok().map_or(0.0, |text| text.parse().unwrap());
     let (watch, lasting) = (Stopwatch::start(), Duration::from_secs_f64(minutes * 60.0));
-    let mut cluster = cluster().await;
+    let mut cluster = cluster(true).await;
     let mut memory = Vec::new();
     while memory.len() < 2 || watch.elapsed() < lasting {
         let seed = 10_000 + memory.len() as u64;
