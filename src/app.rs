@@ -20,6 +20,7 @@ use crate::actors::mailer::{Mailer, PostOffice};
 use crate::actors::publisher::Publisher;
 use crate::actors::registry::{Dependencies, Registry};
 use crate::actors::sighting::SightingFlusher;
+use crate::actors::stats::Stats;
 use crate::actors::supervise::{Supervised, supervise};
 use crate::actors::sweeper::Sweeper;
 use crate::bus::redis::RedisBus;
@@ -161,6 +162,7 @@ impl App {
                 bus,
                 metrics.clone(),
             ),
+            stats: Stats::default(),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),
             closing: watch::Sender::new(false),
@@ -207,6 +209,8 @@ impl App {
             let start = move || Mailer::new(registry.clone(), Arc::clone(&office)).start();
             supervise("mailer", state.metrics().clone(), start)
         });
+        let counting = state.clone();
+        actix::spawn(async move { counting.stats.run(&counting.registry).await });
         let (server, addresses) = serve(&state).map_err(|source| StartError::Listen {
             host: state.config.http.host.clone(),
             port: state.config.http.port,

@@ -4,6 +4,7 @@
 pub mod in_process;
 pub mod internal;
 pub mod redis;
+mod watching;
 
 use std::path::PathBuf;
 use std::sync::Arc;

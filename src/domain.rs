@@ -12,6 +12,7 @@ pub mod event;
 pub mod ids;
 pub mod ledger;
 pub mod mail;
+pub mod operator_change;
 pub mod password_hash;
 pub mod policy;
 pub mod reason;

@@ -14,6 +14,7 @@ pub mod state;
 pub mod view;
 
 mod activity;
+mod admin;
 mod codes;
 mod config;
 mod connection;
@@ -96,6 +97,7 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(introspect::configure)
         .configure(password_reset::configure)
         .configure(email::configure)
+        .configure(admin::configure)
         .configure(documentation::configure)
         .default_service(web::to(no_such_route));
 }

@@ -1,6 +1,6 @@
 //! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives here.
 //!
-//! In reading order: [`open`] connects and migrates (`postgres` knows of poolers), [`users`], [`accounts`] (for operators), [`ledger`] (load, and
+//! In reading order: [`open`] connects and migrates (`postgres` knows of poolers), [`users`], [`accounts`], [`pages`] and [`stats`] (for operators), [`ledger`] (load, and
 //! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
 //! sweeper), [`tickets`], [`api_keys`], [`factors`], [`totp`], `recovery_codes` and [`passkeys`], [`legacy`] (an application
 //! that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary` and `database_clock` keep a database that is
@@ -23,6 +23,7 @@ pub mod mails;
 pub mod open;
 pub mod outbox;
 pub mod overdue;
+pub mod pages;
 pub mod passkeys;
 mod postgres;
 mod primary;
@@ -30,6 +31,7 @@ mod recovery_codes;
 mod rows;
 mod servers;
 pub mod sightings;
+pub mod stats;
 pub mod tickets;
 pub mod totp;
 pub mod users;

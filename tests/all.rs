@@ -50,6 +50,9 @@ mod fuzz {
 /// The tests, one file for each resource or promise.
 mod blackbox {
     mod activity;
+    mod admin_live;
+    mod admin_sessions;
+    mod admin_users;
     mod administration;
     mod api_keys;
     mod audit;

@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod factor;
 pub mod mail;
 pub mod mail_request;
+pub mod node_stats;
 pub mod outbox;
 pub mod passkey;
 pub mod recovery_code;

@@ -16,6 +16,8 @@ mod m20261127_000031_create_mail_requests;
 mod m20261127_000040_create_factors;
 mod m20261127_000041_create_passkeys;
 mod m20261127_000050_create_api_keys;
+mod m20261127_000051_index_admin_lists;
+mod m20261127_000052_create_node_stats;
 
 /// The list of migrations, in the order they are applied.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000040_create_factors::Migration),
             Box::new(m20261127_000041_create_passkeys::Migration),
             Box::new(m20261127_000050_create_api_keys::Migration),
+            Box::new(m20261127_000051_index_admin_lists::Migration),
+            Box::new(m20261127_000052_create_node_stats::Migration),
         ]
     }
 }

@@ -91,6 +91,19 @@ impl RedisBus {
         Ok(Self { client, io, connection, best_effort, stream_max_len, prefix, node, health })
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// Fits every public channel, and what else has the prefix.
+    pub(super) fn pattern(&self) -> String {
+        self.name_of("*")
+    }
+
     /// What a name without prefix is called on Redis.
     fn name_of(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)

@@ -4,11 +4,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::account::{execute, find, live_sessions};
+use super::account::{find, live_sessions, operators};
 use super::output::{say, say_json, table};
 use super::{CommandError, plural};
 use crate::config::Config;
-use crate::domain::command::{EndAll, EndOne};
 use crate::domain::ids::SessionId;
 use crate::domain::ledger::Ledger;
 use crate::domain::reason::EndReason;
@@ -92,17 +91,14 @@ pub(super) async fn run(
         }
         SessionsCommand::End { user, which, reason, json } => {
             let user = find(store, &user).await?;
-            let (reason, store_commit) =
-                (reason.into(), async |commit, lock| store.commit(commit, lock).await);
+            let reason = reason.into();
+            let operators = operators(config, store);
             let ended = match which.session.map(SessionId::new) {
                 Some(session) => {
-                    let command = EndOne { session, reason };
-                    execute(config, store, &user, &command, false, store_commit)
-                        .await?
-                        .map_err(|_| "the user has no live session with this id")?;
+                    operators.end_session(user.id, session, reason).await?;
                     1
                 }
-                None => execute(config, store, &user, &EndAll { reason }, false, store_commit).await?,
+                None => operators.end_sessions(user.id, reason).await?,
             };
             if json {
                 return say_json(&json!({"userId": user.id, "ended": ended, "reason": reason}));

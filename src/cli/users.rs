@@ -7,13 +7,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use rand::distr::{Alphanumeric, SampleString};
 use serde_json::{Value, json};
 
-use super::account::{execute, find, live_sessions};
+use super::account::{find, live_sessions, operators};
 use super::output::{remark, say, say_json, table};
 use super::{CommandError, plural, sessions};
+use crate::actors::operators::Edit;
 use crate::clock::{Clock, new_uuid};
 use crate::config::Config;
 use crate::domain::account_change::ChangedBy;
-use crate::domain::command::EndAll;
 use crate::domain::ids::UserId;
 use crate::domain::reason::EndReason;
 use crate::domain::user::{Email, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Role, User, parse_name};
@@ -153,32 +153,27 @@ pub(super) async fn run(
         UserCommand::List(list) => self::list(store, list).await,
         UserCommand::Show { user, json } => show(config, store, &find(store, &user).await?, json).await,
         UserCommand::Role { user, role } => {
-            let user = find(store, &user).await?;
-            if user.role == role.into() {
-                return say(&format!("{} already has the role {}", user.id, user.role.as_str()));
-            }
-            store.change_role(user.id, role.into(), Clock::System.now()).await?;
-            AuditEvent::RoleChanged(user.id, role.into()).log_on_command_line();
-            say(&format!("{} is {}", user.id, Role::from(role).as_str()))
+            let (user, role) = (find(store, &user).await?, Role::from(role));
+            let edit = Edit { role: Some(role), ..Edit::default() };
+            let edited = operators(config, store).edit(user.id, &edit, None).await?;
+            let is = if edited.is_changed { "is" } else { "already has the role" };
+            say(&format!("{} {is} {}", user.id, role.as_str()))
         }
         UserCommand::Disable { user } => {
             let user = find(store, &user).await?;
-            if user.disabled_at.is_some() {
+            let edit = Edit { disabled: Some(true), ..Edit::default() };
+            let edited = operators(config, store).edit(user.id, &edit, None).await?;
+            if !edited.is_changed {
                 return say(&format!("{} is already disabled", user.id));
             }
-            let command = EndAll { reason: EndReason::Terminated };
-            let disabling = async |commit, lock| store.disable_user(commit, lock).await;
-            let ended = execute(config, store, &user, &command, true, disabling).await?;
-            AuditEvent::Disabled(user.id).log_on_command_line();
-            say(&format!("{} is disabled; {} ended", user.id, plural(ended, "session")))
+            say(&format!("{} is disabled; {} ended", user.id, plural(edited.ended, "session")))
         }
         UserCommand::Enable { user } => {
             let user = find(store, &user).await?;
-            if user.disabled_at.is_none() {
+            let edit = Edit { disabled: Some(false), ..Edit::default() };
+            if !operators(config, store).edit(user.id, &edit, None).await?.is_changed {
                 return say(&format!("{} is not disabled", user.id));
             }
-            store.enable_user(user.id, Clock::System.now()).await?;
-            AuditEvent::Enabled(user.id).log_on_command_line();
             say(&format!("{} is enabled", user.id))
         }
         UserCommand::RemoveFactors { user } => {
@@ -187,10 +182,7 @@ pub(super) async fn run(
         }
         UserCommand::Delete { user } => {
             let user = find(store, &user).await?;
-            let command = EndAll { reason: EndReason::UserDeleted };
-            let deleting = async |commit, lock| store.delete_user(commit, lock).await;
-            let ended = execute(config, store, &user, &command, true, deleting).await?;
-            AuditEvent::Deleted(user.id).log_on_command_line();
+            let ended = operators(config, store).delete(user.id, None).await?;
             say(&format!("{} is deleted; {} ended", user.id, plural(ended, "session")))
         }
     }
@@ -205,9 +197,7 @@ async fn remove_factors(config: &Config, store: &Store, user: &User) -> Result<(
         return Err("the account has no second factor".into());
     }
     AuditEvent::FactorRemoved(user.id, "all").log_on_command_line();
-    let command = EndAll { reason: EndReason::Terminated };
-    let ending = async |commit, lock| store.commit(commit, lock).await;
-    let ended = execute(config, store, user, &command, false, ending).await?;
+    let ended = operators(config, store).end_sessions(user.id, EndReason::Terminated).await?;
     say(&format!("{} has no second factor any more; {} ended", user.id, plural(ended, "session")))
 }
 

@@ -97,6 +97,22 @@ impl Announcer<'_> {
         self.message(Channel::UserRegistered, json!({"email": email}))
     }
 
+    /// That an account changed; after the endings that follow of it. `email` where the address is another one now.
+    #[must_use]
+    pub fn updated(&self, changed: &[&str], by: &str, email: Option<&str>) -> Announcement {
+        let mut fields = json!({"changed": changed, "by": by});
+        if let Some(email) = email {
+            fields["email"] = email.into();
+        }
+        self.message(Channel::UserUpdated, fields)
+    }
+
+    /// That an account was deleted; after its endings.
+    #[must_use]
+    pub fn deleted(&self) -> Announcement {
+        self.message(Channel::UserDeleted, json!({}))
+    }
+
     fn opened(&self, made: &mut Vec<Announcement>, session: &Session, occasion: &OpenedBy) {
         made.push(match occasion {
             OpenedBy::Signup { email } => self.registered(email),

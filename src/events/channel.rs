@@ -23,11 +23,13 @@ pub enum Channel {
     TokenRefreshed,
     /// An account changed.
     UserUpdated,
+    /// An account was deleted.
+    UserDeleted,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::UserRegistered,
         Self::UserLogin,
         Self::UserLogout,
@@ -38,6 +40,7 @@ impl Channel {
         Self::SessionActivityUpdated,
         Self::TokenRefreshed,
         Self::UserUpdated,
+        Self::UserDeleted,
     ];
 
     /// The channel's name on Redis.
@@ -54,6 +57,7 @@ impl Channel {
             Self::SessionActivityUpdated => "auth:session.activity_updated",
             Self::TokenRefreshed => "auth:token.refreshed",
             Self::UserUpdated => "auth:user.updated",
+            Self::UserDeleted => "auth:user.deleted",
         }
     }
 

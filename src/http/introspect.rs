@@ -42,7 +42,10 @@ async fn session_of(state: &AppState, token: &str) -> Result<Option<ActiveSessio
         None => state.registry.status(user, session, token).await?,
     };
     Ok(match status {
-        SessionStatus::Active(found) => Some(found),
+        SessionStatus::Active(found) => {
+            state.registry.note_sighting(&found.session, claims.generation, now);
+            Some(found)
+        }
         SessionStatus::Over(_) | SessionStatus::TokenMismatch => None,
     })
 }

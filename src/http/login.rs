@@ -10,6 +10,7 @@ use super::problem::{Code, Problem};
 use super::resource;
 use super::sign_in::{LoginOptionsBody, SignIn};
 use super::state::AppState;
+use crate::domain::password_hash::PasswordHash;
 use crate::domain::user::{EMAIL_MAX_BYTES, Email, FieldProblem, User};
 use crate::security::login_ticket::LoginOptions;
 use crate::security::password::{Password, Verdict};
@@ -67,7 +68,8 @@ async fn check_password(state: &AppState, email: &str, password: Password) -> Re
         None
     };
     let found = found.filter(|found| found.user.disabled_at.is_none());
-    let hash = found.as_ref().map(|found| found.password_hash.clone());
+    // An account that was made without one has none yet.
+    let hash = found.as_ref().map(|found| found.password_hash.clone()).filter(PasswordHash::is_some);
     match (state.passwords.verify(password, hash).await?, found) {
         (Verdict::Right { rehashed }, Some(Credentials { user, password_hash })) => {
             if let Some(new) = rehashed {

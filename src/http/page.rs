@@ -1,4 +1,5 @@
-//! `/` and `/assets/…`: the devices page, out of the binary. It speaks to the service like any other client.
+//! `/` and `/assets/…`: the devices page; `/admin` and `/admin/assets/…`: that of operators. Both come out of the binary, and
+//! speak to the service like any other client.
 
 use std::sync::LazyLock;
 
@@ -22,7 +23,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(resource("/", "GET").route(web::get().to(page)))
-        .service(resource("/assets/{file:.*}", "GET").route(web::get().to(asset)));
+        .service(resource("/assets/{file:.*}", "GET").route(web::get().to(asset)))
+        .service(resource("/admin", "GET").route(web::get().to(operators_page)))
+        .service(resource("/admin/assets/{file:.*}", "GET").route(web::get().to(operators_asset)));
 }
 
 async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -31,6 +34,14 @@ async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
 
 async fn asset(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     file(&request, &format!("assets/{name}"))
+}
+
+async fn operators_page(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    file(&request, "admin/index.html")
+}
+
+async fn operators_asset(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
+    file(&request, &format!("admin/assets/{name}"))
 }
 
 /// Names carry no version, so browsers ask each time, and are told when nothing changed.

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use super::health::Probe;
 use super::limits::RateLimits;
 use crate::actors::registry::Registry;
+use crate::actors::stats::Stats;
 use crate::config::{Config, Feature};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
@@ -53,6 +54,8 @@ pub struct AppState {
     pub encryption: Option<Arc<Encryption>>,
     /// How often things may be done.
     pub limits: RateLimits,
+    /// Numbers for operators.
+    pub stats: Stats,
     /// Makes the spans of requests, where a collector is configured.
     pub traces: Option<Traces>,
     /// Whether the node is on its way out.

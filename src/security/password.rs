@@ -93,6 +93,27 @@ impl PasswordHash {
         if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(FieldProblem::Invalid) }
     }
 
+    /// A hash that another system made, at that cost at most: a dearer one would hold up everybody's logins.
+    ///
+    /// # Errors
+    /// As [`PasswordHash::parse`].
+    pub fn parse_up_to(text: &str, most: u32) -> Result<Self, FieldProblem> {
+        let hash = Self::parse(text)?;
+        if hash.cost().is_some_and(|cost| cost <= most) { Ok(hash) } else { Err(FieldProblem::Invalid) }
+    }
+
+    /// No password: nobody can sign in with one.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::from_stored(String::new())
+    }
+
+    /// Whether there is a password.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        !self.expose().is_empty()
+    }
+
     /// The cost it was made at; none where the form is not bcrypt's.
     fn cost(&self) -> Option<u32> {
         self.expose().split('$').nth(2)?.parse().ok()

@@ -1,19 +1,20 @@
 //! Accounts: sign up, look up, change.
 
 use entity::{outbox, session, user};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, SqlErr,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr,
     TransactionTrait, UpdateMany,
 };
 
 use super::ledger::{Commit, CommitOutcome, RowLock, conflict_if_rolled_back, store};
-use super::rows::{new_session_row, new_user_row, outbox_rows, user_of};
+use super::rows::{new_session_row, new_user_row, outbox_rows, policy_column, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::operator_change::OperatorChange;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
-use crate::domain::user::{Role, User};
+use crate::domain::user::User;
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
 use crate::telemetry::traces::Step;
@@ -98,6 +99,19 @@ impl Store {
         self.run(async move { query.one(&db).await }).await?.map(user_of).transpose()
     }
 
+    /// The same, with the version of its sessions that goes with it.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn lookup_account(&self, id: UserId) -> Result<Option<(User, i64)>, StorageError> {
+        let db = self.db.clone();
+        let query = user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null());
+        let row = self.run(async move { query.one(&db).await }).await?;
+        row.map(|row| Ok((row.session_version, user_of(row)?)))
+            .transpose()
+            .map(|found| found.map(|(version, user)| (user, version)))
+    }
+
     /// Makes an account, its first session and its announcements in one transaction.
     ///
     /// # Errors
@@ -140,66 +154,18 @@ impl Store {
 }
 
 impl Store {
-    /// Gives a user another role, and has all nodes read the user again.
+    /// Changes an account, and ends its sessions as decided, in one commit.
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn change_role(&self, id: UserId, role: Role, now: Timestamp) -> Result<(), StorageError> {
-        let change = user::Entity::update_many().col_expr(user::Column::Role, Expr::value(role.as_str()));
-        self.change_and_tell(id, change, now).await
-    }
-
-    /// A change of the user's row that no session has a part in.
-    async fn change_and_tell(
-        &self,
-        id: UserId,
-        change: UpdateMany<user::Entity>,
-        now: Timestamp,
-    ) -> Result<(), StorageError> {
-        let db = self.db.clone();
-        let update = change
-            .col_expr(user::Column::UpdatedAt, Expr::value(now.millis()))
-            .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
-            .col_expr(user::Column::ChangeStamp, self.change_stamp())
-            .filter(user::Column::Id.eq(id.uuid()));
-        self.run(async move { update.exec(&db).await }).await?;
-        Ok(())
-    }
-
-    /// Deletes a user: ends the sessions as decided, and forgets name, address and password. The row stays, so that
-    /// late tokens are answered and other nodes hear of it.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn delete_user(
+    pub async fn commit_account(
         &self,
         commit: Commit,
         lock: Option<RowLock>,
+        change: OperatorChange,
     ) -> Result<CommitOutcome, StorageError> {
-        let now = commit.now.millis();
-        let change = user::Entity::update_many()
-            .col_expr(user::Column::Name, Expr::value(""))
-            .col_expr(user::Column::Email, Expr::value(format!("deleted:{}", commit.user)))
-            .col_expr(user::Column::PasswordHash, Expr::value(""))
-            .col_expr(user::Column::UpdatedAt, Expr::value(now))
-            .col_expr(user::Column::DeletedAt, Expr::value(now));
-        self.change_account(commit, lock, change).await
-    }
-
-    /// Disables a user: ends the sessions as decided; no login opens another one.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn disable_user(
-        &self,
-        commit: Commit,
-        lock: Option<RowLock>,
-    ) -> Result<CommitOutcome, StorageError> {
-        let now = commit.now.millis();
-        let change = user::Entity::update_many()
-            .col_expr(user::Column::UpdatedAt, Expr::value(now))
-            .col_expr(user::Column::DisabledAt, Expr::value(now));
-        self.change_account(commit, lock, change).await
+        let update = columns_of(change, commit.user, commit.now);
+        self.change_account(commit, lock, update).await
     }
 
     /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of the lock, if the
@@ -227,15 +193,31 @@ impl Store {
         };
         self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
     }
+}
 
-    /// Lets a disabled user sign in again, and has all nodes read the user again.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn enable_user(&self, id: UserId, now: Timestamp) -> Result<(), StorageError> {
-        let change = user::Entity::update_many().col_expr(user::Column::DisabledAt, Expr::value(None::<i64>));
-        self.change_and_tell(id, change, now).await
+fn columns_of(change: OperatorChange, user: UserId, now: Timestamp) -> UpdateMany<user::Entity> {
+    let set = |update: UpdateMany<user::Entity>, column, value: Option<SimpleExpr>| match value {
+        Some(value) => update.col_expr(column, value),
+        None => update,
+    };
+    let mut update = user::Entity::update_many().col_expr(user::Column::UpdatedAt, Expr::value(now.millis()));
+    update = set(update, user::Column::Name, change.name.map(Expr::value));
+    update = set(update, user::Column::Role, change.role.map(|role| Expr::value(role.as_str())));
+    let disabled_at = change.disabled_at.map(|at| Expr::value(at.map(Timestamp::millis)));
+    update = set(update, user::Column::DisabledAt, disabled_at);
+    let required = change.password_change_required.map(Expr::value);
+    update = set(update, user::Column::PasswordChangeRequired, required);
+    let policy = change.policy.map(|policy| Expr::value(policy.as_ref().map(policy_column)));
+    update = set(update, user::Column::Policy, policy);
+    if change.deleted {
+        // The row stays, so that late tokens are answered and other nodes hear of it.
+        update = update
+            .col_expr(user::Column::Name, Expr::value(""))
+            .col_expr(user::Column::Email, Expr::value(format!("deleted:{user}")))
+            .col_expr(user::Column::PasswordHash, Expr::value(""))
+            .col_expr(user::Column::DeletedAt, Expr::value(now.millis()));
     }
+    update
 }
 
 fn credentials_of(mut row: user::Model) -> Result<Credentials, StorageError> {

@@ -33,6 +33,8 @@ pub enum AuditEvent<'a> {
     Enabled(UserId),
     /// A user was given a role.
     RoleChanged(UserId, Role),
+    /// An account was changed in a way that has no name of its own here.
+    AccountChanged(UserId),
     /// An API key of that id was made.
     KeyCreated(&'a str),
     /// An API key of that id was revoked.
@@ -54,8 +56,8 @@ pub enum AuditEvent<'a> {
 pub enum Cause {
     /// A command to the user's actor, by its name: of a request, whose id the line has, or of the actor's own timer.
     Decided(&'static str),
-    /// An operator, on the command line.
-    CommandLine,
+    /// An operator, on the command line or over HTTP: the line says who.
+    Operator,
 }
 
 /// Whose request it was, as far as that is known and may be told.
@@ -87,7 +89,7 @@ impl Subject<'_> {
 }
 
 /// Who did it, where that was an operator on the command line.
-const COMMAND_LINE: &str = "command_line";
+pub const COMMAND_LINE: &str = "command_line";
 
 /// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log alone.
 pub const NAMES: [&str; 14] = [
@@ -137,6 +139,7 @@ impl AuditEvent<'_> {
             Self::Disabled(_) => "account.disabled",
             Self::Enabled(_) => "account.enabled",
             Self::RoleChanged(..) => "role.given",
+            Self::AccountChanged(_) => "account.changed",
             Self::KeyCreated(_) => "api_key.created",
             Self::KeyRevoked(_) => "api_key.revoked",
             Self::FactorAdded(..) => "factor.added",
@@ -178,6 +181,11 @@ impl AuditEvent<'_> {
         self.write(Some(COMMAND_LINE));
     }
 
+    /// Writes the line of what an operator does: `key:ID`, `user:ID` or [`COMMAND_LINE`].
+    pub fn log_by(self, by: &str) {
+        self.write(Some(by));
+    }
+
     fn write(self, by: Option<&str>) {
         let act = self.name();
         match self {
@@ -186,7 +194,8 @@ impl AuditEvent<'_> {
             | Self::PasswordChanged(user)
             | Self::Deleted(user)
             | Self::Disabled(user)
-            | Self::Enabled(user) => {
+            | Self::Enabled(user)
+            | Self::AccountChanged(user) => {
                 tracing::info!(target: "audit", act, user_id = %user, by, "audit")
             }
             Self::LoggedIn(user, session) => {
@@ -211,7 +220,10 @@ impl AuditEvent<'_> {
             }
             Self::Ended(user, ending, cause) => {
                 let (by, cause) = match cause {
-                    Cause::CommandLine => (Some(COMMAND_LINE.to_owned()), COMMAND_LINE),
+                    Cause::Operator => {
+                        let is_command = by == Some(COMMAND_LINE);
+                        (by.map(str::to_owned), if is_command { COMMAND_LINE } else { "operator" })
+                    }
                     Cause::Decided(command) => (ending.by.map(|by| by.to_string()), command),
                 };
                 let session = ending.session;

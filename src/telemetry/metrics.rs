@@ -13,6 +13,8 @@ use prometheus::{
 
 use super::log_writer;
 
+pub use super::labels::{CHANNELS, END_REASONS, LIMITS, MAIL_OUTCOMES, OPERATIONS, VERIFICATIONS};
+
 /// All metrics; a clone is a pointer to the same ones.
 #[derive(Clone)]
 pub struct Metrics(Arc<Meters>);
@@ -153,50 +155,6 @@ const HASHING: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5
 const WAITING: &[f64] = &[0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0];
 const PROPAGATING: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 const BATCHES: &[f64] = &[1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0];
-
-/// Operations that [`Meters::operations`] shows at zero; each is one route that changes something.
-pub const OPERATIONS: &[&str] =
-    &["signup", "login", "refresh", "logout", "activity", "terminate_session", "terminate_others"];
-
-/// Why a session may end, in the words of the events and of [`Meters::sessions_ended`].
-pub const END_REASONS: &[&str] =
-    &["logout", "terminated", "evicted", "idle_timeout", "expired", "refresh_token_reused", "user_deleted"];
-
-/// The limits that [`Meters::rate_limited`] tells apart.
-pub const LIMITS: &[&str] = &[
-    "login",
-    "login_failures",
-    "signup",
-    "refresh",
-    "api",
-    "connections",
-    "messages",
-    "verify",
-    "admin",
-    "mail",
-    "mail_requests",
-    "code_failures",
-];
-
-/// What a request at `/verify` may come to.
-pub const VERIFICATIONS: &[&str] =
-    &["allowed", "unauthenticated", "redirected", "forbidden", "limited", "invalid", "unavailable"];
-
-/// What may come of a try to send a mail, as [`Meters::mails`] names it.
-pub const MAIL_OUTCOMES: &[&str] = &["sent", "failed", "expired", "dropped", "deferred"];
-
-/// The public channels, as [`Meters::events_published`] names them.
-pub const CHANNELS: &[&str] = &[
-    "auth:user.registered",
-    "auth:user.login",
-    "auth:user.logout",
-    "auth:session.created",
-    "auth:session.terminated",
-    "auth:session.deleted",
-    "auth:sessions.bulk_terminated",
-    "auth:session.activity_updated",
-    "auth:token.refreshed",
-];
 
 impl Metrics {
     /// Registers every metric in a registry of its own, those with known labels at zero.

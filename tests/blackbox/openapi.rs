@@ -47,6 +47,17 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/verify"),
     ("post", "/revoke"),
     ("post", "/introspect"),
+    ("get", "/admin/users"),
+    ("post", "/admin/users"),
+    ("get", "/admin/users/{id}"),
+    ("patch", "/admin/users/{id}"),
+    ("delete", "/admin/users/{id}"),
+    ("get", "/admin/users/{id}/sessions"),
+    ("delete", "/admin/users/{id}/sessions"),
+    ("delete", "/admin/users/{id}/sessions/{session}"),
+    ("get", "/admin/sessions"),
+    ("get", "/admin/stats"),
+    ("get", "/admin/live"),
 ];
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::actors::snapshot::LiveSession;
 use crate::actors::user_session::UserSession;
 use crate::bus::internal::{Activity, Invalidation, SHARDS, shard_of};
 use crate::bus::redis::subscriber::Listener;
+use crate::domain::event::Ending;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
@@ -36,15 +37,29 @@ impl Registry {
     /// This node has committed that version of an account otherwise than by the user's actor: it reads the account again before
     /// it is next asked, the other nodes are told, and the publisher is woken. Waits for nothing.
     pub fn account_changed(&self, user: UserId, version: i64) {
+        self.committed_beside(user, version, &[], self.clock().now());
+    }
+
+    /// The same where sessions ended with it, which are counted.
+    pub(in crate::actors) fn committed_beside(
+        &self,
+        user: UserId,
+        version: i64,
+        endings: &[Ending],
+        now: Timestamp,
+    ) {
         self.outdate(user, version);
         self.0.dependencies.bus.invalidate(&Invalidation {
             node: self.0.node,
             user,
             version,
-            ended: Vec::new(),
-            at: self.clock().now().millis(),
+            ended: endings.iter().map(|ending| ending.session).collect(),
+            at: now.millis(),
         });
         self.signal_outbox(user);
+        for ending in endings {
+            self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
+        }
     }
 
     /// Has the user's actor look at its sessions again, if it has devices to tell.

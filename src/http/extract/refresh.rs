@@ -83,6 +83,7 @@ fn judge(state: &AppState, found: &ActiveSession, generation: u32) -> Generation
     let grace = state.registry.policy_ref(found.snapshot.role).refresh_reuse_grace;
     let Some(current) = found.snapshot.refresh(found.session.id()) else { return Generation::Ahead };
     if current.accepts(generation, found.now, grace) {
+        state.registry.note_sighting(&found.session, generation, found.now);
         Generation::Good
     } else if generation > current.generation {
         Generation::Ahead

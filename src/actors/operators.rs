@@ -1,0 +1,240 @@
+//! What operators do to accounts, on the command line and over HTTP: the same rules and the same transaction as a user's actor.
+//! The compare-and-set on the version keeps the two apart; running nodes learn of it from the feed of changes, and the one it
+//! is done on is told at once.
+
+mod account;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::actors::registry::Registry;
+use crate::clock::{Clock, new_uuid};
+use crate::domain::command::{Command, EndAll, EndOne, SessionOver, decide};
+use crate::domain::event::{Ending, LedgerEvent};
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::ledger::Ledger;
+use crate::domain::operator_change::OperatorChange;
+use crate::domain::policy::Policies;
+use crate::domain::reason::EndReason;
+use crate::domain::user::User;
+use crate::events::announcement::Announcer;
+use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
+use crate::storage::{StorageError, Store};
+use crate::telemetry::audit::{AuditEvent, COMMAND_LINE, Cause};
+
+pub use account::{Edit, Edited, entity_tag};
+
+/// How often a change is tried. With the user's row locked nodes are in the way only where activity keeps a session from ending
+/// as idle; where one process has the database, its own actor is.
+const TRIES: usize = 20;
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// There is no such account, or no longer.
+    #[error("no account with this address or id")]
+    NoSuchUser,
+    /// The user has no such live session.
+    #[error("the user has no live session with this id")]
+    NoSuchSession(SessionOver),
+    /// The account is not as the operator last saw it.
+    #[error("the account has changed meanwhile")]
+    ChangedMeanwhile,
+    /// Other changes came first, each time.
+    #[error("nothing was changed: the sessions of the account kept changing")]
+    Contended,
+    /// The database could not do it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Does what an operator asks for.
+#[derive(Clone, Debug)]
+pub struct Operators {
+    store: Store,
+    clock: Clock,
+    policies: Policies,
+    service_name: Arc<str>,
+    /// The actors of this process, where it serves.
+    registry: Option<Registry>,
+    /// Who asks, as audit lines name them.
+    by: String,
+}
+
+/// What is to be done with an account whose row and sessions are known.
+struct Work<C> {
+    command: C,
+    change: Option<OperatorChange>,
+}
+
+/// What was done.
+struct Done<R> {
+    reply: R,
+    change: Option<OperatorChange>,
+    /// Sessions that ended by it, those that were merely overdue left out.
+    ended: usize,
+}
+
+impl Operators {
+    /// For a command: nobody serves in this process.
+    #[must_use]
+    pub fn by_command(store: Store, policies: Policies, service_name: &str) -> Self {
+        let (service_name, by) = (service_name.into(), COMMAND_LINE.to_owned());
+        Self { store, clock: Clock::System, policies, service_name, registry: None, by }
+    }
+
+    /// For a request of that principal.
+    #[must_use]
+    pub fn in_service(registry: &Registry, by: String) -> Self {
+        let dependencies = registry.dependencies();
+        Self {
+            store: dependencies.store.clone(),
+            clock: dependencies.clock.clone(),
+            policies: dependencies.policies.clone(),
+            service_name: Arc::clone(&dependencies.service_name),
+            registry: Some(registry.clone()),
+            by,
+        }
+    }
+
+    /// Ends one session.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn end_session(
+        &self,
+        user: UserId,
+        session: SessionId,
+        reason: EndReason,
+    ) -> Result<(), OperatorError> {
+        let done = self.execute(user, |_| Ok(Work { command: EndOne { session, reason }, change: None }));
+        done.await?.reply.map_err(OperatorError::NoSuchSession)
+    }
+
+    /// Ends all sessions; how many there were.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn end_sessions(&self, user: UserId, reason: EndReason) -> Result<usize, OperatorError> {
+        let done = self.execute(user, |_| Ok(Work { command: EndAll { reason }, change: None })).await?;
+        Ok(done.reply)
+    }
+
+    /// Deletes an account; how many sessions ended with it.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn delete(&self, user: UserId, expected: Option<&str>) -> Result<usize, OperatorError> {
+        let command = EndAll { reason: EndReason::UserDeleted };
+        let done = self
+            .execute(user, |found| {
+                check(found, expected)?;
+                Ok(Work { command, change: Some(OperatorChange::deletion()) })
+            })
+            .await?;
+        self.audit(AuditEvent::Deleted(user));
+        Ok(done.ended)
+    }
+
+    /// The account as it is now, or would be without what is overdue.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn find(&self, user: UserId) -> Result<User, OperatorError> {
+        self.store.lookup_user(user).await?.ok_or(OperatorError::NoSuchUser)
+    }
+
+    /// Decides on the stored account and its sessions, and stores that. Where nodes may serve the user's row is locked from the
+    /// first: who disables an account must not lose to whoever is busy with it. Where nothing happens nothing is stored.
+    async fn execute<C: Command>(
+        &self,
+        user: UserId,
+        plan: impl Fn(&User) -> Result<Work<C>, OperatorError>,
+    ) -> Result<Done<C::Reply>, OperatorError> {
+        for _ in 0..TRIES {
+            let (found, version) = self.store.lookup_account(user).await?.ok_or(OperatorError::NoSuchUser)?;
+            let Work { command, change } = plan(&found)?;
+            let (ledger, lock) = self.load(user).await?;
+            if ledger.version != version {
+                continue;
+            }
+            let now = self.clock.now();
+            let decision = decide(
+                &command,
+                &ledger,
+                now,
+                &self.policies.of(ledger.role, ledger.account.policy.as_deref()),
+            );
+            let endings: Vec<_> = decision.events.iter().filter_map(LedgerEvent::ending).copied().collect();
+            let (events, reply) = (decision.events, decision.reply);
+            if events.is_empty() && change.is_none() {
+                return Ok(Done { reply, change, ended: 0 });
+            }
+            let commit = self.commit(&ledger, events, change.as_ref());
+            let outcome = match &change {
+                Some(change) => self.store.commit_account(commit, lock, change.clone()).await?,
+                None => self.store.commit(commit, lock).await?,
+            };
+            if let CommitOutcome::Committed(version) = outcome {
+                self.committed(user, version, &endings);
+                let ended = endings.iter().filter(|ending| !ending.reason.is_of_time()).count();
+                return Ok(Done { reply, change, ended });
+            }
+        }
+        Err(OperatorError::Contended)
+    }
+
+    async fn load(&self, user: UserId) -> Result<(Ledger, Option<RowLock>), OperatorError> {
+        let loaded = if self.store.is_shared() {
+            self.store.load_ledger_locked(user).await?.map(|(ledger, lock)| (ledger, Some(lock)))
+        } else {
+            self.store.load_ledger(user).await?.map(|ledger| (ledger, None))
+        };
+        loaded.ok_or(OperatorError::NoSuchUser)
+    }
+
+    fn commit(&self, ledger: &Ledger, events: Vec<LedgerEvent>, change: Option<&OperatorChange>) -> Commit {
+        let (user, now) = (ledger.user, self.clock.now());
+        let announcer = Announcer { service: &self.service_name, user, now, new_id: new_uuid };
+        let mut announcements = announcer.announce(&events);
+        match change {
+            Some(change) if change.deleted => announcements.push(announcer.deleted()),
+            Some(change) if !change.names().is_empty() => {
+                announcements.push(announcer.updated(&change.names(), "operator", None));
+            }
+            Some(_) | None => {}
+        }
+        Commit {
+            user,
+            decided_on: ledger.version,
+            announcements,
+            events,
+            last_activity_at: ledger.last_activity_at,
+            now,
+            wanted_for: Duration::MAX,
+        }
+    }
+
+    fn audit(&self, event: AuditEvent<'_>) {
+        if let Some(registry) = &self.registry {
+            event.count(registry.metrics());
+        }
+        event.log_by(&self.by);
+    }
+
+    fn committed(&self, user: UserId, version: i64, endings: &[Ending]) {
+        // Whatever the reason, it is the operator who did it; the deletion itself is the act.
+        let acts = endings.iter().filter(|it| it.reason != EndReason::UserDeleted && !it.reason.is_of_time());
+        acts.for_each(|ending| self.audit(AuditEvent::Ended(user, *ending, Cause::Operator)));
+        if let Some(registry) = &self.registry {
+            registry.committed_beside(user, version, endings, self.clock.now());
+        }
+    }
+}
+
+fn check(found: &User, expected: Option<&str>) -> Result<(), OperatorError> {
+    match expected {
+        Some(tag) if tag != entity_tag(found) => Err(OperatorError::ChangedMeanwhile),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,131 @@
+//! Changing an account as an operator does it: only what differs from what is stored, and only while that is what the operator
+//! last saw.
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+use std::hash::Hasher;
+
+use super::{OperatorError, Operators, Work, check};
+use crate::domain::command::{Command, Decision, EndAll};
+use crate::domain::ids::UserId;
+use crate::domain::ledger::Ledger;
+use crate::domain::operator_change::OperatorChange;
+use crate::domain::policy::{OwnPolicy, Policy};
+use crate::domain::reason::EndReason;
+use crate::domain::time::Timestamp;
+use crate::domain::user::{Role, User};
+use crate::telemetry::audit::AuditEvent;
+
+/// What an account is to be like; what is not there stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Edit {
+    /// Display name.
+    pub name: Option<String>,
+    /// Role.
+    pub role: Option<Role>,
+    /// Whether it is disabled: then its sessions end.
+    pub disabled: Option<bool>,
+    /// Whether the next login must set a new password.
+    pub password_change_required: Option<bool>,
+    /// The user's own policy, whole; none takes it away.
+    pub policy: Option<Option<OwnPolicy>>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// The account as it is now.
+    pub user: User,
+    /// Whether anything was not so before.
+    pub is_changed: bool,
+    /// Sessions that ended by it.
+    pub ended: usize,
+}
+
+/// Ends all sessions for that reason, or none.
+struct EndAllOrNone(Option<EndReason>);
+
+impl Command for EndAllOrNone {
+    type Reply = usize;
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<usize> {
+        match self.0 {
+            Some(reason) => EndAll { reason }.decide(ledger, now, policy),
+            None => Decision { events: Vec::new(), reply: 0 },
+        }
+    }
+}
+
+impl Operators {
+    /// Changes an account; `expected` is its [`entity_tag`] as the operator last saw it.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn edit(
+        &self,
+        user: UserId,
+        edit: &Edit,
+        expected: Option<&str>,
+    ) -> Result<Edited, OperatorError> {
+        let plan = |found: &User| {
+            check(found, expected)?;
+            let change = edit.difference(found, self.clock.now());
+            let ends = change.as_ref().is_some_and(|change| change.disabled_at.flatten().is_some());
+            Ok(Work { command: EndAllOrNone(ends.then_some(EndReason::Terminated)), change })
+        };
+        let done = self.execute(user, plan).await?;
+        if let Some(change) = &done.change {
+            self.record(user, change);
+        }
+        let is_changed = done.change.is_some();
+        Ok(Edited { user: self.find(user).await?, is_changed, ended: done.reply })
+    }
+
+    fn record(&self, user: UserId, change: &OperatorChange) {
+        if let Some(role) = change.role {
+            self.audit(AuditEvent::RoleChanged(user, role));
+        }
+        match change.disabled_at {
+            Some(Some(_)) => self.audit(AuditEvent::Disabled(user)),
+            Some(None) => self.audit(AuditEvent::Enabled(user)),
+            None => {}
+        }
+        if change.name.is_some() || change.policy.is_some() || change.password_change_required.is_some() {
+            self.audit(AuditEvent::AccountChanged(user));
+        }
+    }
+}
+
+impl Edit {
+    /// What of it is not so yet.
+    fn difference(&self, found: &User, now: Timestamp) -> Option<OperatorChange> {
+        let disabled = self.disabled.filter(|disabled| *disabled != found.disabled_at.is_some());
+        let required = self.password_change_required;
+        let change = OperatorChange {
+            name: self.name.clone().filter(|name| *name != found.name),
+            role: self.role.filter(|role| *role != found.role),
+            disabled_at: disabled.map(|disabled| disabled.then_some(now)),
+            password_change_required: required.filter(|required| *required != found.password_change_required),
+            policy: self.policy.clone().filter(|policy| *policy != found.policy),
+            ..OperatorChange::default()
+        };
+        (change != OperatorChange::default()).then_some(change)
+    }
+}
+
+/// Names the account as it is: another one, as soon as anything an operator sees is different but its latest activity, which
+/// moves all the time and which no operator changes.
+#[must_use]
+pub fn entity_tag(user: &User) -> String {
+    let seen = format!(
+        "{:?}",
+        (
+            (user.id, &user.name, user.email.as_str(), user.role, user.created_at, user.updated_at),
+            (user.disabled_at, user.email_verified_at, &user.locale, user.credentials_changed_at),
+            (user.factors, user.password_change_required, &user.policy, user.delete_at),
+        )
+    );
+    let mut hasher = SipHasher24::new();
+    hasher.write(seen.as_bytes());
+    format!("\"{:032x}\"", hasher.finish128().as_u128())
+}

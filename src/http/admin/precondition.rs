@@ -1,0 +1,37 @@
+//! `If-Match` (RFC 9110, section 13.1.1): an operator changes what they last saw, and nothing else.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::IF_MATCH;
+
+/// What the request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Precondition {
+    /// Nothing.
+    None,
+    /// That the thing is there at all.
+    Any,
+    /// That it is as one of these tags names it.
+    OneOf(Vec<String>),
+}
+
+impl Precondition {
+    pub(super) fn of(request: &HttpRequest) -> Self {
+        let values = request.headers().get_all(IF_MATCH).map(|value| value.to_str().unwrap_or_default());
+        let tags: Vec<_> =
+            values.flat_map(|value| value.split(',')).map(|tag| tag.trim().to_owned()).collect();
+        match tags.as_slice() {
+            [] => Self::None,
+            tags if tags.iter().any(|tag| tag == "*") => Self::Any,
+            _ => Self::OneOf(tags),
+        }
+    }
+
+    /// The tag that must be the present one; a text that no tag has, where none of them is.
+    pub(super) fn expected(&self, present: &str) -> Option<String> {
+        match self {
+            Self::None | Self::Any => None,
+            // A weak tag is never the same (section 8.8.3.2).
+            Self::OneOf(tags) => tags.iter().find(|tag| *tag == present).or(tags.first()).cloned(),
+        }
+    }
+}

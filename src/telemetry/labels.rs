@@ -1,0 +1,47 @@
+//! The values of labels that are known before anything happens: metrics show them at zero.
+
+/// Operations that `operations` shows at zero; each is one route that changes something.
+pub const OPERATIONS: &[&str] =
+    &["signup", "login", "refresh", "logout", "activity", "terminate_session", "terminate_others"];
+
+/// Why a session may end, in the words of the events and of `sessions_ended`.
+pub const END_REASONS: &[&str] =
+    &["logout", "terminated", "evicted", "idle_timeout", "expired", "refresh_token_reused", "user_deleted"];
+
+/// The limits that `rate_limited` tells apart.
+pub const LIMITS: &[&str] = &[
+    "login",
+    "login_failures",
+    "signup",
+    "refresh",
+    "api",
+    "connections",
+    "messages",
+    "verify",
+    "admin",
+    "mail",
+    "mail_requests",
+    "code_failures",
+];
+
+/// What a request at `/verify` may come to.
+pub const VERIFICATIONS: &[&str] =
+    &["allowed", "unauthenticated", "redirected", "forbidden", "limited", "invalid", "unavailable"];
+
+/// What may come of a try to send a mail, as `mails` names it.
+pub const MAIL_OUTCOMES: &[&str] = &["sent", "failed", "expired", "dropped", "deferred"];
+
+/// The public channels, as `events_published` names them.
+pub const CHANNELS: &[&str] = &[
+    "auth:user.registered",
+    "auth:user.login",
+    "auth:user.logout",
+    "auth:session.created",
+    "auth:session.terminated",
+    "auth:session.deleted",
+    "auth:sessions.bulk_terminated",
+    "auth:session.activity_updated",
+    "auth:token.refreshed",
+    "auth:user.updated",
+    "auth:user.deleted",
+];

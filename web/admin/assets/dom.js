@@ -1,0 +1,42 @@
+// Makes elements. Text is set as text, never as markup: names and devices are strangers' words.
+
+export const find = (id) => document.getElementById(id);
+
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+export const when = (time) => (time ? new Date(time).toLocaleString() : "–");
+
+export function tell(text) {
+  find("message").textContent = text;
+}
+
+// Whether the operator confirms it.
+export function confirmed(text) {
+  const dialog = find("confirm");
+  find("confirm-text").textContent = text;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+// Runs it once at a time, and tells what went wrong.
+export function act(button, work) {
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    tell("");
+    try {
+      await work();
+    } catch (error) {
+      tell(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return button;
+}
