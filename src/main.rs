@@ -93,7 +93,8 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
             Command::Migrate { direction } => {
                 cli::migrate(config, io, direction.unwrap_or(Direction::Up)).await
             }
-            command => cli::administer(config, io, command).await,
+            // Boxed, because it is large and would be copied from future to future.
+            command => Box::pin(cli::administer(config, io, command)).await,
         }
     });
     runtime.shutdown_background();
