@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 # Variables of the compose file that are not the service's.
-COMPOSE_ONLY = {"AUTH_IMAGE", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "AUTH_MOVE", "AUTH_PERCENT", "LEGACY_UPSTREAMS"}
+COMPOSE_ONLY = {"AUTH_IMAGE", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "AUTH_MOVE", "AUTH_PERCENT", "LEGACY_UPSTREAMS", "AUTH_SCALE"}
 # Variables of the service that the compose file need not hand on.
 NOT_HANDED_ON = {"NODE_ENV", "RUST_LOG"}
 SECRETS = {"JWT_ACCESS_SECRET", "JWT_REFRESH_SECRET", "POSTGRES_PASSWORD"}
@@ -78,6 +78,9 @@ def check_volume(service, volume, named):
 def check_auth_service(service):
     expect(service["healthcheck"]["test"] == ["CMD", "auth-service", "health"], "auth-service: not its own healthcheck")
     expect(not service.get("ports"), "auth-service: a port on the host does not scale; the gateway has it")
+    expect(str(service.get("scale")) == "${AUTH_SCALE:-1}", "auth-service: the number of nodes is not kept in .env")
+    owned = [mount for mount in service.get("tmpfs", []) if "uid=" in mount]
+    expect(not owned, f"auth-service: podman refuses an owner of a tmpfs: {owned}")
     expect("4001" in service["expose"], "auth-service: 4001 is not exposed")
     expect(service.get("read_only") is True, "auth-service: the file system should be read-only")
 

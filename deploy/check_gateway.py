@@ -9,6 +9,7 @@ import http.server
 import json
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -92,12 +93,20 @@ def legacy_fallback(gateway):
 
 
 def away(gateway):
+    for path in ("/api/auth/config", "/api/auth/me", "/api/auth/session"):
+        began = time.monotonic()
+        expect(gateway.is_legacy(path), f"with no node, {path} is not the old application's")
+        took = time.monotonic() - began
+        expect(took < 1, f"with no node, the old application answers {path} after {took:.1f} s")
     told = gateway.ask("/api/auth/login", {"email": "a"})[1]
     expect(told and told.get("body") == '{"email": "a"}', f"with no node, the old application does not get a login: {told}")
 
 
 def split(gateway, percent):
     config = "/api/auth/config"
+    for path in ("health", "health/ready", ".well-known/jwks.json", "openapi.json"):
+        answers = {gateway.is_legacy(f"/api/auth/{path}", Cookie="auth_pool=legacy") for _ in range(3)}
+        expect(answers == {False}, f"/api/auth/{path} is not the service's own")
     ours = sum(not gateway.is_legacy(config) for _ in range(THROWS)) * 100 / THROWS
     expect(abs(ours - percent) <= SLACK, f"{ours:.0f} % of those who come new get here, not {percent} %")
     for _ in range(5):

@@ -1,13 +1,14 @@
 //! The rules of users and sessions as pure code: no IO, no clock, no randomness; those come in as arguments.
 //!
-//! In reading order: [`time`] and [`ids`], [`user`], [`authentication`], [`device`], [`reason`], [`session`], [`policy`],
-//! [`account_change`], [`event`], [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and
+//! In reading order: [`time`] and [`ids`], [`text`], [`email`], [`user`], [`authentication`], [`device`], [`reason`],
+//! [`session`], [`policy`], [`account_change`], [`event`], [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and
 //! [`command`] (what may happen to them); [`mail`] is what is mailed.
 
 pub mod account_change;
 pub mod authentication;
 pub mod command;
 pub mod device;
+pub mod email;
 pub mod event;
 pub mod ids;
 pub mod ledger;
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod reason;
 pub mod session;
 pub mod sign_in;
+pub mod text;
 pub mod time;
 pub mod user;
 

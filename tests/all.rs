@@ -161,5 +161,6 @@ mod multi_node {
 mod house {
     mod files;
     mod layers;
+    mod scripts;
     mod sources;
 }

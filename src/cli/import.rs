@@ -225,7 +225,7 @@ impl<'a> Import<'a> {
         match outcome {
             ImportOutcome::Added => tally.added += 1,
             ImportOutcome::Updated => tally.updated += 1,
-            ImportOutcome::ActiveSession => tally.present += 1,
+            ImportOutcome::Present => tally.present += 1,
             ImportOutcome::PresentAs(other) => {
                 tally.present += 1;
                 id = other;
@@ -268,7 +268,7 @@ impl Imagined {
             return outcome;
         }
         if !self.ids.insert(user.id.uuid()) {
-            return ImportOutcome::ActiveSession;
+            return ImportOutcome::Present;
         }
         match self.emails.get(user.email.as_str()) {
             Some(other) => ImportOutcome::PresentAs(*other),

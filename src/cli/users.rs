@@ -255,13 +255,16 @@ fn ask_for_password() -> Result<String, CommandError> {
 
 async fn list(store: &Store, list: List) -> Result<(), CommandError> {
     let wanted = UserFilter {
-        search: list.search.map(|text| text.to_lowercase()),
+        // Of an address the domain is stored in ASCII, whatever was typed.
+        search: list
+            .search
+            .map(|text| if text.contains('@') { Email::lookup_key(&text) } else { text.to_lowercase() }),
         role: list.role.map(Role::from),
         disabled: list.disabled,
         after: Email::lookup_key(&list.after),
         limit: list.limit,
     };
-    let users = store.list_users(wanted).await?;
+    let users = store.with_latest_activity(store.list_users(wanted).await?).await?;
     if list.json {
         return say_json(&users.iter().map(as_json).collect::<Vec<_>>());
     }
@@ -300,6 +303,8 @@ fn as_json(user: &User) -> Value {
 
 async fn show(config: &Config, store: &Store, user: &User, json: bool) -> Result<(), CommandError> {
     let ledger = live_sessions(config, store, user).await?;
+    let users = store.with_latest_activity(vec![user.clone()]).await?;
+    let user = users.first().unwrap_or(user);
     if json {
         let mut shown = as_json(user);
         shown["sessions"] = sessions::as_json(&ledger).into();

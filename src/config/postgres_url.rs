@@ -60,6 +60,9 @@ struct Address<'a> {
 impl<'a> Address<'a> {
     fn parse(url: &'a str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
+        if !["postgres", "postgresql"].contains(&scheme.to_ascii_lowercase().as_str()) {
+            return None;
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
@@ -204,6 +207,7 @@ mod tests {
             "postgres://u:p@a/x?target_session_attrs=read-only",
             "postgres://u:p@a/x?sslmode=bogus",
             "postgres:u:p@a/x",
+            "mysql://u:p@a/x",
         ] {
             assert!(postgres_servers(url).is_none(), "{url}");
         }

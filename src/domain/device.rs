@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use woothee::parser::Parser;
 
+use super::text::is_presentable;
 use super::user::FieldProblem;
 
 /// Most characters of a User-Agent that are kept.
@@ -165,7 +166,7 @@ pub fn parse_device_name(text: &str) -> Result<Option<String>, FieldProblem> {
     let name = text.trim();
     match name {
         "" => Ok(None),
-        name if name.chars().any(char::is_control) => Err(FieldProblem::Invalid),
+        name if name.chars().any(char::is_control) || !is_presentable(name) => Err(FieldProblem::Invalid),
         name if name.chars().count() > DEVICE_NAME_MAX_CHARS => Err(FieldProblem::TooLong),
         name => Ok(Some(name.to_owned())),
     }

@@ -81,7 +81,7 @@ impl PasswordHash {
     /// to 72 bytes.
     ///
     /// # Errors
-    /// [`FieldProblem`], where there is none, or none that could ever be checked.
+    /// [`FieldProblem`], where there is none, or none that would be checked in good time.
     pub fn parse(text: &str) -> Result<Self, FieldProblem> {
         if text.is_empty() {
             return Err(FieldProblem::Required);
@@ -89,7 +89,7 @@ impl PasswordHash {
         let hash = Self::from_stored(text.to_owned());
         let is_known = ["$2a$", "$2b$", "$2y$"].iter().any(|name| text.starts_with(name));
         let is_whole = text.parse::<bcrypt::HashParts>().is_ok();
-        let can_be_checked = hash.cost().is_some_and(|cost| (MIN_COST..=MAX_COST).contains(&cost));
+        let can_be_checked = hash.cost().is_some_and(|cost| (MIN_COST..=MAX_CHECKED_COST).contains(&cost));
         if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(FieldProblem::Invalid) }
     }
 
@@ -219,6 +219,8 @@ impl PasswordPool {
 const MIN_COST: u32 = 4;
 /// The dearest: days.
 const MAX_COST: u32 = 31;
+/// The dearest that is checked, unless new hashes are made at a higher one: about 4 s, for which a thread does nothing else.
+pub const MAX_CHECKED_COST: u32 = 16;
 
 /// The costs of the hashes that together take as long as what one of cost `is` lacks of one of cost `wanted`.
 fn missing_costs(is: u32, wanted: u32) -> Range<u32> {
@@ -306,6 +308,13 @@ impl Worker {
         password: &Password,
         hash: Option<&PasswordHash>,
     ) -> Result<Verdict, PasswordError> {
+        if let Some(cost) =
+            hash.and_then(PasswordHash::cost).filter(|cost| *cost > self.cost.max(MAX_CHECKED_COST))
+        {
+            // As with no account: the person needs a new password, and no thread is taken for hours.
+            tracing::warn!(cost, most = self.cost.max(MAX_CHECKED_COST), "password.hash_too_dear");
+            return self.verify_as_typed(password, None);
+        }
         let timer = self.metrics.password_hash_duration.start_timer();
         let right = yielding_bcrypt::verify(password, hash.unwrap_or(&self.dummy_hash).expose());
         timer.observe_duration();

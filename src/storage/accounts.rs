@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use entity::{outbox, user};
+use entity::{outbox, session, user};
 use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::rows::{new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
@@ -35,7 +36,7 @@ pub enum ImportOutcome {
     /// It was not there, and is now.
     Added,
     /// It was there, and is as it was.
-    ActiveSession,
+    Present,
     /// Its address was there, and belongs to the account of this other id.
     PresentAs(UserId),
     /// It was there, and has taken over what is newer.
@@ -106,6 +107,30 @@ impl Store {
         }
         let rows = self.run(async move { query.all(&db).await }).await?;
         rows.into_iter().map(user_of).collect()
+    }
+
+    /// The same with the latest activity of any of their sessions, which the row of a user learns with the next change.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn with_latest_activity(&self, mut users: Vec<User>) -> Result<Vec<User>, StorageError> {
+        let db = self.db.clone();
+        let ids: Vec<Uuid> = users.iter().map(|user| user.id.uuid()).collect();
+        let latest = session::Entity::find()
+            .select_only()
+            .column(session::Column::UserId)
+            .column_as(session::Column::LastActivity.max(), "latest")
+            .filter(session::Column::UserId.is_in(ids))
+            .group_by(session::Column::UserId)
+            .into_tuple::<(Uuid, i64)>();
+        let latest = self.run(async move { latest.all(&db).await }).await?;
+        let latest: HashMap<Uuid, i64> = latest.into_iter().collect();
+        for user in &mut users {
+            let of_sessions = latest.get(&user.id.uuid()).copied().map(Timestamp::from_millis);
+            user.last_activity_at =
+                of_sessions.map_or(user.last_activity_at, |at| user.last_activity_at.max(at));
+        }
+        Ok(users)
     }
 
     /// Adds one account, and tells of it. False when an account with this address already exists.
@@ -216,7 +241,7 @@ impl Known {
                 (Some(Some(there)), other) if update && *there < updated_at => {
                     other.map_or(ImportOutcome::Updated, ImportOutcome::AddressTaken)
                 }
-                (Some(_), _) => ImportOutcome::ActiveSession,
+                (Some(_), _) => ImportOutcome::Present,
                 (None, Some(other)) => ImportOutcome::PresentAs(other),
                 (None, None) => {
                     self.by_email.insert(user.email.as_str().to_owned(), id);

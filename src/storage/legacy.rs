@@ -11,7 +11,8 @@ use sea_orm::{
     Statement, TransactionTrait, Value,
 };
 
-use crate::config::Secret;
+use super::servers::why_unreachable;
+use crate::config::{Secret, postgres_servers};
 use crate::io::{Io, IoGone};
 
 /// How long to wait for the database, and for one page of it.
@@ -33,7 +34,21 @@ const SESSION_TABLES: [&str; 3] = ["sessions", "Session", "session"];
 /// Why the old application's database is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum LegacyError {
-    /// It cannot be reached, or does not answer.
+    /// The address is none. Never shown: a password may be in it.
+    #[error(
+        "the address of the other database (--from, LEGACY_DATABASE_URL): got a secret of {0} bytes, wants \
+         postgres://USER:PASSWORD@HOST/DATABASE"
+    )]
+    Address(usize),
+    /// It cannot be reached, or refuses.
+    #[error("cannot connect to the other database at {address}: {cause}")]
+    Unreachable {
+        /// Its host and port.
+        address: String,
+        /// What it said, or the system.
+        cause: String,
+    },
+    /// It answers with an error.
     #[error("the other database could not be asked: {0}")]
     Database(#[from] DbErr),
     /// It took too long.
@@ -113,14 +128,26 @@ impl Legacy {
                 .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
         };
         let kept = of_name("sslmode").map(|mode| format!("?sslmode={mode}")).unwrap_or_default();
-        let mut options = ConnectOptions::new(format!("{base}{kept}"));
+        let servers = postgres_servers(&format!("{base}{kept}")).unwrap_or_default();
+        let Some(server) = servers.into_iter().next() else {
+            return Err(LegacyError::Address(url.expose().len()));
+        };
+        let mut options = ConnectOptions::new(server.url.expose());
+        let at = server.clone();
         options
             .max_connections(1)
             .connect_timeout(Duration::from_secs(10))
             .acquire_timeout(Duration::from_secs(10))
-            .map_sqlx_postgres_opts(|options| options.application_name("auth-service import"))
+            .map_sqlx_postgres_opts(move |options| at.at(options).application_name("auth-service import"))
             .sqlx_logging(false);
-        let db = io.run(Database::connect(options)).await??;
+        let db = match io.run(Database::connect(options)).await? {
+            Ok(db) => db,
+            Err(error) => {
+                let address = format!("{}:{}", server.host, server.port);
+                let cause = io.run(async move { why_unreachable(&server, &error).await }).await?;
+                return Err(LegacyError::Unreachable { address, cause });
+            }
+        };
         Ok(Self { db, io, schema: of_name("schema").unwrap_or_else(|| "public".to_owned()) })
     }
 
@@ -223,8 +250,13 @@ impl Legacy {
 
     /// The first table of these names, and its columns.
     async fn table(&self, wanted: &[&str]) -> Result<(String, Columns), LegacyError> {
-        let sql = "SELECT table_name::text, column_name::text, udt_name::text \
-                   FROM information_schema.columns WHERE table_schema = $1";
+        // Not information_schema, which hides what may not be read: it would pass for missing.
+        let sql = "SELECT c.relname::text, a.attname::text, t.typname::text \
+                   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+                   JOIN pg_attribute AS a ON a.attrelid = c.oid JOIN pg_type AS t ON t.oid = a.atttypid \
+                   WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 \
+                   AND NOT a.attisdropped AND (has_column_privilege(c.oid, a.attnum, 'SELECT') \
+                   OR NOT has_any_column_privilege(c.oid, 'SELECT'))";
         let mut tables = BTreeMap::<String, Columns>::new();
         for row in self.ask(sql.to_owned(), vec![self.schema.as_str().into()]).await? {
             let table: String = row.try_get_by_index(0)?;
@@ -272,7 +304,11 @@ fn as_text(column: &str, kind: &str) -> String {
     let column = quote(column);
     match kind {
         "timestamp" | "timestamptz" | "date" => {
-            format!("round(extract(epoch FROM {column}) * 1000)::bigint::text")
+            // An infinite one is no time here, which the import says of its row.
+            format!(
+                "CASE WHEN isfinite({column}) THEN round(extract(epoch FROM {column}) * 1000)::bigint::text \
+                 ELSE {column}::text END"
+            )
         }
         _ => format!("{column}::text"),
     }

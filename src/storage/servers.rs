@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select_ok;
+use sea_orm::DbErr;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, Connection as _};
 
@@ -15,6 +16,9 @@ use crate::config::{PostgresServer, Secret, postgres_servers};
 
 /// How long a server may take to say whether it is the primary.
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long to wait for the cause of a failure.
+const WHY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether a server can be written to, as `target_session_attrs=read-write` asks.
 const IS_WRITABLE: &str =
@@ -67,6 +71,17 @@ async fn ask(index: usize, server: &PostgresServer) -> Result<usize, sqlx::Error
         if writable { Ok(index) } else { Err(sqlx::Error::Configuration("it cannot be written to".into())) }
     };
     tokio::time::timeout(TIMEOUT, asking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// The pool says no more than that it has waited in vain: one connection of its own tells why.
+pub(super) async fn why_unreachable(server: &PostgresServer, error: &DbErr) -> String {
+    let Ok(options) = server.url.expose().parse::<PgConnectOptions>() else { return error.to_string() };
+    let options = server.at(options);
+    match tokio::time::timeout(WHY_TIMEOUT, PgConnection::connect_with(&options)).await {
+        Ok(Err(cause)) => cause.to_string(),
+        Err(_) => format!("no answer within {WHY_TIMEOUT:?}"),
+        Ok(Ok(_)) => error.to_string(),
+    }
 }
 
 impl Store {

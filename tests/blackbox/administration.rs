@@ -15,6 +15,7 @@ on_each_database!(
     a_role_is_given_and_carried_by_new_tokens,
     an_account_is_made_with_a_password_from_standard_input,
     a_disabled_account_is_as_good_as_none,
+    the_latest_activity_of_any_session_is_shown,
     sessions_are_listed_and_ended,
     second_factors_are_removed,
 );
@@ -151,6 +152,29 @@ async fn a_disabled_account_is_as_good_as_none(db: Database) {
     administer(&mut app, &mut devices, db, &["user", "enable", &ada.email]).await;
     phone.login(&ada).await.expect(200);
     phone.session().await.expect(200);
+}
+
+/// The row of a user learns of it with the next change alone.
+async fn the_latest_activity_of_any_session_is_shown(db: Database) {
+    let mut app = TestApp::on(db).await;
+    let ada = Person::named("Ada");
+    let mut laptop = app.client();
+    laptop.signup(&ada).await.expect(201);
+    let active = laptop.activity().await.expect(200).json["lastActivity"].clone();
+    // It may reach the database a second later.
+    eventually("the activity is shown", Duration::from_secs(5), async || {
+        let shown =
+            administer(&mut app, &mut [&mut laptop], db, &["user", "show", &ada.email, "--json"]).await;
+        let listed = administer(&mut app, &mut [&mut laptop], db, &["user", "list", "--json"]).await;
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let (shown, listed) = (&read(&shown)["lastActivityAt"], &read(&listed)[0]["lastActivityAt"]);
+        if shown == listed && *shown == active {
+            Ok(())
+        } else {
+            Err(format!("{shown}, {listed}, not {active}"))
+        }
+    })
+    .await;
 }
 
 async fn sessions_are_listed_and_ended(db: Database) {

@@ -4,7 +4,7 @@
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
-use crate::support::database::PostgresDatabase;
+use crate::support::database::{PostgresDatabase, execute};
 use crate::support::time::Stopwatch;
 use crate::support::{Database, Person, Setup, on_each_database};
 
@@ -227,6 +227,80 @@ mod a_hundred_thousand_users_move_out_of_prisma {
     }
 }
 
+#[tokio::test]
+async fn the_address_of_a_foreign_database_is_never_shown() {
+    let setup = migrated(Database::Sqlite).await;
+    for url in
+        ["mysql://u:hunter2@x/db", "postgres://u:hunter2@h:99999/d", "postgres//u:hunter2@h/d", "hunter2"]
+    {
+        let ended = setup.command(&["import", "prisma", "--from", url]).await.expect_code(1);
+        assert!(!ended.output.contains("hunter2"), "{}", ended.output);
+        ended.expect_output("LEGACY_DATABASE_URL");
+    }
+}
+
+/// A login would keep a thread for hours, and no other login of the node would come to its turn.
+#[tokio::test]
+async fn a_hash_that_takes_hours_is_neither_imported_nor_checked() {
+    let setup = migrated(Database::Sqlite).await;
+    let dear = hash("$2b$").replace("$04$", "$31$");
+    let csv = |hash: &str| format!("email,name,password\nada0@example.com,Ada,{hash}\n");
+    let told = summary(&setup, &["users", "-"], &csv(&dear), 1).await;
+    assert_eq!(counts(&told), [1, 0, 0, 0, 1]);
+    summary(&setup, &["users", "-"], &csv(&hash("$2b$")), 0).await;
+    let url = format!("sqlite://{}", setup.sqlite_file().display());
+    execute(&url, &format!("UPDATE users SET password_hash = '{dear}'")).await.unwrap();
+    let app = setup.start().await;
+    app.client().login(&ada(0)).await.expect_problem(401, "invalid_credentials");
+    assert!(app.logs().contains("password.hash_too_dear"));
+}
+
+mod a_time_without_end_is_refused_and_the_rest_goes_on {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let legacy = PostgresDatabase::create().await;
+        let old = legacy.connect().await;
+        let fill = format!(
+            r#"CREATE TABLE users (id serial PRIMARY KEY, email text, name text, password text, "createdAt" timestamp);
+            INSERT INTO users (email, name, password, "createdAt") VALUES
+            ('ada0@example.com', 'Ada', '{0}', 'infinity'), ('ada1@example.com', 'Ada', '{0}', '2020-01-01')"#,
+            hash("$2b$")
+        );
+        old.execute_unprepared(&fill).await.unwrap();
+        let setup = migrated(Database::Sqlite).await;
+        let report = setup.data_dir().join("report").display().to_string();
+        let arguments = ["prisma", "--from", &legacy.url, "--report", &report];
+        assert_eq!(counts(&summary(&setup, &arguments, "", 1).await), [2, 1, 0, 0, 1]);
+        let refused = std::fs::read_to_string(&report).unwrap();
+        assert!(refused.contains("\"id\":\"1\"") && refused.contains("createdAt"), "{refused}");
+    }
+}
+
+mod a_table_that_may_not_be_read_is_not_one_that_is_missing {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let legacy = PostgresDatabase::create().await;
+        let old = legacy.connect().await;
+        let role = format!("reader_{}", std::process::id());
+        let fill = format!(
+            "CREATE TABLE users (id serial PRIMARY KEY, email text, name text, password text);
+            CREATE ROLE {role} LOGIN PASSWORD 'reader'"
+        );
+        old.execute_unprepared(&fill).await.unwrap();
+        let url = legacy.url.replacen("postgres@", &format!("{role}:reader@"), 1);
+        let setup = migrated(Database::Sqlite).await;
+        let ended = setup.command(&["import", "prisma", "--from", &url]).await.expect_code(1);
+        old.execute_unprepared(&format!("DROP ROLE {role}")).await.unwrap();
+        ended.expect_output("permission denied for table users");
+    }
+}
+
 mod a_foreign_database_is_told_what_it_lacks {
     use super::*;
 
@@ -255,7 +329,8 @@ mod a_foreign_database_is_told_what_it_lacks {
         let told = summary(&setup, &["prisma", "--from", &legacy.url, "--batch", "10"], "", 0).await;
         assert_eq!(counts(&told), [25, 25, 0, 0, 0]);
         let nowhere = ["import", "prisma", "--from", "postgres://127.0.0.1:1/none"];
-        setup.command(&nowhere).await.expect_code(1).expect_output("the other database");
+        let nowhere = setup.command(&nowhere).await.expect_code(1).expect_output("the other database");
+        nowhere.expect_output("refused");
         let app = setup.start().await;
         app.client().login(&ada(24)).await.expect(200);
     }

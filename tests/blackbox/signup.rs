@@ -6,7 +6,13 @@ use serde_json::{Value, json};
 use crate::support::answer::members;
 use crate::support::{Database, Person, TestApp, on_each_database, timestamp};
 
-on_each_database!(answers_like_login, an_email_is_taken_once, one_of_many_at_once_gets_the_email);
+on_each_database!(
+    answers_like_login,
+    an_email_is_taken_once,
+    all_spellings_of_a_domain_are_one_account,
+    what_nobody_can_see_is_refused,
+    one_of_many_at_once_gets_the_email,
+);
 
 async fn answers_like_login(db: Database) {
     let app = TestApp::on(db).await;
@@ -73,6 +79,46 @@ async fn an_email_is_taken_once(db: Database) {
         body["email"] = json!(email);
         app.client().signup_with(&body).await.expect_problem(409, "email_taken");
     }
+}
+
+/// As typed, as browsers send it, and with a mark that is a character of its own.
+async fn all_spellings_of_a_domain_are_one_account(db: Database) {
+    let app = TestApp::on(db).await;
+    let spellings = ["ada@bücher.example", "ada@xn--bcher-kva.example", "Ada@BU\u{308}CHER.example"];
+    let somebody = |email: &str| Person { email: email.to_owned(), ..Person::named("Ada") };
+    let answer = app.client().signup(&somebody(spellings[0])).await.expect(201);
+    assert_eq!(answer.json["user"]["email"], spellings[1]);
+    for spelling in spellings {
+        app.client().signup(&somebody(spelling)).await.expect_problem(409, "email_taken");
+        app.client().login(&somebody(spelling)).await.expect(200);
+    }
+    let setup = app.setup;
+    if db == Database::Postgres {
+        setup.command(&["user", "show", spellings[0]]).await.expect_code(0).expect_output(spellings[1]);
+        let listed = setup.command(&["user", "list", "--search", spellings[0]]).await.expect_code(0);
+        listed.expect_output(spellings[1]);
+    }
+}
+
+async fn what_nobody_can_see_is_refused(db: Database) {
+    let app = TestApp::on(db).await;
+    let ada = Person::named("Ada");
+    for email in ["ada@example.com\u{200b}", "a\u{ad}da@example.com", "ada@exam\u{202e}ple.com"] {
+        let mut body = ada.registration();
+        body["email"] = json!(email);
+        app.client().signup_with(&body).await.expect_problem(422, "validation_failed");
+    }
+    for unseen in ["\u{200b}", "\u{2800}", "\u{3164}", "\u{202e}", "Ada\u{2066}"] {
+        let mut body = ada.registration();
+        body["name"] = json!(unseen);
+        app.client().signup_with(&body).await.expect_problem(422, "validation_failed");
+        let mut body = ada.registration();
+        body["deviceName"] = json!(unseen);
+        app.client().signup_with(&body).await.expect_problem(422, "validation_failed");
+    }
+    let mut body = ada.registration();
+    body["name"] = json!("نامه\u{200c}ای \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}");
+    app.client().signup_with(&body).await.expect(201);
 }
 
 async fn one_of_many_at_once_gets_the_email(db: Database) {

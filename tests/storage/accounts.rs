@@ -37,9 +37,9 @@ async fn each_is_added_once(db: Database) {
     let same = [ada.clone(), eve.clone(), ada.clone()];
     assert_eq!(
         add(&store, &same, KEEP).await,
-        [ImportOutcome::Added, ImportOutcome::Added, ImportOutcome::ActiveSession]
+        [ImportOutcome::Added, ImportOutcome::Added, ImportOutcome::Present]
     );
-    assert_eq!(add(&store, &same, KEEP).await, [ImportOutcome::ActiveSession; 3]);
+    assert_eq!(add(&store, &same, KEEP).await, [ImportOutcome::Present; 3]);
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), Some(ada.user));
     assert_eq!(store.waiting().await, 0, "nobody is told of a person who is moved");
 }
@@ -69,7 +69,7 @@ async fn what_is_newer_is_taken_over(db: Database) {
     new.user.name = "Ada Lovelace".to_owned();
     new.user.email = Email::parse("lovelace@example.com").unwrap();
     new.password_hash = PasswordHash::from_stored("another".to_owned());
-    assert_eq!(add(&store, &[new.clone()], KEEP).await, [ImportOutcome::ActiveSession]);
+    assert_eq!(add(&store, &[new.clone()], KEEP).await, [ImportOutcome::Present]);
     assert_eq!(
         add(&store, &[new.clone()], ImportOptions { dry_run: true, ..UPDATE }).await,
         [ImportOutcome::Updated]
@@ -80,7 +80,7 @@ async fn what_is_newer_is_taken_over(db: Database) {
     let found = store.lookup_credentials("lovelace@example.com".to_owned()).await.unwrap().unwrap();
     assert_eq!((&found.user, found.password_hash.expose()), (&new.user, "another"));
     assert_eq!(store.ledger(old.user.id).await.version, 1, "the nodes are told");
-    assert_eq!(add(&store, &[new.clone(), old.clone()], UPDATE).await, [ImportOutcome::ActiveSession; 2]);
+    assert_eq!(add(&store, &[new.clone(), old.clone()], UPDATE).await, [ImportOutcome::Present; 2]);
 
     new.user.updated_at = Timestamp::from_millis(START.millis() + 2);
     new.user.email = other.user.email.clone();
@@ -94,7 +94,7 @@ async fn a_dry_run_stores_nothing(db: Database) {
     let dry_run = ImportOptions { dry_run: true, ..KEEP };
     assert_eq!(
         add(&store, &[ada.clone(), ada.clone()], dry_run).await,
-        [ImportOutcome::Added, ImportOutcome::ActiveSession]
+        [ImportOutcome::Added, ImportOutcome::Present]
     );
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), None);
 }
@@ -105,7 +105,7 @@ async fn a_deleted_account_stays_deleted(db: Database) {
     add(&store, &[ada.clone()], KEEP).await;
     store.execute("UPDATE users SET deleted_at = 1, email = 'deleted:1'").await;
     ada.user.updated_at = Timestamp::from_millis(START.millis() + 1);
-    assert_eq!(add(&store, &[ada.clone()], UPDATE).await, [ImportOutcome::ActiveSession]);
+    assert_eq!(add(&store, &[ada.clone()], UPDATE).await, [ImportOutcome::Present]);
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), None);
 }
 

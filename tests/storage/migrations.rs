@@ -1,11 +1,17 @@
 //! The schema goes up, down and up again, and a database is opened by nobody it does not belong to.
 
 use auth_service::storage::OpenError;
+use migration::{Migrator, MigratorTrait};
 
-use crate::support::store::TestStore;
+use crate::support::store::{TestStore, registration};
 use crate::support::{Database, on_each_database};
 
-on_each_database!(up_down_and_up_again, each_step_has_its_way_back, a_closed_store_answers_with_errors);
+on_each_database!(
+    up_down_and_up_again,
+    each_step_has_its_way_back,
+    addresses_are_brought_to_one_form,
+    a_closed_store_answers_with_errors,
+);
 
 async fn up_down_and_up_again(db: Database) {
     let store = TestStore::empty(db).await;
@@ -30,6 +36,40 @@ async fn each_step_has_its_way_back(db: Database) {
         assert_eq!(store.pending_migrations().await.unwrap(), steps);
         assert_eq!(store.migrate().await.unwrap(), steps);
         store.register().await;
+    }
+}
+
+/// What collides or has no such form is left, and the migration goes on.
+async fn addresses_are_brought_to_one_form(db: Database) {
+    let store = TestStore::empty(db).await;
+    store.migrate().await.unwrap();
+    let names = Migrator::migrations().iter().map(|it| it.name().to_owned()).collect::<Vec<_>>();
+    let at = names.iter().position(|name| name.ends_with("bring_emails_to_one_form")).unwrap();
+    for (number, old) in [
+        "ada@bücher.example",
+        "bob@xn--bcher-kva.example",
+        "bob@bücher.example",
+        "eve@exam\u{200b}ple.com",
+        "dan@пример.рф",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let plain = format!("{number}@example.com");
+        store.add_user(registration(&plain).0).await.unwrap();
+        store.execute(&format!("UPDATE users SET email = '{old}' WHERE email = '{plain}'")).await;
+    }
+    store.migrate_down(u32::try_from(names.len() - at).unwrap()).await.unwrap();
+    store.migrate().await.unwrap();
+    for email in [
+        "ada@xn--bcher-kva.example",
+        "bob@xn--bcher-kva.example",
+        "bob@bücher.example",
+        "eve@exam\u{200b}ple.com",
+        "dan@xn--e1afmkfd.xn--p1ai",
+    ] {
+        let count = store.count(&format!("SELECT count(*) FROM users WHERE email = '{email}'")).await;
+        assert_eq!(count, 1, "{email}");
     }
 }
 

@@ -19,6 +19,10 @@ AUDIENCE = os.environ.get("JWT_AUDIENCE")
 KEYS = jwt.PyJWKClient(f"{AUTH_URL}/.well-known/jwks.json", lifespan=300, cooldown_duration=5, timeout=5)
 
 
+if ALGORITHM == "HS256" and not os.environ.get("JWT_ACCESS_SECRET"):
+    sys.exit("verify.py: JWT_ACCESS_SECRET is not set; it is the auth service's own (or set JWT_ALGORITHM)")
+
+
 def verify(token):
     """The claims of a good token; else it raises."""
     header = jwt.get_unverified_header(token)

@@ -55,7 +55,9 @@ impl Candidate {
         let given = |name: &str| fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
         let time = |name: &'static str| match given(name) {
             None => Ok(None),
-            Some(text) => Timestamp::parse(text).map(Some).ok_or_else(|| refusal(name, "is no time")),
+            Some(text) => {
+                Timestamp::parse(text).map(Some).ok_or_else(|| refusal(name, "is not a valid time"))
+            }
         };
         let email = Email::parse(required(given, "email")?).map_err(|unfit| {
             refusal(
@@ -66,10 +68,13 @@ impl Candidate {
         let name = parse_name(required(given, "name")?).map_err(|unfit| match unfit {
             FieldProblem::TooLong => refusal("name", "is longer than 100 characters"),
             FieldProblem::Required | FieldProblem::TooShort => refusal("name", "is missing"),
-            FieldProblem::Invalid => refusal("name", "contains a control character"),
+            FieldProblem::Invalid => {
+                refusal("name", "contains a control character, or nothing that can be seen")
+            }
         })?;
-        let password_hash = PasswordHash::parse(required(given, "password")?)
-            .map_err(|_| refusal("password", "is not a bcrypt hash ($2a$, $2b$ or $2y$)"))?;
+        let password_hash = PasswordHash::parse(required(given, "password")?).map_err(|_| {
+            refusal("password", "is not a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 16")
+        })?;
         let created_at = time("createdAt")?.unwrap_or(now);
         let old_id = given("id").map(str::to_owned);
         let id = UserId::new(old_id.as_deref().map_or_else(new_uuid, id_of));
@@ -169,6 +174,10 @@ mod tests {
             ("password", ""),
             ("role", "EMPEROR"),
             ("createdAt", "yesterday"),
+            ("createdAt", "infinity"),
+            ("email", "ada@exam\u{200b}ple.com"),
+            ("name", "\u{200b}"),
+            ("password", HASH.replace("$04$", "$31$").as_str()),
         ] {
             assert_eq!(read(&[(field, text)]).unwrap_err().field, field, "{text:?}");
         }
