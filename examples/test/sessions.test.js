@@ -19,25 +19,25 @@ before(async () => {
 
 after(() => here?.stop());
 
-describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((name, index) => {
+describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((name, index, names) => {
   describe(name, { concurrency: 1 }, () => {
     test('an ended session is refused within a second, with nobody asked', async () => {
       await using(name, here, async ({ service, toAuth }) => {
         const { laptop, phone, tablet, watch } = await devices(service);
         toAuth.cut();
         const ways = [
-          [() => phone.end(laptop), laptop],
-          [() => tablet.logout(), tablet],
-          [() => phone.endOthers(), watch],
+          [() => phone.end(laptop), laptop, 'session_terminated'],
+          [() => tablet.logout(), tablet, 'session_logged_out'],
+          [() => phone.endOthers(), watch, 'session_terminated'],
         ];
-        for (const [end, ended] of ways) {
+        for (const [end, ended, code] of ways) {
           await end();
           const since = performance.now();
           const refused = await eventually('it is refused', async () => {
             const answer = await service.orders(ended.token);
             return answer.status !== 200 && answer;
           });
-          assert.deepEqual([refused.status, refused.body.code], [401, 'session_ended']);
+          assert.deepEqual([refused.status, refused.body.code], [401, code]);
           const took = performance.now() - since;
           assert.ok(took < AT_ONCE_MS, `${took} ms`);
           assert.equal((await service.orders(phone.token)).status, 200, 'the session that ended them is live');
@@ -54,8 +54,8 @@ describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((na
           const phone = await signIn('Phone');
           assert.equal((await service.orders(phone.token)).status, 200);
           toAuth.cut();
-          for (const device of [laptop, phone]) {
-            await eventually('it is refused', async () => String(await verdict(service, device)) === '401,session_ended');
+          for (const [device, code] of [[laptop, 'session_evicted'], [phone, 'session_idle_timeout']]) {
+            await eventually('it is refused', async () => String(await verdict(service, device)) === `401,${code}`);
           }
         });
       });
@@ -94,7 +94,7 @@ describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((na
           }
           toRedis.mend();
           await eventually('it follows again', async () => (await service.orders(phone.token)).status === 200);
-          assert.deepEqual(await verdict(service, laptop), [401, 'session_ended']);
+          assert.deepEqual(await verdict(service, laptop), [401, 'session_terminated']);
         });
       });
     }
@@ -105,7 +105,7 @@ describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((na
         toAuth.cut();
         await killConnections(toRedis);
         await phone.end(laptop);
-        await eventually('it is refused', async () => String(await verdict(service, laptop)) === '401,session_ended');
+        await eventually('it is refused', async () => String(await verdict(service, laptop)) === '401,session_terminated');
         await eventually('it follows again', async () => (await service.orders(phone.token)).status === 200);
       });
     });
@@ -116,13 +116,13 @@ describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((na
       await told(laptop);
       await using(name, here, async ({ service, toAuth }) => {
         toAuth.cut();
-        assert.deepEqual(await verdict(service, laptop), [401, 'session_ended']);
+        assert.deepEqual(await verdict(service, laptop), [401, 'session_terminated']);
         assert.equal((await service.orders(phone.token)).status, 200);
       });
     });
 
     test('what the stream does not hold any more is not taken for live', async () => {
-      await elsewhere(5 + index, {}, async (there) => {
+      await elsewhere(3 + names.length + index, {}, async (there) => {
         await using(name, there, async ({ service, toRedis, toAuth }) => {
           const { laptop, phone } = await devices(service, there);
           toRedis.cut();

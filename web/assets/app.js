@@ -1,10 +1,13 @@
 // The page's entry: makes the client, says which screen is shown, and lets each screen do its own.
 import { createAuthClient } from './client/index.js';
+import { accountScreen } from './account.js';
 import { deviceScreen } from './device-screen.js';
+import { setUpForgotten } from './forgot.js';
 import { setUpForms, welcome } from './forms.js';
 import { idleDialog } from './idle-dialog.js';
 import { isShown, onScreen, show } from './screens.js';
 import { showSignedOut } from './signed-out.js';
+import { signInSteps } from './steps.js';
 
 /** While the service does not answer, it is asked again each so many milliseconds. */
 const RETRY_MS = 4000;
@@ -15,14 +18,18 @@ const byId = (id) => document.getElementById(id);
 let retry;
 
 const devices = deviceScreen(client);
+const account = accountScreen(client);
 const idle = idleDialog(client);
-setUpForms(client, (signIn) => devices.greet(signIn));
+const greet = (signIn) => devices.greet(signIn);
+setUpForms(client, greet, signInSteps(client, greet));
+const forgotten = setUpForgotten(client);
 
 client.onSignedIn((user) => {
   clearTimeout(retry);
   byId('who-name').textContent = user.name;
   byId('who-email').textContent = user.email;
   devices.open();
+  account.open();
   show('devices');
 });
 
@@ -43,6 +50,7 @@ start();
 /** Goes on with the browser's session, or asks to sign in. A service that does not answer signs nobody out. */
 async function start() {
   clearTimeout(retry);
+  if (forgotten.openedByLink()) return;
   if (!isShown('unreachable')) show('loading');
   try {
     const user = await client.resume();

@@ -1,26 +1,44 @@
 // Signing in and signing up: what was typed goes to the service, what is wrong with it comes back beside its field.
+import { canOfferPasskeys, canUsePasskeys, usePasskey, wasCancelled } from './passkeys.js';
 import { busy, say, show } from './screens.js';
 import { failureInWords } from './words.js';
 
 const signInForm = document.getElementById('sign-in');
 const signUpForm = document.getElementById('sign-up');
+const confirmForm = document.getElementById('confirm-sign-up');
+const passkeyButton = document.getElementById('in-passkey');
 
-const MISSING = { name: 'Enter your name.', email: 'Enter your email address.', password: 'Enter a password.' };
+const MISSING = {
+  name: 'Enter your name.', email: 'Enter your email address.', password: 'Enter a password.', code: 'Enter the code.',
+};
 
-/** `done` hears the answer of a sign-in made here. */
-export function setUpForms(client, done) {
-  setUp(signInForm, (data) => client.login(data), done);
-  setUp(signUpForm, (data) => client.signup(data), done);
+/** `done` hears the answer of a sign-in made here; `step` takes over where the password is not enough. */
+export function setUpForms(client, done, step) {
+  let requestId = '';
+  setUp(signInForm, (data) => client.login(data), done, step);
+  setUp(signUpForm, (data) => client.signup(data), (answer) => {
+    if (answer.user) return done(answer);
+    // The address is confirmed first: the answer is the same whether it has an account or not.
+    requestId = answer.requestId;
+    show('confirm-sign-up');
+  }, step);
+  setUp(confirmForm, ({ code }) => client.confirmSignup({ requestId, code: code.replace(/\s/g, '') }), done, step);
+  setUpPasskeys(client, done, step);
   for (const button of document.querySelectorAll('[data-goto]')) {
     button.addEventListener('click', () => {
       clear(signInForm);
       clear(signUpForm);
+      clear(confirmForm);
       show(button.dataset.goto);
     });
   }
   for (const button of document.querySelectorAll('[data-shows]')) button.addEventListener('click', () => toggle(button));
   client.config().then((config) => {
-    document.getElementById('password-min').textContent = config.passwordMinLength;
+    for (const place of document.querySelectorAll('[data-password-min]')) place.textContent = config.passwordMinLength;
+    const features = config.features ?? [];
+    document.getElementById('to-forgot').hidden = !features.includes('mail');
+    passkeyButton.hidden = !features.includes('passkeys') || !canUsePasskeys();
+    if (!passkeyButton.hidden) offerPasskeys(client, done, step);
   }, () => undefined);
 }
 
@@ -31,14 +49,40 @@ export function welcome(text) {
   show('sign-in');
 }
 
-function setUp(form, send, done) {
+/** A passkey signs in without an address or a password. */
+function setUpPasskeys(client, done, step) {
+  passkeyButton.addEventListener('click', () => busy(passkeyButton, () => signInByPasskey(client, done, step)));
+}
+
+let offered;
+
+/** Passkeys among the suggestions of the email field. The button's own dialog takes this one's place. */
+async function offerPasskeys(client, done, step) {
+  if (!(await canOfferPasskeys())) return;
+  offered = new AbortController();
+  await signInByPasskey(client, done, step, { mediation: 'conditional', signal: offered.signal });
+}
+
+async function signInByPasskey(client, done, step, more) {
+  if (more === undefined) offered?.abort();
+  try {
+    const { loginTicket, publicKey } = await client.passkeyLogin();
+    const answer = await client.continueLogin(loginTicket, { credential: await usePasskey(publicKey, more) });
+    clear(signInForm);
+    done(answer);
+  } catch (error) {
+    if (!wasCancelled(error) && !step(error)) refuse(signInForm, error);
+  }
+}
+
+function setUp(form, send, done, step) {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    busy(form.querySelector('[type="submit"]'), () => submit(form, send, done));
+    busy(form.querySelector('[type="submit"]'), () => submit(form, send, done, step));
   });
 }
 
-async function submit(form, send, done) {
+async function submit(form, send, done, step) {
   mark(form, []);
   const data = Object.fromEntries(new FormData(form));
   const missing = Object.keys(data).filter((field) => data[field].trim() === '');
@@ -48,6 +92,7 @@ async function submit(form, send, done) {
     clear(form);
     done(answer);
   } catch (error) {
+    if (step(error)) return clear(form);
     const fields = (error.fields ?? []).filter(({ field }) => form.elements[field]);
     if (fields.length > 0) mark(form, fields);
     else refuse(form, error);

@@ -3,6 +3,10 @@
 const TITLES = {
   'sign-in': 'Sign in',
   'sign-up': 'Create an account',
+  step: 'Second step',
+  'confirm-sign-up': 'Confirm your email',
+  forgot: 'Forgotten password',
+  reset: 'New password',
   devices: 'Your devices',
   'signed-out': 'Signed out',
   unreachable: 'No answer',

@@ -75,6 +75,10 @@ export function reasonInWords(reason, { by, config }) {
       ];
     case 'refresh_token_reused':
       return ['Signed out for your safety.', 'A token of this session was used twice, as happens when someone copies it.'];
+    case 'replaced':
+      return ['Signed out because you signed in again in this browser.', ''];
+    case 'credentials_changed':
+      return ['Signed out because your password was changed.', unknown];
     case 'user_deleted':
       return ['Signed out because the account was deleted.', ''];
     case 'logged_out':
@@ -93,6 +97,9 @@ export function failureInWords(error) {
   if (error.code === 'invalid_credentials') return 'Wrong email or password.';
   if (error.code === 'email_taken') return 'An account with this email already exists.';
   if (error.code === 'session_limit_reached') return 'You are signed in on too many devices. Sign out on one of them first.';
+  if (error.code === 'wrong_password') return 'That is not your current password.';
+  if (error.code === 'last_sign_in_method') return 'This is your last way to sign in. Add another one first.';
+  if (error.code === 'factor_blocked') return 'Too many wrong codes. Use another way to sign in.';
   if (error.temporary) return 'The service is busy right now. Please try again in a moment.';
   return error.message || 'That did not work. Please try again.';
 }

@@ -1,10 +1,11 @@
 // What an application holds: the verbs of the client, over one Core.
+import { accountOf, type Account, type Proof } from './account.js';
 import { Core } from './core.js';
 import { browserEnvironment, type Environment } from './environment.js';
 import { AuthError, isRefreshLost, reasonOf, type SignedOutReason } from './errors.js';
 import type { ConnectionStatus } from './live.js';
 import { grantOf, type SignedOutDetail } from './session.js';
-import type { Device, ServiceConfig, SignInAnswer, User } from './types.js';
+import type { Device, MailRequest, ServiceConfig, SignInAnswer, User } from './types.js';
 
 export interface AuthClientOptions {
   /** Where the service answers, such as `/api/auth` or `https://auth.example.com`. */
@@ -28,6 +29,8 @@ export interface Credentials {
   password: string;
   /** What the person calls this device; by default the service names it from the browser. */
   deviceName?: string;
+  /** False: signed out when the browser closes. True: for longer than usual, where the service allows it. */
+  remember?: boolean;
 }
 
 export interface Registration extends Credentials {
@@ -39,18 +42,39 @@ export interface SignIn {
   session: Device;
   /** Devices that had to go, as there were too many. */
   evictedSessionIds: string[];
+  /** Shown this once, where a second factor was set up on the way in. */
+  recoveryCodes?: string[];
 }
+
+/** What answers a step of signing in. */
+export type StepAnswer =
+  | Exclude<Proof, { password: string } | { loginTicket: string }>
+  | { credential: unknown }
+  | { emailCode: string }
+  | { newPassword: string }
+  | { endSessionIds: string[] };
 
 export interface AuthClient {
   /** Null when signed out. */
   readonly user: User | null;
   readonly session: Device | null;
   readonly status: ConnectionStatus;
+  /** Rejects with an `AuthError` that has a `step` where the password is not enough. */
   login(credentials: Credentials): Promise<SignIn>;
-  signup(registration: Registration): Promise<SignIn>;
+  /** Answers a step: a proof, a new password, or the sessions to end. May ask for another step in the same way. */
+  continueLogin(loginTicket: string, answer: StepAnswer): Promise<SignIn>;
+  /** What the browser needs to sign in with a passkey; its answer goes to `continueLogin` as `credential`. */
+  passkeyLogin(options?: { loginTicket?: string; remember?: boolean }): Promise<{ loginTicket: string; publicKey: unknown }>;
+  /** What sets up a second factor on the way in, with the login ticket in place of a session. */
+  beginEnrolment(loginTicket: string, method: 'totp' | 'passkey'): Promise<unknown>;
+  /** Where addresses are verified first, the answer is a request for the code of the mail. */
+  signup(registration: Registration): Promise<SignIn | MailRequest>;
+  confirmSignup(confirmation: { requestId: string; code: string }): Promise<SignIn>;
   logout(): Promise<void>;
   /** On page load: goes on with the browser's session, if it has one. Rejects only when the service is out of reach. */
   resume(): Promise<User | null>;
+  /** Password, address, second factor, passkeys, the person's own data. */
+  readonly account: Account;
   /** As the browser's, with the token attached. */
   fetch: typeof fetch;
   devices(): Promise<Device[]>;
@@ -98,8 +122,14 @@ export function createAuthClient(options: AuthClientOptions): AuthClient {
     get status() {
       return core.live.status;
     },
+    account: accountOf(core),
     login: (credentials) => signIn(core, '/login', credentials),
-    signup: (registration) => signIn(core, '/signup', registration),
+    continueLogin: (loginTicket, answer) => signIn(core, '/login/continue', { loginTicket, ...answer }),
+    passkeyLogin: (options = {}) => core.plain('/passkeys/login/options', { method: 'POST', body: options }),
+    beginEnrolment: (loginTicket, method) =>
+      core.plain(method === 'totp' ? '/factors/totp' : '/passkeys/options', { method: 'POST', body: { loginTicket } }),
+    signup: (registration) => signUp(core, registration),
+    confirmSignup: (confirmation) => signIn(core, '/signup/confirm', confirmation),
     logout: () => leave(core, '/logout', 'POST'),
     resume: () => (resuming ??= resume(core).finally(() => (resuming = null))),
     fetch: core.fetch,
@@ -120,10 +150,19 @@ export function createAuthClient(options: AuthClientOptions): AuthClient {
   };
 }
 
-async function signIn(core: Core, path: string, body: Credentials | Registration): Promise<SignIn> {
-  const answer = await core.plain<SignInAnswer>(path, { method: 'POST', body });
+async function signIn(core: Core, path: string, body: object): Promise<SignIn> {
+  return signedIn(core, await core.plain<SignInAnswer>(path, { method: 'POST', body }));
+}
+
+async function signUp(core: Core, body: Registration): Promise<SignIn | MailRequest> {
+  const answer = await core.plain<SignInAnswer | MailRequest>('/signup', { method: 'POST', body });
+  return 'accessToken' in answer ? signedIn(core, answer) : answer;
+}
+
+function signedIn(core: Core, answer: SignInAnswer): SignIn {
   core.beginHere(grantOf(answer), answer.user);
-  return { user: answer.user, session: answer.session, evictedSessionIds: answer.evictedSessionIds ?? [] };
+  const { user, session, evictedSessionIds = [], recoveryCodes } = answer;
+  return { user, session, evictedSessionIds, ...(recoveryCodes && { recoveryCodes }) };
 }
 
 /** A session that is over already is what was wanted. Out of reach, the person is still signed in, and hears so. */

@@ -1,6 +1,8 @@
 // What can go wrong, and the one distinction that matters most: a session that is over signs the person out; a failure
 // that will pass (no network, 429, 5xx) never does.
 
+import type { Device } from './types.js';
+
 export type SignedOutReason =
   | 'terminated'
   | 'idle_timeout'
@@ -9,6 +11,8 @@ export type SignedOutReason =
   | 'evicted'
   | 'refresh_token_reused'
   | 'user_deleted'
+  | 'replaced'
+  | 'credentials_changed'
   /** The refresh cookie is gone or no longer good, and the service could not say more. */
   | 'sign_in_required';
 
@@ -33,6 +37,10 @@ const REASONS: Readonly<Record<string, SignedOutReason>> = {
   evicted: 'evicted',
   refresh_token_reused: 'refresh_token_reused',
   user_deleted: 'user_deleted',
+  session_replaced: 'replaced',
+  replaced: 'replaced',
+  session_credentials_changed: 'credentials_changed',
+  credentials_changed: 'credentials_changed',
 };
 
 const SESSION_OVER: ReadonlySet<string> = new Set([
@@ -41,6 +49,8 @@ const SESSION_OVER: ReadonlySet<string> = new Set([
   'session_expired',
   'session_logged_out',
   'session_evicted',
+  'session_replaced',
+  'session_credentials_changed',
   'refresh_token_reused',
 ]);
 
@@ -65,6 +75,18 @@ export function reasonOf(codeOrReason: string | undefined): SignedOutReason {
   return REASONS[codeOrReason ?? ''] ?? 'sign_in_required';
 }
 
+/** The next step of a sign-in, to be answered with `continueLogin`. */
+export interface LoginStep {
+  loginTicket: string;
+  /** How a second factor can be shown or set up: `totp`, `recovery_code`, `passkey`. */
+  methods: string[];
+  /** Where a code was mailed to, masked. */
+  email: string | null;
+  /** Sessions of which some must end before this one can open. */
+  sessions: Device[];
+  maxSessions: number | null;
+}
+
 interface AuthErrorInit {
   status: number;
   code: string;
@@ -72,6 +94,7 @@ interface AuthErrorInit {
   fields?: FieldError[];
   retryAfterSeconds?: number | null;
   requestId?: string | null;
+  step?: LoginStep | null;
   cause?: unknown;
 }
 
@@ -84,6 +107,8 @@ export class AuthError extends Error {
   readonly retryAfterSeconds: number | null;
   /** For support: the service logs the same id. */
   readonly requestId: string | null;
+  /** The next step, where a sign-in needs more than the password. */
+  readonly step: LoginStep | null;
 
   constructor(init: AuthErrorInit) {
     super(init.message, { cause: init.cause });
@@ -93,6 +118,7 @@ export class AuthError extends Error {
     this.fields = init.fields ?? [];
     this.retryAfterSeconds = init.retryAfterSeconds ?? null;
     this.requestId = init.requestId ?? null;
+    this.step = init.step ?? null;
   }
 
   /** Trying again later may work, and says nothing about the session. */

@@ -1,11 +1,12 @@
 // One JSON request and its answer. Every failure leaves here as an AuthError; what it means for the session is decided
 // elsewhere.
-import { AuthError } from './errors.js';
+import { AuthError, type LoginStep } from './errors.js';
+import type { Device } from './types.js';
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface Call {
-  method?: 'GET' | 'POST' | 'DELETE';
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   body?: unknown;
 }
 
@@ -44,7 +45,20 @@ export async function problemOf(response: Response): Promise<AuthError> {
     fields: Array.isArray(problem.errors) ? problem.errors : [],
     retryAfterSeconds: seconds(response.headers.get('retry-after')),
     requestId: response.headers.get('x-request-id'),
+    step: stepOf(problem),
   });
+}
+
+/** What the sign-in asks for next, where the right password was not enough. */
+function stepOf(problem: Record<string, unknown>): LoginStep | null {
+  if (typeof problem['loginTicket'] !== 'string') return null;
+  return {
+    loginTicket: problem['loginTicket'],
+    methods: Array.isArray(problem['methods']) ? problem['methods'].map(String) : [],
+    email: typeof problem['email'] === 'string' ? problem['email'] : null,
+    sessions: Array.isArray(problem['sessions']) ? (problem['sessions'] as Device[]) : [],
+    maxSessions: typeof problem['maxSessions'] === 'number' ? problem['maxSessions'] : null,
+  };
 }
 
 /** Retry-After in seconds; its date form is not used by the service. */

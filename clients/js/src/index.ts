@@ -1,10 +1,13 @@
 // The package's public face: what an application may import. Everything else in this folder is internal.
-// Reading order: client, session, refresh, authorized, live, transports, activity, idle.
+// Reading order: client, account, session, refresh, authorized, live, transports, activity, idle.
 export { createAuthClient } from './client.js';
-export type { AuthClient, AuthClientOptions, Credentials, Registration, SignIn } from './client.js';
+export type { Account, Proof } from './account.js';
+export type { AuthClient, AuthClientOptions, Credentials, Registration, SignIn, StepAnswer } from './client.js';
 export { AuthError, isSessionOver, reasonOf } from './errors.js';
-export type { FieldError, SignedOutReason } from './errors.js';
+export type { FieldError, LoginStep, SignedOutReason } from './errors.js';
 export type { ConnectionStatus } from './live.js';
 export type { SignedOutDetail } from './session.js';
 export type { Environment } from './environment.js';
-export type { Device, DeviceInfo, DeviceMessage, ServiceConfig, User } from './types.js';
+export type {
+  Device, DeviceInfo, DeviceMessage, Factors, MailRequest, Passkey, ServiceConfig, TotpSecret, User,
+} from './types.js';

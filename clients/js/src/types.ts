@@ -26,6 +26,8 @@ export interface User {
   name: string;
   email: string;
   role: string;
+  emailVerified?: boolean;
+  emailVerifiedAt?: string | null;
   lastActivityAt: string | null;
   createdAt: string;
   updatedAt: string;
@@ -39,6 +41,35 @@ export interface ServiceConfig {
   accessTokenExpirySeconds: number;
   refreshTokenExpirySeconds: number;
   passwordMinLength: number;
+  /** What is switched on: `mail`, `verified_email`, `totp`, `passkeys`, `remember`, `account_deletion`. */
+  features?: string[];
+}
+
+/** A mail with a code is on its way. `expiresIn` is in seconds. */
+export interface MailRequest {
+  requestId: string;
+  expiresIn: number;
+}
+
+export interface Passkey {
+  id: string;
+  name: string | null;
+  addedAt: string;
+  lastUsedAt: string | null;
+  synced: boolean;
+}
+
+export interface Factors {
+  password: boolean;
+  totp: { addedAt: string; lastUsedAt: string | null } | null;
+  recoveryCodes: { left: number } | null;
+  passkeys: Passkey[];
+}
+
+export interface TotpSecret {
+  secret: string;
+  otpauthUri: string;
+  expiresIn: number;
 }
 
 /** What login, signup and refresh have in common. `expiresIn` is in seconds. */
@@ -51,6 +82,7 @@ export interface TokenAnswer {
 export interface SignInAnswer extends TokenAnswer {
   user: User;
   evictedSessionIds?: string[];
+  recoveryCodes?: string[];
 }
 
 /** A message on the live connection. */

@@ -11,6 +11,7 @@ const EXAMPLES = resolve(HERE, '..');
 const { TEST_POSTGRES_URL, TEST_REDIS_URL } = process.env;
 const AUTH_SERVICE = resolve(HERE, process.env.AUTH_SERVICE ?? '../../target/debug/auth-service');
 const RUST_EXAMPLES = resolve(HERE, process.env.EXAMPLES_DIR ?? '../../target/debug/examples');
+const GO_EXAMPLE = resolve(HERE, process.env.GO_EXAMPLE ?? '../../build/orders-go');
 const PYTHON = resolve(HERE, process.env.EXAMPLES_PYTHON ?? '../../build/examples-venv/bin/python');
 
 export const STREAM = 'auth:events';
@@ -28,9 +29,11 @@ export const CONSUMERS = {
 /** How each service that accepts tokens is started. */
 export const SERVICES = {
   express: ['node', [join(EXAMPLES, 'express/server.js')]],
+  fastapi: [PYTHON, [join(EXAMPLES, 'fastapi/server.py')]],
+  go: [GO_EXAMPLE, []],
   actix: [join(RUST_EXAMPLES, 'actix_service'), []],
+  spring: ['java', ['-XX:TieredStopAtLevel=1', '-jar', join(EXAMPLES, 'spring/target/orders.jar')]],
 };
-export const VERIFY_PY = [PYTHON, [join(EXAMPLES, 'consumers/python/verify.py')]];
 
 /** A folder, a Redis database and copies of the program, for one file of tests; `number` keeps the files apart. */
 export async function place(number) {
@@ -106,7 +109,7 @@ export async function authService(place, settings = {}) {
 export async function example(place, name, env) {
   const [command, args] = SERVICES[name];
   const service = await start(command, args, {
-    env: { PORT: '0', ...env },
+    env: { PORT: '0', ...env, ...(name === 'spring' && forSpring(env)) },
     ready: async (printed) => /listening on (\S+)/.exec(printed)?.[1],
   });
   place.onStop(() => service.stop());
@@ -123,6 +126,14 @@ export async function example(place, name, env) {
     /** Waits until it follows the events. */
     following: () => eventually(`${name} follows the events`, async () => (await ask('GET', '/health')).body.eventsUpToDate),
   });
+}
+
+/** Spring Boot reads its own names of the same settings. */
+function forSpring({ JWT_AUDIENCE, JWT_ACCESS_SECRET }) {
+  return {
+    SPRING_PROFILES_ACTIVE: JWT_ACCESS_SECRET ? 'secret' : 'keys',
+    ...(JWT_AUDIENCE && { AUTH_SERVICE_AUDIENCE: JWT_AUDIENCE }),
+  };
 }
 
 let people = 0;

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Long enough for a machine at its limits; only what hangs reaches it. */
-const START_MS = 30_000;
+const START_MS = 90_000;
 const LOG_KEPT = 64 * 1024;
 
 /** Starts a program; `ready` is asked until it answers something, with what was printed so far. */

@@ -1,4 +1,5 @@
 // What an application holds: the verbs of the client, over one Core.
+import { accountOf } from './account.js';
 import { Core } from './core.js';
 import { browserEnvironment } from './environment.js';
 import { AuthError, isRefreshLost, reasonOf } from './errors.js';
@@ -25,8 +26,13 @@ export function createAuthClient(options) {
         get status() {
             return core.live.status;
         },
+        account: accountOf(core),
         login: (credentials) => signIn(core, '/login', credentials),
-        signup: (registration) => signIn(core, '/signup', registration),
+        continueLogin: (loginTicket, answer) => signIn(core, '/login/continue', { loginTicket, ...answer }),
+        passkeyLogin: (options = {}) => core.plain('/passkeys/login/options', { method: 'POST', body: options }),
+        beginEnrolment: (loginTicket, method) => core.plain(method === 'totp' ? '/factors/totp' : '/passkeys/options', { method: 'POST', body: { loginTicket } }),
+        signup: (registration) => signUp(core, registration),
+        confirmSignup: (confirmation) => signIn(core, '/signup/confirm', confirmation),
         logout: () => leave(core, '/logout', 'POST'),
         resume: () => (resuming ??= resume(core).finally(() => (resuming = null))),
         fetch: core.fetch,
@@ -47,9 +53,16 @@ export function createAuthClient(options) {
     };
 }
 async function signIn(core, path, body) {
-    const answer = await core.plain(path, { method: 'POST', body });
+    return signedIn(core, await core.plain(path, { method: 'POST', body }));
+}
+async function signUp(core, body) {
+    const answer = await core.plain('/signup', { method: 'POST', body });
+    return 'accessToken' in answer ? signedIn(core, answer) : answer;
+}
+function signedIn(core, answer) {
     core.beginHere(grantOf(answer), answer.user);
-    return { user: answer.user, session: answer.session, evictedSessionIds: answer.evictedSessionIds ?? [] };
+    const { user, session, evictedSessionIds = [], recoveryCodes } = answer;
+    return { user, session, evictedSessionIds, ...(recoveryCodes && { recoveryCodes }) };
 }
 /** A session that is over already is what was wanted. Out of reach, the person is still signed in, and hears so. */
 async function leave(core, path, method) {

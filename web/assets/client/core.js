@@ -115,6 +115,17 @@ export class Core {
         this.begin(grant, user);
         this.tabs.tell({ type: 'signed-in', grant, user });
     }
+    /** New tokens of the same session, come by other ways than a refresh: the other tabs take them too. */
+    renewHere(grant) {
+        this.store.renew(grant);
+        this.tabs.tell({ type: 'token', grant });
+    }
+    /** What is known of the user has changed. */
+    userChanged(user) {
+        if (this.store.user !== null)
+            this.store.user = user;
+        return user;
+    }
     /** Ends the session in this tab, once, and tells the other tabs. */
     finish(reason, detail = {}) {
         const sessionId = this.store.id;

@@ -15,6 +15,10 @@ const REASONS = {
     evicted: 'evicted',
     refresh_token_reused: 'refresh_token_reused',
     user_deleted: 'user_deleted',
+    session_replaced: 'replaced',
+    replaced: 'replaced',
+    session_credentials_changed: 'credentials_changed',
+    credentials_changed: 'credentials_changed',
 };
 const SESSION_OVER = new Set([
     'session_terminated',
@@ -22,6 +26,8 @@ const SESSION_OVER = new Set([
     'session_expired',
     'session_logged_out',
     'session_evicted',
+    'session_replaced',
+    'session_credentials_changed',
     'refresh_token_reused',
 ]);
 const REFRESH_LOST = new Set([
@@ -50,6 +56,8 @@ export class AuthError extends Error {
     retryAfterSeconds;
     /** For support: the service logs the same id. */
     requestId;
+    /** The next step, where a sign-in needs more than the password. */
+    step;
     constructor(init) {
         super(init.message, { cause: init.cause });
         this.name = 'AuthError';
@@ -58,6 +66,7 @@ export class AuthError extends Error {
         this.fields = init.fields ?? [];
         this.retryAfterSeconds = init.retryAfterSeconds ?? null;
         this.requestId = init.requestId ?? null;
+        this.step = init.step ?? null;
     }
     /** Trying again later may work, and says nothing about the session. */
     get temporary() {

@@ -36,7 +36,20 @@ export async function problemOf(response) {
         fields: Array.isArray(problem.errors) ? problem.errors : [],
         retryAfterSeconds: seconds(response.headers.get('retry-after')),
         requestId: response.headers.get('x-request-id'),
+        step: stepOf(problem),
     });
+}
+/** What the sign-in asks for next, where the right password was not enough. */
+function stepOf(problem) {
+    if (typeof problem['loginTicket'] !== 'string')
+        return null;
+    return {
+        loginTicket: problem['loginTicket'],
+        methods: Array.isArray(problem['methods']) ? problem['methods'].map(String) : [],
+        email: typeof problem['email'] === 'string' ? problem['email'] : null,
+        sessions: Array.isArray(problem['sessions']) ? problem['sessions'] : [],
+        maxSessions: typeof problem['maxSessions'] === 'number' ? problem['maxSessions'] : null,
+    };
 }
 /** Retry-After in seconds; its date form is not used by the service. */
 function seconds(header) {

@@ -1,0 +1,259 @@
+package authverifier
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	batch      = 1000
+	retryAfter = 200 * time.Millisecond
+	// silence is how long a connection may be silent before it is taken for dead.
+	silence = 2 * time.Second
+	// slack is more than clocks of different machines differ by, and than a token is signed after its session changed.
+	slack       = 5 * time.Second
+	forgetEvery = time.Minute
+)
+
+// Ended is a session that is over.
+type Ended struct {
+	SessionID string
+	UserID    string
+	Reason    string
+}
+
+type remembered struct {
+	reason string
+	// until is when the session's last access token has run out: then it may be forgotten.
+	until time.Time
+}
+
+// knowledge is what is known of a session.
+type knowledge int
+
+const (
+	unsure knowledge = iota
+	live
+	over
+)
+
+// endedSessions knows which sessions are over, as far as the stream of events tells.
+//
+// The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
+// not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+type endedSessions struct {
+	maxStaleness time.Duration
+	onEnded      func(Ended)
+	onError      func(error)
+
+	mu sync.RWMutex
+	// ended is by session id.
+	ended map[string]remembered
+	// confirmed are sessions that the auth service called live after reading began; until when that is of use.
+	confirmed map[string]time.Time
+	// since: endings before it are not known, by the clock of Redis. Zero: nothing is known.
+	since time.Time
+	// upToDateAt and begunAt carry Go's monotonic clock, which no one can set.
+	upToDateAt time.Time
+	begunAt    time.Time
+
+	// last is the id of the last entry that was read; the reading goroutine's own.
+	last string
+}
+
+func newEndedSessions(maxStaleness time.Duration, onEnded func(Ended), onError func(error)) *endedSessions {
+	return &endedSessions{
+		maxStaleness: maxStaleness, onEnded: onEnded, onError: onError,
+		ended: map[string]remembered{}, confirmed: map[string]time.Time{},
+	}
+}
+
+// of tells what is known of the session of a token that was signed at issued.
+func (s *endedSessions) of(session string, issued time.Time) (knowledge, string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if found, ended := s.ended[session]; ended {
+		return over, found.reason
+	}
+	if !s.fresh() || s.since.IsZero() {
+		return unsure, ""
+	}
+	// A session was live when its token was signed. If that was after since, its ending would have been read.
+	if _, confirmed := s.confirmed[session]; confirmed || issued.After(s.since.Add(slack)) {
+		return live, ""
+	}
+	return unsure, ""
+}
+
+func (s *endedSessions) fresh() bool {
+	return !s.upToDateAt.IsZero() && time.Since(s.upToDateAt) < s.maxStaleness
+}
+
+func (s *endedSessions) status() Status {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return Status{UpToDate: s.fresh(), Since: s.since, Remembered: len(s.ended)}
+}
+
+// confirm notes that the auth service called the session live when it was asked.
+func (s *endedSessions) confirm(session string, expires, asked time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// An ending after that is published after reading began, and so is read.
+	if !s.begunAt.IsZero() && asked.After(s.begunAt) {
+		s.confirmed[session] = expires
+	}
+}
+
+// follow reads until the context is done. A connection that breaks or falls silent is not mended but replaced, so that
+// it is known where reading goes on.
+func (s *endedSessions) follow(ctx context.Context, options *redis.Options, stream string) {
+	options.MaxRetries = -1
+	options.PoolSize = 1
+	options.DialTimeout, options.ReadTimeout, options.WriteTimeout = silence, silence, silence
+	forgot := time.Now()
+	for ctx.Err() == nil {
+		client := redis.NewClient(options)
+		for ctx.Err() == nil {
+			if time.Since(forgot) > forgetEvery {
+				s.forget()
+				forgot = time.Now()
+			}
+			if err := s.read(ctx, client, stream); err != nil {
+				if ctx.Err() == nil {
+					s.onError(err)
+				}
+				break
+			}
+		}
+		_ = client.Close() // there is nothing to lose
+		pause(ctx)
+	}
+}
+
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(retryAfter):
+	}
+}
+
+func (s *endedSessions) read(ctx context.Context, client *redis.Client, stream string) error {
+	if s.last == "" {
+		return s.begin(ctx, client, stream)
+	}
+	asked := time.Now()
+	pipe := client.Pipeline()
+	held := pipe.XRange(ctx, stream, s.last, s.last)
+	// Two reads must fit into maxStaleness.
+	wait := min(250*time.Millisecond, s.maxStaleness/4)
+	found := pipe.XRead(ctx, &redis.XReadArgs{Streams: []string{stream, s.last}, Count: batch, Block: wait})
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		return err
+	}
+	// While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+	if len(held.Val()) == 0 {
+		s.forgetPlace()
+		return nil
+	}
+	var entries []redis.XMessage
+	if streams := found.Val(); len(streams) > 0 {
+		entries = streams[0].Messages
+	}
+	s.take(entries)
+	// What was published until the question was asked has been read, if there was no more than fits.
+	if len(entries) < batch {
+		s.mu.Lock()
+		s.upToDateAt = asked
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// begin starts with the oldest entry. What came before is not known, and nothing is where there is no stream.
+func (s *endedSessions) begin(ctx context.Context, client *redis.Client, stream string) error {
+	begun := time.Now()
+	first, err := client.XRangeN(ctx, stream, "-", "+", 1).Result()
+	if err != nil {
+		return err
+	}
+	if len(first) == 0 {
+		pause(ctx)
+		return nil
+	}
+	// The id of an entry begins with the milliseconds at which it was added.
+	milliseconds, err := strconv.ParseInt(strings.Split(first[0].ID, "-")[0], 10, 64)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.begunAt, s.since = begun, time.UnixMilli(milliseconds)
+	s.mu.Unlock()
+	s.take(first)
+	return nil
+}
+
+func (s *endedSessions) forgetPlace() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = ""
+	s.since, s.begunAt, s.upToDateAt = time.Time{}, time.Time{}, time.Time{}
+	clear(s.confirmed)
+}
+
+func (s *endedSessions) take(entries []redis.XMessage) {
+	for _, entry := range entries {
+		s.last = entry.ID
+		data, _ := entry.Values["data"].(string)
+		var event struct {
+			Event          string
+			SessionID      string
+			UserID         string
+			Reason         string
+			TokensExpireAt time.Time
+		}
+		if err := json.Unmarshal([]byte(data), &event); err != nil {
+			s.onError(err)
+			continue
+		}
+		if event.SessionID == "" || (event.Event != "session.terminated" && event.Event != "session.deleted") {
+			continue
+		}
+		if event.Reason == "" {
+			event.Reason = "terminated"
+		}
+		if event.TokensExpireAt.IsZero() {
+			event.TokensExpireAt = time.Now().Add(24 * time.Hour)
+		}
+		s.mu.Lock()
+		_, known := s.ended[event.SessionID]
+		s.ended[event.SessionID] = remembered{event.Reason, event.TokensExpireAt.Add(slack)}
+		delete(s.confirmed, event.SessionID)
+		s.mu.Unlock()
+		if !known {
+			s.onEnded(Ended{event.SessionID, event.UserID, event.Reason})
+		}
+	}
+}
+
+func (s *endedSessions) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for session, found := range s.ended {
+		if found.until.Before(now) {
+			delete(s.ended, session)
+		}
+	}
+	for session, until := range s.confirmed {
+		if until.Before(now) {
+			delete(s.confirmed, session)
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package authverifier
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+)
+
+type identityKey struct{}
+
+// RequireSession lets a request pass whose session is live; all others get the answer that the auth service would give.
+// The handler finds the caller with FromContext.
+func (v *Verifier) RequireSession(check Check, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		identity, err := v.Verify(r.Context(), BearerToken(r), check)
+		var refusal *AuthError
+		if errors.As(err, &refusal) {
+			refusal.Write(w)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, identity)))
+	})
+}
+
+// FromContext gives the caller of a request that RequireSession let pass.
+func FromContext(ctx context.Context) (*Identity, bool) {
+	identity, found := ctx.Value(identityKey{}).(*Identity)
+	return identity, found
+}
+
+// BearerToken is the token of the Authorization header (RFC 6750, section 2.1); empty where there is none.
+func BearerToken(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || strings.ContainsAny(token, " \t") {
+		return ""
+	}
+	return token
+}

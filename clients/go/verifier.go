@@ -1,0 +1,271 @@
+// Package authverifier verifies the auth service's access tokens, and refuses a session within MaxStaleness of its end.
+package authverifier
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// OnUnsure is what to do when it is not known whether a session is live.
+type OnUnsure int
+
+const (
+	// Ask the auth service (the default).
+	Ask OnUnsure = iota
+	// Refuse with 503.
+	Refuse
+	// Accept what the token says.
+	Accept
+)
+
+const (
+	askTimeout = 2 * time.Second
+	maxAnswer  = 64 << 10
+)
+
+// Options of a Verifier.
+type Options struct {
+	// Issuer must be the claim iss: JWT_ISSUER of the auth service, else its SERVICE_NAME.
+	Issuer string
+	// Audience must be in the claim aud; empty where the auth service sets no JWT_AUDIENCE.
+	Audience string
+	// JWKSURL is where the keys are, for tokens signed with ES256, EdDSA or RS256.
+	JWKSURL string
+	// Secrets are JWT_ACCESS_SECRET, for tokens signed with HS256; several while it is being changed.
+	Secrets []string
+	// RedisURL is where the events are. Without it every check is unsure.
+	RedisURL string
+	// RedisPrefix is REDIS_PREFIX of the auth service; "auth:" where empty.
+	RedisPrefix string
+	// ServiceURL is where to ask when the events are not enough.
+	ServiceURL string
+	// MaxStaleness is how old knowledge may be; one second where zero, at least 100 ms.
+	MaxStaleness time.Duration
+	// OnUnsure is what to do when nothing certain is known.
+	OnUnsure OnUnsure
+	// ClockTolerance is the leeway when exp is compared.
+	ClockTolerance time.Duration
+	// OnEnded is called for each session that ends, from the goroutine that reads: it must not block.
+	OnEnded func(Ended)
+	// OnError is called when the events cannot be followed; checks ask the auth service meanwhile.
+	OnError func(error)
+}
+
+// Identity is who is calling.
+type Identity struct {
+	UserID    string
+	SessionID string
+	Role      string
+	// ACR is "aal1", or "aal2" with a second factor.
+	ACR string
+	AMR []string
+	// AuthTime is when the person last proved who they are; zero where the token does not say.
+	AuthTime  time.Time
+	ExpiresAt time.Time
+}
+
+// Check narrows who is let in.
+type Check struct {
+	// Roles that are let in; all where empty.
+	Roles []string
+	// ACR "aal2" requires a second factor.
+	ACR string
+	// MaxAge is how long ago the person may have proved who they are; zero for any.
+	MaxAge time.Duration
+	// Exact asks the auth service whatever is known.
+	Exact bool
+}
+
+// Status is what the verifier knows.
+type Status struct {
+	// UpToDate: an ending of MaxStaleness ago is known.
+	UpToDate bool
+	// Since when every ending is known; zero while that cannot be said.
+	Since time.Time
+	// Remembered is the number of endings in memory.
+	Remembered int
+}
+
+// Verifier checks tokens and sessions. Make one for a process.
+type Verifier struct {
+	tokens     *tokenVerifier
+	sessions   *endedSessions
+	serviceURL string
+	onUnsure   OnUnsure
+	client     *http.Client
+	stop       context.CancelFunc
+	reading    sync.WaitGroup
+}
+
+// New makes a verifier that follows the events until it is closed.
+func New(options Options) (*Verifier, error) {
+	if options.MaxStaleness == 0 {
+		options.MaxStaleness = time.Second
+	}
+	if options.MaxStaleness < 100*time.Millisecond {
+		return nil, errors.New("authverifier: MaxStaleness must be at least 100 ms")
+	}
+	if options.OnUnsure == Ask && options.ServiceURL == "" {
+		return nil, errors.New("authverifier: ServiceURL is needed to ask the auth service")
+	}
+	client := &http.Client{
+		Timeout:       askTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	tokens, err := newTokenVerifier(options, client)
+	if err != nil {
+		return nil, err
+	}
+	onEnded, onError := options.OnEnded, options.OnError
+	if onEnded == nil {
+		onEnded = func(Ended) {}
+	}
+	if onError == nil {
+		onError = func(error) {}
+	}
+	verifier := &Verifier{
+		tokens: tokens, sessions: newEndedSessions(options.MaxStaleness, onEnded, onError),
+		serviceURL: strings.TrimRight(options.ServiceURL, "/"), onUnsure: options.OnUnsure, client: client,
+		stop: func() {},
+	}
+	if options.RedisURL != "" {
+		if err := verifier.follow(options); err != nil {
+			return nil, err
+		}
+	}
+	return verifier, nil
+}
+
+func (v *Verifier) follow(options Options) error {
+	address, err := redis.ParseURL(options.RedisURL)
+	if err != nil {
+		return fmt.Errorf("authverifier: RedisURL is not an address of Redis: %w", err)
+	}
+	prefix := options.RedisPrefix
+	if prefix == "" {
+		prefix = "auth:"
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	v.stop = stop
+	v.reading.Add(1)
+	go func() {
+		defer v.reading.Done()
+		v.sessions.follow(ctx, address, prefix+"events")
+	}()
+	return nil
+}
+
+// Close stops following the events.
+func (v *Verifier) Close() {
+	v.stop()
+	v.reading.Wait()
+}
+
+// Status tells what the verifier knows.
+func (v *Verifier) Status() Status { return v.sessions.status() }
+
+// Verify checks an access token and its session. The error is an *AuthError.
+func (v *Verifier) Verify(ctx context.Context, token string, check Check) (*Identity, error) {
+	if token == "" {
+		return nil, errMissing()
+	}
+	claims, refusal := v.tokens.verify(ctx, token)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if refusal := v.checkSession(ctx, token, claims, check.Exact); refusal != nil {
+		return nil, refusal
+	}
+	identity, refusal := authorize(claims, check)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return identity, nil
+}
+
+func (v *Verifier) checkSession(ctx context.Context, token string, claims *claims, exact bool) *AuthError {
+	known, reason := v.sessions.of(claims.SessionID, claims.IssuedAt.Time)
+	switch {
+	case known == over:
+		return errEnded(reason)
+	case exact:
+		return v.ask(ctx, token, claims)
+	case known == live || v.onUnsure == Accept:
+		return nil
+	case v.onUnsure == Refuse:
+		return errUnavailable(nil)
+	}
+	return v.ask(ctx, token, claims)
+}
+
+// ask asks whether the session is live. To the auth service that is no activity of the person.
+func (v *Verifier) ask(ctx context.Context, token string, claims *claims) *AuthError {
+	if v.serviceURL == "" {
+		return errUnavailable(nil)
+	}
+	asked := time.Now()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, v.serviceURL+"/session", nil)
+	if err != nil {
+		return errUnavailable(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := v.client.Do(request)
+	if err != nil {
+		return errUnavailable(err)
+	}
+	defer answer.Body.Close()
+	var body struct{ Code string }
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&body); err != nil {
+		return errUnavailable(err)
+	}
+	switch answer.StatusCode {
+	case http.StatusOK:
+		v.sessions.confirm(claims.SessionID, claims.ExpiresAt.Time, asked)
+		return nil
+	case http.StatusUnauthorized:
+		return refusalOf(body.Code)
+	}
+	return errUnavailable(fmt.Errorf("the auth service answered %d", answer.StatusCode))
+}
+
+func refusalOf(code string) *AuthError {
+	switch code {
+	case "token_invalid":
+		return errInvalid()
+	case "token_expired":
+		return errExpired()
+	case "":
+		return errOver("session_terminated")
+	}
+	return errOver(code)
+}
+
+func authorize(claims *claims, check Check) (*Identity, *AuthError) {
+	if len(check.Roles) > 0 && !slices.Contains(check.Roles, claims.Role) {
+		return nil, errRole()
+	}
+	if check.ACR == "aal2" && claims.ACR != "aal2" {
+		return nil, errNotFresh(check.ACR, check.MaxAge)
+	}
+	if check.MaxAge > 0 && time.Since(time.Unix(claims.AuthTime, 0)) > check.MaxAge {
+		return nil, errNotFresh("", check.MaxAge)
+	}
+	identity := &Identity{
+		UserID: claims.Subject, SessionID: claims.SessionID, Role: claims.Role, ACR: claims.ACR, AMR: claims.AMR,
+		ExpiresAt: claims.ExpiresAt.Time,
+	}
+	if claims.AuthTime > 0 {
+		identity.AuthTime = time.Unix(claims.AuthTime, 0)
+	}
+	return identity, nil
+}

@@ -1,0 +1,24 @@
+package authservice.verifier;
+
+import java.time.Duration;
+import java.util.Set;
+
+/**
+ * Who is let in.
+ *
+ * @param roles roles that are let in; every role where empty
+ * @param acr {@code aal2} requires a second factor; null does not
+ * @param maxAge since the person last proved who they are, at most; null for any
+ * @param exact asks the auth service whatever is known
+ */
+public record Check(Set<String> roles, String acr, Duration maxAge, boolean exact) {
+    /** Every live session. */
+    public static final Check ANY = new Check(Set.of(), null, null, false);
+    /** Every live session, as the auth service itself knows it now. */
+    public static final Check EXACT = new Check(Set.of(), null, null, true);
+
+    /** These roles only. */
+    public static Check roles(String... roles) {
+        return new Check(Set.of(roles), null, null, false);
+    }
+}

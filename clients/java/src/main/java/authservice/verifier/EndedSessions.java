@@ -1,0 +1,241 @@
+package authservice.verifier;
+
+import com.nimbusds.jose.util.JSONObjectUtils;
+import io.lettuce.core.ClientOptions;
+import io.lettuce.core.Limit;
+import io.lettuce.core.Range;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.RedisException;
+import io.lettuce.core.RedisFuture;
+import io.lettuce.core.RedisURI;
+import io.lettuce.core.SocketOptions;
+import io.lettuce.core.StreamMessage;
+import io.lettuce.core.XReadArgs;
+import io.lettuce.core.api.StatefulRedisConnection;
+import java.text.ParseException;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.format.DateTimeParseException;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
+
+/**
+ * Which sessions are over, as far as the stream of events tells.
+ *
+ * <p>The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
+ * not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+ */
+final class EndedSessions implements AutoCloseable {
+    private static final System.Logger LOG = System.getLogger(EndedSessions.class.getName());
+    private static final int BATCH = 1000;
+    private static final Duration RETRY = Duration.ofMillis(200);
+    /** A connection that is silent for this long is taken for dead. */
+    private static final Duration SILENCE = Duration.ofSeconds(2);
+    /** Clocks of different machines differ by less than this, and a token is signed this soon after its session changed. */
+    private static final Duration SLACK = Duration.ofSeconds(5);
+    private static final long FORGET_EVERY_NANOS = Duration.ofMinutes(1).toNanos();
+
+    /** Live, over (with a reason), or unsure. */
+    record Knowledge(boolean live, String endedFor) {
+        static final Knowledge LIVE = new Knowledge(true, null);
+        static final Knowledge UNSURE = new Knowledge(false, null);
+    }
+
+    private record Remembered(String reason, Instant until) {}
+
+    /** Where reading stands; nanoTime for what is compared with the present. */
+    private record Place(Instant since, long begunAt, Long upToDateAt) {}
+
+    private final Map<String, Remembered> ended = new ConcurrentHashMap<>();
+    /** Sessions that the auth service called live after reading began; until when that is of use. */
+    private final Map<String, Instant> confirmed = new ConcurrentHashMap<>();
+    private final Duration maxStaleness;
+    private final Consumer<Ended> onEnded;
+    private volatile Place place;
+    private volatile boolean closed;
+    private Thread reader;
+    private RedisClient client;
+    /** The id of the last entry that was read; the reading thread's own. */
+    private String last;
+
+    EndedSessions(Duration maxStaleness, Consumer<Ended> onEnded) {
+        this.maxStaleness = maxStaleness;
+        this.onEnded = onEnded;
+    }
+
+    /** What is known of the session of a token that was signed at that time. */
+    Knowledge of(String session, Instant issued) {
+        Remembered found = ended.get(session);
+        if (found != null) {
+            return new Knowledge(false, found.reason());
+        }
+        Place now = place;
+        if (!isFresh(now)) {
+            return Knowledge.UNSURE;
+        }
+        // A session was live when its token was signed. If that was after `since`, its ending would have been read.
+        boolean known = issued.isAfter(now.since().plus(SLACK)) || confirmed.containsKey(session);
+        return known ? Knowledge.LIVE : Knowledge.UNSURE;
+    }
+
+    private boolean isFresh(Place now) {
+        return now != null && now.upToDateAt() != null && System.nanoTime() - now.upToDateAt() < maxStaleness.toNanos();
+    }
+
+    Status status() {
+        Place now = place;
+        return new Status(isFresh(now), now == null ? null : now.since(), ended.size());
+    }
+
+    /** The auth service called this session live when it was asked at that {@link System#nanoTime()}. */
+    void confirm(String session, Instant expires, long askedAt) {
+        Place now = place;
+        // An ending after that is published after reading began, and so is read.
+        if (now != null && askedAt - now.begunAt() > 0) {
+            confirmed.put(session, expires);
+        }
+    }
+
+    /** Reads until it is closed. */
+    void follow(String url, String stream) {
+        RedisURI address = RedisURI.create(url);
+        address.setTimeout(SILENCE);
+        client = RedisClient.create(address);
+        client.setOptions(ClientOptions.builder()
+                .autoReconnect(false)
+                .socketOptions(SocketOptions.builder().connectTimeout(SILENCE).build())
+                .build());
+        reader = new Thread(() -> readForever(stream), "auth-service-verifier");
+        reader.setDaemon(true);
+        reader.start();
+    }
+
+    /** A connection that breaks or falls silent is not mended but replaced, so that it is known where reading goes on. */
+    private void readForever(String stream) {
+        while (!closed) {
+            try (StatefulRedisConnection<String, String> made = client.connect()) {
+                long forgotAt = System.nanoTime();
+                while (!closed) {
+                    read(made, stream);
+                    if (System.nanoTime() - forgotAt > FORGET_EVERY_NANOS) {
+                        forget();
+                        forgotAt = System.nanoTime();
+                    }
+                }
+            } catch (RedisException | ExecutionException | TimeoutException error) {
+                if (!closed) {
+                    LOG.log(System.Logger.Level.WARNING, "the events of the auth service cannot be followed: {0}", error.toString());
+                }
+            } catch (InterruptedException error) {
+                return;
+            }
+            try {
+                Thread.sleep(RETRY.toMillis());
+            } catch (InterruptedException error) {
+                return;
+            }
+        }
+    }
+
+    private void read(StatefulRedisConnection<String, String> redis, String stream)
+            throws InterruptedException, ExecutionException, TimeoutException {
+        if (last == null) {
+            begin(redis, stream);
+            return;
+        }
+        long asked = System.nanoTime();
+        // Two reads must fit into maxStaleness.
+        long wait = Math.min(250, maxStaleness.toMillis() / 4);
+        RedisFuture<List<StreamMessage<String, String>>> held = redis.async().xrange(stream, Range.create(last, last));
+        RedisFuture<List<StreamMessage<String, String>>> found = redis.async()
+                .xread(XReadArgs.Builder.block(wait).count(BATCH), XReadArgs.StreamOffset.from(stream, last));
+        // While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+        if (held.get(SILENCE.toMillis(), TimeUnit.MILLISECONDS).isEmpty()) {
+            last = null;
+            place = null;
+            confirmed.clear();
+            return;
+        }
+        List<StreamMessage<String, String>> entries = found.get(SILENCE.toMillis(), TimeUnit.MILLISECONDS);
+        take(entries);
+        // What was published until the question was asked has been read, if there was no more than fits.
+        Place now = place;
+        if (entries.size() < BATCH && now != null) {
+            place = new Place(now.since(), now.begunAt(), asked);
+        }
+    }
+
+    /** Starts with the oldest entry. What came before is not known, and nothing is where there is no stream. */
+    private void begin(StatefulRedisConnection<String, String> redis, String stream)
+            throws InterruptedException, ExecutionException, TimeoutException {
+        long begun = System.nanoTime();
+        List<StreamMessage<String, String>> first = redis.async()
+                .xrange(stream, Range.unbounded(), Limit.from(1))
+                .get(SILENCE.toMillis(), TimeUnit.MILLISECONDS);
+        if (first.isEmpty()) {
+            Thread.sleep(RETRY.toMillis());
+            return;
+        }
+        // The id of an entry begins with the milliseconds at which it was added.
+        String id = first.get(0).getId();
+        place = new Place(Instant.ofEpochMilli(Long.parseLong(id.substring(0, id.indexOf('-')))), begun, null);
+        take(first);
+    }
+
+    private void take(List<StreamMessage<String, String>> entries) {
+        for (StreamMessage<String, String> entry : entries) {
+            last = entry.getId();
+            try {
+                note(JSONObjectUtils.parse(entry.getBody().getOrDefault("data", "{}")));
+            } catch (ParseException error) {
+                LOG.log(System.Logger.Level.WARNING, "an entry of the stream is not an event: {0}", entry.getId());
+            }
+        }
+    }
+
+    private void note(Map<String, Object> event) {
+        boolean ends = "session.terminated".equals(event.get("event")) || "session.deleted".equals(event.get("event"));
+        if (!ends || !(event.get("sessionId") instanceof String session)) {
+            return;
+        }
+        String reason = event.get("reason") instanceof String text ? text : "terminated";
+        confirmed.remove(session);
+        if (ended.put(session, new Remembered(reason, expiry(event).plus(SLACK))) != null) {
+            return;
+        }
+        try {
+            onEnded.accept(new Ended(session, event.get("userId") instanceof String user ? user : "", reason));
+        } catch (RuntimeException error) {
+            LOG.log(System.Logger.Level.WARNING, "a listener for ended sessions failed", error);
+        }
+    }
+
+    private static Instant expiry(Map<String, Object> event) {
+        try {
+            return Instant.parse(String.valueOf(event.get("tokensExpireAt")));
+        } catch (DateTimeParseException error) {
+            return Instant.now().plus(Duration.ofDays(1));
+        }
+    }
+
+    private void forget() {
+        Instant now = Instant.now();
+        ended.values().removeIf(remembered -> remembered.until().isBefore(now));
+        confirmed.values().removeIf(until -> until.isBefore(now));
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        place = null;
+        if (reader != null) {
+            reader.interrupt();
+            client.shutdown(0, 1, TimeUnit.SECONDS);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// Which sessions are over, as far as the stream of events tells.
+//
+// The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
+// not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+import { setTimeout as pause } from 'node:timers/promises';
+import { connect, type Entry, type StreamReader } from './redis.js';
+
+const ENDINGS = new Set(['session.terminated', 'session.deleted']);
+const BATCH = 1000;
+const RETRY_MS = 200;
+/** Clocks of different machines differ by less than this, and a token is signed this soon after its session changed. */
+const SLACK_MS = 5000;
+const FORGET_EVERY_MS = 60_000;
+
+export interface Ended {
+  sessionId: string;
+  userId: string;
+  reason: string;
+}
+
+interface Remembered {
+  reason: string;
+  /** Milliseconds: the session's last access token has run out by then, so it may be forgotten. */
+  until: number;
+}
+
+export type Knowledge = { state: 'live' } | { state: 'ended'; reason: string } | { state: 'unsure' };
+
+export class EndedSessions {
+  #ended = new Map<string, Remembered>();
+  /** By session id: the auth service called it live after reading began; until when that is of use, in ms. */
+  #confirmed = new Map<string, number>();
+  #last: string | undefined;
+  /** Endings before this are not known; ms by the clock of Redis. */
+  #since = Infinity;
+  /** When nothing was left to read; ms of the monotonic clock, which no one can set. */
+  #upToDateAt = -Infinity;
+  /** When the present reading began; ms of the monotonic clock. */
+  #begunAt = Infinity;
+  #reader: StreamReader | undefined;
+  #closed = false;
+  #timer: NodeJS.Timeout;
+  readonly #maxStaleness: number;
+  /** How long a read waits for new entries: two reads must fit into `maxStaleness`. */
+  readonly #waitMs: number;
+  readonly #onEnded: (ended: Ended) => void;
+  readonly #onError: (error: unknown) => void;
+
+  constructor(maxStaleness: number, onEnded: (ended: Ended) => void, onError: (error: unknown) => void) {
+    this.#maxStaleness = maxStaleness;
+    this.#waitMs = Math.min(250, Math.floor(maxStaleness / 4));
+    this.#onEnded = onEnded;
+    this.#onError = onError;
+    this.#timer = setInterval(() => this.#forget(), FORGET_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** What is known of the session of a token that was signed at `iat` (seconds). */
+  of(sid: string, iat: number): Knowledge {
+    const ended = this.#ended.get(sid);
+    if (ended) return { state: 'ended', reason: ended.reason };
+    // A session was live when its token was signed. If that was after `since`, its ending would have been read.
+    const known = iat * 1000 > this.#since + SLACK_MS || this.#confirmed.has(sid);
+    return this.upToDate && known ? { state: 'live' } : { state: 'unsure' };
+  }
+
+  get upToDate(): boolean {
+    return performance.now() - this.#upToDateAt < this.#maxStaleness;
+  }
+
+  /** Since when every ending is known; nothing while that cannot be said. */
+  get since(): Date | undefined {
+    return Number.isFinite(this.#since) ? new Date(this.#since) : undefined;
+  }
+
+  get remembered(): number {
+    return this.#ended.size;
+  }
+
+  /** The auth service called this session live when it was asked at `askedAt` (monotonic ms). */
+  confirm(sid: string, exp: number, askedAt: number): void {
+    // An ending after that is published after reading began, and so is read.
+    if (askedAt > this.#begunAt) this.#confirmed.set(sid, exp * 1000);
+  }
+
+  /** The auth service said that the session is over. */
+  note(sid: string, reason: string, exp: number): void {
+    if (!this.#ended.has(sid)) this.#ended.set(sid, { reason, until: exp * 1000 + SLACK_MS });
+  }
+
+  /** Reads until it is closed. */
+  async follow(url: string, stream: string): Promise<void> {
+    while (!this.#closed) {
+      try {
+        this.#reader = await connect(url, stream);
+        while (!this.#closed) await this.#read(this.#reader);
+      } catch (error) {
+        if (!this.#closed) this.#onError(error);
+      } finally {
+        try { this.#reader?.close(); } catch { /* it was closed already */ }
+        this.#reader = undefined;
+      }
+      if (!this.#closed) await pause(RETRY_MS, undefined, { ref: false });
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#upToDateAt = -Infinity;
+    try { this.#reader?.close(); } catch { /* it was closed already */ }
+  }
+
+  async #read(reader: StreamReader): Promise<void> {
+    if (this.#last === undefined) return this.#begin(reader);
+    const asked = performance.now();
+    const { held, entries } = await reader.after(this.#last, BATCH, this.#waitMs);
+    // While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+    if (!held) {
+      this.#forgetPlace();
+      return;
+    }
+    this.#take(entries);
+    // What was published until the question was asked has been read, if there was no more than fits.
+    if (entries.length < BATCH) this.#upToDateAt = asked;
+  }
+
+  /** Starts with the oldest entry. What came before is not known, and nothing is where there is no stream. */
+  async #begin(reader: StreamReader): Promise<void> {
+    const begun = performance.now();
+    const first = await reader.oldest();
+    if (first === undefined) {
+      await pause(RETRY_MS, undefined, { ref: false });
+      return;
+    }
+    this.#begunAt = begun;
+    // The id of an entry begins with the milliseconds at which it was added.
+    this.#since = Number.parseInt(first.id, 10);
+    this.#take([first]);
+  }
+
+  #forgetPlace(): void {
+    this.#last = undefined;
+    this.#since = Infinity;
+    this.#begunAt = Infinity;
+    this.#upToDateAt = -Infinity;
+    this.#confirmed.clear();
+  }
+
+  #take(entries: Entry[]): void {
+    for (const { id, data } of entries) {
+      this.#last = id;
+      let event: { event?: string; sessionId?: string; userId?: string; reason?: string; tokensExpireAt?: string };
+      try {
+        event = JSON.parse(data);
+      } catch (error) {
+        this.#onError(error);
+        continue;
+      }
+      const { sessionId } = event;
+      if (!ENDINGS.has(event.event ?? '') || sessionId === undefined) continue;
+      const reason = event.reason ?? 'terminated';
+      const until = Date.parse(event.tokensExpireAt ?? '') || Date.now() + 86_400_000;
+      const known = this.#ended.has(sessionId);
+      this.#ended.set(sessionId, { reason, until: until + SLACK_MS });
+      this.#confirmed.delete(sessionId);
+      if (!known) this.#onEnded({ sessionId, userId: event.userId ?? '', reason });
+    }
+  }
+
+  #forget(): void {
+    const now = Date.now();
+    for (const [sid, { until }] of this.#ended) if (until < now) this.#ended.delete(sid);
+    for (const [sid, until] of this.#confirmed) if (until < now) this.#confirmed.delete(sid);
+  }
+}

@@ -1,0 +1,29 @@
+// Express: `app.get('/orders', requireSession(verifier), handler)`; the caller is `request.auth`.
+import { AuthError } from './errors.js';
+import type { CheckOptions, Identity, Verifier } from './verifier.js';
+
+interface Request {
+  headers: { authorization?: string | undefined };
+  auth?: Identity;
+}
+
+interface Response {
+  status(code: number): Response;
+  set(headers: Record<string, string>): Response;
+  type(name: string): Response;
+  send(body: string): unknown;
+}
+
+/** Lets a request pass whose session is live; all others get the answer that the auth service would give. */
+export function requireSession(verifier: Verifier, options: CheckOptions = {}) {
+  return async (request: Request, response: Response, next: (error?: unknown) => void): Promise<void> => {
+    try {
+      request.auth = await verifier.verifyHeader(request.headers.authorization, options);
+    } catch (error) {
+      if (!(error instanceof AuthError)) return next(error);
+      response.status(error.status).set(error.headers).type('application/problem+json').send(JSON.stringify(error.problem));
+      return;
+    }
+    next();
+  };
+}

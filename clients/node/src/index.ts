@@ -1,0 +1,13 @@
+// Verifies the auth service's access tokens, and refuses a session within `maxStaleness` of its end.
+import { Verifier, type VerifierOptions } from './verifier.js';
+
+export { AuthError } from './errors.js';
+export type { Ended } from './ended-sessions.js';
+export type { Claims } from './tokens.js';
+export { Verifier } from './verifier.js';
+export type { CheckOptions, Identity, Status, VerifierOptions } from './verifier.js';
+
+/** Makes a verifier, one for a process. It follows the events until it is closed. */
+export function createVerifier(options: VerifierOptions): Verifier {
+  return new Verifier(options);
+}

@@ -1,0 +1,180 @@
+"""Which sessions are over, as far as the stream of events tells.
+
+The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was not
+listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import redis.asyncio as redis
+
+_LOG = logging.getLogger("auth_service_verifier")
+_ENDINGS = {"session.terminated", "session.deleted"}
+_BATCH = 1000
+_RETRY_SECONDS = 0.2
+# A connection that is silent for this long is taken for dead.
+_SILENCE_SECONDS = 2.0
+# Clocks of different machines differ by less than this, and a token is signed this soon after its session changed.
+_SLACK_SECONDS = 5.0
+_FORGET_EVERY_SECONDS = 60.0
+_DAY_SECONDS = 86_400.0
+
+
+class EndedSessions:
+    """Follows the stream in a task of its own."""
+
+    def __init__(self, max_staleness: float, on_ended: Callable[[str, str, str], None]) -> None:
+        self._max_staleness = max_staleness
+        # Two reads must fit into max_staleness.
+        self._wait_ms = max(1, min(250, int(max_staleness * 250)))
+        self._on_ended = on_ended
+        # Session id to reason, and to when its last access token has run out (seconds): then it may be forgotten.
+        self._ended: dict[str, tuple[str, float]] = {}
+        # Sessions that the auth service called live after reading began; until when that is of use, in seconds.
+        self._confirmed: dict[str, float] = {}
+        self._last: bytes | None = None
+        # Endings before this are not known; seconds by the clock of Redis.
+        self._since = math.inf
+        # By the monotonic clock, which no one can set.
+        self._up_to_date_at = -math.inf
+        self._begun_at = math.inf
+        self._forgot_at = time.monotonic()
+
+    def of(self, sid: str, iat: float) -> tuple[str, str | None]:
+        """``("live", None)``, ``("ended", reason)`` or ``("unsure", None)`` for a token that was signed at ``iat``."""
+        ended = self._ended.get(sid)
+        if ended is not None:
+            return "ended", ended[0]
+        # A session was live when its token was signed. If that was after `since`, its ending would have been read.
+        known = iat > self._since + _SLACK_SECONDS or sid in self._confirmed
+        return ("live" if self.up_to_date and known else "unsure"), None
+
+    @property
+    def up_to_date(self) -> bool:
+        return time.monotonic() - self._up_to_date_at < self._max_staleness
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when every ending is known."""
+        return datetime.fromtimestamp(self._since, timezone.utc) if math.isfinite(self._since) else None
+
+    @property
+    def remembered(self) -> int:
+        return len(self._ended)
+
+    def confirm(self, sid: str, exp: float, asked_at: float) -> None:
+        """The auth service called this session live when it was asked at ``asked_at`` (monotonic seconds)."""
+        # An ending after that is published after reading began, and so is read.
+        if asked_at > self._begun_at:
+            self._confirmed[sid] = exp
+
+    async def follow(self, url: str, stream: str) -> None:
+        """Reads until the task is cancelled."""
+        while True:
+            # A connection that breaks or falls silent is not mended but replaced, so that it is known where reading
+            # goes on.
+            client = redis.Redis.from_url(
+                url, socket_timeout=_SILENCE_SECONDS, socket_connect_timeout=_SILENCE_SECONDS, single_connection_client=True
+            )
+            try:
+                while True:
+                    await self._read(client, stream)
+            except (redis.RedisError, OSError, asyncio.TimeoutError) as error:
+                _LOG.warning("cannot follow the events of the auth service: %s", error)
+            finally:
+                with contextlib.suppress(redis.RedisError, OSError):
+                    await client.aclose()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _read(self, client: redis.Redis, stream: str) -> None:
+        self._forget()
+        if self._last is None:
+            await self._begin(client, stream)
+            return
+        asked = time.monotonic()
+        async with client.pipeline(transaction=False) as pipe:
+            pipe.xrange(stream, self._last, self._last)
+            pipe.xread({stream: self._last}, count=_BATCH, block=self._wait_ms)
+            held, found = await pipe.execute()
+        # While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+        if not held:
+            self._forget_place()
+            return
+        entries = _entries_of(found)
+        self._take(entries)
+        # What was published until the question was asked has been read, if there was no more than fits.
+        if len(entries) < _BATCH:
+            self._up_to_date_at = asked
+
+    async def _begin(self, client: redis.Redis, stream: str) -> None:
+        """Starts with the oldest entry. What came before is not known, and nothing is where there is no stream."""
+        begun = time.monotonic()
+        first = await client.xrange(stream, count=1)
+        if not first:
+            await asyncio.sleep(_RETRY_SECONDS)
+            return
+        self._begun_at = begun
+        # The id of an entry begins with the milliseconds at which it was added.
+        entry_id: bytes = first[0][0]  # type: ignore[assignment]
+        self._since = int(entry_id.split(b"-")[0]) / 1000
+        self._take(first)
+
+    def _forget_place(self) -> None:
+        self._last = None
+        self._since = math.inf
+        self._begun_at = math.inf
+        self._up_to_date_at = -math.inf
+        self._confirmed.clear()
+
+    def _take(self, entries: list[Any]) -> None:
+        for entry_id, fields in entries:
+            self._last = entry_id
+            try:
+                event = json.loads(fields.get(b"data", b"{}"))
+            except ValueError:
+                _LOG.warning("an entry of the stream is not JSON: %s", entry_id)
+                continue
+            if event.get("event") not in _ENDINGS or "sessionId" not in event:
+                continue
+            sid = str(event["sessionId"])
+            reason = str(event.get("reason", "terminated"))
+            known = sid in self._ended
+            self._ended[sid] = (reason, _expiry(event) + _SLACK_SECONDS)
+            self._confirmed.pop(sid, None)
+            if not known:
+                self._on_ended(sid, str(event.get("userId", "")), reason)
+
+    def _forget(self) -> None:
+        if time.monotonic() - self._forgot_at < _FORGET_EVERY_SECONDS:
+            return
+        self._forgot_at = time.monotonic()
+        now = time.time()
+        self._ended = {sid: ended for sid, ended in self._ended.items() if ended[1] >= now}
+        self._confirmed = {sid: until for sid, until in self._confirmed.items() if until >= now}
+
+
+def _entries_of(found: Any) -> list[Any]:
+    """RESP2 answers a list of streams, RESP3 a mapping."""
+    if not found:
+        return []
+    if isinstance(found, dict):
+        batches = next(iter(found.values()))
+        return list(batches[0]) if batches and isinstance(batches[0], list) else list(batches)
+    return list(found[0][1])
+
+
+def _expiry(event: dict[str, Any]) -> float:
+    try:
+        return datetime.fromisoformat(str(event["tokensExpireAt"]).replace("Z", "+00:00")).timestamp()
+    except (KeyError, ValueError):
+        return time.time() + _DAY_SECONDS

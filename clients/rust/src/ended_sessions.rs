@@ -1,0 +1,249 @@
+//! Which sessions are over, as far as the stream of events tells.
+//!
+//! The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
+//! not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::DateTime;
+use redis::aio::MultiplexedConnection;
+use redis::streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadReply};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisResult};
+use serde::Deserialize;
+use tokio::time::sleep;
+
+const BATCH: usize = 1000;
+const RETRY: Duration = Duration::from_millis(200);
+/// A connection that is silent for this long is taken for dead.
+const SILENCE: Duration = Duration::from_secs(2);
+/// Clocks of different machines differ by less than this, and a token is signed this soon after its session changed.
+const SLACK_MS: i64 = 5000;
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+const DAY_MS: i64 = 86_400_000;
+
+/// A session that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which session.
+    pub session_id: String,
+    /// Whose.
+    pub user_id: String,
+    /// Why, in the words of the events.
+    pub reason: String,
+}
+
+/// What is known of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    Live,
+    Ended(String),
+    /// Only the auth service knows.
+    Unsure,
+}
+
+type Listener = Box<dyn Fn(&Ended) + Send + Sync>;
+
+/// What was read. Times in ms are of the epoch.
+#[derive(Default)]
+struct Known {
+    /// Session id to reason, and to when its last access token has run out: after that it may be forgotten.
+    ended: HashMap<String, (String, i64)>,
+    /// Sessions that the auth service called live after reading began, to when that is of no more use.
+    confirmed: HashMap<String, i64>,
+    /// Endings before this are not known, by the clock of Redis.
+    since: Option<i64>,
+    /// When reading began.
+    begun: Option<Instant>,
+    /// When a read began that left nothing behind.
+    up_to_date: Option<Instant>,
+}
+
+pub(crate) struct EndedSessions {
+    known: Mutex<Known>,
+    max_staleness: Duration,
+    listener: Option<Listener>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    event: String,
+    session_id: Option<String>,
+    user_id: Option<String>,
+    reason: Option<String>,
+    tokens_expire_at: Option<String>,
+}
+
+impl EndedSessions {
+    pub(crate) fn new(max_staleness: Duration, listener: Option<Listener>) -> Self {
+        Self { known: Mutex::default(), max_staleness, listener }
+    }
+
+    /// What is known of the session of a token that was signed at `iat` (seconds).
+    pub(crate) fn of(&self, sid: &str, iat: i64) -> Knowledge {
+        let known = self.lock();
+        if let Some((reason, _)) = known.ended.get(sid) {
+            return Knowledge::Ended(reason.clone());
+        }
+        // A session was live when its token was signed. If that was after `since`, its ending would have been read.
+        let followed = known.since.is_some_and(|since| iat.saturating_mul(1000) > since + SLACK_MS);
+        if self.is_fresh(&known) && (followed || known.confirmed.contains_key(sid)) {
+            Knowledge::Live
+        } else {
+            Knowledge::Unsure
+        }
+    }
+
+    /// Whether an ending of `max_staleness` ago is known, since when every ending is (ms), and how many are remembered.
+    pub(crate) fn status(&self) -> (bool, Option<i64>, usize) {
+        let known = self.lock();
+        (self.is_fresh(&known), known.since, known.ended.len())
+    }
+
+    /// The auth service called this session live when it was asked.
+    pub(crate) fn confirm(&self, sid: &str, exp: i64, asked: Instant) {
+        let mut known = self.lock();
+        // An ending after that is published after reading began, and so is read.
+        if known.begun.is_some_and(|begun| asked > begun) {
+            known.confirmed.insert(sid.to_owned(), exp.saturating_mul(1000));
+        }
+    }
+
+    fn is_fresh(&self, known: &Known) -> bool {
+        known.up_to_date.is_some_and(|at| at.elapsed() < self.max_staleness)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads until the task is aborted. A connection that breaks or falls silent is not mended but replaced, so that it
+    /// is known where reading goes on.
+    pub(crate) async fn follow(self: Arc<Self>, client: Client, stream: String) {
+        let mut last = None;
+        loop {
+            if let Err(error) = self.read(&client, &stream, &mut last).await {
+                tracing::warn!(%error, "the events of the auth service cannot be followed");
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn read(&self, client: &Client, stream: &str, last: &mut Option<String>) -> RedisResult<()> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(SILENCE))
+            .set_response_timeout(Some(SILENCE));
+        let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut forgot = Instant::now();
+        loop {
+            if forgot.elapsed() > FORGET_EVERY {
+                self.forget();
+                forgot = Instant::now();
+            }
+            *last = match last.take() {
+                None => self.begin(&mut redis, stream).await?,
+                // The place is kept where reading fails: it may go on there over another connection.
+                Some(place) => match self.read_on(&mut redis, stream, &place).await {
+                    Ok(next) => next,
+                    Err(error) => {
+                        *last = Some(place);
+                        return Err(error);
+                    }
+                },
+            };
+        }
+    }
+
+    async fn read_on(
+        &self,
+        redis: &mut MultiplexedConnection,
+        stream: &str,
+        place: &str,
+    ) -> RedisResult<Option<String>> {
+        let asked = Instant::now();
+        // Two reads must fit into `max_staleness`.
+        let wait = (self.max_staleness / 4).min(Duration::from_millis(250));
+        let options = StreamReadOptions::default().count(BATCH).block(wait.as_millis() as usize);
+        let (held, found): (StreamRangeReply, Option<StreamReadReply>) = redis::pipe()
+            .xrange(stream, place, place)
+            .xread_options(&[stream], &[place], &options)
+            .query_async(redis)
+            .await?;
+        // While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+        if held.ids.is_empty() {
+            let mut known = self.lock();
+            (known.since, known.begun, known.up_to_date) = (None, None, None);
+            known.confirmed.clear();
+            return Ok(None);
+        }
+        let entries = found.and_then(|mut reply| reply.keys.pop()).map_or_else(Vec::new, |key| key.ids);
+        let next = self.take(&entries).unwrap_or_else(|| place.to_owned());
+        // What was published until the question was asked has been read, if there was no more than fits.
+        if entries.len() < BATCH {
+            self.lock().up_to_date = Some(asked);
+        }
+        Ok(Some(next))
+    }
+
+    /// Starts with the oldest entry. What came before is not known, and nothing is where there is no stream.
+    async fn begin(&self, redis: &mut MultiplexedConnection, stream: &str) -> RedisResult<Option<String>> {
+        let begun = Instant::now();
+        let first: StreamRangeReply = redis.xrange_count(stream, "-", "+", 1).await?;
+        // The id of an entry begins with the milliseconds at which it was added.
+        let since = first.ids.first().and_then(|entry| entry.id.split('-').next()?.parse::<i64>().ok());
+        let Some(since) = since else {
+            sleep(RETRY).await;
+            return Ok(None);
+        };
+        {
+            let mut known = self.lock();
+            (known.since, known.begun) = (Some(since), Some(begun));
+        }
+        Ok(self.take(&first.ids))
+    }
+
+    /// Notes the endings among the entries, and gives the id of the last entry.
+    fn take(&self, entries: &[StreamId]) -> Option<String> {
+        for entry in entries {
+            let data: Option<String> = entry.get("data");
+            let Ok(event) = serde_json::from_str::<Event>(&data.unwrap_or_default()) else {
+                tracing::warn!(id = entry.id, "an entry of the stream is not an event");
+                continue;
+            };
+            self.note(event);
+        }
+        entries.last().map(|entry| entry.id.clone())
+    }
+
+    fn note(&self, event: Event) {
+        if !matches!(event.event.as_str(), "session.terminated" | "session.deleted") {
+            return;
+        }
+        let Some(session_id) = event.session_id else { return };
+        let reason = event.reason.unwrap_or_else(|| "terminated".to_owned());
+        let expiry = event.tokens_expire_at.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
+        let until = expiry.map_or_else(|| now_ms() + DAY_MS, |time| time.timestamp_millis()) + SLACK_MS;
+        let new = {
+            let mut known = self.lock();
+            known.confirmed.remove(&session_id);
+            known.ended.insert(session_id.clone(), (reason.clone(), until)).is_none()
+        };
+        if let (true, Some(listener)) = (new, &self.listener) {
+            listener(&Ended { session_id, user_id: event.user_id.unwrap_or_default(), reason });
+        }
+    }
+
+    fn forget(&self) {
+        let now = now_ms();
+        let mut known = self.lock();
+        known.ended.retain(|_, (_, until)| *until >= now);
+        known.confirmed.retain(|_, until| *until >= now);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks for the time of day, to forget what is old")]
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

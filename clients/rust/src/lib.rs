@@ -1,0 +1,17 @@
+//! Verifies the auth service's access tokens, and refuses a session within `max_staleness` of its end.
+//!
+//! Make one [`Verifier`] for a process. With feature `axum` or `actix`, [`Identity`] is an extractor.
+
+mod ended_sessions;
+mod error;
+mod tokens;
+mod verifier;
+
+#[cfg(feature = "actix")]
+mod actix;
+#[cfg(feature = "axum")]
+mod axum;
+
+pub use ended_sessions::Ended;
+pub use error::AuthError;
+pub use verifier::{Check, Identity, OnUnsure, Options, OptionsError, Status, Verifier};

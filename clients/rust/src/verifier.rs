@@ -1,0 +1,282 @@
+//! The verifier: signature, then what the stream tells of the session, then a question to the auth service where that is
+//! not enough.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use jsonwebtoken::DecodingKey;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::ended_sessions::{Ended, EndedSessions, Knowledge};
+use crate::error::AuthError;
+use crate::tokens::{Claims, Keys, TokenVerifier};
+
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+const SHORTEST_STALENESS: Duration = Duration::from_millis(100);
+
+/// What to do when it is not known whether a session is live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUnsure {
+    /// Ask the auth service.
+    #[default]
+    Ask,
+    /// Answer 503.
+    Refuse,
+    /// Go by the token alone.
+    Accept,
+}
+
+/// How a verifier is made. Exactly one of `jwks_url` and `secrets` is needed.
+#[derive(Default)]
+pub struct Options {
+    /// Must be the claim `iss`: `JWT_ISSUER` of the auth service, else its `SERVICE_NAME`.
+    pub issuer: String,
+    /// Must be in the claim `aud`, where the auth service sets `JWT_AUDIENCE`.
+    pub audience: Option<String>,
+    /// Where the keys are, for tokens signed with ES256, EdDSA or RS256.
+    pub jwks_url: Option<String>,
+    /// `JWT_ACCESS_SECRET`, for tokens signed with HS256; several while it is being changed.
+    pub secrets: Vec<String>,
+    /// Where the events are. Without it every check is unsure.
+    pub redis_url: Option<String>,
+    /// `REDIS_PREFIX` of the auth service; `auth:` by default.
+    pub redis_prefix: Option<String>,
+    /// Where to ask when the events are not enough.
+    pub service_url: Option<String>,
+    /// Older knowledge is not used; one second by default, at least 100 ms.
+    pub max_staleness: Option<Duration>,
+    /// What to do when nothing certain is known.
+    pub on_unsure: OnUnsure,
+    /// Leeway for `exp`.
+    pub clock_tolerance: Duration,
+    /// Called for each session that ends, by the task that reads: it must not block.
+    pub on_ended: Option<Box<dyn Fn(&Ended) + Send + Sync>>,
+}
+
+/// Why no verifier can be made of the options.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// Neither or both were given.
+    #[error("exactly one of jwks_url and secrets is needed")]
+    Keys,
+    /// There is nobody to ask.
+    #[error("service_url is needed to ask the auth service")]
+    ServiceUrl,
+    /// Shorter than a read can be.
+    #[error("max_staleness must be at least 100 ms")]
+    MaxStaleness,
+    /// Not an address.
+    #[error("redis_url is not an address of Redis")]
+    RedisUrl(#[source] redis::RedisError),
+    /// The client for questions cannot be made.
+    #[error("no HTTP client")]
+    Http(#[source] reqwest::Error),
+}
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub user_id: String,
+    /// The session.
+    pub session_id: String,
+    /// The role, as it was when the token was signed.
+    pub role: Option<String>,
+    /// `aal1`, or `aal2` with a second factor.
+    pub acr: Option<String>,
+    /// How the person proved who they are (RFC 8176).
+    pub amr: Vec<String>,
+    /// When they last did, in seconds of the epoch.
+    pub auth_time: Option<i64>,
+    /// When the token runs out, in seconds of the epoch.
+    pub expires_at: i64,
+}
+
+/// Who is let in.
+#[derive(Clone, Debug, Default)]
+pub struct Check {
+    /// Roles that are let in; every role where empty.
+    pub roles: Vec<String>,
+    /// Whether a second factor is required (`aal2`).
+    pub second_factor: bool,
+    /// Seconds since the person last proved who they are, at most.
+    pub max_age: Option<u64>,
+    /// Ask the auth service whatever is known: where an ending of a moment ago costs more than a question.
+    pub exact: bool,
+}
+
+/// What the verifier knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// An ending of `max_staleness` ago is known.
+    pub up_to_date: bool,
+    /// Since when every ending is known, in milliseconds of the epoch.
+    pub since: Option<i64>,
+    /// How many endings are remembered.
+    pub remembered: usize,
+}
+
+/// Checks tokens and their sessions. Cheap to clone; following ends with the last clone.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    tokens: TokenVerifier,
+    sessions: Arc<EndedSessions>,
+    http: reqwest::Client,
+    service_url: Option<String>,
+    on_unsure: OnUnsure,
+    reading: Option<AbortHandle>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(reading) = &self.reading {
+            reading.abort();
+        }
+    }
+}
+
+impl Verifier {
+    /// A verifier that follows the events on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`OptionsError`] where the options do not go together.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, where `redis_url` is given.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        let max_staleness = options.max_staleness.unwrap_or(Duration::from_secs(1));
+        if max_staleness < SHORTEST_STALENESS {
+            return Err(OptionsError::MaxStaleness);
+        }
+        if options.on_unsure == OnUnsure::Ask && options.service_url.is_none() {
+            return Err(OptionsError::ServiceUrl);
+        }
+        let keys = keys(options.jwks_url, &options.secrets)?;
+        let http = reqwest::Client::builder()
+            .timeout(ASK_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(OptionsError::Http)?;
+        let sessions = Arc::new(EndedSessions::new(max_staleness, options.on_ended));
+        let stream = format!("{}events", options.redis_prefix.as_deref().unwrap_or("auth:"));
+        let client = options.redis_url.map(redis::Client::open).transpose().map_err(OptionsError::RedisUrl)?;
+        let reading = client
+            .map(|client| tokio::spawn(Arc::clone(&sessions).follow(client, stream)).abort_handle());
+        let tokens = TokenVerifier::new(keys, options.issuer, options.audience, options.clock_tolerance);
+        let service_url = options.service_url.map(|url| url.trim_end_matches('/').to_owned());
+        Ok(Self(Arc::new(Inner { tokens, sessions, http, service_url, on_unsure: options.on_unsure, reading })))
+    }
+
+    /// Checks an access token and its session.
+    ///
+    /// # Errors
+    /// The 401, 403 or 503 to answer with.
+    pub async fn verify(&self, token: &str, check: &Check) -> Result<Identity, AuthError> {
+        if token.is_empty() {
+            return Err(AuthError::missing());
+        }
+        let claims = self.0.tokens.verify(token, &self.0.http).await?;
+        self.check_session(token, &claims, check.exact).await?;
+        authorize(claims, check)
+    }
+
+    /// Checks the value of an `Authorization` header.
+    ///
+    /// # Errors
+    /// The 401, 403 or 503 to answer with.
+    pub async fn verify_header(&self, authorization: Option<&str>, check: &Check) -> Result<Identity, AuthError> {
+        let (scheme, token) = authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
+        let token = token.trim();
+        if !scheme.eq_ignore_ascii_case("Bearer") || token.contains(char::is_whitespace) {
+            return Err(AuthError::missing());
+        }
+        self.verify(token, check).await
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let (up_to_date, since, remembered) = self.0.sessions.status();
+        Status { up_to_date, since, remembered }
+    }
+
+    async fn check_session(&self, token: &str, claims: &Claims, exact: bool) -> Result<(), AuthError> {
+        match self.0.sessions.of(&claims.sid, claims.iat) {
+            Knowledge::Ended(reason) => Err(AuthError::ended(&reason)),
+            _ if exact => self.ask(token, claims).await,
+            Knowledge::Live => Ok(()),
+            Knowledge::Unsure => match self.0.on_unsure {
+                OnUnsure::Ask => self.ask(token, claims).await,
+                OnUnsure::Refuse => Err(AuthError::unavailable()),
+                OnUnsure::Accept => Ok(()),
+            },
+        }
+    }
+
+    /// Asks whether the session is live. To the auth service that is no activity of the person.
+    async fn ask(&self, token: &str, claims: &Claims) -> Result<(), AuthError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            code: Option<String>,
+        }
+        let url = self.0.service_url.as_ref().ok_or_else(AuthError::unavailable)?;
+        let asked = Instant::now();
+        let answered = async {
+            let answer = self.0.http.get(format!("{url}/session")).bearer_auth(token).send().await?;
+            let status = answer.status().as_u16();
+            Ok::<_, reqwest::Error>((status, answer.json::<Answer>().await?))
+        };
+        match answered.await {
+            Ok((200, _)) => {
+                self.0.sessions.confirm(&claims.sid, claims.exp, asked);
+                Ok(())
+            }
+            Ok((401, answer)) => Err(AuthError::from_service(answer.code.as_deref())),
+            Ok((status, _)) => {
+                tracing::warn!(status, "the auth service could not say whether a session is live");
+                Err(AuthError::unavailable())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the auth service cannot be asked");
+                Err(AuthError::unavailable())
+            }
+        }
+    }
+}
+
+fn keys(jwks_url: Option<String>, secrets: &[String]) -> Result<Keys, OptionsError> {
+    match jwks_url {
+        Some(url) if secrets.is_empty() => Ok(Keys::Published { url, set: Mutex::default() }),
+        None if !secrets.is_empty() && !secrets.iter().any(String::is_empty) => {
+            Ok(Keys::Secrets(secrets.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect()))
+        }
+        _ => Err(OptionsError::Keys),
+    }
+}
+
+fn authorize(claims: Claims, check: &Check) -> Result<Identity, AuthError> {
+    let role = claims.role.as_deref().unwrap_or_default();
+    if !check.roles.is_empty() && !check.roles.iter().any(|wanted| wanted == role) {
+        return Err(AuthError::role());
+    }
+    if check.second_factor && claims.acr.as_deref() != Some("aal2") {
+        return Err(AuthError::not_fresh(Some("aal2"), check.max_age));
+    }
+    if let Some(max_age) = check.max_age {
+        let age = claims.auth_time.map(|time| now_seconds().saturating_sub(time));
+        if age.is_none_or(|age| age > i64::try_from(max_age).unwrap_or(i64::MAX)) {
+            return Err(AuthError::not_fresh(None, Some(max_age)));
+        }
+    }
+    let Claims { sub, sid, role, acr, amr, auth_time, exp, .. } = claims;
+    Ok(Identity { user_id: sub, session_id: sid, role, acr, amr, auth_time, expires_at: exp })
+}
+
+#[expect(clippy::disallowed_methods, reason = "compared with auth_time, as exp is by the library")]
+fn now_seconds() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}

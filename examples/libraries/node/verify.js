@@ -1,0 +1,50 @@
+// Node: jose, jsonwebtoken, express-jwt, express-oauth2-jwt-bearer.
+import { createInterface } from 'node:readline';
+import { expressjwt } from 'express-jwt';
+import { auth } from 'express-oauth2-jwt-bearer';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import jsonwebtoken from 'jsonwebtoken';
+import jwksRsa from 'jwks-rsa';
+
+const { ISSUER: issuer, AUDIENCE: audience } = process.env;
+const jwksUri = `${issuer}/.well-known/jwks.json`;
+
+const keys = createRemoteJWKSet(new URL(jwksUri));
+const jose = (token) => jwtVerify(token, keys, { issuer, audience, algorithms: ['ES256'], typ: 'at+jwt' });
+
+const client = jwksRsa({ jwksUri, cache: true, rateLimit: true });
+const withJsonwebtoken = async (token) => {
+  const { header } = jsonwebtoken.decode(token, { complete: true });
+  if (header.typ?.toLowerCase() !== 'at+jwt') throw new Error('not an access token'); // the library leaves it to you
+  const key = (await client.getSigningKey(header.kid)).getPublicKey();
+  return jsonwebtoken.verify(token, key, { issuer, audience, algorithms: ['ES256'] });
+};
+
+const middleware = (handler) => (token) => new Promise((accept, refuse) => {
+  const headers = { authorization: `Bearer ${token}`, host: 'orders.example' };
+  const request = { headers, method: 'GET', protocol: 'https', originalUrl: '/', query: {}, is: () => false, get: (name) => headers[name] };
+  handler(request, {}, (error) => (error ? refuse(error) : accept()));
+});
+const withExpressJwt = middleware(expressjwt({
+  secret: jwksRsa.expressJwtSecret({ jwksUri, cache: true, rateLimit: true }),
+  issuer,
+  audience,
+  algorithms: ['ES256'],
+  // The library leaves the type to you.
+  isRevoked: (_request, { header }) => header.typ?.toLowerCase() !== 'at+jwt',
+}));
+// `strict` checks `typ` and the claims of RFC 9068.
+const withOauth2JwtBearer = middleware(auth({ issuerBaseURL: issuer, audience, tokenSigningAlg: 'ES256', strict: true }));
+
+const libraries = {
+  jose,
+  jsonwebtoken: withJsonwebtoken,
+  'express-jwt': withExpressJwt,
+  'express-oauth2-jwt-bearer': withOauth2JwtBearer,
+};
+for await (const token of createInterface({ input: process.stdin })) {
+  for (const [name, verify] of Object.entries(libraries)) {
+    const verdict = await verify(token).then(() => 'accepted', (error) => `refused ${error.message}`);
+    console.log(`${name} ${verdict.split('\n')[0]}`);
+  }
+}

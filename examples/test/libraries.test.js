@@ -1,0 +1,97 @@
+// The programs of examples/libraries against a running service: each library accepts its tokens, and nothing else.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { join, resolve } from 'node:path';
+import { freePort, run } from '../../tests/browser/support/processes.js';
+import { authService, place, somebody } from './support/service.js';
+import { badTokens, keysOf } from './support/tokens.js';
+
+const FOLDER = resolve(new URL('..', import.meta.url).pathname, 'libraries');
+const BUILD = resolve(FOLDER, '../../build');
+const AUDIENCE = 'orders';
+/** How each program is started, and the libraries it has. */
+const PROGRAMS = {
+  node: [['node', join(FOLDER, 'node/verify.js')], ['jose', 'jsonwebtoken', 'express-jwt', 'express-oauth2-jwt-bearer']],
+  python: [[process.env.EXAMPLES_PYTHON ?? join(BUILD, 'examples-venv/bin/python'), join(FOLDER, 'python/verify.py')], ['PyJWT', 'Authlib']],
+  go: [[process.env.GO_LIBRARIES ?? join(BUILD, 'libraries-go')], ['golang-jwt', 'go-oidc', 'jwx']],
+  java: [['java', '-XX:TieredStopAtLevel=1', '-jar', join(FOLDER, 'java/target/libraries.jar')], ['Spring Security', 'java-jwt']],
+};
+/** They allow for clocks that differ by some seconds. */
+const WITH_LEEWAY = ['Spring Security'];
+/** They do not ask for these claims, which only a holder of the key could leave out. */
+const NOT_REQUIRED = {
+  jose: ['without a user', 'without a session', 'without an end'],
+  jsonwebtoken: ['without a user', 'without a session', 'without an end'],
+  'express-jwt': ['without a user', 'without a session', 'without an end'],
+  'express-oauth2-jwt-bearer': ['without a session'],
+  'golang-jwt': ['without a user', 'without a session'],
+  'go-oidc': ['without a user', 'without a session', 'without an end'],
+  jwx: ['without a user'],
+  'Spring Security': ['without a user', 'without a session', 'without an end'],
+  'java-jwt': ['without a user', 'without a session', 'without an end'],
+  Authlib: [],
+  PyJWT: [],
+};
+let here;
+let good;
+let bad;
+let env;
+
+before(async () => {
+  here = await place(14);
+  const keyFile = join(here.folder, 'es256.pem');
+  await run(here.program, ['keys', 'generate', '--algorithm', 'ES256', '--out', keyFile], { cwd: here.folder });
+  const port = String(await freePort());
+  const issuer = `http://127.0.0.1:${port}`;
+  const service = await authService(here, {
+    PORT: port, JWT_ISSUER: issuer, JWT_AUDIENCE: AUDIENCE, JWT_ALGORITHM: 'ES256', JWT_PRIVATE_KEY_FILE: keyFile,
+  });
+  const { laptop } = await somebody(service.url);
+  good = laptop.token;
+  bad = await badTokens(good, laptop.refreshToken, await keysOf('ES256', keyFile));
+  env = { PATH: process.env.PATH, ISSUER: issuer, AUDIENCE };
+});
+
+after(() => here?.stop());
+
+for (const [language, [command, libraries]] of Object.entries(PROGRAMS)) {
+  test(`${language}: ${libraries.join(', ')}`, async () => {
+    const verdicts = program(command, libraries.length);
+    try {
+      for (const [library, verdict] of Object.entries(await verdicts.of(good))) {
+        assert.equal(verdict, 'accepted', library);
+      }
+      for (const [what, token] of Object.entries(bad)) {
+        for (const [library, verdict] of Object.entries(await verdicts.of(token))) {
+          if (NOT_REQUIRED[library].includes(what) || (WITH_LEEWAY.includes(library) && what === 'expired a second ago')) continue;
+          assert.match(verdict, /^refused/, `${library}: ${what}`);
+        }
+      }
+    } finally {
+      verdicts.stop();
+    }
+  });
+}
+
+/** The program as a function of a token. */
+function program([command, ...args], lines) {
+  const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const printed = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async of(token) {
+      child.stdin.write(`${token}\n`);
+      const found = {};
+      for (let line = 0; line < lines; line += 1) {
+        const { value, done } = await printed.next();
+        if (done) throw new Error(`${command} ended`);
+        const [, library, verdict] = /^(.*?) (accepted|refused.*)$/.exec(value) ?? [];
+        if (!library) { line -= 1; continue; } // a warning of the library
+        found[library] = verdict;
+      }
+      return found;
+    },
+    stop: () => child.kill(),
+  };
+}
