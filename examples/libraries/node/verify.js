@@ -22,7 +22,7 @@ const withJsonwebtoken = async (token) => {
 
 const middleware = (handler) => (token) => new Promise((accept, refuse) => {
   const headers = { authorization: `Bearer ${token}`, host: 'orders.example' };
-  const request = { headers, method: 'GET', protocol: 'https', originalUrl: '/', query: {}, is: () => false, get: (name) => headers[name] };
+  const request = { headers, method: 'GET', protocol: 'https', originalUrl: '/', query: {}, is: () => false, get: (name) => headers[name.toLowerCase()] };
   handler(request, {}, (error) => (error ? refuse(error) : accept()));
 });
 const withExpressJwt = middleware(expressjwt({
