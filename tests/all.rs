@@ -162,5 +162,6 @@ mod house {
     mod files;
     mod layers;
     mod scripts;
+    mod openapi;
     mod sources;
 }

@@ -1,4 +1,4 @@
-// Makes ../vectors.json: tokens, and what each must be answered. Every verifier package and the service itself are
+// Makes ../vectors.json: tokens, and what each must be answered. Every verifier package is
 // tested with it. The keys are the tests' own; they protect nothing.
 //
 //   cd clients/node && npm ci && node ../vectors/make.mjs
