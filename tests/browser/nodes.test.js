@@ -39,7 +39,7 @@ test('ending another device shows there at once, and its next request is refused
   const took = performance.now() - clicked;
   console.log(`from the click on one node to the notice on the other: ${Math.round(took)} ms`);
   assert.ok(took < AT_ONCE_MS, `${took} ms`);
-  assert.equal(await second.byId('signed-out-reason').innerText(), 'Signed out from Firefox on Linux.');
+  assert.equal(await second.byId('signed-out-reason').innerText(), 'Chrome on Linux was signed out from Firefox on Linux.');
   await first.byId('others-none').waitFor();
 
   const refused = await fetch(`${service.second}/api/auth/me`, { headers: { authorization: await token } });

@@ -16,6 +16,8 @@ const base = document.querySelector('meta[name="auth-base"]').content;
 const client = createAuthClient({ baseUrl: base });
 const byId = (id) => document.getElementById(id);
 let retry;
+/** The device of the session that is open, or was last. */
+let own = null;
 
 const devices = deviceScreen(client);
 const account = accountScreen(client);
@@ -26,6 +28,7 @@ const forgotten = setUpForgotten(client);
 
 client.onSignedIn((user) => {
   clearTimeout(retry);
+  own = client.session;
   byId('who-name').textContent = user.name;
   byId('who-email').textContent = user.email;
   devices.open();
@@ -37,7 +40,7 @@ client.onSignedOut((reason, detail) => {
   idle.close();
   devices.close();
   if (detail.here) welcome('You are signed out.');
-  else showSignedOut(client, reason, detail);
+  else showSignedOut(client, reason, { ...detail, own });
 });
 
 onScreen((name) => {

@@ -6,19 +6,19 @@ const byId = (id) => document.getElementById(id);
 
 byId('out-again').addEventListener('click', () => show('sign-in'));
 
-export function showSignedOut(client, reason, { by }) {
+export function showSignedOut(client, reason, { own, by }) {
   const at = new Date(client.now()).toISOString();
   byId('out-time').dateTime = at;
   byId('out-time').textContent = fullTime(at);
   byId('out-again').closest('section').dataset.reason = reason;
-  write(reason, by);
+  write(reason, { own, by });
   show('signed-out');
   // The limits make the sentence fuller; it stands without them.
-  client.config().then((config) => write(reason, by, config), () => undefined);
+  client.config().then((config) => write(reason, { own, by, config }), () => undefined);
 }
 
-function write(reason, by, config) {
-  const [sentence, advice] = reasonInWords(reason, { by, config });
+function write(reason, about) {
+  const [sentence, advice] = reasonInWords(reason, about);
   byId('out-reason').textContent = sentence;
   byId('out-advice').textContent = advice;
   byId('out-advice').hidden = advice === '';

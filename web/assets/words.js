@@ -52,12 +52,12 @@ function oneTooMany(config) {
   return `${ORDINALS[config?.maxSessionsPerUser] ?? 'another'} device`;
 }
 
-/** Why a session ended, as one sentence and what to make of it. `config` may be missing. */
-export function reasonInWords(reason, { by, config }) {
+/** Why the session on the device `own` ended, as one sentence and what to make of it. All but the reason may be missing. */
+export function reasonInWords(reason, { own, by, config }) {
   const unknown = 'If that was not you, sign in again and look through your devices.';
   switch (reason) {
     case 'terminated':
-      return [by ? `Signed out from ${nameOf(by)}.` : 'Signed out from another device.', unknown];
+      return [`${own ? nameOf(own) : 'This device'} was signed out from ${by ? nameOf(by) : 'another device'}.`, unknown];
     case 'idle_timeout':
       return [
         'Signed out because of inactivity.',
