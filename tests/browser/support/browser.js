@@ -16,7 +16,7 @@ const QUIET = [
   '--disable-sync',
   '--metrics-recording-only',
   '--no-first-run',
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
 ];
 
 export const DESKTOP = { width: 1280, height: 800 };

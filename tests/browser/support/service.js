@@ -42,6 +42,7 @@ export async function alone(settings = {}) {
   const node = await startNode(folder, settings);
   return {
     base: node.base,
+    folder,
     async stop() {
       await node.stop();
       await rm(folder, { recursive: true });
