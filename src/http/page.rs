@@ -1,14 +1,17 @@
-//! `/` and `/assets/…`: the devices page; `/admin` and `/admin/assets/…`: that of operators. Both come out of the binary, and
-//! speak to the service like any other client.
+//! `/`, `/reset-password` and `/assets/…`: the devices page; `/admin` and `/admin/assets/…`: that of operators. Both come
+//! out of the binary, and speak to the service like any other client. Links in mails lead to `/reset-password` where
+//! `APP_URL` is the service itself.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::cookie::ShownCookies;
 use super::problem::Problem;
 use super::resource;
+use super::state::AppState;
 use super::static_file::{StaticFile, StaticFiles};
 
 #[derive(RustEmbed)]
@@ -23,36 +26,58 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(resource("/", "GET").route(web::get().to(page)))
+        .service(resource("/reset-password", "GET").route(web::get().to(page)))
         .service(resource("/assets/{file:.*}", "GET").route(web::get().to(asset)))
         .service(resource("/admin", "GET").route(web::get().to(operators_page)))
         .service(resource("/admin/assets/{file:.*}", "GET").route(web::get().to(operators_asset)));
 }
 
-async fn page(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    file(&request, "index.html")
+const PAGE: &str = "index.html";
+/// What the page says of the browser's session, and what it says where no cookie came: then it need not ask.
+const SESSION_HINT: [&str; 2] =
+    [r#"<meta name="auth-session" content="unknown">"#, r#"<meta name="auth-session" content="none">"#];
+
+async fn page(state: web::Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let shown = ShownCookies::of(request.headers(), &state.config.cookie);
+    let page = if shown.were_sent() {
+        embedded(PAGE)
+    } else {
+        FILES.get("index.html without a session", || {
+            let file = Files::get(PAGE)?;
+            let text = String::from_utf8_lossy(&file.data).replace(SESSION_HINT[0], SESSION_HINT[1]);
+            Some(StaticFile::new(content_type(&file), text.into_bytes()))
+        })
+    };
+    answer(&request, page)
 }
 
 async fn asset(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    file(&request, &format!("assets/{name}"))
+    answer(&request, embedded(&format!("assets/{name}")))
+}
+
+fn embedded(name: &str) -> Option<Arc<StaticFile>> {
+    FILES.get(name, || {
+        let file = Files::get(name)?;
+        Some(StaticFile::new(content_type(&file), file.data.into_owned()))
+    })
 }
 
 async fn operators_page(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    file(&request, "admin/index.html")
+    answer(&request, embedded("admin/index.html"))
 }
 
 async fn operators_asset(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    file(&request, &format!("admin/assets/{name}"))
+    answer(&request, embedded(&format!("admin/assets/{name}")))
 }
 
 /// Names carry no version, so browsers ask each time, and are told when nothing changed.
-fn file(request: &HttpRequest, name: &str) -> Result<HttpResponse, Problem> {
-    let file = FILES.get(name, || {
-        let file = Files::get(name)?;
-        Some(StaticFile::new(content_type(&file), file.data.into_owned()))
-    });
+fn answer(request: &HttpRequest, file: Option<Arc<StaticFile>>) -> Result<HttpResponse, Problem> {
     let file = file.ok_or_else(Problem::not_found)?;
     let mut answer = HttpResponse::Ok();
-    answer.insert_header((CACHE_CONTROL, "no-cache")).insert_header((CONTENT_SECURITY_POLICY, POLICY));
+    answer
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .append_header((VARY, "Cookie"))
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY));
     Ok(file.answer(request, answer))
 }
 

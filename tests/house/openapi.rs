@@ -46,7 +46,8 @@ fn no_pattern_stands_beside_a_date() {
 /// openapi-python-client drops answers that are more than a reference.
 #[test]
 fn a_problem_is_a_plain_reference() {
-    let mixed = found(|_, object| object.get("allOf").is_some_and(|all| all.to_string().contains("/Problem\"")));
+    let mixed =
+        found(|_, object| object.get("allOf").is_some_and(|all| all.to_string().contains("/Problem\"")));
     assert!(mixed.is_empty(), "{mixed:?}");
 }
 

@@ -54,6 +54,10 @@ start();
 async function start() {
   clearTimeout(retry);
   if (forgotten.openedByLink()) return;
+  if (document.querySelector('meta[name="auth-session"]').content === 'none') {
+    show('sign-in');
+    return;
+  }
   if (!isShown('unreachable')) show('loading');
   try {
     const user = await client.resume();

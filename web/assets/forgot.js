@@ -36,14 +36,13 @@ export function setUpForgotten(client) {
   return {
     /** Whether the page was opened by the link of a mail. */
     openedByLink() {
-      if (!location.pathname.endsWith('/reset-password') && !location.hash.startsWith('#requestId=')) return false;
       const values = new URLSearchParams(location.hash.slice(1));
       if (!values.get('requestId')) return false;
       requestId = values.get('requestId');
       begin('Choose a new password.');
       reset.elements.code.value = values.get('code') ?? '';
       reset.elements.newPassword.focus();
-      history.replaceState(null, '', location.pathname);
+      history.replaceState(null, '', '/');
       return true;
     },
   };

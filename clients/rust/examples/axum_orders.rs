@@ -22,7 +22,10 @@ async fn orders(caller: Identity) -> Json<Value> {
 }
 
 /// Here a session that ended a moment ago would cost more than a question.
-async fn pay(State(verifier): State<Verifier>, headers: HeaderMap) -> Result<(StatusCode, Json<Value>), AuthError> {
+async fn pay(
+    State(verifier): State<Verifier>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Value>), AuthError> {
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let caller = verifier.verify_header(authorization, &Check { exact: true, ..Check::default() }).await?;
     Ok((StatusCode::CREATED, Json(json!({"caller": view(&caller)}))))

@@ -243,7 +243,10 @@ impl EndedSessions {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that asks for the time of day, to forget what is old")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that asks for the time of day, to forget what is old"
+)]
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

@@ -125,7 +125,8 @@ impl Published {
             self.fetch(url, http).await?;
         }
         let found = self.set.as_ref().and_then(|(set, _)| set.find(kid)).ok_or_else(AuthError::invalid)?;
-        let named = found.common.key_algorithm.is_some_and(|named| named.to_string() == format!("{algorithm:?}"));
+        let named =
+            found.common.key_algorithm.is_some_and(|named| named.to_string() == format!("{algorithm:?}"));
         if !named {
             return Err(AuthError::invalid());
         }

@@ -163,12 +163,20 @@ impl Verifier {
             .map_err(OptionsError::Http)?;
         let sessions = Arc::new(EndedSessions::new(max_staleness, options.on_ended));
         let stream = format!("{}events", options.redis_prefix.as_deref().unwrap_or("auth:"));
-        let client = options.redis_url.map(redis::Client::open).transpose().map_err(OptionsError::RedisUrl)?;
-        let reading = client
-            .map(|client| tokio::spawn(Arc::clone(&sessions).follow(client, stream)).abort_handle());
+        let client =
+            options.redis_url.map(redis::Client::open).transpose().map_err(OptionsError::RedisUrl)?;
+        let reading =
+            client.map(|client| tokio::spawn(Arc::clone(&sessions).follow(client, stream)).abort_handle());
         let tokens = TokenVerifier::new(keys, options.issuer, options.audience, options.clock_tolerance);
         let service_url = options.service_url.map(|url| url.trim_end_matches('/').to_owned());
-        Ok(Self(Arc::new(Inner { tokens, sessions, http, service_url, on_unsure: options.on_unsure, reading })))
+        Ok(Self(Arc::new(Inner {
+            tokens,
+            sessions,
+            http,
+            service_url,
+            on_unsure: options.on_unsure,
+            reading,
+        })))
     }
 
     /// Checks an access token and its session.
@@ -188,7 +196,11 @@ impl Verifier {
     ///
     /// # Errors
     /// The 401, 403 or 503 to answer with.
-    pub async fn verify_header(&self, authorization: Option<&str>, check: &Check) -> Result<Identity, AuthError> {
+    pub async fn verify_header(
+        &self,
+        authorization: Option<&str>,
+        check: &Check,
+    ) -> Result<Identity, AuthError> {
         let (scheme, token) = authorization.and_then(|value| value.split_once(' ')).unwrap_or_default();
         let token = token.trim();
         if !scheme.eq_ignore_ascii_case("Bearer") || token.contains(char::is_whitespace) {
@@ -251,9 +263,9 @@ impl Verifier {
 fn keys(jwks_url: Option<String>, secrets: &[String]) -> Result<Keys, OptionsError> {
     match jwks_url {
         Some(url) if secrets.is_empty() => Ok(Keys::Published { url, set: Mutex::default() }),
-        None if !secrets.is_empty() && !secrets.iter().any(String::is_empty) => {
-            Ok(Keys::Secrets(secrets.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect()))
-        }
+        None if !secrets.is_empty() && !secrets.iter().any(String::is_empty) => Ok(Keys::Secrets(
+            secrets.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect(),
+        )),
         _ => Err(OptionsError::Keys),
     }
 }

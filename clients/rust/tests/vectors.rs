@@ -18,7 +18,8 @@ async fn key_server(keys: String) -> String {
         while let Ok((mut socket, _)) = listener.accept().await {
             let mut request = [0; 4096];
             let _ = socket.read(&mut request).await;
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", keys.len());
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", keys.len());
             let _ = socket.write_all(format!("{head}{keys}").as_bytes()).await;
         }
     });
@@ -39,7 +40,8 @@ async fn every_vector_gets_its_answer() {
         };
         let (issuer, audience) = (text(&file["issuer"]), Some(text(&file["audience"])));
         let on_unsure = OnUnsure::Accept;
-        Verifier::new(Options { issuer, audience, jwks_url, secrets, on_unsure, ..Options::default() }).unwrap()
+        Verifier::new(Options { issuer, audience, jwks_url, secrets, on_unsure, ..Options::default() })
+            .unwrap()
     };
     let (secret, both, published) = (verifier("secret"), verifier("secrets"), verifier("jwks"));
     let vectors = file["vectors"].as_array().unwrap();
@@ -57,8 +59,16 @@ async fn every_vector_gets_its_answer() {
         } else {
             let refusal = answer.unwrap_err();
             let code = vector["code"].as_str().unwrap();
-            assert_eq!((u64::from(refusal.status), refusal.code.as_str()), (vector["status"].as_u64().unwrap(), code), "{name}");
-            assert_eq!(refusal.www_authenticate.as_deref(), Some(r#"Bearer error="invalid_token""#), "{name}");
+            assert_eq!(
+                (u64::from(refusal.status), refusal.code.as_str()),
+                (vector["status"].as_u64().unwrap(), code),
+                "{name}"
+            );
+            assert_eq!(
+                refusal.www_authenticate.as_deref(),
+                Some(r#"Bearer error="invalid_token""#),
+                "{name}"
+            );
         }
     }
 }
