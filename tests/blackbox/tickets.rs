@@ -74,12 +74,12 @@ async fn a_ticket_is_good_for_thirty_seconds(db: Database) {
     let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
     let before = unix_millis();
     let given = Token::open(&ticket(&device).await, REFRESH_SECRET);
-    let valid_until = given.claims["valid_until"].as_i64().unwrap();
+    let valid_until = given.claims["good_until"].as_i64().unwrap();
     assert!((before + 30_000..=unix_millis() + 30_000).contains(&valid_until), "{}", given.claims);
     for transport in Transport::EACH {
         let good = given.with("jti", Uuid::new_v4().to_string()).sign(REFRESH_SECRET);
         Connection::open_by(transport, transport.request_by(&device, &good)).await;
-        let old = given.with("valid_until", unix_millis() - 1).sign(REFRESH_SECRET);
+        let old = given.with("good_until", unix_millis() - 1).sign(REFRESH_SECRET);
         let answer = transport.refusal(&device, transport.request_by(&device, &old)).await;
         answer.expect_problem(401, "token_invalid");
     }
@@ -99,7 +99,7 @@ async fn no_token_passes_for_another(db: Database) {
         given.with_header(|header| header.typ = None).sign(REFRESH_SECRET),
         given.sign(ACCESS_SECRET),
         given.with("spent_in", "nowhere").sign(REFRESH_SECRET),
-        given.with("valid_until", unix_millis() + 3_600_000).sign(REFRESH_SECRET),
+        given.with("good_until", unix_millis() + 3_600_000).sign(REFRESH_SECRET),
     ];
     for transport in Transport::EACH {
         for no_ticket in &no_tickets {
