@@ -41,6 +41,7 @@ use crate::security::keys::KeyError;
 use crate::security::login_ticket::LoginTickets;
 use crate::security::password::PasswordPool;
 use crate::security::password_rules::PasswordRules;
+use crate::security::peer_key::PeerKey;
 use crate::security::refresh_token::RefreshTokens;
 use crate::security::ticket::Tickets;
 use crate::storage::{OpenError, StorageError, Store, StoreOptions};
@@ -52,6 +53,8 @@ use crate::telemetry::traces::{TraceError, Traces};
 /// How often, and how far apart, it is asked at start whether the feed of changes has been read.
 const FIRST_LOOK_TRIES: usize = 400;
 const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// How often it is asked at start whether the other nodes are heard.
+const LISTENING_TRIES: usize = 200;
 
 /// How long a user's actor stays with nothing to do. What keeps it is a further message, and those come together: the
 /// requests with which a page begins.
@@ -142,6 +145,7 @@ impl App {
         }
         if let Bus::Redis(redis) = &bus {
             redis.listen(registry.clone());
+            hears_others(redis).await;
         }
         let state = web::Data::new(AppState {
             passwords: PasswordPool::start(&config.password, metrics.clone()).map_err(StartError::Threads)?,
@@ -258,12 +262,14 @@ async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store
         if applied > 0 {
             tracing::info!(migrations = applied, "database.migrated");
         }
-        return Ok(store);
+    } else {
+        match store.pending_migrations().await? {
+            0 => {}
+            missing => return Err(StartError::NotMigrated(missing)),
+        }
     }
-    match store.pending_migrations().await? {
-        0 => Ok(store),
-        missing => Err(StartError::NotMigrated(missing)),
-    }
+    store.insist_on_schema().await?;
+    Ok(store)
 }
 
 /// Waits a while until what other nodes do is known: a node that does not know it refuses every protected request. Whether it is.
@@ -275,6 +281,17 @@ async fn first_look(registry: &Registry) -> bool {
         tokio::time::sleep(FIRST_LOOK_PAUSE).await;
     }
     false
+}
+
+/// Waits a moment until the other nodes are heard, if Redis is there: what they tell before is missed, and only the feed makes
+/// up for it.
+async fn hears_others(redis: &RedisBus) {
+    for _ in 0..LISTENING_TRIES {
+        if redis.listens() || !redis.is_up() {
+            return;
+        }
+        tokio::time::sleep(FIRST_LOOK_PAUSE).await;
+    }
 }
 
 async fn open_bus(config: &Config, io: &Io, metrics: &Metrics) -> Result<Bus, BusError> {
@@ -294,6 +311,7 @@ fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> D
         clock: Clock::System,
         policies: policies(config, shared),
         max_staleness: shared.then_some(config.sessions.max_staleness),
+        peer_key: Arc::new(PeerKey::new(&config.tokens)),
         bus,
         // One process publishes alone.
         outbox_lanes: if shared { config.events.outbox_lanes } else { 1 },

@@ -17,7 +17,7 @@ use crate::events::lane::Lane;
 use crate::io::IoGone;
 use crate::security::rate_limit::{Counted, Quota};
 use in_process::InProcessBus;
-use internal::{Activity, Invalidation};
+use internal::{Activity, Invalidation, OnceForAll};
 use redis::RedisBus;
 
 /// The bus did not do it, or it is not known whether it did: of several messages, how many were taken.
@@ -110,6 +110,14 @@ impl Bus {
         match self {
             Self::InProcess(bus) => bus.send(message),
             Self::Redis(bus) => bus.publish_best_effort(message),
+        }
+    }
+
+    /// Hands over a message that may be lost, unless another node was first. Waits for nothing.
+    pub fn publish_once(&self, message: OnceForAll) {
+        match self {
+            Self::InProcess(bus) => bus.send(message.message),
+            Self::Redis(bus) => bus.publish_once(message),
         }
     }
 

@@ -90,11 +90,12 @@ pub fn new_uuid() -> Uuid {
     Uuid::now_v7()
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     /// What the system itself says has gone by since it was started, suspended or not.
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_moment_counts_what_the_machine_slept() {
         let uptime = std::fs::read_to_string("/proc/uptime").unwrap();

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod login_ticket;
 pub mod password;
 pub mod password_rules;
+pub mod peer_key;
 pub mod rate_limit;
 pub mod recovery_code;
 pub mod refresh_token;

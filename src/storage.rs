@@ -32,6 +32,7 @@ mod rows;
 mod servers;
 pub mod sightings;
 pub mod stats;
+pub mod suitability;
 pub mod tickets;
 pub mod totp;
 pub mod users;
@@ -133,6 +134,8 @@ pub struct Store {
     servers: Option<Arc<Servers>>,
     /// What is in front of the server.
     pooling: Pooling,
+    /// Counts statements of connections that are not the pool's.
+    statements: prometheus::IntCounter,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.
     _file_lock: Option<Arc<std::fs::File>>,
 }

@@ -84,6 +84,7 @@ mod blackbox {
     mod metrics;
     mod nobody_listens;
     mod openapi;
+    mod partitions;
     mod passkeys;
     mod password_change;
     mod password_rules;
@@ -106,6 +107,7 @@ mod blackbox {
     mod token_attacks;
     mod tokens;
     mod traces;
+    mod unsuitable_database;
     mod unwritable_log;
     mod validation;
     mod verify;
@@ -133,6 +135,7 @@ mod storage {
 /// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
 /// because a few clusters at once would measure nothing but each other.
 mod multi_node {
+    mod activity_counts;
     mod api_keys;
     mod ask;
     mod chaos;

@@ -20,6 +20,8 @@ pub struct Model {
     pub role: String,
     /// Goes up by one with every change of the user's sessions.
     pub session_version: i64,
+    /// How many of those changes were refresh rotations alone.
+    pub rotations: i64,
     /// PostgreSQL: the id of the transaction that last changed `session_version`; SQLite: 0.
     pub change_stamp: i64,
     /// Latest activity the committing nodes knew of, over all sessions, in ms.

@@ -19,6 +19,7 @@ mod m20261127_000041_create_passkeys;
 mod m20261127_000050_create_api_keys;
 mod m20261127_000051_index_admin_lists;
 mod m20261127_000052_create_node_stats;
+mod m20261127_000060_add_rotations;
 
 /// The list of migrations, in the order they are applied.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000050_create_api_keys::Migration),
             Box::new(m20261127_000051_index_admin_lists::Migration),
             Box::new(m20261127_000052_create_node_stats::Migration),
+            Box::new(m20261127_000060_add_rotations::Migration),
         ]
     }
 }

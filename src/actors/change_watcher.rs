@@ -89,8 +89,8 @@ async fn clear_foreign_stamps(registry: Registry) {
 fn apply(registry: &Registry, changes: &Changes) {
     registry.note_news();
     registry.metrics().feed_rows.inc_by(changes.users.len() as u64);
-    for (user, version) in &changes.users {
-        if registry.outdate(*user, *version) {
+    for change in &changes.users {
+        if registry.outdate(change) {
             registry.metrics().feed_found.inc();
         }
     }

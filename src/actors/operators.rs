@@ -208,6 +208,7 @@ impl Operators {
             user,
             decided_on: ledger.version,
             announcements,
+            is_rotation: false,
             events,
             last_activity_at: ledger.last_activity_at,
             now,

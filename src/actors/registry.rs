@@ -6,13 +6,15 @@
 
 mod dependencies;
 mod invalidation;
+#[cfg(test)]
+mod peer_messages;
 mod resident;
 mod rest;
 mod retirement;
 #[cfg(test)]
 mod testing;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -30,7 +32,6 @@ use super::freshness::Freshness;
 use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
 use super::sighting::Sightings;
 use super::user_session::UserSession;
-use crate::bus::internal::{Invalidation, SHARDS, shard_of};
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::{SessionId, UserId};
@@ -64,8 +65,6 @@ struct Inner {
     api_keys: ApiKeys,
     /// How often the feed of changes has told something.
     news: AtomicU64,
-    /// Users here, by shard of the internal channels.
-    shards: [AtomicUsize; SHARDS],
     /// One for each lane of the outbox: a commit has left something there.
     outbox_signals: Vec<Notify>,
     /// Rung when a change has left a mail.
@@ -99,7 +98,6 @@ impl Registry {
             freshness: Freshness::new(dependencies.max_staleness),
             api_keys: ApiKeys::new(dependencies.max_staleness),
             news: AtomicU64::new(0),
-            shards: [const { AtomicUsize::new(0) }; SHARDS],
             outbox_signals: Lane::all(dependencies.outbox_lanes).map(|_| Notify::new()).collect(),
             dependencies,
             mail_bell: Notify::new(),
@@ -254,7 +252,6 @@ impl Registry {
 
     fn start(&self, user: UserId, known: Option<Ledger>, permit: OwnedSemaphorePermit) -> Resident {
         let slot = Arc::new(UserSlot::new(permit, self.metrics().clone(), self.clock().now()));
-        self.0.shards[shard_of(user)].fetch_add(1, Ordering::Relaxed);
         Resident::new(self.activate(user, &slot, known, None), slot)
     }
 
@@ -285,17 +282,14 @@ impl Registry {
         &self,
         ledger: &Ledger,
         events: &[LedgerEvent],
+        is_rotation: bool,
         now: Timestamp,
         command: &'static str,
     ) {
         let endings = || events.iter().filter_map(LedgerEvent::ending);
-        self.0.dependencies.bus.invalidate(&Invalidation {
-            node: self.0.node,
-            user: ledger.user,
-            version: ledger.version,
-            ended: endings().map(|ending| ending.session).collect(),
-            at: now.millis(),
-        });
+        if !is_rotation {
+            self.tell_nodes(ledger, events, now);
+        }
         self.signal_outbox(ledger.user);
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();

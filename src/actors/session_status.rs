@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::activity::Written;
 use super::messages::ActorError;
 use super::registry::{Registry, UserSlot};
 use super::snapshot::{LiveSession, Snapshot};
+use crate::bus::internal::OnceForAll;
 use crate::clock::new_uuid;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::policy::Policy;
@@ -162,6 +164,41 @@ impl Registry {
     /// told now and then. Returns the latest activity; nothing if the session may have ended at this very moment.
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
+        self.announce_activity(session, latest, now);
+        Some(latest)
+    }
+
+    /// The same for a report that is answered: it counts whatever happens then. Where several nodes serve it is stored first,
+    /// if what is stored is old.
+    ///
+    /// # Errors
+    /// [`ActorError::NoAnswer`] when it could not be stored in time; it may have been.
+    pub async fn report_activity(
+        &self,
+        active: &ActiveSession,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, ActorError> {
+        let session = &active.session;
+        let Some(latest) = self.activity().note(session, now) else { return Ok(None) };
+        if self.store().is_shared() && session.is_stored_long_ago(now) {
+            match self.activity().write_through(session).await {
+                Some(Written::Stored) => {}
+                Some(Written::Over) => {
+                    // Another node has ended it, and this one is to read that before it answers anybody.
+                    active.slot.invalidate();
+                    return Ok(None);
+                }
+                None => {
+                    self.metrics().activity_written_through.with_label_values(&["failed"]).inc();
+                    return Err(ActorError::NoAnswer);
+                }
+            }
+        }
+        self.announce_activity(session, latest, now);
+        Ok(Some(latest))
+    }
+
+    fn announce_activity(&self, session: &Arc<LiveSession>, latest: Timestamp, now: Timestamp) {
         let dependencies = self.dependencies();
         let tells = session.tell_again(now, dependencies.activity_event_interval);
         if session.tell_nodes_again(now, ACTIVITY_WORD) || tells {
@@ -170,11 +207,14 @@ impl Registry {
         if tells {
             let announcer =
                 Announcer { service: &dependencies.service_name, user: session.user, now, new_id: new_uuid };
-            dependencies.bus.publish_best_effort(announcer.activity(session.id(), latest).into_message());
+            dependencies.bus.publish_once(OnceForAll {
+                session: session.id(),
+                interval: dependencies.activity_event_interval,
+                message: announcer.activity(session.id(), latest).into_message(),
+            });
         }
         if session.take_warned() {
             self.request_reload(session.user);
         }
-        Some(latest)
     }
 }

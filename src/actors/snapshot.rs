@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::sighting::Sighting;
 use crate::domain::authentication::Authentication;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
-use crate::domain::ledger::{Account, Ledger, RememberedEnding};
+use crate::domain::ledger::{Account, ENDINGS_REMEMBERED, Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::session::{Refresh, Session, SessionProfile, Times};
 use crate::domain::time::Timestamp;
@@ -33,6 +33,8 @@ pub struct LiveSession {
     expires_at: AtomicI64,
     /// Whether the current refresh generation has been seen.
     pub(super) sighting: Sighting,
+    /// Activity that is known to be stored, in ms; only ever grows once the session is shown.
+    stored: AtomicI64,
     /// Activity that another node told of, in ms: shown, and nothing is decided by it.
     heard: AtomicI64,
     /// When the other nodes were last told, in ms.
@@ -56,6 +58,7 @@ impl LiveSession {
             idle_timeout: AtomicI64::new(millis(session.times.idle_timeout)),
             expires_at: AtomicI64::new(session.times.expires_at.millis()),
             sighting: Sighting::of(session.refresh, session.profile.created_at),
+            stored: AtomicI64::new(session.last_activity.millis()),
             heard: AtomicI64::new(0),
             told_nodes: AtomicI64::new(0),
             told: AtomicI64::new(0),
@@ -93,6 +96,31 @@ impl LiveSession {
     #[must_use]
     pub fn last_activity(&self) -> Timestamp {
         Timestamp::from_millis(self.last_activity.load(Ordering::SeqCst))
+    }
+
+    /// Latest activity that is known to be stored.
+    pub(super) fn stored_activity(&self) -> Timestamp {
+        Timestamp::from_millis(self.stored.load(Ordering::SeqCst))
+    }
+
+    /// The activity is stored.
+    pub(super) fn mark_stored(&self, at: Timestamp) {
+        self.stored.fetch_max(at.millis(), Ordering::SeqCst);
+    }
+
+    /// What was taken for stored when the session was shown may not be.
+    pub(super) fn is_stored_no_later_than(&self, at: Timestamp) {
+        self.stored.fetch_min(at.millis(), Ordering::SeqCst);
+    }
+
+    /// Whether another node, which goes by what is stored, could end the session for idleness before activity of now has
+    /// surely been written: from half of the idle timeout on. Until then the flusher has as long as that for its work, and
+    /// heartbeats, which come more often, are never waited for.
+    pub(super) fn is_stored_long_ago(&self, now: Timestamp) -> bool {
+        let (stored, times) = (self.stored_activity(), self.times());
+        // The absolute end, which no activity moves, may come first.
+        let may_idle = times.idle_expires_at(stored) < times.expires_at;
+        may_idle && stored.plus(times.idle_timeout / 2) <= now
     }
 
     /// When the session is over if nothing happens.
@@ -188,8 +216,10 @@ fn once_in(interval: Duration, last: &AtomicI64, now: Timestamp) -> bool {
 /// activity of its sessions.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The version it shows.
+    /// The version that the actor decides on.
     pub version: i64,
+    /// The version of what checks depend on. It may be ahead of the other: endings of other nodes are applied to what is shown.
+    pub check_version: i64,
     /// Role, for the policy and for tokens.
     pub role: Role,
     /// Latest activity of any session when the snapshot was made.
@@ -216,6 +246,7 @@ impl Snapshot {
         let shown = |session: &Session| SnapshotEntry::new(session, live(session));
         Self {
             version: ledger.version,
+            check_version: ledger.check_version(),
             role: ledger.role,
             last_activity_at: ledger.last_activity_at,
             account: ledger.account.clone(),
@@ -231,8 +262,26 @@ impl Snapshot {
         let latest = latest.unwrap_or_default().max(self.last_activity_at);
         let mut ledger = Ledger::new(user, self.role, self.version, latest, live);
         ledger.account = self.account.clone();
+        ledger.rotations = self.version - self.check_version;
         self.endings.iter().for_each(|ending| ledger.remember_ending(*ending));
         ledger
+    }
+
+    /// The same once other nodes' endings are applied. The version stays: whoever decides reads first.
+    pub(super) fn after_endings(&self, check_version: i64, ended: &[RememberedEnding]) -> Self {
+        let is_over = |id: SessionId| ended.iter().any(|ending| ending.session == id);
+        let mut endings = self.endings.to_vec();
+        endings.extend_from_slice(ended);
+        endings.drain(..endings.len().saturating_sub(ENDINGS_REMEMBERED));
+        Self {
+            version: self.version,
+            check_version,
+            role: self.role,
+            last_activity_at: self.last_activity_at(),
+            account: self.account.clone(),
+            live: self.live.iter().filter(|shown| !is_over(shown.id)).cloned().collect(),
+            endings: endings.into(),
+        }
     }
 
     /// Takes over later activity that another node has seen. False if the ledger is different in anything else: a version
@@ -250,7 +299,7 @@ impl Snapshot {
     /// Whether a new snapshot of that ledger would differ in nothing but the activity of its sessions.
     fn shows(&self, ledger: &Ledger) -> bool {
         let same = |(shown, session): (&SnapshotEntry, &Session)| shown.shows(session);
-        (self.version, self.role) == (ledger.version, ledger.role)
+        (self.version, self.check_version, self.role) == (ledger.version, ledger.check_version(), ledger.role)
             && self.account == ledger.account
             && self.last_activity_at >= ledger.last_activity_at
             && *self.endings == *ledger.remembered_endings()

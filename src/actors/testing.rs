@@ -4,7 +4,7 @@
 pub(super) mod harm;
 pub(super) mod race;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Arbiter};
@@ -34,6 +34,8 @@ use crate::domain::user::{Email, Role, User};
 use crate::events::{Message, announcement::Announcer};
 use crate::io::Io;
 use crate::security::password::PasswordHash;
+use crate::security::peer_key::PeerKey;
+use crate::storage::changes::Change;
 use crate::storage::users::Registration;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
@@ -57,6 +59,11 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
         assert!(start.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// What the feed tells of a change that checks depend on.
+pub(super) fn changed(user: UserId, version: i64) -> Change {
+    Change { user, version, check_version: version }
 }
 
 /// Keeps this thread busy, so that other threads get ahead by that much; a race is tried with many of these.
@@ -136,6 +143,7 @@ impl Setup {
             store,
             clock: self.clock.clone(),
             policies: Policies::same_for_all(self.policy.clone()),
+            peer_key: Arc::new(PeerKey::of("a secret of the tests")),
             bus: Bus::in_process(),
             outbox_lanes: 1,
             service_name: "auth-service".into(),
@@ -245,7 +253,7 @@ impl Node {
     }
 
     /// The user's place, which must exist.
-    pub(super) fn slot(&self, user: UserId) -> std::sync::Arc<UserSlot> {
+    pub(super) fn slot(&self, user: UserId) -> Arc<UserSlot> {
         self.registry.get(user).unwrap()
     }
 

@@ -1,12 +1,15 @@
 //! What nodes tell each other on channels of their own: that a user's sessions are not what they were.
 //!
-//! Channels are sharded by user, so that a node hears of the shards it has users of and not of the whole fleet. No
-//! correctness hangs on them: the feed of changes tells the same from the database.
+//! Channels are sharded by user, so that a Redis Cluster can place them. Every node listens to all of them. No correctness
+//! hangs on them: the feed of changes tells the same from the database.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::ids::{SessionId, UserId};
+use crate::events::Message;
 
 /// How many channels there are. Part of the protocol between nodes.
 pub const SHARDS: usize = 64;
@@ -24,6 +27,44 @@ pub struct Invalidation {
     pub ended: Vec<SessionId>,
     /// When it was committed, in ms, by the clock of that node.
     pub at: i64,
+    /// The change itself, where it can be applied without reading. Nodes of an older version do not send it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<SignedChange>,
+}
+
+/// A [`Change`], signed: what anybody may publish is no more than a reason to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedChange {
+    /// The change as JSON, byte for byte as it was signed.
+    pub text: String,
+    /// Of [`crate::security::peer_key::PeerKey`].
+    pub tag: String,
+}
+
+/// Sessions that ended, and nothing else. What began is only ever read from the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Whose.
+    pub user: UserId,
+    /// The version that was committed.
+    pub version: i64,
+    /// The version of what checks depend on; it was one less before.
+    pub check_version: i64,
+    /// What ended.
+    pub ended: Vec<Ended>,
+    /// When, in ms, by the clock of that node.
+    pub at: i64,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Which.
+    pub session: SessionId,
+    /// Why, in the words of the events.
+    pub reason: String,
+    /// The session from which a person ended it.
+    pub by: Option<SessionId>,
 }
 
 /// A session was active; other nodes show it. What they decide they decide by the database.
@@ -63,4 +104,30 @@ pub fn shard_of(user: UserId) -> usize {
 #[must_use]
 pub fn channel_of(shard: usize) -> String {
     format!("internal:{{{shard}}}")
+}
+
+/// A message that several nodes may have for the other services at the same moment: only the first of them gets through.
+#[derive(Clone, Debug)]
+pub struct OnceForAll {
+    /// What it is about.
+    pub session: SessionId,
+    /// How long another one about the same is not let through.
+    pub interval: Duration,
+    /// What the other services are told.
+    pub message: Message,
+}
+
+impl OnceForAll {
+    /// Names it in Redis, without prefix.
+    #[must_use]
+    pub fn key(session: SessionId) -> String {
+        format!("told:{session}")
+    }
+
+    /// How long it is remembered, in ms: a little less than the interval, because each message is a little late.
+    #[must_use]
+    pub fn remembered_for(interval: Duration) -> u64 {
+        let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        interval - (interval / 10).min(100)
+    }
 }

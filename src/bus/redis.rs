@@ -20,6 +20,7 @@ mod turns;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use redis::{Client, ProtocolVersion};
@@ -28,7 +29,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::BusError;
-use super::internal::{Activity, Invalidation, channel_of, shard_of};
+use super::internal::{Activity, Invalidation, OnceForAll, channel_of, shard_of};
 use crate::config::RedisConfig;
 use crate::domain::ids::UserId;
 use crate::events::Message;
@@ -36,6 +37,7 @@ use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
 use connection::{Connection, client_of};
 use health::Health;
+use sender::BestEffort;
 
 /// What the names of channels begin with in the outbox, and on Redis unless `REDIS_PREFIX` says otherwise.
 const OWN_PREFIX: &str = "auth:";
@@ -56,7 +58,8 @@ pub struct RedisBus {
     client: Client,
     io: Io,
     connection: Connection,
-    best_effort: mpsc::Sender<Message>,
+    best_effort: mpsc::Sender<BestEffort>,
+    listens: AtomicBool,
     stream_max_len: u64,
     /// `REDIS_PREFIX`.
     prefix: Arc<str>,
@@ -88,7 +91,8 @@ impl RedisBus {
         io.detach(sender::send_best_effort(connection.clone(), queue, metrics.clone()));
         io.detach(Arc::clone(&health).watch(connection.clone()));
         let (prefix, node) = (config.prefix.as_str().into(), Uuid::new_v4().to_string());
-        Ok(Self { client, io, connection, best_effort, stream_max_len, prefix, node, health })
+        let listens = AtomicBool::new(false);
+        Ok(Self { client, io, connection, best_effort, listens, stream_max_len, prefix, node, health })
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -118,12 +122,32 @@ impl RedisBus {
     }
 
     pub(super) fn publish_best_effort(&self, message: Message) {
+        self.send_best_effort(BestEffort::Always(self.named(message)));
+    }
+
+    pub(super) fn publish_once(&self, message: OnceForAll) {
+        let OnceForAll { session, interval, message } = message;
+        let message = self.named(message);
+        self.send_best_effort(if interval.is_zero() {
+            BestEffort::Always(message)
+        } else {
+            let key = self.name_of(&OnceForAll::key(session));
+            BestEffort::Once { key, remembered_for: OnceForAll::remembered_for(interval), message }
+        });
+    }
+
+    /// The message, with the name of its channel as it is on Redis.
+    fn named(&self, message: Message) -> Message {
         let channel = match self.channel(&message.channel) {
             Cow::Borrowed(_) => message.channel,
             Cow::Owned(channel) => channel.into(),
         };
+        Message { channel, payload: message.payload }
+    }
+
+    fn send_best_effort(&self, message: BestEffort) {
         // Full or closed: it is one of those that may be lost.
-        let _ = self.best_effort.try_send(Message { channel, payload: message.payload });
+        let _ = self.best_effort.try_send(message);
     }
 
     pub(super) fn invalidate(&self, invalidation: &Invalidation) {
@@ -137,12 +161,14 @@ impl RedisBus {
     fn tell_nodes(&self, user: UserId, word: &impl Serialize) {
         if let Ok(payload) = serde_json::to_string(word) {
             let channel = self.name_of(&channel_of(shard_of(user)));
-            // As above.
-            let _ = self.best_effort.try_send(Message { channel: channel.into(), payload: payload.into() });
+            let message = Message { channel: channel.into(), payload: payload.into() };
+            self.send_best_effort(BestEffort::Always(message));
         }
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    /// Whether Redis did what it was asked when it was last asked.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
         self.health.is_up()
     }
 

@@ -41,6 +41,12 @@ pub struct Ending {
 }
 
 impl LedgerEvent {
+    /// Whether it is about a refresh token, so that other nodes need not hear of it unless the session's times change too.
+    #[must_use]
+    pub fn is_of_refresh_token(&self) -> bool {
+        matches!(self, Self::Rotated { .. } | Self::Reissued { .. })
+    }
+
     /// The ending, if it is one.
     #[must_use]
     pub fn ending(&self) -> Option<&Ending> {

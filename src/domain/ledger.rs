@@ -9,7 +9,7 @@ use super::time::Timestamp;
 use super::user::Role;
 
 /// How many endings are remembered, so that the common late request of an ended session needs no database.
-const ENDINGS_REMEMBERED: usize = 8;
+pub const ENDINGS_REMEMBERED: usize = 8;
 
 /// How a session ended, as far as it is still remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct Ledger {
     pub role: Role,
     /// `users.session_version` of the row this was read from or committed as.
     pub version: i64,
+    /// How many of these versions were refresh rotations alone.
+    pub rotations: i64,
     /// Latest activity of any session, also of ended ones.
     pub last_activity_at: Timestamp,
     /// The rest of the account.
@@ -63,7 +65,25 @@ impl Ledger {
         live: Vec<Session>,
     ) -> Self {
         let account = Account::default();
-        Self { user, role, version, last_activity_at, account, live, ended: Vec::new() }
+        Self { user, role, version, rotations: 0, last_activity_at, account, live, ended: Vec::new() }
+    }
+
+    /// The version of what checks of a session depend on: it goes up with every change but refresh rotations.
+    #[must_use]
+    pub fn check_version(&self) -> i64 {
+        self.version - self.rotations
+    }
+
+    /// Whether a check of any session comes out as with that ledger. Which refresh token is current makes no difference to it.
+    #[must_use]
+    pub fn checks_like(&self, other: &Self) -> bool {
+        let same = |(one, other): (&Session, &Session)| {
+            (&one.profile, one.token, one.times) == (&other.profile, other.token, other.times)
+                && one.authentication == other.authentication
+        };
+        (self.role, &self.account) == (other.role, &other.account)
+            && self.live.len() == other.live.len()
+            && self.live.iter().zip(&other.live).all(same)
     }
 
     /// The live sessions, in no order.

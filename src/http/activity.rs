@@ -7,6 +7,7 @@ use super::extract::session::Authenticated;
 use super::problem::Problem;
 use super::resource;
 use super::state::AppState;
+use crate::actors::messages::ActorError;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::time::Timestamp;
 
@@ -17,26 +18,29 @@ struct Body {
     idle_expires_at: Timestamp,
 }
 
+/// How often a report is tried where the session is just being ended and turns out to be live.
+const MAX_ATTEMPTS: usize = 3;
+
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/activity", "POST").route(web::post().to(activity)));
 }
 
 async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let present = caller.0;
-    if let Some(latest) = state.registry.note_activity(&present.session, present.now) {
-        return Ok(answer(&present, latest));
-    }
-    // The session was just being ended for idleness: the actor knows how that came out.
-    let session = &present.session;
-    match state.registry.status(session.user, session.id(), None).await.map_err(Problem::from)? {
-        SessionStatus::Active(present) => {
-            let noted = state.registry.note_activity(&present.session, present.now);
-            let latest = noted.unwrap_or_else(|| present.session.last_activity());
-            Ok(answer(&present, latest))
+    let mut active = caller.0;
+    for _ in 0..MAX_ATTEMPTS {
+        let reported = state.registry.report_activity(&active, active.now).await;
+        if let Some(latest) = reported.map_err(Problem::from)? {
+            return Ok(answer(&active, latest));
         }
-        SessionStatus::Over(reason) => Err(Problem::session_over(reason)),
-        SessionStatus::TokenMismatch => Err(Problem::session_over(None)),
+        // The session was just being ended for idleness, here or on another node: the actor knows how that came out.
+        let (user, session) = (active.session.user, active.session.id());
+        active = match state.registry.status(user, session, None).await.map_err(Problem::from)? {
+            SessionStatus::Active(active) => active,
+            SessionStatus::Over(reason) => return Err(Problem::session_over(reason)),
+            SessionStatus::TokenMismatch => return Err(Problem::session_over(None)),
+        };
     }
+    Err(Problem::from(ActorError::NoAnswer))
 }
 
 fn answer(present: &ActiveSession, last_activity: Timestamp) -> HttpResponse {

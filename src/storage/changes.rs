@@ -18,7 +18,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
 use uuid::Uuid;
 
 use super::api_keys::{key_of, usable};
@@ -50,14 +50,14 @@ static LOOK: LazyLock<String> = LazyLock::new(|| {
         SELECT ends_at, \
             ARRAY(SELECT id::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS id) AS in_progress, \
             pg_is_in_recovery() AS standby, current_setting('transaction_read_only')::boolean AS read_only, \
-            ({NOW})::bigint AS time, NULL::uuid AS id, NULL::bigint AS session_version \
+            ({NOW})::bigint AS time, NULL::uuid AS id, NULL::bigint AS session_version, NULL::bigint AS rotations \
         FROM snapshot \
         UNION ALL \
-        SELECT NULL, NULL, NULL, NULL, NULL, changed.id, changed.session_version \
+        SELECT NULL, NULL, NULL, NULL, NULL, changed.id, changed.session_version, changed.rotations \
         FROM snapshot CROSS JOIN LATERAL (\
-            SELECT id, session_version FROM users WHERE change_stamp = ANY($1) \
+            SELECT id, session_version, rotations FROM users WHERE change_stamp = ANY($1) \
             UNION ALL \
-            SELECT id, session_version FROM users \
+            SELECT id, session_version, rotations FROM users \
             WHERE change_stamp >= $2 AND change_stamp < snapshot.ends_at \
             LIMIT $3) AS changed"
     )
@@ -73,11 +73,22 @@ const CLEAR_STAMPS: &str = "\
     WHERE users.id = found.id AND users.change_stamp = found.change_stamp \
     AND users.session_version = found.session_version";
 
+/// How far a user's sessions have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub user: UserId,
+    /// The version that commits are compared with.
+    pub version: i64,
+    /// The version of what checks depend on: see [`crate::domain::ledger::Ledger::check_version`].
+    pub check_version: i64,
+}
+
 /// What a look found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Users and their versions; some may have been told before.
-    pub users: Vec<(UserId, i64)>,
+    pub users: Vec<Change>,
     /// Whether anything may have changed beside that: at the first look, where there was too much to read, and where
     /// transaction ids went backwards, as after a restore.
     pub started_over: bool,
@@ -185,7 +196,7 @@ impl ChangeFeed {
         for row in &rows {
             // By place: names are looked for, which takes longer than all the rest.
             match row.try_get_by_index::<Option<Uuid>>(5)? {
-                Some(id) => changes.users.push((UserId::new(id), row.try_get_by_index(6)?)),
+                Some(id) => changes.users.push(change(UserId::new(id), row)?),
                 None => told = Some(row),
             }
         }
@@ -227,6 +238,11 @@ impl ChangeFeed {
         self.connection = Some(connection);
         Ok(Some((rows.into_iter().map(key_of).collect(), asked)))
     }
+}
+
+fn change(user: UserId, row: &QueryResult) -> Result<Change, DbErr> {
+    let (version, rotations): (i64, i64) = (row.try_get_by_index(6)?, row.try_get_by_index(7)?);
+    Ok(Change { user, version, check_version: version - rotations })
 }
 
 /// Asks for one row more than the most that is read, so that it can be told whether there are more.

@@ -28,6 +28,8 @@ pub struct Commit {
     pub decided_on: i64,
     /// What happened; empty only where the account itself changes with it.
     pub events: Vec<LedgerEvent>,
+    /// Whether no check depends on it: then other nodes need not read it.
+    pub is_rotation: bool,
     /// What the other services are told of it.
     pub announcements: Vec<Announcement>,
     /// Latest activity of any session, as far as this node knows.

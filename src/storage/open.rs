@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 
 use super::Store;
 use super::cancelled_work::CancelledWork;
@@ -16,6 +16,7 @@ use super::database_clock::DatabaseClock;
 use super::load_estimate::LoadEstimate;
 use super::postgres::{self, PoolerError, Pooling};
 use super::servers::Servers;
+use super::suitability::{Unsuitable, insist_on_encoding, is_citus};
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
@@ -84,6 +85,9 @@ pub enum OpenError {
     /// The schema could not be brought up to date.
     #[error("cannot migrate the database: {0}")]
     Migrate(DbErr),
+    /// The service could not be right on it.
+    #[error(transparent)]
+    Unsuitable(#[from] Unsuitable),
     /// The runtime for sockets has ended.
     #[error(transparent)]
     Gone(#[from] IoGone),
@@ -114,11 +118,13 @@ impl Store {
                     let work = Arc::clone(&cancelled_work);
                     let db;
                     (db, pooling) = postgres::open(servers, connections, work).await?;
+                    insist_on_encoding(&db).await?;
                     (db, connections, None)
                 }
             };
             let statements = options.metrics.database_statements.clone();
-            db.set_metric_callback(move |_| statements.inc());
+            let counted = statements.clone();
+            db.set_metric_callback(move |_| counted.inc());
             let load_estimate = Arc::new(LoadEstimate::new(connections as usize));
             let commits_in_one_statement =
                 servers.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
@@ -133,6 +139,7 @@ impl Store {
                 keeps_events: options.keeps_events,
                 servers,
                 pooling,
+                statements,
                 _file_lock: file_lock,
             })
         })
@@ -210,14 +217,4 @@ impl Store {
         }
         Ok(is_whole)
     }
-}
-
-/// Citus spreads tables over servers, and does not send a statement that writes to several tables to the one that holds the
-/// user (citusdata/citus#3948).
-async fn is_citus(db: &DatabaseConnection) -> Result<bool, DbErr> {
-    let statement = sea_orm::Statement::from_string(
-        db.get_database_backend(),
-        "SELECT 1 FROM pg_extension WHERE extname = 'citus'",
-    );
-    Ok(db.query_one_raw(statement).await?.is_some())
 }

@@ -72,6 +72,7 @@ pub(super) fn new_user_row(user: &User, password_hash: &PasswordHash) -> user::A
         password_hash: Set(password_hash.expose().to_owned()),
         role: Set(user.role.as_str().to_owned()),
         session_version: Set(0),
+        rotations: Set(0),
         change_stamp: Set(0),
         last_activity_at: Set(user.last_activity_at.millis()),
         created_at: Set(user.created_at.millis()),

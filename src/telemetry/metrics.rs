@@ -129,6 +129,9 @@ meters! {
         "Sessions whose activity one flush wrote.", histogram(BATCHES);
     activity_flush_failures: IntCounter = "auth_activity_flush_failures_total",
         "Activity flushes that failed and will be retried.", counter();
+    activity_written_through: IntCounterVec = "auth_activity_written_through_total",
+        "Reports of activity that waited until it was stored, by outcome (stored, over, failed).",
+        counters(&["outcome"]);
     activity_pending: IntGauge = "auth_activity_pending",
         "Sessions whose activity is not yet written.", gauge();
     commit_conflicts: IntCounter = "auth_commit_conflicts_total",
@@ -230,6 +233,7 @@ impl Meters {
             }
         }
         show(&self.feed_looks, &["success", "failure"]);
+        show(&self.activity_written_through, &["stored", "over", "failed"]);
         show(&self.actor_restarts, &["user"]);
         show(&self.devices_dropped, &["slow"]);
         show(&self.security_events, &super::audit::NAMES);

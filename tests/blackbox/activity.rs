@@ -5,11 +5,17 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::support::answer::members;
+use crate::support::metrics::Metrics;
+use crate::support::time::{unix_millis, until};
 use crate::support::{
-    Client, Database, Person, TestApp, eventually, milliseconds, on_each_database, timestamp,
+    Client, Database, Person, Setup, TestApp, eventually, milliseconds, on_each_database, timestamp,
 };
 
-on_each_database!(moves_the_idle_deadline, survives_an_orderly_restart);
+on_each_database!(
+    moves_the_idle_deadline,
+    survives_an_orderly_restart,
+    is_waited_for_once_an_idle_period_where_several_nodes_serve,
+);
 
 /// Activity until the deadline has moved on from that of the login.
 async fn active(device: &Client) -> serde_json::Value {
@@ -20,6 +26,28 @@ async fn active(device: &Client) -> serde_json::Value {
         if moved { Ok(answer) } else { Err(answer.to_string()) }
     })
     .await
+}
+
+/// Where one process has the database nobody else could end the session.
+async fn is_waited_for_once_an_idle_period_where_several_nodes_serve(db: Database) {
+    let app = Setup::on(db).await.set("SESSION_TIMEOUT_MINUTES", 0.1).start().await;
+    let mut ada = app.client();
+    ada.signup(&Person::named("Ada")).await.expect(201);
+    let waited = async || {
+        let metrics = Metrics::read(&app.client()).await;
+        metrics.sum("auth_activity_written_through_total").unwrap()
+    };
+    let heartbeats = async || {
+        for _ in 0..20 {
+            ada.activity().await.expect(200);
+        }
+    };
+    heartbeats().await;
+    assert_eq!(waited().await, 0.0, "the login is stored");
+    // More than half of the timeout.
+    until(unix_millis() + 3_300).await;
+    heartbeats().await;
+    assert_eq!(waited().await, if db == Database::Sqlite { 0.0 } else { 1.0 });
 }
 
 async fn moves_the_idle_deadline(db: Database) {

@@ -23,7 +23,7 @@ pub(super) struct Household {
 
 impl Household {
     pub(super) async fn new(cluster: &Cluster) -> Self {
-        let person = Person::named("Ada");
+        let person = Person::named(&format!("Ada{}", uuid::Uuid::new_v4().simple()));
         let mut keeper = cluster.client(0);
         keeper.signup(&person).await.expect(201);
         Self { person, keeper }
@@ -38,7 +38,8 @@ impl Household {
         device
     }
 
-    async fn device(&self) -> Client {
+    /// A session opened on the first node, of which the others do not know.
+    pub(super) async fn device(&self) -> Client {
         let mut device = self.keeper.clone();
         device.login(&self.person).await.expect(200);
         device

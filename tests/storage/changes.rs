@@ -4,12 +4,20 @@
 use std::time::Duration;
 
 use auth_service::clock::Moment;
+use auth_service::domain::command::RotateRefresh;
+use auth_service::domain::ids::UserId;
+use auth_service::storage::changes::Change;
 
 use crate::support::Database;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::store::{START, TestStore, login};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A change that checks depend on.
+fn changed(user: UserId, version: i64) -> Change {
+    Change { user, version, check_version: version }
+}
 
 #[tokio::test]
 async fn there_is_none_where_nobody_else_writes() {
@@ -30,12 +38,35 @@ mod every_change_is_seen {
         assert!(first.users.is_empty() && first.started_over, "the first look begins: {first:?}");
         for version in 1..=3 {
             let _ = store.run(&mut one, START, &login()).await;
-            assert_eq!(feed.poll().await.unwrap().changes.users, [(one.user, version)]);
+            assert_eq!(feed.poll().await.unwrap().changes.users, [changed(one.user, version)]);
             assert!(feed.poll().await.unwrap().changes.users.is_empty(), "each change is read once");
         }
         let _ = store.run(&mut other, START, &login()).await;
         let seen = feed.poll().await.unwrap().changes;
-        assert!(seen.users == [(other.user, 1)] && !seen.started_over);
+        assert!(seen.users == [changed(other.user, 1)] && !seen.started_over);
+    }
+}
+
+mod a_rotation_moves_the_version_alone {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let store = TestStore::on(Database::Postgres).await;
+        let mut ledger = store.register().await;
+        let mut feed = store.change_feed(TIMEOUT).unwrap();
+        feed.poll().await.unwrap();
+        let session = ledger.live()[0].id();
+        for generation in 1..=2 {
+            let _ = store.run(&mut ledger, START, &RotateRefresh { session, generation }).await;
+            let rotated = Change { user: ledger.user, version: generation.into(), check_version: 0 };
+            assert_eq!(feed.poll().await.unwrap().changes.users, [rotated]);
+        }
+        let _ = store.run(&mut ledger, START, &login()).await;
+        let opened = Change { user: ledger.user, version: 3, check_version: 1 };
+        assert_eq!(feed.poll().await.unwrap().changes.users, [opened]);
+        assert_eq!(store.ledger(ledger.user).await.check_version(), 1);
     }
 }
 
@@ -63,10 +94,10 @@ mod a_transaction_that_commits_late_is_seen {
         for version in 1..=3 {
             let _ = store.run(&mut early, START, &login()).await;
             let users = feed.poll().await.unwrap().changes.users;
-            assert_eq!(users, [(early.user, version)], "the late one is not committed yet");
+            assert_eq!(users, [changed(early.user, version)], "the late one is not committed yet");
         }
         transaction.commit().await.unwrap();
-        assert_eq!(feed.poll().await.unwrap().changes.users, [(late.user, 7)]);
+        assert_eq!(feed.poll().await.unwrap().changes.users, [changed(late.user, 7)]);
     }
 }
 
@@ -121,7 +152,7 @@ mod a_crash_hides_no_change {
         })
         .await;
         assert!(!changes.started_over, "the ids are past where they were");
-        assert!(changes.users.contains(&(ledger.user, 1)), "{changes:?}");
+        assert!(changes.users.contains(&changed(ledger.user, 1)), "{changes:?}");
     }
 }
 

@@ -65,7 +65,7 @@ mod a_transaction_of_another_database_costs_nothing {
             change(&server, USERS).await;
             let seen = look(&mut feed).await;
             assert_eq!((seen.users.len(), seen.started_over), (USERS, false));
-            assert!(seen.users.iter().all(|(_, version)| *version == round));
+            assert!(seen.users.iter().all(|change| change.version == round));
             for _ in 0..3 {
                 assert_eq!(look(&mut feed).await, Changes::default(), "nothing changed since");
             }
@@ -109,7 +109,7 @@ mod stamps_of_another_server_are_not_read {
         assert_eq!(cleared, USERS as u64 - 1);
         assert_eq!(server.count("SELECT count(*) FROM users WHERE change_stamp > 0").await, 1);
         let seen = look(&mut feed).await;
-        assert!(seen.users.len() == 1 && seen.users[0].1 == 7, "{seen:?}");
+        assert!(seen.users.len() == 1 && seen.users[0].version == 7, "{seen:?}");
         assert_eq!(store.clear_foreign_stamps().await.unwrap(), 0);
     }
 }
@@ -183,8 +183,8 @@ mod whatever_commits_when_is_read_once {
         let mut looks = 0;
         loop {
             let done = writing.is_finished();
-            for (user, version) in look(&mut feed).await.users {
-                versions.entry(user).or_default().push(version);
+            for change in look(&mut feed).await.users {
+                versions.entry(change.user).or_default().push(change.version);
             }
             looks += 1;
             if done {

@@ -198,6 +198,11 @@ impl Cluster {
         self.database.connect().await
     }
 
+    /// A connection to another database of the same server.
+    pub(crate) async fn connect_elsewhere(&self) -> DatabaseConnection {
+        self.database.connect_elsewhere().await
+    }
+
     /// The one number that a query answers.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.query(sql).await[0].try_get_by_index(0).unwrap()

@@ -57,6 +57,11 @@ impl PostgresDatabase {
         connect(&self.url).await.unwrap()
     }
 
+    /// One connection to the database that every server has.
+    pub(crate) async fn connect_elsewhere(&self) -> DatabaseConnection {
+        connect(&server_url()).await.unwrap()
+    }
+
     /// `host:port` of the server.
     pub(crate) fn address(&self) -> &str {
         self.around_address().1

@@ -179,6 +179,7 @@ impl TestStore {
         if let CommitOutcome::Committed(version) = outcome {
             events.iter().for_each(|event| ledger.apply(event));
             ledger.version = version;
+            ledger.rotations += i64::from(is_rotation(&events));
         }
         outcome
     }
@@ -239,11 +240,16 @@ pub(crate) fn commit_of(ledger: &Ledger, now: Timestamp, events: &[LedgerEvent])
         user: ledger.user,
         decided_on: ledger.version,
         events: events.to_vec(),
+        is_rotation: is_rotation(events),
         announcements: announcer(ledger.user, now).announce(events),
         last_activity_at: ledger.last_activity_at.max(now),
         now,
         wanted_for: Duration::MAX,
     }
+}
+
+fn is_rotation(events: &[LedgerEvent]) -> bool {
+    !events.is_empty() && events.iter().all(|event| matches!(event, LedgerEvent::Rotated { .. }))
 }
 
 fn announcer(user: UserId, now: Timestamp) -> Announcer<'static> {

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::domain::ledger::Ledger;
 use crate::domain::policy::{Policies, Policy};
 use crate::domain::user::Role;
+use crate::security::peer_key::PeerKey;
 use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -27,6 +28,8 @@ pub struct Dependencies {
     pub clock: Clock,
     /// The rules' numbers.
     pub policies: Policies,
+    /// Signs what is told to the other nodes.
+    pub peer_key: Arc<PeerKey>,
     /// Where other services are told.
     pub bus: Bus,
     /// Lanes of the outbox, at least one.

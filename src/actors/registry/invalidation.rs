@@ -1,26 +1,40 @@
 //! What other nodes did, as far as it concerns users who are here.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use actix::{Handler, Message};
 
-use super::Registry;
+use super::{Registry, UserSlot};
 use crate::actors::messages::{Disconnected, Wake};
 use crate::actors::snapshot::LiveSession;
 use crate::actors::user_session::UserSession;
-use crate::bus::internal::{Activity, Invalidation, SHARDS, shard_of};
+use crate::bus::internal::{self as peer, Activity, Ended, Invalidation, SignedChange};
 use crate::bus::redis::subscriber::Listener;
-use crate::domain::event::Ending;
+use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::UserId;
+use crate::domain::ledger::{Ledger, RememberedEnding};
+use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
+use crate::storage::changes::Change;
+
+/// How long after its commit a message is believed, in ms. After that it is a reason to read: somebody may have kept it, and the
+/// database may have been restored since.
+const BELIEVED_FOR: u64 = 30_000;
+
+fn ended_of(ending: &Ending) -> Ended {
+    Ended { session: ending.session, reason: ending.reason.as_str().to_owned(), by: ending.by }
+}
 
 impl Registry {
-    /// Another node has committed that version of a user's sessions. True if it was news here; from now on requests
-    /// no longer trust what was shown, and the actor reads it again when it is next asked.
-    pub fn outdate(&self, user: UserId, version: i64) -> bool {
+    /// Another node has committed those versions of a user's sessions. True if it was news here that checks depend on; from now
+    /// on requests no longer trust what was shown, and the actor reads it again when it is next asked.
+    pub fn outdate(&self, change: &Change) -> bool {
+        self.note(change.user, |slot| slot.require(change.version, change.check_version))
+    }
+
+    fn note(&self, user: UserId, is_news: impl FnOnce(&UserSlot) -> bool) -> bool {
         let Some(resident) = self.0.residents.get(&user) else { return false };
-        let news = resident.slot().require(version);
+        let news = is_news(resident.slot());
         if news {
             resident.request_reload();
         }
@@ -48,13 +62,14 @@ impl Registry {
         endings: &[Ending],
         now: Timestamp,
     ) {
-        self.outdate(user, version);
+        self.note(user, |slot| slot.doubt(version));
         self.0.dependencies.bus.invalidate(&Invalidation {
             node: self.0.node,
             user,
             version,
             ended: endings.iter().map(|ending| ending.session).collect(),
             at: now.millis(),
+            change: None,
         });
         self.signal_outbox(user);
         for ending in endings {
@@ -117,14 +132,56 @@ impl Registry {
             resident.request_reload();
         }
     }
-
-    /// A user is no longer here.
-    pub(super) fn left(&self, user: UserId) {
-        self.0.shards[shard_of(user)].fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Registry {
+    /// Tells the other nodes of a commit. Where it only ended sessions they need not read it.
+    pub(super) fn tell_nodes(&self, ledger: &Ledger, events: &[LedgerEvent], now: Timestamp) {
+        let ended: Vec<_> = events.iter().filter_map(LedgerEvent::ending).collect();
+        // Whatever else happened is read.
+        let only_ended = events.iter().all(|event| {
+            let kinds = (LedgerEvent::ending(event), event);
+            matches!(kinds, (Some(_), _) | (_, LedgerEvent::BulkTerminated { .. } | LedgerEvent::Mailed(_)))
+        });
+        let change = (!ended.is_empty() && only_ended).then(|| peer::Change {
+            user: ledger.user,
+            version: ledger.version,
+            check_version: ledger.check_version(),
+            ended: ended.iter().map(|ending| ended_of(ending)).collect(),
+            at: now.millis(),
+        });
+        self.0.dependencies.bus.invalidate(&Invalidation {
+            node: self.0.node,
+            user: ledger.user,
+            version: ledger.version,
+            ended: ended.iter().map(|ending| ending.session).collect(),
+            at: now.millis(),
+            change: change.and_then(|change| self.signed(&change)),
+        });
+    }
+
+    fn signed(&self, change: &peer::Change) -> Option<SignedChange> {
+        let text = serde_json::to_string(change).ok()?;
+        Some(SignedChange { tag: self.0.dependencies.peer_key.tag(&text), text })
+    }
+
+    /// The change that a message carries, if a node has signed it for that user a moment ago, and all of it is understood.
+    fn believed(&self, message: &Invalidation) -> Option<(peer::Change, Vec<RememberedEnding>)> {
+        let SignedChange { text, tag } = message.change.as_ref()?;
+        if !self.0.dependencies.peer_key.verifies(text, tag) {
+            return None;
+        }
+        let change: peer::Change = serde_json::from_str(text).ok()?;
+        let age = self.clock().now().millis().abs_diff(change.at);
+        let ending = |ended: &Ended| {
+            let reason = EndReason::parse(&ended.reason)?;
+            Some(RememberedEnding { session: ended.session, reason, by: ended.by })
+        };
+        let endings: Option<Vec<_>> = change.ended.iter().map(ending).collect();
+        let is_believed = change.user == message.user && age <= BELIEVED_FOR;
+        endings.filter(|_| is_believed).map(|endings| (change, endings))
+    }
+
     /// Tells the other nodes that a session was active.
     pub(in crate::actors) fn tell_activity(&self, session: &LiveSession, at: Timestamp, told: bool) {
         self.0.dependencies.bus.tell_activity(|| Activity {
@@ -138,12 +195,15 @@ impl Registry {
 }
 
 impl Listener for Registry {
-    fn shards(&self) -> BTreeSet<usize> {
-        (0..SHARDS).filter(|shard| self.0.shards[*shard].load(Ordering::Relaxed) > 0).collect()
-    }
-
     fn invalidated(&self, invalidation: &Invalidation) {
-        if invalidation.node == self.0.node || !self.outdate(invalidation.user, invalidation.version) {
+        let is_news = match self.believed(invalidation) {
+            _ if invalidation.node == self.0.node => false,
+            Some((change, endings)) => {
+                self.note(change.user, |slot| slot.apply(change.version, change.check_version, &endings))
+            }
+            None => self.note(invalidation.user, |slot| slot.doubt(invalidation.version)),
+        };
+        if !is_news {
             return;
         }
         let took = Timestamp::from_millis(invalidation.at).until(self.clock().now());

@@ -35,7 +35,6 @@ impl Registry {
         let timer = removed.and_then(|(_, resident)| resident.resting());
         if let Some(timer) = timer {
             self.0.alarms.cancel(user, timer.ringing);
-            self.left(user);
         }
         timer.is_some()
     }

@@ -61,7 +61,6 @@ impl Registry {
         let removed = self.0.residents.remove_if(&user, |_, resident| resident.is_lost());
         if let Some((_, resident)) = &removed {
             resident.slot().mark_gone();
-            self.left(user);
             self.metrics().actor_restarts.with_label_values(&["user"]).inc();
             tracing::error!(actor = "user", "actor.restarted");
         }
@@ -85,7 +84,6 @@ impl Registry {
         });
         if removed.is_some() {
             self.metrics().passivations.inc();
-            self.left(user);
         }
         removed.is_some()
     }

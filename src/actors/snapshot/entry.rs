@@ -9,7 +9,7 @@ use crate::domain::session::{Refresh, Session};
 use crate::domain::time::Timestamp;
 
 /// A live session, with what of it changes with the version.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SnapshotEntry {
     /// The session's, so that others need not be looked at to find one.
     pub(super) id: SessionId,

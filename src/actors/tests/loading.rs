@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::actors::messages::ActorError;
 use crate::actors::session_status::SessionStatus;
-use crate::actors::testing::{Node, Person, Setup, eventually, login};
+use crate::actors::testing::{Node, Person, Setup, changed, eventually, login};
 use crate::clock::new_uuid;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
@@ -94,9 +94,9 @@ async fn news_behind_a_forged_version_is_not_lost() {
     node.present(person).await;
     let slot = node.registry.get(person.user).unwrap();
     let ledger = stored(&node, person.user).await;
-    node.registry.outdate(person.user, i64::MAX);
+    node.registry.outdate(&changed(person.user, i64::MAX));
     slot.begin_read();
-    node.registry.outdate(person.user, ledger.version + 1);
+    node.registry.outdate(&changed(person.user, ledger.version + 1));
     slot.publish(Some(&ledger));
     assert!(slot.fresh_snapshot().is_none(), "it was read before the news");
     node.present(person).await;

@@ -44,7 +44,7 @@ impl<C: Command> Execution<C> {
         let mut has_lost = false;
         for attempt in 0..MAX_TRIES {
             let from_memory = self.is_current_at_hand();
-            let mut ledger = match self.current_ledger(has_lost).await {
+            let ledger = match self.current_ledger(has_lost).await {
                 Ok(ledger) => ledger,
                 Err(error) => return (None, Err(error)),
             };
@@ -62,13 +62,17 @@ impl<C: Command> Execution<C> {
                 self.ledger = Some(ledger);
                 continue;
             };
-            match self.commit(&ledger, &decision.events, now).await {
+            let mut after = ledger.clone();
+            decision.events.iter().for_each(|event| after.apply(event));
+            let is_rotation =
+                decision.events.iter().all(LedgerEvent::is_of_refresh_token) && after.checks_like(&ledger);
+            match self.commit(&ledger, &decision.events, is_rotation, now).await {
                 Ok(CommitOutcome::Committed(version)) => {
                     seals.keep();
-                    decision.events.iter().for_each(|event| ledger.apply(event));
-                    ledger.version = version;
-                    self.registry.committed(&ledger, &decision.events, now, C::name());
-                    return (Some(ledger), Ok(decision.reply));
+                    after.version = version;
+                    after.rotations += i64::from(is_rotation);
+                    self.registry.committed(&after, &decision.events, is_rotation, now, C::name());
+                    return (Some(after), Ok(decision.reply));
                 }
                 Ok(CommitOutcome::Conflict) => {
                     self.registry.metrics().commit_conflicts.inc();
@@ -160,6 +164,7 @@ impl<C: Command> Execution<C> {
         &mut self,
         ledger: &Ledger,
         events: &[LedgerEvent],
+        is_rotation: bool,
         now: Timestamp,
     ) -> Result<CommitOutcome, ActorError> {
         let wanted_for = self.wanted_until.saturating_duration_since(Instant::now());
@@ -173,6 +178,7 @@ impl<C: Command> Execution<C> {
             user: self.user,
             decided_on: ledger.version,
             events: events.to_vec(),
+            is_rotation,
             announcements: announcer.announce(events),
             last_activity_at: ledger.last_activity_at,
             now,
@@ -183,12 +189,17 @@ impl<C: Command> Execution<C> {
 }
 
 /// Whether a commit compares all that such a decision stands on with what other nodes did. A refusal is not committed, and
-/// who was active least lately is not in the version: neither may rest on memory.
+/// who was active least lately is not in the version: neither may rest on memory. Nor may reuse be found by it: that a
+/// refresh token was replaced by another node need not have been told to this one.
 fn is_compared(events: &[LedgerEvent]) -> bool {
-    let evicts = |event: &LedgerEvent| event.ending().is_some_and(|it| it.reason == EndReason::Evicted);
-    // Whether another node has seen the current refresh token is not in the version either.
-    let reissues = |event: &LedgerEvent| matches!(event, LedgerEvent::Reissued { .. });
-    !events.is_empty() && !events.iter().any(|event| evicts(event) || reissues(event))
+    let rests_on_memory = |event: &LedgerEvent| {
+        // Whether another node has seen the current refresh token is not in the version either.
+        matches!(event, LedgerEvent::Reissued { .. })
+            || event
+                .ending()
+                .is_some_and(|it| matches!(it.reason, EndReason::Evicted | EndReason::RefreshTokenReused))
+    };
+    !events.is_empty() && !events.iter().any(rests_on_memory)
 }
 
 /// A random wait that grows with the number of lost commits, so that nodes do not keep meeting.

@@ -1,6 +1,6 @@
 //! Sending messages that may be lost, from a queue.
 
-use redis::pipe;
+use redis::{Pipeline, pipe};
 use tokio::sync::mpsc;
 
 use super::Connection;
@@ -9,22 +9,53 @@ use crate::telemetry::metrics::Metrics;
 
 /// Most messages sent in one go.
 const BATCH: usize = 500;
+/// Publishes unless the key is there already.
+const PUBLISH_ONCE: &str = "\
+    if redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1]) then redis.call('PUBLISH', ARGV[2], ARGV[3]) end";
+
+/// A message that may be lost.
+#[derive(Debug)]
+pub(super) enum BestEffort {
+    /// This one is published.
+    Always(Message),
+    /// This one, if no other node has published one of the same kind.
+    Once {
+        /// That it was published is noted there.
+        key: String,
+        /// For how long, in ms.
+        remembered_for: u64,
+        /// The message.
+        message: Message,
+    },
+}
 
 /// Sends what is queued, as much at a time as there is. What cannot be sent is gone.
 pub(super) async fn send_best_effort(
     connection: Connection,
-    mut queue: mpsc::Receiver<Message>,
+    mut queue: mpsc::Receiver<BestEffort>,
     metrics: Metrics,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         let mut pipeline = pipe();
-        for Message { channel, payload } in batch.drain(..) {
-            pipeline.cmd("PUBLISH").arg(&*channel).arg(&*payload).ignore();
+        for message in batch.drain(..) {
+            add(&mut pipeline, &message);
         }
         let mut connection = connection.manager();
         if pipeline.query_async::<()>(&mut connection).await.is_err() {
             metrics.events_failed.inc();
+        }
+    }
+}
+
+fn add(pipeline: &mut Pipeline, message: &BestEffort) {
+    match message {
+        BestEffort::Always(Message { channel, payload }) => {
+            pipeline.cmd("PUBLISH").arg(&**channel).arg(&**payload).ignore();
+        }
+        BestEffort::Once { key, remembered_for, message: Message { channel, payload } } => {
+            pipeline.cmd("EVAL").arg(PUBLISH_ONCE).arg(1).arg(key).arg(*remembered_for);
+            pipeline.arg(&**channel).arg(&**payload).ignore();
         }
     }
 }

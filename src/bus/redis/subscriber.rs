@@ -1,20 +1,23 @@
-//! Hearing the other nodes: one connection, subscribed to the shards that have users here, mended for ever.
+//! Hearing the other nodes: one connection, subscribed to all shards, mended for ever.
+//!
+//! To all of them, also where no user of a shard is here: somebody may be the next moment, and a message that comes before
+//! the subscription would be missed. From a few hundred users on, each shard has some anyway.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use rand::Rng;
 use redis::Msg;
-use redis::aio::{PubSubSink, PubSubStream};
+use redis::aio::PubSubStream;
 
 use super::RedisBus;
 use crate::bus::BusError;
-use crate::bus::internal::{Activity, Invalidation, PeerMessage, channel_of};
+use crate::bus::internal::{Activity, Invalidation, PeerMessage, SHARDS, channel_of};
 
-/// How often the subscriptions are compared with the users that are here.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Shortest wait before connecting again.
+const MIN_WAIT: Duration = Duration::from_millis(100);
 /// How often the line is tried, because a half-open one says nothing.
 const PULSE: Duration = Duration::from_secs(2);
 /// How long an answer may take.
@@ -24,9 +27,6 @@ const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// What a subscriber needs of the node it listens for.
 pub trait Listener: Send + Sync + 'static {
-    /// The shards that have users here.
-    fn shards(&self) -> BTreeSet<usize>;
-
     /// Another node changed a user's sessions.
     fn invalidated(&self, invalidation: &Invalidation);
 
@@ -39,13 +39,12 @@ impl RedisBus {
     pub fn listen(self: &Arc<Self>, listener: impl Listener) {
         let bus = Arc::clone(self);
         self.io.detach(async move {
-            let mut wait = POLL_INTERVAL;
+            let mut wait = MIN_WAIT;
             loop {
-                match bus.listen_once(&listener, &mut wait).await {
-                    Ok(()) => {}
-                    Err(error) => {
-                        tracing::debug!(error = &error as &dyn std::error::Error, "redis.line_lost")
-                    }
+                let listened = bus.listen_once(&listener, &mut wait).await;
+                bus.listens.store(false, Ordering::Release);
+                if let Err(error) = listened {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "redis.line_lost");
                 }
                 let jitter = rand::rng().random_range(0.5..1.0);
                 tokio::time::sleep(wait.mul_f64(jitter)).await;
@@ -54,14 +53,21 @@ impl RedisBus {
         });
     }
 
+    /// Whether messages of the other nodes are heard at the moment, as far as is known.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.listens.load(Ordering::Acquire)
+    }
+
     /// Listens until the line breaks.
     async fn listen_once(&self, listener: &impl Listener, wait: &mut Duration) -> Result<(), BusError> {
         let connecting = self.client.get_async_pubsub();
         let pubsub = tokio::time::timeout(TIMEOUT, connecting).await.map_err(|_| BusError::TimedOut)??;
         let (mut sink, mut stream) = pubsub.split();
-        *wait = POLL_INTERVAL;
-        let mut subscribed = BTreeSet::new();
-        let mut look = tokio::time::interval(POLL_INTERVAL);
+        let channels: Vec<_> = (0..SHARDS).map(|shard| self.name_of(&channel_of(shard))).collect();
+        in_time(sink.subscribe(channels)).await?;
+        self.listens.store(true, Ordering::Release);
+        *wait = MIN_WAIT;
         let mut pulse = tokio::time::interval(PULSE);
         loop {
             tokio::select! {
@@ -69,7 +75,6 @@ impl RedisBus {
                     Some(message) => hear(listener, &message),
                     None => return Ok(()),
                 },
-                _ = look.tick() => in_time(adjust(&mut sink, &mut subscribed, &listener.shards(), &self.prefix)).await?,
                 _ = pulse.tick() => in_time(async { sink.ping::<redis::Value>().await.map(drop) }).await?,
             }
         }
@@ -91,28 +96,4 @@ fn hear(listener: &impl Listener, message: &Msg) {
 
 async fn in_time(work: impl Future<Output = redis::RedisResult<()>>) -> Result<(), BusError> {
     tokio::time::timeout(TIMEOUT, work).await.map_err(|_| BusError::TimedOut)?.map_err(BusError::from)
-}
-
-async fn adjust(
-    sink: &mut PubSubSink,
-    subscribed: &mut BTreeSet<usize>,
-    wanted: &BTreeSet<usize>,
-    prefix: &str,
-) -> redis::RedisResult<()> {
-    if subscribed == wanted {
-        return Ok(());
-    }
-    let channels = |shards: Vec<&usize>| {
-        shards.into_iter().map(|shard| format!("{prefix}{}", channel_of(*shard))).collect::<Vec<_>>()
-    };
-    let new = channels(wanted.difference(subscribed).collect());
-    let old = channels(subscribed.difference(wanted).collect());
-    if !new.is_empty() {
-        sink.subscribe(new).await?;
-    }
-    if !old.is_empty() {
-        sink.unsubscribe(old).await?;
-    }
-    subscribed.clone_from(wanted);
-    Ok(())
 }

@@ -82,7 +82,10 @@ impl Generation {
 fn judge(state: &AppState, found: &ActiveSession, generation: u32) -> Generation {
     let grace = state.registry.policy_ref(found.snapshot.role).refresh_reuse_grace;
     let Some(current) = found.snapshot.refresh(found.session.id()) else { return Generation::Ahead };
-    if current.accepts(generation, found.now, grace) {
+    // Rotations of other nodes are no news to checks, but this one depends on them.
+    if found.slot.is_behind(found.snapshot.version) {
+        Generation::Ahead
+    } else if current.accepts(generation, found.now, grace) {
         state.registry.note_sighting(&found.session, generation, found.now);
         Generation::Good
     } else if generation > current.generation {

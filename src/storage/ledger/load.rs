@@ -157,6 +157,7 @@ impl Store {
         let role = role_of(&user.role)?;
         let mut ledger = Ledger::new(id, role, user.session_version, last_activity_at, live);
         ledger.account = account_of(&user)?;
+        ledger.rotations = user.rotations;
         Ok(ledger)
     }
 }

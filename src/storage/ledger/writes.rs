@@ -7,8 +7,8 @@ use sea_orm::sea_query::{
     Alias, Condition, Expr, InsertStatement, Query, SimpleExpr, UpdateStatement, ValueTuple,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, Iterable, QueryFilter, QueryTrait,
-    UpdateMany, Value,
+    ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, ExprTrait, Iterable, QueryFilter,
+    QueryTrait, UpdateMany, Value,
 };
 use uuid::Uuid;
 
@@ -97,11 +97,15 @@ impl Writes {
 
 fn advance(commit: &Commit, stamp: SimpleExpr, holder: Condition) -> UpdateStatement {
     let activity = greater_of(Expr::col(user::Column::LastActivityAt), commit.last_activity_at.millis());
-    let advance = user::Entity::update_many()
+    let mut advance = user::Entity::update_many()
         .col_expr(user::Column::SessionVersion, Expr::value(commit.decided_on + 1))
         .col_expr(user::Column::ChangeStamp, stamp)
         .col_expr(user::Column::LastActivityAt, activity)
         .filter(holder);
+    if commit.is_rotation {
+        let rotations = Expr::col(user::Column::Rotations).add(1);
+        advance = advance.col_expr(user::Column::Rotations, rotations);
+    }
     commit.events.iter().fold(advance, account_columns).into_query()
 }
 

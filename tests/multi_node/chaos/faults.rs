@@ -1,8 +1,9 @@
 //! What is done to nodes, to Redis and to the pooler: one fault of each at a time, for a short while, over and over.
 
-use futures_util::future::join3;
+use futures_util::future::join4;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 
 use super::history::History;
 use super::people::Bases;
@@ -25,11 +26,13 @@ pub(super) async fn until(
     bases: &Bases,
     history: &History,
 ) {
+    let (here, elsewhere) = (cluster.connect().await, cluster.connect_elsewhere().await);
     let Cluster { nodes, redis, pooler, .. } = cluster;
-    join3(
+    join4(
         break_nodes(ends_at, StdRng::seed_from_u64(seed * 1_000 + 900), spared, nodes, bases, history),
         break_redis(ends_at, StdRng::seed_from_u64(seed * 1_000 + 901), redis, history),
         break_pooler(ends_at, StdRng::seed_from_u64(seed * 1_000 + 902), pooler.as_ref(), history),
+        use_the_database(ends_at, StdRng::seed_from_u64(seed * 1_000 + 903), &here, &elsewhere, history),
     )
     .await;
 }
@@ -110,5 +113,37 @@ async fn break_pooler(ends_at: i64, mut random: StdRng, pooler: Option<&PgBounce
         pause(&mut random, 100..1_500).await;
         pooler.thaw();
         history.fault(NO_NODE, "PgBouncer frozen", from);
+    }
+}
+
+/// Others who use the same database, or another of its server: transactions that stay open, and rows that stay locked.
+async fn use_the_database(
+    ends_at: i64,
+    mut random: StdRng,
+    here: &DatabaseConnection,
+    elsewhere: &DatabaseConnection,
+    history: &History,
+) {
+    while unix_millis() < ends_at {
+        pause(&mut random, 100..800).await;
+        let from = unix_millis();
+        let (connection, sql, fault) = match random.random_range(0..4) {
+            0 => (elsewhere, "SELECT pg_current_xact_id()", "a transaction in another database"),
+            1 => (here, "SELECT pg_current_xact_id()", "a transaction in this database"),
+            2 => (here, "SELECT id FROM users ORDER BY random() LIMIT 1 FOR UPDATE", "a user's row locked"),
+            _ => (
+                here,
+                "SELECT id FROM sessions WHERE ended_at IS NULL ORDER BY random() LIMIT 2 FOR UPDATE",
+                "sessions' rows locked",
+            ),
+        };
+        let transaction = connection.begin().await.unwrap();
+        // Rows that others have locked are waited for.
+        let taken = transaction.execute_unprepared(sql).await;
+        pause(&mut random, 100..1_500).await;
+        if taken.is_ok() {
+            transaction.rollback().await.unwrap();
+        }
+        history.fault(NO_NODE, fault, from);
     }
 }
