@@ -49,6 +49,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Which request the code belongs to.
+    pub(super) fn request(self) -> Uuid {
+        self.request_id
+    }
+
     pub(super) fn answer(self) -> HttpResponse {
         HttpResponse::Accepted().json(self)
     }

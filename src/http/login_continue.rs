@@ -10,6 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::codes;
 use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::factors::enrolment;
@@ -22,6 +23,7 @@ use super::{new_password, resource};
 use crate::domain::account_change::{AccountChange, ChangedBy};
 use crate::domain::command::ChangeAccount;
 use crate::domain::ids::SessionId;
+use crate::domain::mail::CodePurpose;
 use crate::domain::reason::EndReason;
 use crate::domain::sign_in::{Factor, Shown, Step};
 use crate::domain::user::{FieldProblem, User};
@@ -38,6 +40,7 @@ struct Body {
     recovery_code: Option<String>,
     credential: Option<CredentialJson>,
     request_id: Option<String>,
+    email_code: Option<String>,
     new_password: Option<String>,
     end_session_ids: Option<Vec<String>>,
 }
@@ -66,6 +69,7 @@ async fn continue_login(
                 Step::PasswordChange => {
                     return change_password(&state, &http, &client, &claims, user, body).await;
                 }
+                Step::EmailVerification => verify_email(&state, &client, &claims, user, body).await?,
                 Step::SessionChoice => choose(&state, ticket, &claims, user, body).await?,
                 step => answer(&state, &http, &claims, user, step, body).await?,
             }
@@ -146,6 +150,33 @@ fn resume(claims: &LoginClaims, user: User) -> SignIn {
         enrolled: progress.enrolled,
         choice: None,
     }
+}
+
+/// Shows the mailbox by the code that was mailed to it.
+async fn verify_email(
+    state: &AppState,
+    client: &Client,
+    claims: &LoginClaims,
+    user: User,
+    body: Body,
+) -> Result<SignIn, Problem> {
+    let code = body.email_code.ok_or_else(|| missing("emailCode"))?;
+    let request = claims.progress.mail_request.ok_or_else(invalid_ticket)?.to_string();
+    let named = |problem: Problem| match problem.code() {
+        Code::ValidationFailed => wrong("emailCode"),
+        _ => problem,
+    };
+    let checked = codes::check(state, client.address, &[CodePurpose::Login], &request, &code).await;
+    let request = checked.map_err(named)?;
+    if request.user != Some(user.id) || request.address != user.email.as_str() {
+        return Err(wrong("emailCode"));
+    }
+    codes::spend(state, &request).await.map_err(named)?;
+    let change = AccountChange { email_verified_at: Some(Some(state.now())), ..AccountChange::default() };
+    let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
+    state.registry.ask(user.id, command).await?;
+    let user = state.registry.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
+    Ok(resume(claims, user))
 }
 
 /// Sets the password that must be new. Every session of the account ends: whoever knew the old one may have opened it.

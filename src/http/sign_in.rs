@@ -7,9 +7,12 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::codes::{self, Asking};
+use super::email::verification_of;
 use super::extract::client::Client;
 use super::extract::json::Fields;
 use super::factors::recovery_codes::give_recovery_codes;
+use super::notice::masked;
 use super::problem::{Code, Problem};
 use super::shown::sessions_of_cookies;
 use super::signed_in::{self, Extras, open_for, parse_delivery};
@@ -20,6 +23,7 @@ use crate::domain::command::{EndReplaced, ListLive, Open, OpenRefusal, Opened, R
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::mail::CodePurpose;
 use crate::domain::session::Delivery;
 use crate::domain::sign_in::{Requirements, Shown, Step, next_step};
 use crate::domain::user::User;
@@ -114,17 +118,18 @@ impl SignIn {
         let requirements = Requirements {
             has_second_factor: self.user.factors > 0,
             must_have_second_factor: state.config.second_factors.is_required_of(self.user.role),
-            verify_email: false,
+            verify_email: state.config.has(Feature::VerifiedEmail) && self.user.email_verified_at.is_none(),
             change_password: self.user.password_change_required,
         };
         match next_step(requirements, self.shown) {
-            Some(step) => Err(self.ask(state, step).await?),
+            Some(step) => Err(self.ask(state, client, step).await?),
             None => self.open(state, http, client).await,
         }
     }
 
     /// The problem that asks for a step.
-    async fn ask(self, state: &AppState, step: Step) -> Result<Problem, Problem> {
+    async fn ask(self, state: &AppState, client: &Client, step: Step) -> Result<Problem, Problem> {
+        let mut mail_request = None;
         let problem = match step {
             Step::SecondFactor => {
                 let factors = state.registry.store().list_factors(self.user.id).await?;
@@ -137,11 +142,16 @@ impl SignIn {
                 let on: Vec<_> = on.map(|(_, method)| method).collect();
                 Problem::new(Code::SecondFactorEnrolmentRequired).with("methods", json!(on))
             }
-            Step::EmailVerification => Problem::new(Code::EmailVerificationRequired),
+            Step::EmailVerification => {
+                let asking = Asking { purpose: CodePurpose::Login, ..verification_of(&self.user) };
+                mail_request = Some(codes::ask(state, client, asking).await?.request());
+                let address = masked(self.user.email.as_str());
+                Problem::new(Code::EmailVerificationRequired).with("email", json!(address))
+            }
             Step::PasswordChange => Problem::new(Code::PasswordChangeRequired),
             Step::SessionChoice => return self.ask_which_to_end(state).await,
         };
-        self.with_ticket(state, step, problem)
+        self.with_ticket(state, step, problem, mail_request)
     }
 
     /// As many sessions as allowed: the list to choose from.
@@ -157,7 +167,9 @@ impl SignIn {
         let problem = Problem::new(Code::SessionLimitReached)
             .with("maxSessions", json!(live.max_sessions))
             .with("sessions", json!(views));
-        let Some(choice) = self.choice else { return self.with_ticket(state, Step::SessionChoice, problem) };
+        let Some(choice) = self.choice else {
+            return self.with_ticket(state, Step::SessionChoice, problem, None);
+        };
         // Too few were chosen, and nothing has ended: the ticket is not spent.
         let (owner, id) = choice.claims.key();
         state.registry.store().unspend_ticket(owner, id).await?;
@@ -165,14 +177,20 @@ impl SignIn {
         Ok(problem.with("loginTicket", json!(choice.ticket)).with("expiresIn", json!(left)))
     }
 
-    fn with_ticket(self, state: &AppState, step: Step, problem: Problem) -> Result<Problem, Problem> {
+    fn with_ticket(
+        self,
+        state: &AppState,
+        step: Step,
+        problem: Problem,
+        mail_request: Option<Uuid>,
+    ) -> Result<Problem, Problem> {
         let progress = LoginProgress {
             user: Some(self.user.id),
             shown: self.shown,
             asked: Some(step),
             credentials: state_of_credentials(&self.user),
             enrolled: self.enrolled,
-            mail_request: None,
+            mail_request,
             options: self.options,
         };
         let ticket = state.login_tickets.sign(progress, state.now()).map_err(Problem::unavailable)?;
@@ -199,7 +217,7 @@ impl SignIn {
         let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
             Ok(Ok(opened)) => opened,
             Ok(Err(OpenRefusal::LimitReached { asks: true, .. })) => {
-                return Err(self.ask(state, Step::SessionChoice).await?);
+                return Err(self.ask(state, client, Step::SessionChoice).await?);
             }
             Ok(Err(OpenRefusal::LimitReached { asks: false, .. })) => {
                 return Err(Problem::new(Code::SessionLimitReached));
