@@ -166,5 +166,6 @@ mod house {
     mod layers;
     mod scripts;
     mod openapi;
+    mod scripts;
     mod sources;
 }
