@@ -164,7 +164,6 @@ mod multi_node {
 mod house {
     mod files;
     mod layers;
-    mod scripts;
     mod openapi;
     mod scripts;
     mod sources;

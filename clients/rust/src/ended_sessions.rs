@@ -43,7 +43,8 @@ pub(crate) enum Knowledge {
     Unsure,
 }
 
-type Listener = Box<dyn Fn(&Ended) + Send + Sync>;
+/// Hears of each session that ends.
+pub type Listener = Box<dyn Fn(&Ended) + Send + Sync>;
 
 /// What was read. Times in ms are of the epoch.
 #[derive(Default)]

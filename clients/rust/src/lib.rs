@@ -12,6 +12,6 @@ mod actix;
 #[cfg(feature = "axum")]
 mod axum;
 
-pub use ended_sessions::Ended;
+pub use ended_sessions::{Ended, Listener};
 pub use error::AuthError;
 pub use verifier::{Check, Identity, OnUnsure, Options, OptionsError, Status, Verifier};

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
-use crate::ended_sessions::{Ended, EndedSessions, Knowledge};
+use crate::ended_sessions::{EndedSessions, Knowledge, Listener};
 use crate::error::AuthError;
 use crate::tokens::{Claims, Keys, TokenVerifier};
 
@@ -52,7 +52,7 @@ pub struct Options {
     /// Leeway for `exp`.
     pub clock_tolerance: Duration,
     /// Called for each session that ends, by the task that reads: it must not block.
-    pub on_ended: Option<Box<dyn Fn(&Ended) + Send + Sync>>,
+    pub on_ended: Option<Listener>,
 }
 
 /// Why no verifier can be made of the options.

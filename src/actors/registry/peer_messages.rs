@@ -65,6 +65,8 @@ fn policy() -> Policy {
         access_expiry: hour,
         idle_margin: std::time::Duration::ZERO,
         warning: None,
+        remember_timeout: None,
+        remember_lifetime: None,
     }
 }
 
@@ -115,6 +117,9 @@ impl World {
             methods: Methods::PASSWORD,
             remember: None,
             delivery: Delivery::default(),
+            shown: None,
+            ends: Vec::new(),
+            replaces: None,
         });
     }
 
