@@ -326,13 +326,15 @@ fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> D
 #[must_use]
 pub fn policies(config: &Config, shared: bool) -> Policies {
     let (sessions, tokens) = (&config.sessions, &config.tokens);
+    let must_show_more = |role| config.second_factors.is_required_of(role);
     Policies::by_role(|role| {
         let rules = sessions.for_role(role);
         Policy {
             idle_timeout: rules.timeout,
             lifetime: rules.lifetime,
-            remember_timeout: sessions.remember_timeout,
-            remember_lifetime: sessions.remember_lifetime,
+            // A role that must show a second factor is not remembered for longer than usual.
+            remember_timeout: sessions.remember_timeout.filter(|_| !must_show_more(role)),
+            remember_lifetime: sessions.remember_lifetime.filter(|_| !must_show_more(role)),
             max_sessions: usize::try_from(rules.max_per_user).unwrap_or(usize::MAX),
             at_limit: rules.at_limit,
             refresh_reuse_grace: tokens.refresh_reuse_grace,

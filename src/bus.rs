@@ -13,6 +13,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::events::Message;
+use crate::events::announcement::Announcement;
 use crate::events::lane::Lane;
 use crate::io::IoGone;
 use crate::security::rate_limit::{Counted, Quota};
@@ -87,6 +88,22 @@ impl Bus {
         match self {
             Self::InProcess(_) => {}
             Self::Redis(bus) => bus.end_turn(lane),
+        }
+    }
+
+    /// What those who watch in this process are to hear of a change; nothing where there is a Redis to hear it from.
+    #[must_use]
+    pub fn for_watchers(&self, announcements: &[Announcement]) -> Vec<Announcement> {
+        match self {
+            Self::InProcess(_) => announcements.to_vec(),
+            Self::Redis(_) => Vec::new(),
+        }
+    }
+
+    /// Tells them, once the change is stored.
+    pub fn tell_watchers(&self, announcements: Vec<Announcement>) {
+        if let Self::InProcess(bus) = self {
+            announcements.into_iter().for_each(|announcement| bus.send(announcement.into_message()));
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::actors::registry::Registry;
 use crate::clock::{Clock, new_uuid};
+use crate::domain::account_change::ChangedBy;
 use crate::domain::command::{Command, EndAll, EndOne, SessionOver, decide};
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::{SessionId, UserId};
@@ -18,6 +19,7 @@ use crate::domain::policy::Policies;
 use crate::domain::reason::EndReason;
 use crate::domain::user::User;
 use crate::events::announcement::Announcer;
+use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 use crate::storage::{StorageError, Store};
 use crate::telemetry::audit::{AuditEvent, COMMAND_LINE, Cause};
@@ -136,6 +138,22 @@ impl Operators {
         Ok(done.ended)
     }
 
+    /// Takes all second factors away and ends all sessions: whether there was a factor, and how many sessions ended.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn remove_factors(&self, user: UserId) -> Result<(bool, usize), OperatorError> {
+        let now = self.clock.now();
+        let announcer = Announcer { service: &self.service_name, user, now, new_id: new_uuid };
+        let announcements = announcer.factors_changed(ChangedBy::Operator);
+        let change = FactorChange { user, now, keep: Keep::Nothing, announcements };
+        let removed = matches!(self.store.delete_factors(change).await?, FactorOutcome::Changed(_));
+        if removed {
+            self.audit(AuditEvent::FactorRemoved(user, "all"));
+        }
+        Ok((removed, self.end_sessions(user, EndReason::Terminated).await?))
+    }
+
     /// The account as it is now, or would be without what is overdue.
     ///
     /// # Errors
@@ -171,12 +189,17 @@ impl Operators {
                 return Ok(Done { reply, change, ended: 0 });
             }
             let commit = self.commit(&ledger, events, change.as_ref());
+            let bus = self.registry.as_ref().map(|registry| &registry.dependencies().bus);
+            let announcements = bus.map(|bus| bus.for_watchers(&commit.announcements)).unwrap_or_default();
             let outcome = match &change {
                 Some(change) => self.store.commit_account(commit, lock, change.clone()).await?,
                 None => self.store.commit(commit, lock).await?,
             };
             if let CommitOutcome::Committed(version) = outcome {
                 self.committed(user, version, &endings);
+                if let Some(bus) = bus {
+                    bus.tell_watchers(announcements);
+                }
                 let ended = endings.iter().filter(|ending| !ending.reason.is_of_time()).count();
                 return Ok(Done { reply, change, ended });
             }

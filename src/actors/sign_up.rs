@@ -74,7 +74,10 @@ impl Registry {
         decision.events.iter().for_each(|event| ledger.apply(event));
 
         let news = self.news();
+        let bus = &self.dependencies().bus;
+        let announcements = bus.for_watchers(&registration.announcements);
         self.store().add_user(registration).await?;
+        bus.tell_watchers(announcements);
         AuditEvent::SignedUp(user.id).record(self.metrics());
         self.insert(ledger, news).await;
         Ok((user, opened))

@@ -13,9 +13,7 @@ use super::{CommandError, plural, sessions};
 use crate::actors::operators::Edit;
 use crate::clock::{Clock, new_uuid};
 use crate::config::Config;
-use crate::domain::account_change::ChangedBy;
 use crate::domain::ids::UserId;
-use crate::domain::reason::EndReason;
 use crate::domain::user::{Email, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, Role, User, parse_name};
 use crate::events::announcement::Announcer;
 use crate::io::Io;
@@ -23,8 +21,6 @@ use crate::security::password::{Password, PasswordPool};
 use crate::security::password_rules::{PasswordRules, WeakPassword};
 use crate::storage::Store;
 use crate::storage::accounts::{Account, UserFilter};
-use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
-use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 
 /// Characters of a password that is made at random: about 119 bits.
@@ -189,15 +185,10 @@ pub(super) async fn run(
 }
 
 async fn remove_factors(config: &Config, store: &Store, user: &User) -> Result<(), CommandError> {
-    let now = Clock::System.now();
-    let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
-    let announcements = announcer.factors_changed(ChangedBy::Operator);
-    let change = FactorChange { user: user.id, now, keep: Keep::Nothing, announcements };
-    if !matches!(store.delete_factors(change).await?, FactorOutcome::Changed(_)) {
+    if user.factors == 0 {
         return Err("the account has no second factor".into());
     }
-    AuditEvent::FactorRemoved(user.id, "all").log_on_command_line();
-    let ended = operators(config, store).end_sessions(user.id, EndReason::Terminated).await?;
+    let (_, ended) = operators(config, store).remove_factors(user.id).await?;
     say(&format!("{} has no second factor any more; {} ended", user.id, plural(ended, "session")))
 }
 

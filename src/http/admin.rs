@@ -1,11 +1,13 @@
 //! `/admin`: what operators and other services look at and change, with an API key or as an `ADMIN`. The gateway keeps it
 //! inside.
 //!
-//! In reading order: `cursor` (pages), `precondition`, `view`, [`users`], [`sessions`], [`live`].
+//! In reading order: `cursor` (pages), `precondition`, `view`, [`users`], [`recovery`], [`sessions`],
+//! [`live`].
 
 mod cursor;
 mod live;
 mod precondition;
+mod recovery;
 mod sessions;
 mod users;
 mod view;
@@ -26,7 +28,11 @@ const PAGE: u64 = 50;
 const PAGE_MAX: u64 = 200;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.configure(users::configure).configure(sessions::configure).configure(live::configure);
+    scope
+        .configure(users::configure)
+        .configure(recovery::configure)
+        .configure(sessions::configure)
+        .configure(live::configure);
 }
 
 fn operators<S: Needs>(state: &AppState, caller: &Operator<S>) -> Operators {

@@ -52,6 +52,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/admin/users/{id}"),
     ("patch", "/admin/users/{id}"),
     ("delete", "/admin/users/{id}"),
+    ("delete", "/admin/users/{id}/factors"),
+    ("post", "/admin/users/{id}/password-reset"),
     ("get", "/admin/users/{id}/sessions"),
     ("delete", "/admin/users/{id}/sessions"),
     ("delete", "/admin/users/{id}/sessions/{session}"),

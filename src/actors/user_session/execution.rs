@@ -184,7 +184,13 @@ impl<C: Command> Execution<C> {
             now,
             wanted_for,
         };
-        Ok(self.registry.store().commit(commit, self.row_lock.take()).await?)
+        let bus = &self.registry.dependencies().bus;
+        let announcements = bus.for_watchers(&commit.announcements);
+        let outcome = self.registry.store().commit(commit, self.row_lock.take()).await?;
+        if matches!(outcome, CommitOutcome::Committed(_)) {
+            bus.tell_watchers(announcements);
+        }
+        Ok(outcome)
     }
 }
 

@@ -7,15 +7,19 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::precondition::Precondition;
+use super::recovery::mail_code;
 use super::view::{UserView, user_answer};
 use super::{cursor, invalid, limit, operators, user_id};
 use crate::actors::operators::{Edit, entity_tag};
 use crate::clock::new_uuid;
+use crate::config::Feature;
 use crate::domain::ids::UserId;
+use crate::domain::mail::{CodePurpose, MailKind};
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::policy::OwnPolicy;
 use crate::domain::user::{Email, FieldProblem, Role, User, parse_name};
 use crate::events::announcement::Announcer;
+use crate::http::extract::client::Client;
 use crate::http::extract::form::Parameters;
 use crate::http::extract::json::{Fields, JsonObject};
 use crate::http::extract::operator::{Operator, UsersDelete, UsersRead, UsersWrite};
@@ -169,10 +173,11 @@ fn parse_policy(value: Value) -> Result<OwnPolicy, FieldProblem> {
 
 async fn create(
     caller: Operator<UsersWrite>,
+    client: Client,
     state: web::Data<AppState>,
     body: Members,
 ) -> Result<HttpResponse, Problem> {
-    let account = account_of(&state, body.0)?;
+    let (account, invite) = account_of(&state, body.0)?;
     let user = account.user.clone();
     let announcer = Announcer {
         service: &state.config.service_name,
@@ -187,6 +192,9 @@ async fn create(
     }
     state.registry.signal_outbox(user.id);
     AuditEvent::SignedUp(user.id).log_by(&caller.principal.to_string());
+    if invite {
+        mail_code(&state, &client, &user, CodePurpose::Invitation, MailKind::Invitation).await?;
+    }
     let mut answer = user_answer(StatusCode::CREATED, &user);
     if let Ok(location) = format!("/admin/users/{}", user.id).parse() {
         answer.headers_mut().insert(LOCATION, location);
@@ -195,7 +203,7 @@ async fn create(
 }
 
 /// No plain password is taken: an operator neither sees nor chooses one.
-fn account_of(state: &AppState, mut members: Map<String, Value>) -> Result<Account, Problem> {
+fn account_of(state: &AppState, mut members: Map<String, Value>) -> Result<(Account, bool), Problem> {
     let mut fields = Fields::default();
     let id = member(&mut members, "id", text)?.flatten();
     let id = fields.optional("id", id, |id| Uuid::parse_str(&id).map_err(|_| FieldProblem::Invalid));
@@ -212,11 +220,10 @@ fn account_of(state: &AppState, mut members: Map<String, Value>) -> Result<Accou
     let locale = member(&mut members, "locale", text)?.flatten();
     let locale = fields.optional("locale", locale, |locale| parse_locale(&locale));
     let invite = member(&mut members, "invite", Value::as_bool)?.flatten().unwrap_or(false);
-    fields.optional(
-        "invite",
-        Some(invite),
-        |invite| if invite { Err(FieldProblem::Invalid) } else { Ok(()) },
-    );
+    let mails = state.config.features().contains(&Feature::Mail);
+    fields.optional("invite", Some(invite), |invite| {
+        if invite && !mails { Err(FieldProblem::Invalid) } else { Ok(()) }
+    });
     let (Some(name), Some(email), true) = (name, email, fields.are_fit()) else {
         return Err(fields.into_problem());
     };
@@ -224,7 +231,7 @@ fn account_of(state: &AppState, mut members: Map<String, Value>) -> Result<Accou
     let mut user = User::new(UserId::new(id.unwrap_or_else(new_uuid)), name, email, role, now);
     user.email_verified_at = verified.then_some(now);
     user.locale = locale;
-    Ok(Account { user, password_hash: hash.unwrap_or_else(PasswordHash::none) })
+    Ok((Account { user, password_hash: hash.unwrap_or_else(PasswordHash::none) }, invite))
 }
 
 /// A language, and perhaps a region: `de`, `en-GB` (RFC 5646).

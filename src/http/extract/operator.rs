@@ -16,6 +16,9 @@ use percent_encoding::percent_decode_str;
 use super::session::{Authenticated, bearer_token};
 use crate::actors::api_keys::KeyRefusal;
 use crate::actors::session_status::ActiveSession;
+use crate::config::Feature;
+use crate::domain::authentication::Level;
+use crate::domain::command::ReadProof;
 use crate::domain::user::Role;
 use crate::http::problem::{Code, Problem};
 use crate::http::state::AppState;
@@ -124,7 +127,29 @@ async fn by_session(request: &HttpRequest, scope: Scope) -> Result<Principal, Pr
     if caller.0.snapshot.role != Role::Admin || scope == Scope::KeysWrite {
         return Err(Problem::insufficient_scope(scope.as_str()));
     }
+    require_two_factors(request, &caller.0).await?;
     Ok(Principal::Admin(caller.0))
+}
+
+/// Where second factors are on, an administrator has to have shown one.
+async fn require_two_factors(request: &HttpRequest, found: &ActiveSession) -> Result<(), Problem> {
+    let state = request.app_data::<web::Data<AppState>>().ok_or_else(Problem::unavailable_for_now)?;
+    if !state.config.features().contains(&Feature::Totp) {
+        return Ok(());
+    }
+    let (user, session) = (found.session.user, found.session.id());
+    let shown = found.snapshot.authentication(session).is_some_and(|it| it.methods.level() == Level::Aal2);
+    // It may have been shown on another node a moment ago.
+    let both = shown
+        || matches!(
+            state.registry.ask(user, ReadProof { session }).await.map_err(Problem::for_token)?,
+            Ok(proof) if proof.authentication.methods.level() == Level::Aal2
+        );
+    if both {
+        Ok(())
+    } else {
+        Err(Problem::fresh_authentication_required(state.config.sessions.fresh_auth, true))
+    }
 }
 
 /// Id and secret of HTTP Basic, which OAuth's clients write as in forms (RFC 6749, section 2.3.1).

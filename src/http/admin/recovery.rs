@@ -1,0 +1,62 @@
+//! Helping a person back in: a password reset by mail, and taking away second factors. An operator neither sees nor chooses a
+//! password.
+
+use actix_web::{HttpResponse, web};
+
+use super::{operators, user_id};
+use crate::config::Feature;
+use crate::domain::mail::{CodePurpose, MailKind};
+use crate::domain::user::User;
+use crate::http::codes::{self, Asked, Asking};
+use crate::http::extract::client::Client;
+use crate::http::extract::operator::{Operator, UsersWrite};
+use crate::http::problem::Problem;
+use crate::http::state::AppState;
+use crate::http::{needs, resource};
+
+pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    let reset = resource("/admin/users/{id}/password-reset", "POST").guard(needs(Feature::Mail));
+    scope.service(reset.route(web::post().to(mail_reset)));
+    scope.service(resource("/admin/users/{id}/factors", "DELETE").route(web::delete().to(remove_factors)));
+}
+
+async fn mail_reset(
+    caller: Operator<UsersWrite>,
+    client: Client,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let user = operators(&state, &caller).find(user_id(&path)?).await?;
+    Ok(mail_code(&state, &client, &user, CodePurpose::PasswordReset, MailKind::PasswordReset).await?.answer())
+}
+
+/// Mails the person a code with which they set a password.
+pub(super) async fn mail_code(
+    state: &AppState,
+    client: &Client,
+    user: &User,
+    purpose: CodePurpose,
+    kind: MailKind,
+) -> Result<Asked, Problem> {
+    let asking = Asking {
+        purpose,
+        kind,
+        address: user.email.as_str().to_owned(),
+        user: Some(user.id),
+        locale: user.locale.clone(),
+        payload: None,
+        notices: Vec::new(),
+    };
+    codes::ask(state, client, asking).await
+}
+
+async fn remove_factors(
+    caller: Operator<UsersWrite>,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (id, operators) = (user_id(&path)?, operators(&state, &caller));
+    operators.find(id).await?;
+    operators.remove_factors(id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
