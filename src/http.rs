@@ -40,6 +40,7 @@ mod own_password;
 mod page;
 mod password_change;
 mod password_reset;
+mod personal_data;
 mod proof;
 mod reauthenticate;
 mod refresh;
@@ -85,6 +86,7 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(reauthenticate::configure)
         .configure(password_change::configure)
         .configure(me::configure)
+        .configure(personal_data::configure)
         .configure(sessions::configure)
         .configure(logout::configure)
         .configure(factors::configure)

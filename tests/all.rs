@@ -87,6 +87,7 @@ mod blackbox {
     mod partitions;
     mod passkeys;
     mod password_change;
+    mod personal_data;
     mod password_rules;
     mod prefix;
     mod proxy;

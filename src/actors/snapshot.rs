@@ -226,8 +226,7 @@ pub struct Snapshot {
     pub last_activity_at: Timestamp,
     /// The rest of the account.
     pub account: Account,
-    /// As many as most users have are held in place: with many residents each further place in memory to look at takes
-    /// longer than all the rest of the look.
+    /// Held in place for most users: each further memory access costs more than the rest of a check.
     live: SmallVec<[SnapshotEntry; 2]>,
     endings: Box<[RememberedEnding]>,
 }

@@ -18,11 +18,14 @@ pub enum Feature {
     Passkeys,
     /// Longer sessions for who asks for them at login.
     Remember,
+    /// People delete their own accounts.
+    AccountDeletion,
 }
 
 impl Feature {
     /// Every one.
-    pub const ALL: [Self; 5] = [Self::Mail, Self::VerifiedEmail, Self::Totp, Self::Passkeys, Self::Remember];
+    pub const ALL: [Self; 6] =
+        [Self::Mail, Self::VerifiedEmail, Self::Totp, Self::Passkeys, Self::Remember, Self::AccountDeletion];
 }
 
 impl Config {
@@ -37,6 +40,7 @@ impl Config {
             Feature::Remember => {
                 self.sessions.remember_timeout.is_some() || self.sessions.remember_lifetime.is_some()
             }
+            Feature::AccountDeletion => self.sessions.account_deletion.is_some(),
         }
     }
 

@@ -73,6 +73,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "What touches the account itself wants a proof of the person that is at most this old.",
     ),
     Setting::new(
+        "ACCOUNT_DELETION_DAYS",
+        Form::Decimal(Unit::Days, 0.0, 0.0),
+        Preset::Unset,
+        "Lets people delete their own account: 0 deletes it immediately. Where it is not set they cannot.",
+    ),
+    Setting::new(
         "SESSION_RETENTION_DAYS",
         Form::Decimal(Unit::Days, 0.0001, 3650.0),
         Preset::Value("30"),
@@ -123,6 +129,8 @@ pub struct SessionConfig {
     pub remember_lifetime: Option<Duration>,
     /// What touches the account itself wants a proof that is at most this old.
     pub fresh_auth: Duration,
+    /// How long after asking for it an account is deleted; none where people cannot.
+    pub account_deletion: Option<Duration>,
     /// Ended sessions are kept so long, with their reason.
     pub retention: Duration,
     /// What a node remembers may be trusted so long after it last looked.
@@ -190,6 +198,7 @@ impl SessionConfig {
             remember_timeout: source.optional_decimal(REMEMBER_TIMEOUT),
             remember_lifetime: source.optional_decimal(REMEMBER_LIFETIME),
             fresh_auth: source.decimal("FRESH_AUTH_SECONDS"),
+            account_deletion: source.optional_decimal("ACCOUNT_DELETION_DAYS"),
             retention: source.decimal("SESSION_RETENTION_DAYS"),
             max_staleness: source.decimal("REVOCATION_MAX_STALENESS_MS"),
         };

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::codes::parse_locale;
 use super::extract::json::{Fields, JsonObject};
 use super::extract::session::Authenticated;
+use super::personal_data;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::state::AppState;
@@ -24,8 +25,9 @@ struct Body {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    let me = resource("/me", "GET, PATCH");
-    scope.service(me.route(web::get().to(show)).route(web::patch().to(change)));
+    let me = resource("/me", "GET, PATCH, DELETE");
+    let me = me.route(web::get().to(show)).route(web::patch().to(change));
+    scope.service(me.route(personal_data::deletion()));
 }
 
 async fn show(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {

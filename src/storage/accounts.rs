@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use entity::{outbox, session, user};
 use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -78,6 +78,18 @@ struct Known {
 }
 
 impl Store {
+    /// How many accounts of that role may sign in.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn count_enabled(&self, role: Role) -> Result<u64, StorageError> {
+        let db = self.db.clone();
+        let wanted = user::Entity::find()
+            .filter(user::Column::Role.eq(role.as_str()))
+            .filter(user::Column::DisabledAt.is_null());
+        self.run(async move { wanted.count(&db).await }).await
+    }
+
     /// Accounts in order of their addresses.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("patch", "/passkeys/{id}"),
     ("delete", "/passkeys/{id}"),
     ("post", "/refresh"),
+    ("delete", "/me"),
+    ("get", "/me/export"),
     ("get", "/me"),
     ("get", "/session"),
     ("get", "/sessions"),

@@ -74,6 +74,7 @@ codes! {
     EmailTaken = "email_taken", CONFLICT, "An account with this email address already exists.";
     IdTaken = "id_taken", CONFLICT, "An account with this id already exists.";
     SessionLimitReached = "session_limit_reached", CONFLICT, "Session limit reached; end another session first.";
+    LastAdmin = "last_admin", CONFLICT, "This is the last administrator; make another one first.";
     LastSignInMethod = "last_sign_in_method", CONFLICT, "This is the last way to sign in; add another one first.";
     NoSecondFactor = "no_second_factor", CONFLICT, "Set up a second factor first.";
     PasskeyExists = "passkey_exists", CONFLICT, "This passkey has been added already.";
