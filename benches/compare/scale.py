@@ -1,4 +1,4 @@
-"""What a change costs a node and PostgreSQL, and whether the costs of one node add up on three; docs/SCALING.md needs them."""
+"""What a change costs a node and PostgreSQL, and whether the costs of one node add up on three; docs/scaling.md needs them."""
 
 import http.client
 import json

@@ -4,7 +4,7 @@
 //! the sessions is what it shows, and nothing beside that; all of it can be read again from the database, so the actor may
 //! be lost at any moment.
 //!
-//! There may be a million of these, so what only few need is kept elsewhere: see `docs/PERFORMANCE.md`.
+//! There may be a million of these, so what only few need is kept elsewhere: see `docs/performance.md`.
 
 mod connecting;
 mod execution;

@@ -1,4 +1,4 @@
-//! `sessions` and `outbox` in hash partitions, made by the very text of docs/SCALING.md: everything goes on as before.
+//! `sessions` and `outbox` in hash partitions, made by the very text of docs/scaling.md: everything goes on as before.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::database::{connect, execute};
 use crate::support::{Database, Person, TestApp, eventually};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-const PAGE: &str = include_str!("../../docs/SCALING.md");
+const PAGE: &str = include_str!("../../docs/scaling.md");
 
 async fn count(url: &str, sql: &str) -> i64 {
     let connection = connect(url).await.unwrap();

@@ -1,7 +1,7 @@
 //! bcrypt that gives way: after every few rounds the thread offers its core to whoever waits for one.
 //!
 //! A hash takes a core for tenths of a second, and the scheduler lets a thread that has begun run on for milliseconds,
-//! whatever its priority. With hashes on all cores each session check could wait for that: see docs/PERFORMANCE.md. The
+//! whatever its priority. With hashes on all cores each session check could wait for that: see docs/performance.md. The
 //! crate `bcrypt` has no place to stop in between, so its loop stands here, on the same block cipher; the text form of
 //! hashes stays the crate's. Both make the same hashes, which is tested.
 
