@@ -209,7 +209,7 @@ def test_what_follows_a_proper_request_and_is_none_ends_the_connection():
         assert connection.ended() and connection.buffer == b""
 
 
-METHODS = ["TRACE", "TRACK", "CONNECT", "PATCH", "PUT", "PROPFIND", "get", "X" * 1000]
+METHODS = ["TRACE", "TRACK", "CONNECT", "LINK", "PUT", "PROPFIND", "get", "X" * 1000]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method[:10])

@@ -4,8 +4,8 @@ import pytest
 from wire import AUTHORITY, Connection, ask, request
 
 BODY_MAX = 16 * 1024
-# More than any head the service reads.
-HEAD_TOO_LARGE = 132_000
+# More than any head the service reads: 16 KiB.
+HEAD_TOO_LARGE = 17_000
 
 
 def refusal(data):
@@ -36,7 +36,7 @@ def test_a_path_that_is_too_long_is_refused_and_the_connection_closed():
 
 
 def test_a_long_path_is_an_unknown_one():
-    answer = ask("GET", "/" + "x" * 60_000)
+    answer = ask("GET", "/" + "x" * 12_000)
     assert (answer.status, answer.code) == (404, "not_found")
 
 
@@ -70,32 +70,32 @@ def test_a_large_body_that_nobody_reads_does_no_harm(ada):
             assert connection.answer().status == 200
 
 
-def test_a_token_of_100_kb_is_no_token(ada):
-    for token in ("x" * 100_000, "x." * 50_000, ada.access + "x" * 100_000, "." * 100_000):
+def test_a_token_of_12_kb_is_no_token(ada):
+    for token in ("x" * 12_000, "x." * 6_000, ada.access + "x" * 12_000, "." * 12_000):
         answer = ask("GET", "/me", f"Authorization: Bearer {token}")
         assert (answer.status, answer.code) == (401, "token_invalid")
 
 
-def test_a_refresh_token_of_100_kb_is_no_token():
-    answer = ask("POST", "/refresh", "Cookie: refreshToken=" + "x" * 100_000)
+def test_a_refresh_token_of_12_kb_is_no_token():
+    answer = ask("POST", "/refresh", "Cookie: refreshToken=" + "x" * 12_000)
     assert (answer.status, answer.code) == (401, "refresh_token_invalid")
     answer = ask("POST", "/refresh", body={"refreshToken": "x" * 16_000})
     assert (answer.status, answer.code) == (401, "refresh_token_invalid")
 
 
 @pytest.mark.parametrize("path", ["/events", "/ws"])
-def test_a_ticket_of_60_kb_is_no_ticket(path):
-    answer = ask("GET", f"{path}?ticket=" + "x" * 60_000)
+def test_a_ticket_of_12_kb_is_no_ticket(path):
+    answer = ask("GET", f"{path}?ticket=" + "x" * 12_000)
     assert (answer.status, answer.code) == (401, "token_invalid")
 
 
-def test_an_id_of_60_kb_is_no_session(ada):
-    answer = ask("DELETE", "/sessions/" + "x" * 60_000, ada.bearer)
+def test_an_id_of_12_kb_is_no_session(ada):
+    answer = ask("DELETE", "/sessions/" + "x" * 12_000, ada.bearer)
     assert (answer.status, answer.code) == (404, "session_not_found")
 
 
-def test_1000_cookies_hide_none(ada):
-    others = "; ".join(f"c{n}={'v' * 50}" for n in range(500))
+def test_200_cookies_hide_none(ada):
+    others = "; ".join(f"c{n}={'v' * 50}" for n in range(100))
     answer = ask("POST", "/refresh", f"Cookie: {others}; refreshToken={ada.refresh}; {others}")
     assert answer.status == 200, answer
     assert ask("GET", "/me", ada.bearer, f"Cookie: {others}; {others}").status == 200
@@ -111,6 +111,6 @@ def test_cookies_that_are_none_do_no_harm(ada):
 
 
 def test_many_query_members_are_ignored():
-    query = "&".join(f"a{n}=b" for n in range(5000))
+    query = "&".join(f"a{n}=b" for n in range(1500))
     assert ask("GET", f"/config?{query}").status == 200
     assert ask("GET", f"/events?ticket=a&ticket=b&{query}", host=AUTHORITY).status == 401
