@@ -8,8 +8,8 @@ FROM rust:1.95-slim-bookworm AS skeleton
 WORKDIR /build
 COPY . .
 RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock \
-        ! -name main.rs ! -name lib.rs ! -path './benches/*.rs' ! -path './examples/*.rs' -delete \
-    && find . -type f \( -name main.rs -o -path './benches/*' -o -path './examples/*' \) \
+        ! -name main.rs ! -name lib.rs ! -path './benches/*.rs' ! -path '*/examples/*.rs' -delete \
+    && find . -type f \( -name main.rs -o -path './benches/*' -o -path '*/examples/*.rs' \) \
         -exec sh -c 'for root; do echo "fn main() { }" > "$root"; done' roots {} + \
     && find . -type f -name lib.rs -exec truncate --size=0 {} + \
     && find . -type d -empty -delete
