@@ -19,7 +19,7 @@ const PROGRAMS = {
   java: [['java', '-XX:TieredStopAtLevel=1', '-jar', join(FOLDER, 'java/target/libraries.jar')], ['Spring Security', 'java-jwt']],
 };
 /** They allow for clocks that differ by some seconds. */
-const WITH_LEEWAY = ['Spring Security'];
+const WITH_LEEWAY = ['express-oauth2-jwt-bearer', 'Spring Security'];
 /** They do not ask for these claims, which only a holder of the key could leave out. */
 const NOT_REQUIRED = {
   jose: ['without a user', 'without a session', 'without an end'],
