@@ -87,8 +87,8 @@ mod blackbox {
     mod partitions;
     mod passkeys;
     mod password_change;
-    mod personal_data;
     mod password_rules;
+    mod personal_data;
     mod prefix;
     mod proxy;
     mod rate_limits;

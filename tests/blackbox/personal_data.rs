@@ -5,7 +5,11 @@ use serde_json::json;
 
 use crate::support::{Database, Person, Setup, TestApp, on_each_database};
 
-on_each_database!(what_is_stored_is_handed_out, an_account_is_deleted_by_its_person, the_last_administrator_stays);
+on_each_database!(
+    what_is_stored_is_handed_out,
+    an_account_is_deleted_by_its_person,
+    the_last_administrator_stays
+);
 
 async fn what_is_stored_is_handed_out(db: Database) {
     let app = TestApp::on(db).await;
