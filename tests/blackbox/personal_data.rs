@@ -53,7 +53,7 @@ async fn an_account_is_deleted_by_its_person(db: Database) {
 
 async fn the_last_administrator_stays(db: Database) {
     let setup = Setup::on(db).await.set("ACCOUNT_DELETION_DAYS", 0);
-    let create = ["user", "create", "--email", "root@example.com", "--name", "Root", "--role", "ADMIN"];
+    let create = ["user", "create", "root@example.com", "--name", "Root", "--role", "ADMIN"];
     let root = Person { email: "root@example.com".to_owned(), ..Person::named("Root") };
     setup.command_with_input(&create, &format!("{}\n", root.password)).await.expect_code(0);
     let app = setup.start().await;
