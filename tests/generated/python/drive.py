@@ -11,7 +11,8 @@ URL = os.environ["AUTH_URL"]
 anyone = Client(URL)
 email, password = "python@example.com", "a long quiet evening"
 laptop = signup.sync(client=anyone, body=SignupRequest(name="Python", email=email, password=password))
-phone = login.sync(client=anyone, body=LoginRequest(email=email, password=password, device_name="Phone"))
+# Another device: cookies of the first would have it replaced.
+phone = login.sync(client=Client(URL), body=LoginRequest(email=email, password=password, device_name="Phone"))
 
 
 def signed_in(answer):
