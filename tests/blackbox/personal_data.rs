@@ -55,6 +55,7 @@ async fn the_last_administrator_stays(db: Database) {
     let setup = Setup::on(db).await.set("ACCOUNT_DELETION_DAYS", 0);
     let create = ["user", "create", "root@example.com", "--name", "Root", "--role", "ADMIN"];
     let root = Person { email: "root@example.com".to_owned(), ..Person::named("Root") };
+    setup.command(&["migrate"]).await.expect_code(0);
     setup.command_with_input(&create, &format!("{}\n", root.password)).await.expect_code(0);
     let app = setup.start().await;
     let mut device = app.client();
