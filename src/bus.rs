@@ -91,12 +91,12 @@ impl Bus {
         }
     }
 
-    /// What those who watch in this process are to hear of a change; nothing where there is a Redis to hear it from.
+    /// What those who watch in this process are to hear of a change; nothing where it is published to them anyway.
     #[must_use]
-    pub fn for_watchers(&self, announcements: &[Announcement]) -> Vec<Announcement> {
+    pub fn for_watchers(&self, is_published: bool, announcements: &[Announcement]) -> Vec<Announcement> {
         match self {
-            Self::InProcess(_) => announcements.to_vec(),
-            Self::Redis(_) => Vec::new(),
+            Self::InProcess(_) if !is_published => announcements.to_vec(),
+            Self::InProcess(_) | Self::Redis(_) => Vec::new(),
         }
     }
 

@@ -190,7 +190,9 @@ impl Operators {
             }
             let commit = self.commit(&ledger, events, change.as_ref());
             let bus = self.registry.as_ref().map(|registry| &registry.dependencies().bus);
-            let announcements = bus.map(|bus| bus.for_watchers(&commit.announcements)).unwrap_or_default();
+            let announcements = bus
+                .map(|bus| bus.for_watchers(self.store.keeps_events(), &commit.announcements))
+                .unwrap_or_default();
             let outcome = match &change {
                 Some(change) => self.store.commit_account(commit, lock, change.clone()).await?,
                 None => self.store.commit(commit, lock).await?,

@@ -75,7 +75,7 @@ impl Registry {
 
         let news = self.news();
         let bus = &self.dependencies().bus;
-        let announcements = bus.for_watchers(&registration.announcements);
+        let announcements = bus.for_watchers(self.store().keeps_events(), &registration.announcements);
         self.store().add_user(registration).await?;
         bus.tell_watchers(announcements);
         AuditEvent::SignedUp(user.id).record(self.metrics());

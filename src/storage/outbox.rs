@@ -34,6 +34,12 @@ pub struct OutboxMessage {
 }
 
 impl Store {
+    /// Whether what a change tells is left in the outbox, and published from there.
+    #[must_use]
+    pub fn keeps_events(&self) -> bool {
+        self.keeps_events
+    }
+
     /// What a change leaves in the outbox: nothing, where nobody would publish it.
     pub(super) fn kept(&self, announcements: Vec<Announcement>) -> Vec<Announcement> {
         if self.keeps_events { announcements } else { Vec::new() }

@@ -185,7 +185,7 @@ impl<C: Command> Execution<C> {
             wanted_for,
         };
         let bus = &self.registry.dependencies().bus;
-        let announcements = bus.for_watchers(&commit.announcements);
+        let announcements = bus.for_watchers(self.registry.store().keeps_events(), &commit.announcements);
         let outcome = self.registry.store().commit(commit, self.row_lock.take()).await?;
         if matches!(outcome, CommitOutcome::Committed(_)) {
             bus.tell_watchers(announcements);
