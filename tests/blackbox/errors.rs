@@ -122,7 +122,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
         (Method::GET, "/login", "POST"),
         (Method::PUT, "/signup", "POST"),
         (Method::GET, "/refresh", "POST"),
-        (Method::DELETE, "/me", "PATCH"),
+        (Method::PUT, "/me", "PATCH"),
         (Method::POST, "/config", "GET"),
         (Method::POST, "/sessions", "GET"),
         (Method::GET, "/sessions/all", "DELETE"),

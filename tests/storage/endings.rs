@@ -84,12 +84,17 @@ async fn an_ending_and_activity_at_once(db: Database) {
         let commit = commit_of(&ledger, deadline, &events);
         // Either may be the first to ask.
         let (stored, outcome) = if round % 4 < 2 {
-            tokio::join!(store.store_activity(batch), store.commit(commit, None))
+            tokio::join!(store.store_activity(batch.clone()), store.commit(commit, None))
         } else {
-            let (outcome, stored) = tokio::join!(store.commit(commit, None), store.store_activity(batch));
+            let (outcome, stored) =
+                tokio::join!(store.commit(commit, None), store.store_activity(batch.clone()));
             (stored, outcome)
         };
-        stored.unwrap();
+        // A row that the commit had locked is written by the next batch, as the writer does.
+        let mut unwritten = stored.unwrap();
+        while unwritten.iter().any(|activity| !activity.is_over) {
+            unwritten = store.store_activity(batch.clone()).await.unwrap();
+        }
         let found = store.ledger(ledger.user).await;
         let live: Vec<_> = found.live().iter().map(|session| (session.id(), session.last_activity)).collect();
         match outcome.unwrap() {
