@@ -72,7 +72,7 @@ def sign_up(auth, name):
 
 
 def identity(told):
-    """What the application was told, each name once at most, however it is written."""
+    """The identity headers that reached the application; each name may occur once, in any case."""
     found = {}
     for name, value in told["headers"]:
         plain = name.lower().replace("_", "-")

@@ -32,7 +32,7 @@ const REMEMBER_SECONDS: u64 = 24 * 3600;
 struct Reader {
     group: String,
     consumer: String,
-    /// What another name was given and has not acknowledged for so long is taken over from it.
+    /// How long another consumer may leave a message unacknowledged before this one claims it.
     claim_idle_ms: usize,
     stopping: Arc<AtomicBool>,
 }

@@ -57,7 +57,7 @@ export default async function () {
   sleep(0.1);
 }
 
-// A device: `connected` becomes true with its snapshot, `ended` what it was told, or null after PATIENCE_MS.
+// A device: `connected` becomes true with its snapshot, `ended` the event it got, or null after PATIENCE_MS.
 function listen(session) {
   const headers = { Authorization: `Bearer ${session.accessToken}` };
   const socket = new WebSocket(`${BASE.replace(/^http/, 'ws')}/ws`, null, { headers, tags: { op: 'ws', name: 'ws' } });

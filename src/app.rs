@@ -229,7 +229,7 @@ impl App {
         &self.addresses
     }
 
-    /// Serves until the process is told to stop, then shuts down in order.
+    /// Serves until a signal, then shuts down in order.
     ///
     /// # Errors
     /// When the server fails, or a second signal ends the shutdown.

@@ -1,5 +1,5 @@
 //! How messages get out of this process: to other services on the public channels, to other nodes on internal ones.
-//! Redis where there is one, else this process only. Nodes are told faster by it, and depend on it for nothing.
+//! Redis where there is one, else this process only. It makes nodes hear sooner; they depend on it for nothing.
 
 pub mod in_process;
 pub mod internal;
@@ -30,7 +30,7 @@ pub enum BusError {
     /// Redis took too long.
     #[error("redis did not answer in time")]
     TimedOut,
-    /// There is none, where the one who asked counted on it.
+    /// The caller needs Redis, and none is configured.
     #[error("there is no redis")]
     NoRedis,
     /// It is a node of a Redis Cluster.

@@ -169,7 +169,7 @@ pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(),
 /// Does one of the commands that need the database or Redis, beside the service.
 ///
 /// # Errors
-/// When it cannot be done; what was done until then is told.
+/// Why it could not be done; what was done before that is printed.
 pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), CommandError> {
     if let Command::Events { command } = command {
         return events::run(&config, io, command).await;

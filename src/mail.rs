@@ -1,5 +1,5 @@
 //! Mails: their words ([`templates`], tried out with [`samples`]), their form ([`message`]), and the way to the server
-//! ([`smtp`]), or to a folder where there is none ([`files`]). Knows neither the database nor who asked for a mail.
+//! ([`smtp`]), or to a folder without one ([`files`]). Knows neither the database nor the request behind a mail.
 
 pub mod files;
 pub mod message;
@@ -95,7 +95,7 @@ impl Post {
         Ok(Some(Self { templates, sender: Sender { from, reply_to }, way }))
     }
 
-    /// Makes the message of a letter: none where its address is none that mail can go to.
+    /// Makes the message of a letter; `None` if mail cannot be sent to its address.
     #[must_use]
     pub fn message(&self, letter: &Letter, now: Timestamp) -> Option<Message> {
         self.sender.message(letter, now)

@@ -58,7 +58,7 @@ use crate::io::{Io, IoGone};
 const TIMEOUT: Duration = Duration::from_secs(6);
 /// What a request may be expected to wait for the database.
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// What PostgreSQL calls a write that it refuses because it is a standby, or was told to be read-only.
+/// PostgreSQL's error code for a write that it refuses because it is a standby or set to read-only.
 const READ_ONLY: &str = "25006";
 
 /// The database could not do it. Nothing is known about whether it was done.
@@ -198,7 +198,7 @@ impl Store {
         self.is_postgres()
     }
 
-    /// Whether more work waits for the database than it can do in good time: whoever can come again should be told so.
+    /// Whether more work waits for the database than it can do in time: requests that can be repeated should be refused.
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
         self.load_estimate.expected_wait() > MAX_WAIT

@@ -123,7 +123,7 @@ def scale(options):
     database, count, seconds = new_database(), 10_000, 15
     tokens = seeded(database, count)
     settings = {"SESSION_TIMEOUT_MINUTES": 600, "ACTIVITY_FLUSH_SECONDS": 2}
-    # So many processes on so few cores that a look at the feed may take a second: what is measured here is what work costs.
+    # With many processes on few cores a poll of the feed may take a second: this measures the cost of work, not latency.
     settings["REVOCATION_MAX_STALENESS_MS"] = 10_000
     with node(database, **settings) as one, node(database, **settings) as two, node(database, **settings) as three:
         nodes = (one, two, three)

@@ -65,7 +65,7 @@ class Stream:
         self.until("snapshot")
 
     def until(self, kind, about=""):
-        """Reads until that was told; returns when it came."""
+        """Reads until that event arrives; returns when it did."""
         while not (f'"type":"{kind}"' in self.text and about in self.text):
             self.read()
         self.text = ""
@@ -119,7 +119,7 @@ class Endings:
         self.asked = connected(here.port)
 
     def run(self, count):
-        """Seconds until it was told on this node and on the other, and answered."""
+        """Seconds until the event arrived on this node and on the other, and until the answer."""
         found = {"here": [], "there": [], "answered": []}
         for _ in range(count):
             ended = self.here.post("/login", self.account)["session"]["id"]

@@ -135,7 +135,7 @@ test('what another has taken and not acknowledged is taken over', async () => {
 });
 
 // Last, because it takes something out of the stream.
-test('what was taken, not acknowledged and then trimmed away is told as lost', async () => {
+test('messages that were read, not acknowledged and then trimmed are reported as lost', async () => {
   const consumers = KINDS.map((kind) => consumer(here, kind, 'trimmed'.concat(kind)));
   for (const kind of KINDS) {
     const group = 'trimmed'.concat(kind);

@@ -85,7 +85,7 @@ function signing(algorithm, keyFile) {
   return { JWT_ALGORITHM: algorithm, ...(keyFile && { JWT_PRIVATE_KEY_FILE: keyFile }) };
 }
 
-/** What the examples are told. */
+/** The settings of the examples. */
 function settings(url, algorithm, audience) {
   const { JWT_ACCESS_SECRET } = SECRETS;
   return {

@@ -22,7 +22,7 @@ const COLUMNS: [(&str, &str, &str); 15] = [
     ("sessions", "refresh_in_body", "BOOLEAN NOT NULL DEFAULT FALSE"),
     ("sessions", "refresh_seen_at", "BIGINT"),
     ("sessions", "refresh_floor", "INTEGER NOT NULL DEFAULT 0"),
-    // 0, as the version before leaves it: not worked out yet, so it is looked at next.
+    // 0, as the previous version leaves it: not computed yet, so the sweeper reads it next.
     ("sessions", "ends_at", "BIGINT NOT NULL DEFAULT 0"),
 ];
 

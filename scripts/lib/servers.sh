@@ -104,7 +104,7 @@ as_server_user() {
         env HOME="$SERVERS_DIR" "$@"
 }
 
-# Makes the folder once, owned by whoever runs the servers.
+# Makes the folder once, owned by the user who runs the servers.
 prepare_folder() {
     [[ -z $SERVERS_DIR ]] || return 0
     SERVERS_DIR=$(mktemp -d "${TMPDIR:-/tmp}/auth-service-test.XXXXXX")

@@ -45,7 +45,7 @@ impl Urgent {
     }
 
     pub(super) fn answer(self, written: Written) {
-        // Who has gone away meanwhile was told that it is not known.
+        // A caller that has gone away meanwhile was answered that the outcome is unknown.
         let _ = self.waiter.send(written);
     }
 }

@@ -54,7 +54,7 @@ impl Alarms {
         at
     }
 
-    /// Takes an alarm back; one that has rung is none.
+    /// Cancels a timer; one that has fired is no longer there.
     pub(super) fn cancel(&self, user: UserId, at: Ringing) {
         self.lock().remove(&(at, user));
     }
@@ -117,7 +117,7 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-/// Wakes the actors whose alarm rings. If it panics one alarm at the most is lost, and the sweeper finds who is overdue.
+/// Wakes actors whose timer is due. A panic loses at most one timer; the sweeper then finds the overdue user.
 #[derive(Debug)]
 pub struct Waker {
     registry: Registry,

@@ -19,7 +19,7 @@ use crate::security::api_key::{ApiKey, PresentedKey};
 pub enum KeyRefusal {
     /// What this node knows is too old to be trusted.
     Stale,
-    /// It is none, or was revoked.
+    /// There is no such key, or it was revoked.
     Unknown,
     /// It was one until a while ago.
     Expired,
@@ -55,7 +55,7 @@ impl ApiKeys {
         let key = self.lookup(shown.id, now);
         match key {
             Ok(key) if !shown.matches(&key) => Err(KeyRefusal::Unknown),
-            // Whoever does not have the secret does not learn that there was such a key.
+            // Only the holder of the secret learns that there was such a key.
             Err(KeyRefusal::Expired) if !self.is_expired_one(shown) => Err(KeyRefusal::Unknown),
             key => key,
         }

@@ -68,7 +68,7 @@ impl Devices {
         self.connected.iter().filter(|device| device.session == session).count()
     }
 
-    /// Takes a connection on. Its first message is a snapshot of the ledger; every later change is told after it.
+    /// Adds a connection. Its first message is a snapshot of the ledger; every later change follows it.
     pub(super) fn connect(
         &mut self,
         session: SessionId,

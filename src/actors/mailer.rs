@@ -25,7 +25,7 @@ const STARTED: usize = 32;
 const SLOW: Duration = Duration::from_secs(3);
 /// Most mails of this node that are being sent.
 const OPEN: usize = 512;
-/// How often the table is looked at when no change rings the bell: for mails of other nodes, and for those whose time has come.
+/// How often the table is polled when no commit has signalled: for other nodes' mails, and for retries that are due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the queue is measured.
 const MEASURED: u32 = 5;

@@ -1,4 +1,4 @@
-//! What user actors are told, and what can go wrong when one is asked.
+//! The messages of user actors, and what can go wrong when one is asked.
 
 use std::time::Instant;
 

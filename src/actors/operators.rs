@@ -1,6 +1,6 @@
 //! What operators do to accounts, on the command line and over HTTP: the same rules and the same transaction as a user's actor.
-//! The compare-and-set on the version keeps the two apart; running nodes learn of it from the feed of changes, and the one it
-//! is done on is told at once.
+//! The compare-and-set on the version keeps the two apart. The node that does it applies it immediately; the others learn of it
+//! from the feed of changes.
 
 mod account;
 
@@ -163,7 +163,7 @@ impl Operators {
     }
 
     /// Decides on the stored account and its sessions, and stores that. Where nodes may serve the user's row is locked from the
-    /// first: who disables an account must not lose to whoever is busy with it. Where nothing happens nothing is stored.
+    /// start: disabling an account must not lose to a user who is busy with it. Where nothing changes nothing is stored.
     async fn execute<C: Command>(
         &self,
         user: UserId,

@@ -24,12 +24,11 @@ use crate::storage::outbox::OutboxMessage;
 
 /// Most events taken at once.
 const BATCH: usize = 500;
-/// How often the outbox is looked at when no commit has signalled: for what another run left behind.
+/// How often the outbox is polled when no commit has signalled: for what another run left behind.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after a commit the outbox is read: the client is answered and devices are told first, and what others
-/// commit meanwhile goes out in the same batch. Devices heard of an ending in 0.63 ms in place of 0.70 (medians of six
-/// runs of `scripts/bench push` in turn, two cores).
+/// How long after a commit the outbox is read: the client and the devices come first, and what others commit meanwhile
+/// goes out in the same batch. Without it devices heard of an ending about a tenth later (`scripts/bench push`).
 const BATCH_DELAY: Duration = Duration::from_millis(2);
 
 /// How long after a failure it is tried again; twice as long each time.

@@ -48,7 +48,7 @@ pub use resident::{Lease, UserSlot};
 
 /// Most messages that wait for, or are handled by, one user's actor.
 pub const MAX_IN_FLIGHT: usize = 128;
-/// How long an asker waits for the answer before it is told that there is none.
+/// How long a caller waits for an actor's answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a newcomer waits for another user to be retired.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ struct Inner {
     outbox_signals: Vec<Notify>,
     /// Rung when a change has left a mail.
     mail_bell: Notify,
-    /// A look-up is by an id out of a signed token or of the database: callers cannot try ids that collide.
+    /// Keys come from signed tokens or from the database: callers cannot choose ids that collide.
     residents: DashMap<UserId, Resident, foldhash::fast::RandomState>,
     max_residents: usize,
     /// One permit a resident, so that the bound holds whatever is going on.
@@ -170,7 +170,7 @@ impl Registry {
         Ok((slot, reply?))
     }
 
-    /// Connects a device of a live session; what it is told comes out of the queue, a snapshot first.
+    /// Connects a device of a live session. Its messages come out of the queue, a snapshot first.
     ///
     /// # Errors
     /// [`ConnectRefusal`].
@@ -237,7 +237,7 @@ impl Registry {
     }
 
     /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was `news`, and has
-    /// the publisher look. Where there is no room nothing is lost: whoever asks for the user first starts the actor.
+    /// the publisher look. Where there is no room nothing is lost: the first request for the user starts the actor.
     pub(super) async fn insert(&self, ledger: Ledger, news: u64) {
         self.signal_outbox(ledger.user);
         if let Ok(permit) = self.room().await
@@ -277,7 +277,7 @@ impl Registry {
         arbiters.get(index).cloned().unwrap_or_else(Arbiter::current)
     }
 
-    /// What follows a commit, without waiting: the other nodes are told, the publisher is woken, endings are counted.
+    /// What follows a commit, without waiting: notifies the other nodes, wakes the publisher and counts endings.
     pub(super) fn committed(
         &self,
         ledger: &Ledger,

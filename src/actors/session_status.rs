@@ -1,5 +1,5 @@
-//! Is this session good? The check behind every protected request: a look at the snapshot, and the actor is asked
-//! only when there is none, when it is out of date, or when the session's time seems to be up.
+//! Is this session live? The check behind every protected request reads the snapshot. It asks the actor only when there is
+//! no snapshot, when it is out of date, or when the session's time seems to be up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct ActiveSession {
     pub now: Timestamp,
 }
 
-/// How often the other nodes are told of one session's activity, at most.
+/// Shortest time between two messages to the other nodes about one session's activity.
 const ACTIVITY_WORD: Duration = Duration::from_secs(1);
 
 /// What is known of a session that a token names.

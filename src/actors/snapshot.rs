@@ -266,7 +266,7 @@ impl Snapshot {
         ledger
     }
 
-    /// The same once other nodes' endings are applied. The version stays: whoever decides reads first.
+    /// The same with other nodes' endings applied. The version stays: a decision reads the ledger first.
     pub(super) fn after_endings(&self, check_version: i64, ended: &[RememberedEnding]) -> Self {
         let is_over = |id: SessionId| ended.iter().any(|ending| ending.session == id);
         let mut endings = self.endings.to_vec();

@@ -109,9 +109,9 @@ impl UserSession {
                 }
                 self.arm(self.next_wake(ledger, now));
             }
-            // With devices it is tried again until they can be told.
+            // With devices connected it tries again until they can be served.
             None if self.prune_devices() > 0 => self.arm(now.plus(RETRY)),
-            // Without a ledger there is nothing to stay for; whoever asks next starts afresh.
+            // Without a ledger there is nothing to stay for; the next message starts a new actor.
             None => ctx.notify(Retire),
         }
     }
@@ -140,8 +140,8 @@ impl UserSession {
         left
     }
 
-    /// The next time at which something is to be done without anybody asking. Who has no session left goes by then, and not
-    /// before: late requests of those that ended are told why.
+    /// The next time at which something is to be done without a request. A user without a session left stays until then, so
+    /// that late requests of ended sessions learn why they ended.
     fn next_wake(&self, ledger: &Ledger, now: Timestamp) -> Timestamp {
         let policy = self.registry.policy_ref(ledger.role);
         let Some(deadline) = ledger.earliest_deadline(policy) else { return now.plus(policy.idle_timeout) };

@@ -1,6 +1,6 @@
-//! The bus of a service that runs alone: whoever subscribes in this process hears every message.
+//! The bus of a service that runs alone: every subscriber in this process hears every message.
 //!
-//! Bound: a subscriber that is [`CAPACITY`] messages behind loses the oldest and is told so.
+//! Bound: a subscriber that is [`CAPACITY`] messages behind loses the oldest, and learns that it did.
 
 use tokio::sync::broadcast;
 
@@ -19,7 +19,7 @@ impl Default for InProcessBus {
 }
 
 impl InProcessBus {
-    /// Tells all subscribers; without any it is told to nobody, as on Redis.
+    /// Sends to all subscribers; without any the message is lost, as on Redis.
     pub fn send(&self, message: Message) {
         // The only error is that nobody listens.
         let _ = self.0.send(message);

@@ -78,7 +78,7 @@ pub struct Activity {
     pub session: SessionId,
     /// When, in ms.
     pub active_at: i64,
-    /// Whether the other services are told of it too: then they are not to be told again soon.
+    /// Whether the sender publishes it to other services too: then this node need not.
     /// Nodes of an older version do not say.
     #[serde(default)]
     pub told: bool,
@@ -113,7 +113,7 @@ pub struct OnceForAll {
     pub session: SessionId,
     /// How long another one about the same is not let through.
     pub interval: Duration,
-    /// What the other services are told.
+    /// The message to other services.
     pub message: Message,
 }
 

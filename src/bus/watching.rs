@@ -1,6 +1,6 @@
-//! Hearing what the other services are told, for operators who watch.
+//! Subscriptions to published events, for operators who watch.
 //!
-//! Bound: [`QUEUE`] messages of one who listens; more are dropped, as a reader who is slow would have it.
+//! Bound: [`QUEUE`] messages for each listener; a slow listener loses the rest.
 
 use std::time::Duration;
 

@@ -68,11 +68,11 @@ pub(super) async fn run(store: &Store, command: ApiKeysCommand) -> Result<(), Co
         ApiKeysCommand::Create(create) => self::create(store, create, now).await,
         ApiKeysCommand::List { json } => list(store, json, now).await,
         ApiKeysCommand::Revoke { id } => {
-            // Whoever has only the key itself at hand may give that.
+            // The key itself is accepted in place of its id.
             let id = id.strip_prefix("ak_").unwrap_or(&id);
             let id = id.split_once('_').map_or(id, |(id, _)| id);
             if !store.revoke_api_key(id, now).await? {
-                return Err("there is no key of this id that is not revoked".into());
+                return Err("no active key has this id; `auth-service api-keys list` shows all".into());
             }
             AuditEvent::KeyRevoked(id).log_on_command_line();
             say(&format!("{id} is revoked"))

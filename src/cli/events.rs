@@ -1,4 +1,4 @@
-//! `events tail`: what the other services are told, as it is told. It reads the stream and takes nothing out of it.
+//! `events tail`: prints events as they are published. It reads the stream and takes nothing out of it.
 
 use std::time::Duration;
 

@@ -62,7 +62,7 @@ pub(super) async fn test(config: &Config, io: Io, address: String) -> Result<(),
         html: "<p>This service can send mail to this address.</p>\n".to_owned(),
     };
     let now = Clock::System.now();
-    let message = post.message(&letter, now).ok_or("this is no address that mail can be sent to")?;
+    let message = post.message(&letter, now).ok_or("mail cannot be sent to this address")?;
     let sent = io.run(async move { post.send(&message, now, std::future::ready(true)).await }).await?;
     match sent {
         Ok(()) if config.mail.to_files => say("the mail is a file in DATA_DIR/mails"),

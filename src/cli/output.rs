@@ -20,7 +20,7 @@ pub(super) fn say(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// A line that is no part of the result.
+/// Prints a remark, which is not part of the result, to standard error.
 pub(super) fn remark(text: &str) {
     // Where standard error cannot be written to, the command goes on without its remarks.
     let _ = writeln!(std::io::stderr(), "{text}");

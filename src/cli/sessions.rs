@@ -25,7 +25,7 @@ pub enum SessionsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// End one session of a user, or all. The devices are told, and the other services.
+    /// End one session of a user, or all. Devices and other services are notified.
     #[command(override_usage = "auth-service sessions end [OPTIONS] <USER> <SESSION|--all>")]
     End {
         /// Address or id of the account.

@@ -1,6 +1,6 @@
 //! What is wrong with the configuration, one line for each variable.
 //!
-//! It must never hold a secret's content: whoever builds an error of one passes its length.
+//! It must never hold a secret's content: an error about a secret carries its length.
 
 use std::fmt;
 

@@ -52,7 +52,7 @@ pub(super) fn load_or_make(folder: &Path) -> Result<(Secret, Secret), GenerateEr
     Ok((Secret::new(kept.access), Secret::new(kept.refresh)))
 }
 
-/// The encryption secret of this folder, made if there is none yet.
+/// The encryption secret of this folder, made if it does not exist yet.
 pub(super) fn load_or_make_encryption(folder: &Path) -> Result<Secret, GenerateError> {
     let file = folder.join(ENCRYPTION_FILE);
     if !file.try_exists()? {

@@ -36,7 +36,7 @@ pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<Strin
     let mut warnings: Vec<_> = unknown
         .filter_map(|name| Some((name, nearest(name)?)))
         .map(|(name, meant)| {
-            format!("{name} is set, but is no setting of this service; did you mean {meant}?")
+            format!("{name} is set, but it is not a setting of this service; did you mean {meant}?")
         })
         .collect();
     warnings.sort();

@@ -45,7 +45,7 @@ const fn limit(name: &'static str, preset: &'static str, help: &'static str) -> 
     Setting::new(name, Form::Number(0, 1_000_000), Preset::Value(preset), help).note("0 is no limit")
 }
 
-/// The limits; 0 is none.
+/// The limits; 0 means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitConfig {
     /// Whether any limit holds.

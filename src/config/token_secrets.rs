@@ -47,7 +47,7 @@ pub(super) fn resolve(
     (access, refresh)
 }
 
-/// The access and the refresh secrets that only verify. Whoever knows one can make tokens, so they must be as strong as those
+/// The access and the refresh secrets that only verify. Each can be used to make tokens, so it must be as strong as those
 /// that sign, and none may be for both kinds.
 pub(super) fn previous(
     source: &mut Source<'_>,

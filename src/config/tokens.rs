@@ -1,6 +1,6 @@
 //! How tokens are signed and how long they live.
 //!
-//! It must never read a key file: whether one can be opened is told where keys are loaded.
+//! It must never read a key file: loading the keys reports one that cannot be opened.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

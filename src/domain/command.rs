@@ -32,7 +32,7 @@ use super::time::Timestamp;
 pub struct Decision<R> {
     /// In the order in which they happen; empty when nothing changes.
     pub events: Vec<LedgerEvent>,
-    /// What the asker is told.
+    /// The answer to the caller.
     pub reply: R,
 }
 
@@ -44,7 +44,7 @@ impl<R> Decision<R> {
 
 /// Something that may be done to a user's sessions.
 pub trait Command {
-    /// What the asker is told.
+    /// The answer to the caller.
     type Reply;
 
     /// Whether doing it a second time, after a failure that left the outcome unknown, changes nothing more.

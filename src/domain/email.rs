@@ -17,7 +17,7 @@ impl Email {
     /// Checks the form (HTML's definition of a valid address).
     ///
     /// # Errors
-    /// [`FieldProblem`], telling why it is none.
+    /// [`FieldProblem`]: why it is not an address.
     pub fn parse(text: &str) -> Result<Self, FieldProblem> {
         let email = canonical(text).ok_or(FieldProblem::Invalid)?;
         match email.as_str() {

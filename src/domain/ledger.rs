@@ -25,7 +25,7 @@ pub struct RememberedEnding {
 /// What the rules need of the account, beside its role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Whether it is disabled: then no session is opened. There is none live, because they ended with it.
+    /// Whether it is disabled: then no session opens, and none is live, because disabling ended them.
     pub disabled: bool,
     /// How many second factors the person has.
     pub factors: u32,

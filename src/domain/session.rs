@@ -1,4 +1,4 @@
-//! A live session: what never changes of it, and what does. An ended session is no value of this type.
+//! A live session: its fixed part, and the part that changes. An ended session is never a value of this type.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// A sign-in as `/login` and `/login/continue` conduct it: each answer is looked at only if it answers the step asked for.
+    /// A sign-in as `/login` and `/login/continue` conduct it: an answer counts only for the step that was asked for.
     #[derive(Debug)]
     struct SignIn {
         requirements: Requirements,

@@ -128,7 +128,7 @@ pub enum FieldProblem {
 /// A trimmed name of 1 to 100 characters, none of them a control character, of which something can be seen.
 ///
 /// # Errors
-/// [`FieldProblem`], telling why it is none.
+/// [`FieldProblem`]: why it is not a name.
 pub fn parse_name(text: &str) -> Result<String, FieldProblem> {
     let name = text.trim();
     match name {

@@ -7,7 +7,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 
-/// What a device is told.
+/// A message to a device.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 pub enum DeviceMessage<'a> {

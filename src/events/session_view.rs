@@ -25,7 +25,7 @@ pub struct SessionView<'a> {
 }
 
 impl<'a> SessionView<'a> {
-    /// A session that was last active then; `current` is the session of whoever asks.
+    /// A session with its latest activity; `current` is the session of the caller.
     #[must_use]
     pub fn new(
         profile: &'a SessionProfile,

@@ -40,7 +40,7 @@ pub(super) struct Asking {
     pub(super) notices: Vec<NewMail>,
 }
 
-/// What the asker is told.
+/// The answer to a request for a code.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Asked {
@@ -157,7 +157,7 @@ pub(super) async fn give_back(state: &AppState, request: &MailRequest) -> Result
     Ok(state.registry.store().give_back_mail_try(request.id).await?)
 }
 
-/// Spends a right code: once, whoever else shows it at the same time.
+/// Spends a right code: once, even if it is sent several times at the same moment.
 ///
 /// # Errors
 /// 422, as for a wrong one.
@@ -192,13 +192,13 @@ pub(super) async fn change(
     }
 }
 
-/// What is told of a wrong, used, old or foreign code, and of one for nobody.
+/// The answer to a wrong, used, expired or foreign code, and to one of an unknown address: the same for all.
 #[must_use]
 pub(super) fn wrong_code(field: &'static str) -> Problem {
     Problem::validation(vec![FieldError::new(field, FieldProblem::Invalid)])
 }
 
-/// Text that is looked at no further here: it is right or it is not.
+/// Text that is not parsed any further: it is right or it is not.
 fn parse_shown(text: String) -> Result<String, FieldProblem> {
     if text.is_empty() { Err(FieldProblem::Required) } else { Ok(text) }
 }

@@ -24,7 +24,7 @@ pub(super) use watch::Watched;
 /// of 16 KiB in chunks of one byte takes six times as many.
 const READ_AHEAD_MAX: usize = 256 * 1024;
 
-/// What the service knows of one connection; shared with whoever serves its requests, on the same thread.
+/// What the service knows of one connection; shared with the services of its requests, on the same thread.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
     /// Bytes that came since a request last began or was answered.

@@ -192,7 +192,7 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> Serv
     answer
 }
 
-/// A client that is told so opens its next connection to another node, before this one is gone.
+/// `Connection: close` makes the client open its next connection to another node, before this one is gone.
 fn is_draining(request: &HttpRequest) -> bool {
     request.app_data::<web::Data<AppState>>().is_some_and(|state| state.is_shutting_down())
 }
@@ -262,7 +262,7 @@ fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
-/// Whoever is refused again and again writes one line a minute for each way to be.
+/// A client that is refused again and again causes one line a minute for each kind of refusal.
 fn may_log(request: &HttpRequest, state: &AppState, method: &str, route: &str, status: u16) -> bool {
     let address = Client::extract(request).into_inner().ok().and_then(|client| client.address);
     state.limits.may_log(address, &format!("{method} {route} {status}"), state.now())

@@ -129,7 +129,7 @@ async fn change(
     let request = own_request(&caller, &state, &client, body.0, CodePurpose::EmailChange).await?;
     let owner = state.registry.store().lookup_credentials(request.address.clone()).await?;
     codes::spend(&state, &request).await?;
-    // Found here it costs no commit; two at the same time are told apart by the database.
+    // Found here it costs no commit; the database decides between two at the same time.
     if owner.is_some_and(|owner| owner.user.id != caller.user()) {
         return Err(Problem::new(Code::EmailTaken));
     }

@@ -59,7 +59,7 @@ async fn ready(state: web::Data<AppState>) -> HttpResponse {
     }
 }
 
-/// Asks the database now and then, however often it is asked itself: whoever floods `/health` does not flood that.
+/// Asks the database at a bounded rate, so that a flood of `/health` requests does not reach it.
 #[derive(Debug, Default)]
 pub struct Probe(tokio::sync::Mutex<Option<(Instant, Duration)>>);
 

@@ -23,7 +23,7 @@ fn is_plain(host: &[u8]) -> bool {
     !name.is_empty()
         && name.iter().all(is_of_name)
         && digits.iter().all(u8::is_ascii_digit)
-        // Anything longer is looked at more closely.
+        // Anything longer is parsed in full.
         && std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
 }
 

@@ -13,7 +13,7 @@ use crate::actors::session_status::{ActiveSession, SessionStatus};
 /// Its pattern.
 pub(super) const PATH: &str = "/introspect";
 
-/// The claims that are told, where the token has them. What binds it to its session is nobody's business.
+/// The claims in the answer, where the token has them. The session token, which binds it to its session, is not one.
 const CLAIMS: [&str; 12] =
     ["sub", "sid", "role", "iss", "aud", "client_id", "iat", "exp", "jti", "auth_time", "acr", "amr"];
 

@@ -25,7 +25,7 @@ pub use whom::client_key;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How many times the failures of a minute are allowed in a longer window. So whoever goes on guessing waits longer and
+/// How many times the failures of a minute are allowed in a longer window. So an attacker who goes on waits longer and
 /// longer; and because an account is counted for each address by itself, nobody can shut another's owner out.
 const FAILURE_WINDOWS: [(u32, Duration); 3] = [(1, MINUTE), (3, Duration::from_secs(15 * 60)), (6, HOUR)];
 
@@ -88,8 +88,8 @@ impl RateLimits {
     /// Counts a failed login of that account from that address.
     ///
     /// # Errors
-    /// [`Exceeded`] where others have used the quota up meanwhile: then this one is refused too, or whoever guesses many at
-    /// once would learn more than the quota allows.
+    /// [`Exceeded`] where others have used the quota up meanwhile: then this one is refused too, or many concurrent
+    /// guesses would learn more than the quota allows.
     pub async fn login_failed(
         &self,
         email: &str,
@@ -152,8 +152,8 @@ impl RateLimits {
         let _ = self.told(Limit::Messages, Whom::Session(session), refused, now);
     }
 
-    /// Whether a line about this kind of refusal may be written: one for each client and kind in a minute, or whoever is
-    /// refused could fill the disk.
+    /// Whether a line about this kind of refusal may be written: one for each client and kind in a minute, so that refused
+    /// requests cannot fill the disk.
     #[must_use]
     pub fn may_log(&self, address: Option<IpAddr>, kind: &str, now: Timestamp) -> bool {
         let whom = format!("{kind} {}", Whom::Address(address).name());
@@ -297,7 +297,7 @@ mod tests {
 
     /// The longer somebody goes on, the longer the wait; from another address it is the account's owner who may come.
     #[tokio::test]
-    async fn whoever_goes_on_guessing_waits_longer() {
+    async fn an_attacker_who_goes_on_waits_longer() {
         let config = RateLimitConfig {
             enabled: true,
             login_per_minute: 0,

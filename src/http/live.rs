@@ -1,4 +1,4 @@
-//! Live connections: a device's page is told at once what happens to its user's sessions.
+//! Live connections: push to a device what happens to its user's sessions.
 //!
 //! In reading order: [`tickets`] (for browsers, which cannot set headers), then this file (who may connect),
 //! [`sse`] and [`websocket`] (the two transports).
@@ -30,7 +30,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 /// An open connection's share of the node, and its place in the metrics; given back when it is dropped. The queue is dropped
-/// first: the user's actor is told of it with the place.
+/// first, so that the user's actor notices before the place is free.
 struct Open {
     deliveries: Deliveries,
     _place: Place,

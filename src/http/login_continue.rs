@@ -1,8 +1,8 @@
 //! `POST /login/continue`: one door for every step of a sign-in. Ticket → answer to the step that it asks → ticket spent → the
 //! next step, or the session.
 //!
-//! The answer is looked at before the ticket is spent, so a wrong one costs nothing; what it used up stays used. Of many right
-//! ones at the same time the one that spends the ticket goes on.
+//! The answer is checked before the ticket is spent, so a wrong one does not cost the ticket; a code it used up stays used. Of
+//! many right answers at the same time the one that spends the ticket goes on.
 
 use std::collections::HashSet;
 
@@ -179,7 +179,7 @@ async fn verify_email(
     Ok(resume(claims, user))
 }
 
-/// Sets the password that must be new. Every session of the account ends: whoever knew the old one may have opened it.
+/// Sets the required new password. Every session of the account ends: it may have been opened with a leaked password.
 async fn change_password(
     state: &web::Data<AppState>,
     http: &HttpRequest,

@@ -70,7 +70,7 @@ async fn operators_asset(request: HttpRequest, name: web::Path<String>) -> Resul
     answer(&request, embedded(&format!("admin/assets/{name}")))
 }
 
-/// Names carry no version, so browsers ask each time, and are told when nothing changed.
+/// Names carry no version, so browsers revalidate each time and get 304 when nothing changed.
 fn answer(request: &HttpRequest, file: Option<Arc<StaticFile>>) -> Result<HttpResponse, Problem> {
     let file = file.ok_or_else(Problem::not_found)?;
     let mut answer = HttpResponse::Ok();

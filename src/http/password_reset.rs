@@ -55,7 +55,7 @@ async fn reset(
     let password = fields.required("newPassword", body.0.new_password, Password::parse_new);
     let (Some((id, code)), Some(password)) = (code, password) else { return Err(fields.into_problem()) };
     state.shed_load()?;
-    // What is wrong with the password whoever it is for; it costs no try.
+    // Rules that need no account come first; a refusal costs no try.
     new_password::check(&state, "newPassword", &password, &[]).await?;
     let request = codes::check(&state, client.address, &PURPOSES, &id, &code).await?;
     let found = state.registry.store().lookup_credentials(request.address.clone()).await?;

@@ -23,7 +23,7 @@ use crate::storage::passkeys::PasskeyUse;
 use crate::storage::totp::TotpTry;
 use crate::telemetry::audit::AuditEvent;
 
-/// How often a passkey is looked at again because its counter moved meanwhile.
+/// How often a passkey is read again because its counter moved meanwhile.
 const MAX_TRIES: usize = 5;
 
 /// A member of the body is wrong, in whatever way: the same for a wrong, a used and an unknown one.

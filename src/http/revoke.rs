@@ -1,4 +1,4 @@
-//! `POST /revoke` (RFC 7009): whoever has a token may end its session. What is no good token is answered alike.
+//! `POST /revoke` (RFC 7009): the holder of a token may end its session. An invalid token gets the same answer.
 
 use actix_web::{HttpResponse, web};
 

@@ -37,7 +37,7 @@ const CONNECTIONS_PER_WORKER: usize = 50_000;
 const BACKLOG: i32 = 4_096;
 /// What the system keeps of answers for a client that does not read, in bytes. By itself it would go up to several MB.
 const SEND_BUFFER: usize = 128 * 1024;
-/// A peer that acknowledges nothing for so long is gone; else a stream to it would stay open for a quarter of an hour.
+/// Time without an acknowledgement after which a peer counts as gone; by default a stream would stay open for 15 minutes.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 

@@ -29,7 +29,7 @@ pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Cli
 /// because an older one beside it was not stolen but forgotten by the browser's list of cookies.
 ///
 /// # Errors
-/// Why there is none.
+/// Why no token is good.
 pub(super) fn good_tokens(state: &AppState, cookies: &ShownCookies) -> Result<Vec<RefreshClaims>, Problem> {
     let now = state.now();
     let mut problem = Code::RefreshTokenMissing;

@@ -44,7 +44,7 @@ pub(super) struct LoginOptionsBody {
 }
 
 impl LoginOptionsBody {
-    /// Checks them; what is wrong is told to `fields`.
+    /// Checks them; `fields` collects what is wrong.
     pub(super) fn read(self, fields: &mut Fields) -> LoginOptions {
         let device_name = fields.optional("deviceName", self.device_name, |text| parse_device_name(&text));
         let delivery = fields
@@ -91,7 +91,7 @@ pub(super) fn state_of_credentials(user: &User) -> String {
     format!("{changed_at}.{}", user.factors)
 }
 
-/// The second factors that a user can show, in words for a client. One that is blocked is none.
+/// The second factors that a user can show now, as `methods` in answers. A blocked one is left out.
 pub(super) fn methods(factors: &Factors) -> Vec<&'static str> {
     let app = factors.totp.is_some_and(|totp| !totp.blocked);
     let methods = [

@@ -81,7 +81,7 @@ impl AppState {
         self.registry.metrics()
     }
 
-    /// Lets a request that needs the database go on, unless it would wait too long: then it is told at once.
+    /// Lets a request that needs the database go on, unless it would wait too long: then it is refused immediately.
     ///
     /// # Errors
     /// 503 `overloaded`.

@@ -115,7 +115,7 @@ fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
     if allowed { Ok(()) } else { Err(Problem::new(Code::OriginNotAllowed)) }
 }
 
-/// Methods are told from another by case (RFC 9110, section 9.1); of several one that is not safe counts.
+/// Method names are case-sensitive (RFC 9110, section 9.1). Of several values one unsafe method is enough.
 fn is_unsafe(headers: &HeaderMap, own: &Method) -> bool {
     let is_safe = |method: &[u8]| [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE"].contains(&method);
     let mut forwarded = headers.get_all(FORWARDED_METHOD).peekable();

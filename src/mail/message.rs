@@ -41,7 +41,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// None where the address is none that mail can go to.
+    /// `None` if mail cannot be sent to the address.
     pub(super) fn message(&self, letter: &Letter, now: Timestamp) -> Option<Message> {
         let to = Mailbox::new(None, letter.to.parse().ok()?);
         let domain = self.from.email.domain();

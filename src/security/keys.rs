@@ -86,7 +86,7 @@ impl Keyring {
         let previous = previous.map(|path| KeyFile { variable: "JWT_PREVIOUS_KEY_FILES", path, ..signing });
         for file in std::iter::once(signing).chain(previous) {
             let (jwk, key) = file.public_part()?;
-            // Whoever changes keys may have the new one in both places for a while.
+            // While keys are being rotated the new one may be in both places.
             if !verifying.iter().any(|known: &VerificationKey| known.kid == key.kid) {
                 verifying.push(key);
                 jwks.keys.push(jwk);

@@ -1,8 +1,8 @@
 //! Login tickets: a sign-in that is under way. What has been shown and what is still asked is signed and given to the client,
 //! so that no node keeps anything of it, and no session exists that may do less than others.
 //!
-//! A ticket is good once, on any node: whoever has the database take its key first has it ([`LoginClaims::key`]). It must
-//! never be taken for another kind of token; its `typ` sees to that.
+//! A ticket is good once, on any node: the first to store its key in the database has spent it ([`LoginClaims::key`]). Its
+//! `typ` keeps it from being accepted as another kind of token.
 
 use std::time::Duration;
 

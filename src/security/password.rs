@@ -81,7 +81,7 @@ impl PasswordHash {
     /// to 72 bytes.
     ///
     /// # Errors
-    /// [`FieldProblem`], where there is none, or none that would be checked in good time.
+    /// [`FieldProblem`] where it is empty, not a bcrypt hash, or of a cost that takes too long to check.
     pub fn parse(text: &str) -> Result<Self, FieldProblem> {
         if text.is_empty() {
             return Err(FieldProblem::Required);
@@ -93,7 +93,7 @@ impl PasswordHash {
         if is_known && is_whole && can_be_checked { Ok(hash) } else { Err(FieldProblem::Invalid) }
     }
 
-    /// A hash that another system made, at that cost at most: a dearer one would hold up everybody's logins.
+    /// The same, with a bound on the cost: one login with a costlier hash would delay everybody's.
     ///
     /// # Errors
     /// As [`PasswordHash::parse`].
@@ -138,7 +138,7 @@ pub enum PasswordError {
     /// As many wait as may.
     #[error("the password queue is full")]
     Overloaded,
-    /// The stored hash is none, or the pool is gone.
+    /// The stored hash is not one, or the pool is gone.
     #[error("the password could not be checked")]
     Failed,
 }

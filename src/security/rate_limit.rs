@@ -15,7 +15,7 @@ use crate::telemetry::pseudonyms::CounterKey;
 
 /// Most counters held at once: about 35 bytes each.
 const MAX_KEYS: usize = 200_000;
-/// How often, in ms, it is looked for room at the most: with very many counters a look takes some ms.
+/// Shortest time between two searches for expired counters, in ms: with very many counters one takes some ms.
 const LOOK_EVERY: i64 = 1_000;
 /// Places of the map that are not worth giving back.
 const SMALL: usize = 4_096;
@@ -105,7 +105,7 @@ impl Exceeded {
     }
 }
 
-/// What a try came to; nothing is told of a quota that is no limit.
+/// The outcome of a try; `None` where there is no limit.
 pub type Counted = Result<Option<Usage>, Exceeded>;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -132,7 +132,7 @@ impl Window {
     }
 }
 
-/// One counter of its own, for whoever has a place to keep it.
+/// A counter outside the map, for a caller that keeps it.
 #[derive(Debug, Default)]
 pub struct Counter(Mutex<Window>);
 

@@ -17,8 +17,8 @@ use crate::domain::time::Timestamp;
 pub const GOOD_FOR: Duration = Duration::from_secs(30);
 /// Clocks of two nodes may differ by so much, and a ticket is still good once and on both.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
-/// That a ticket was used must be known for so long after it was good: one node's clock may be as far behind, and that of whoever
-/// forgets it as far ahead.
+/// How long after its expiry a ticket's use must be remembered: the clock of the node that checks it may be that far behind,
+/// and the clock of the one that forgets it that far ahead.
 pub const KNOWN_AFTER: Duration = Duration::from_secs(60);
 /// Most used tickets that a node remembers by itself, so that to show one again costs nothing.
 const REMEMBERED: usize = 10_000;

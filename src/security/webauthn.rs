@@ -1,7 +1,7 @@
 //! Passkeys: verifies what an authenticator has signed (WebAuthn Level 3, sections 7.1 and 7.2).
 //!
 //! Challenges, users and stored keys are the caller's; so is what a counter that went back means. No attestation is asked
-//! for, so none is looked at: the statement proves nothing that is relied on.
+//! for, and an attestation statement is ignored: nothing relies on what it proves.
 
 mod authenticator_data;
 mod cbor;
@@ -29,7 +29,7 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Why a credential is not accepted; for logs and tests, since the person is told no more than that it was not.
+/// Why a credential is refused; for logs and tests only, since the client learns no more than that it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is not what a browser makes, or of an algorithm that is not asked for.
@@ -41,7 +41,7 @@ pub enum Refused {
     /// Not the challenge that was given.
     #[error("wrong challenge")]
     WrongChallenge,
-    /// Made on a page that is none of ours, or within one.
+    /// Made on another site's page, or in a frame of one.
     #[error("wrong origin")]
     WrongOrigin,
     /// Made for another relying party.

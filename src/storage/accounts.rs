@@ -170,7 +170,7 @@ impl Store {
     }
 
     /// Adds, in one transaction, those of at most [`MAX_ACCOUNTS`] accounts that are not there yet, by id or by address.
-    /// Nobody is told: a person who is moved has not signed up. The outcomes are in the order of the accounts.
+    /// No event is sent: a person who is moved has not signed up. The outcomes are in the order of the accounts.
     ///
     /// # Errors
     /// [`StorageError`]; doing it again is harmless.

@@ -40,7 +40,7 @@ impl Store {
         Ok(rows.into_iter().map(key_of).collect())
     }
 
-    /// Revokes a key. False where there is none of that id, or it is revoked already.
+    /// Revokes a key. False where no key has that id, or it is revoked already.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -1,4 +1,4 @@
-//! Connections on which work was given up: whoever has one next must find it as new.
+//! Resets connections whose work was cancelled before they return to the pool.
 //!
 //! sqlx puts a connection back into its pool as soon as the server answers on it. That is not enough (sqlx 0.9.0):
 //!

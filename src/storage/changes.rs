@@ -1,6 +1,6 @@
-//! The feed of changes: which users changed since the last look, on any node, without missing a commit that came late.
+//! The feed of changes: which users changed since the last poll, on any node, without missing a commit that came late.
 //!
-//! Each change stamps its user's row with its transaction's id. A look keeps the snapshot it was answered from: the
+//! Each change stamps its user's row with its transaction's id. A poll keeps the snapshot it was answered from: the
 //! ids that were in progress, and the first id that nobody had yet. The next one asks for rows with one of those stamps,
 //! and for those from that id up to its own end: each change is read once, however long a transaction stays open in
 //! this database or another of the same server. Stamps of another server, as after a restore, lie past the end and are
@@ -84,7 +84,7 @@ pub struct Change {
     pub check_version: i64,
 }
 
-/// What a look found.
+/// What a poll found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Users and their versions; some may have been told before.
@@ -94,7 +94,7 @@ pub struct Changes {
     pub started_over: bool,
 }
 
-/// What a look found, and how old that is.
+/// What a poll found, and how old that is.
 #[derive(Clone, Debug)]
 pub struct Poll {
     /// When the database was asked: everything that was committed before is known. Opening the connection is not
@@ -104,7 +104,7 @@ pub struct Poll {
     pub changes: Changes,
 }
 
-/// The snapshot of a look.
+/// The snapshot of a poll.
 #[derive(Clone, Debug)]
 struct Seen {
     /// The first id that no transaction had.
@@ -127,7 +127,7 @@ pub struct ChangeFeed {
 }
 
 impl Store {
-    /// The feed of changes, where several nodes may serve. A look takes no longer than `patience`.
+    /// The feed of changes, where several nodes may serve. A poll takes no longer than `patience`.
     #[must_use]
     pub fn change_feed(&self, patience: Duration) -> Option<ChangeFeed> {
         let servers = self.servers.clone()?;
@@ -221,7 +221,7 @@ impl ChangeFeed {
 
 impl ChangeFeed {
     /// The API keys that may be used, and when the database was asked: on the feed's own connection, so that no queue of
-    /// queries delays it either. Nothing where there is none at the moment.
+    /// queries delays it either. `None` while there is no connection.
     ///
     /// # Errors
     /// [`StorageError`]; the next poll then opens another connection.
@@ -247,7 +247,7 @@ fn change(user: UserId, row: &QueryResult) -> Result<Change, DbErr> {
 
 /// Asks for one row more than the most that is read, so that it can be told whether there are more.
 fn statement(seen: Option<Seen>, is_new_connection: bool, most: usize) -> Statement {
-    // The first look only begins: whoever looks reads again what was read before it.
+    // The first poll only begins: its caller reads again everything that was read before it.
     let Seen { ends_at, in_progress } = seen.unwrap_or(Seen { ends_at: i64::MAX, in_progress: Vec::new() });
     let allowance = if is_new_connection && ends_at < i64::MAX { HANDED_OUT_AGAIN } else { 0 };
     let limit = i64::try_from(most + 1).unwrap_or(i64::MAX);

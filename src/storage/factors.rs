@@ -51,7 +51,7 @@ pub struct FactorChange {
     pub now: Timestamp,
     /// What must still be there afterwards.
     pub keep: Keep,
-    /// What the other services are told of it.
+    /// Its events to other services.
     pub announcements: Vec<Announcement>,
 }
 

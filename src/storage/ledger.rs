@@ -30,7 +30,7 @@ pub struct Commit {
     pub events: Vec<LedgerEvent>,
     /// Whether no check depends on it: then other nodes need not read it.
     pub is_rotation: bool,
-    /// What the other services are told of it.
+    /// Its events to other services.
     pub announcements: Vec<Announcement>,
     /// Latest activity of any session, as far as this node knows.
     pub last_activity_at: Timestamp,

@@ -1,7 +1,7 @@
 //! Reading users, and counting sessions, in the PostgreSQL database of an application that is moved from: tables as
-//! Prisma makes them, with columns in camelCase. It never writes there: each look is a read-only transaction.
+//! Prisma makes them, with columns in camelCase. It never writes there: each read is a read-only transaction.
 //!
-//! Tables and columns are looked for under the names that are usual; what is missing is told with what there is.
+//! Tables and columns are searched under their usual names; an error about a missing one lists what there is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const SESSION_TABLES: [&str; 3] = ["sessions", "Session", "session"];
 /// Why the old application's database is of no use.
 #[derive(Debug, thiserror::Error)]
 pub enum LegacyError {
-    /// The address is none. Never shown: a password may be in it.
+    /// The address is not valid. It is never shown: a password may be in it.
     #[error(
         "the address of the other database (--from, LEGACY_DATABASE_URL): got a secret of {0} bytes, wants \
          postgres://USER:PASSWORD@HOST/DATABASE"
@@ -304,7 +304,7 @@ fn as_text(column: &str, kind: &str) -> String {
     let column = quote(column);
     match kind {
         "timestamp" | "timestamptz" | "date" => {
-            // An infinite one is no time here, which the import says of its row.
+            // An infinite one is not a valid time, and the import reports its row.
             format!(
                 "CASE WHEN isfinite({column}) THEN round(extract(epoch FROM {column}) * 1000)::bigint::text \
                  ELSE {column}::text END"

@@ -25,7 +25,7 @@ use crate::domain::time::Timestamp;
 pub const LEASE: Duration = Duration::from_secs(60);
 /// A mail whose text may have reached the server is left alone for so long.
 pub const AFTER_TEXT: Duration = Duration::from_secs(5 * 60);
-/// Of the mails that are due so many times what a node wants is looked at, because other nodes take some of them.
+/// A node reads this many times the mails it wants, because other nodes take some of them.
 const LOOKED_AT: u64 = 4;
 
 /// A mail that this node has, until its lease ends.

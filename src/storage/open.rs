@@ -65,7 +65,7 @@ pub enum OpenError {
         /// What SQLite said.
         source: DbErr,
     },
-    /// The address is none, which the configuration refuses.
+    /// The address is not valid, which the configuration refuses.
     #[error("the address of the database cannot be used")]
     Address,
     /// The server cannot be reached, or refuses.

@@ -16,7 +16,7 @@ use super::cancelled_work::CancelledWork;
 use super::servers::Servers;
 use crate::config::PostgresServer;
 
-/// How long a caller waits for a free connection before it is told that the database is away.
+/// How long a caller waits for a free connection before the database counts as unavailable.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a statement may take; longer means that the server hangs.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ pub(super) enum Pooling {
     ByTransaction,
 }
 
-/// A pool of connections, after a look at what is in front of the server.
+/// Opens a pool, after finding out whether a pooler is in front of the server.
 pub(super) async fn open(
     servers: &Servers,
     max_connections: u32,

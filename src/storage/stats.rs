@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 const WATCHED_FOR: Duration = Duration::from_secs(10);
 /// How often what takes long is counted, at most.
 const COUNTED_EVERY: Duration = Duration::from_secs(5);
-/// A node that has not reported for so long is gone.
+/// Time without a report after which a node counts as gone.
 const GONE_AFTER: Duration = Duration::from_secs(4);
 
 /// One scan of an index each: users come in order in that of their live sessions.
@@ -128,7 +128,7 @@ impl Store {
     pub async fn totals(&self, now: Timestamp) -> Result<Totals, StorageError> {
         let db = self.db.clone();
         let work = async move {
-            // Whoever moves the time counts; the others take what is there.
+            // The node that moves the time counts; the others take what is there.
             let claim = Entity::update_many()
                 .col_expr(Column::CountedAt, Expr::value(now.millis()))
                 .filter(Column::Node.eq(Uuid::nil()))

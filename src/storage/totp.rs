@@ -49,7 +49,7 @@ pub enum TotpTry {
 }
 
 impl Store {
-    /// Begins to try a code: counted as wrong before it is looked at, so that many at the same time are no more than many.
+    /// Begins to try a code: it is counted as wrong before it is checked, so that concurrent tries cannot pass the limit.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -37,7 +37,7 @@ pub struct Registration {
     pub password_hash: PasswordHash,
     /// The session the person is signed in with at once.
     pub session: Session,
-    /// What the other services are told.
+    /// Its events to other services.
     pub announcements: Vec<Announcement>,
 }
 

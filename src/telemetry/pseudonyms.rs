@@ -1,5 +1,5 @@
-//! What stands for an account or an address where neither may be kept or told: keyed hashes. They say "the same" and
-//! "another", and nothing else to whoever has not the key.
+//! Pseudonyms of accounts and addresses where neither may be kept: keyed hashes. Without the key they only tell "the same"
+//! from "another".
 //!
 //! The key comes from the secret of refresh tokens, so all nodes agree. For the log it is another one each day: what somebody
 //! did yesterday and today cannot be put together.

@@ -44,7 +44,7 @@ pub fn note_network(network: Pseudonym) {
     let _ = SERVING.try_with(|serving| serving.network.set(Some(network)));
 }
 
-/// The request that is being served here, for whoever works for it elsewhere; with that step of its trace.
+/// The request that is being served here, for work done for it elsewhere; with that step of its trace.
 #[must_use]
 pub fn current(step: Option<Span>) -> Option<Serving> {
     let serving = SERVING.try_with(Clone::clone).ok();

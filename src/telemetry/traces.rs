@@ -73,7 +73,7 @@ impl Traces {
     }
 }
 
-/// A span that has begun; it ends when it is told to, or with its last clone. Shown as its trace's id.
+/// A span that has begun; it ends explicitly, or with its last clone. Displayed as its trace's id.
 #[derive(Clone, Debug)]
 pub struct Span(Arc<Begun>);
 
@@ -162,7 +162,7 @@ impl Step {
         }
     }
 
-    /// Its span, for whoever does the work elsewhere.
+    /// Its span, for work done elsewhere.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
         self.0.clone()

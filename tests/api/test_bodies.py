@@ -38,7 +38,7 @@ NO_OBJECT = {
     "a comment": b'{"READ": "a" /* b */}',
     "a comma too many": b'{"READ": "a",}',
     "single quotes": b"{'READ': 'a'}",
-    "a number that is none": b'{"READ": NaN}',
+    "not a number": b'{"READ": NaN}',
     "a number where text belongs": b'{"READ": 1}',
     "a truth where text belongs": b'{"READ": true}',
     "an object where text belongs": b'{"READ": {"$ne": ""}}',

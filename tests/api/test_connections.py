@@ -40,7 +40,7 @@ def opened(ada):
 WRONG = {
     "no handshake at all": [],
     "no key": [line for line in HANDSHAKE if not line.startswith("Sec-WebSocket-Key")],
-    "a key that is none": [*HANDSHAKE[:3], "Sec-WebSocket-Key: short"],
+    "an invalid key": [*HANDSHAKE[:3], "Sec-WebSocket-Key: short"],
     "no version": [line for line in HANDSHAKE if "Version" not in line],
     "another version": [line.replace("13", "12") for line in HANDSHAKE],
     "no Connection": HANDSHAKE[1:],

@@ -72,7 +72,7 @@ REFUSED = {
     "7.1: a size with a prefix": chunks(b"0x" + SIZE),
     "7.1: a size with an underscore": chunks(b"_".join([SIZE[:1], SIZE[1:]])),
     "7.1: an empty size": chunks(b""),
-    "7.1: a size that is none": chunks(b"zz"),
+    "7.1: an invalid size": chunks(b"zz"),
     "7.1: a chunk longer than its size": chunks(b"20"),
     "7.1: LF after a chunk": chunks(SIZE, after=b"\n"),
     "7.1: LF after a size": post(CHUNKED, body=SIZE + b"\n" + BODY + b"\r\n0\r\n\r\n"),
@@ -89,7 +89,7 @@ REFUSED = {
     "2.3: no version": post(LENGTH, start=b"POST /login"),
     "2.3: a version in small letters": post(LENGTH, start=b"POST /login http/1.1"),
     "2.3: version 2.0": post(LENGTH, start=b"POST /login HTTP/2.0"),
-    "9110, 9.1: a method that is none": post(LENGTH, start=b"PO(ST /login HTTP/1.1"),
+    "9110, 9.1: an invalid method": post(LENGTH, start=b"PO(ST /login HTTP/1.1"),
     "HTTP/2's preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 100,
 }
@@ -111,7 +111,7 @@ HOSTS = ["a b", "a/b", "user@example.com", "exa\"mple.com", "example.com:port", 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_that_is_none_is_refused(host):
-    """RFC 9112, section 3.2: 400. Whose origin a page has is told by comparing with it."""
+    """RFC 9112, section 3.2: 400. The origin of a page is compared with it."""
     assert ask("GET", "/health/live", host=host).status == 400
 
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by the byte: a connection that sends what it is told to, and reads answers strictly. It mends nothing."""
+"""HTTP/1.1 by the byte: a connection that sends exactly what the test gives it, and reads answers strictly."""
 
 import json
 import os

@@ -194,7 +194,7 @@ async fn readers_that_do_not_read_cost_little_memory() {
     let grown = app.resident_memory().saturating_sub(before);
     println!("{} kB for 100 readers", grown / 1024);
     assert!(grown < 20 * 1024 * 1024, "{grown} bytes");
-    // Whoever reads gets all of it.
+    // A client that reads gets all of it.
     let whole = client.get("/docs/swagger-ui-bundle.js").await.expect(200).text.len();
     let mut reader = readers.pop().unwrap();
     let mut read = 0;

@@ -188,7 +188,7 @@ async fn a_verified_sign_up_makes_no_account_before_its_mailbox_is_shown(databas
     );
     app.client().login(&ada).await.expect(200);
 
-    // For a known address the answer is the same, and its mailbox is told.
+    // For a known address the answer is the same, and its mailbox gets a mail.
     let again = app.client().signup(&ada).await.expect(202).json;
     assert_eq!(members(&again), members(&asked));
     let told = server.mail_about(&ada.email, "already have an account").await;

@@ -1,4 +1,4 @@
-//! The cookie `refreshToken`: what a browser is told about it.
+//! The cookie `refreshToken` and its attributes.
 
 use crate::support::{Database, Person, Setup, TestApp};
 

@@ -19,7 +19,7 @@ const ROOM: u64 = 100;
 const REFUSED_WITHIN: Duration = Duration::from_secs(6);
 const MENDED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A program that is told of a file that is too long by an error, not by the signal that would end it.
+/// A program for which a file that grows too long is an error, not the signal that would end it.
 async fn app() -> TestApp {
     let setup = Setup::on(Database::Sqlite).await.set("MAX_SESSIONS_PER_USER", 1_000);
     setup.run_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).start().await

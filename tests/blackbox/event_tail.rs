@@ -15,7 +15,7 @@ fn told(tail: &Process) -> Vec<Value> {
 }
 
 async fn expect(tail: &Process, wanted: &[&str]) {
-    eventually("the events are told", TIMEOUT, async || {
+    eventually("the events are printed", TIMEOUT, async || {
         let channels: Vec<_> = told(tail).iter().map(|event| event["channel"].clone()).collect();
         if channels == wanted { Ok(()) } else { Err(tail.logs()) }
     })

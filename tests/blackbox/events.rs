@@ -1,4 +1,4 @@
-//! What a person's devices are told of each other, alike over Server-Sent Events and WebSocket.
+//! The messages to a person's devices, alike over Server-Sent Events and WebSocket.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ async fn ending_all_others_tells_each_of_them(db: Database) {
             [Connection::open(transport, &devices[0]).await, Connection::open(transport, &devices[2]).await];
         devices[1].terminate_others().await.expect(200);
         for connection in &mut others {
-            // The other one may have been ended first, and is told of then.
+            // The other one may have been ended first; its message comes first then.
             while connection.expect("session.terminated").await["current"] == false {}
             connection.expect_over("terminated").await;
         }

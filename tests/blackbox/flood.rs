@@ -1,4 +1,4 @@
-//! More requests than the database can do: those who would wait too long are told so at once, whoever needs no database
+//! More requests than the database can do: those that would wait too long are refused immediately, those that need no database
 //! notices nothing, probes do not take the node out, and it is over when the flood is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::support::{Client, Database, Person, Setup, eventually};
 
 /// Who ask again and again.
 const FLOOD: usize = 400;
-/// Of the line to the database, each way: with four connections some 200 questions a second are answered at the most.
+/// Of the line to the database, each way: with four connections at most some 200 queries a second are answered.
 const DELAY: Duration = Duration::from_millis(5);
 /// Before refusals are looked at: the pace of the database must have been seen.
 const FIRST: Duration = Duration::from_secs(4);
@@ -87,7 +87,7 @@ async fn ask_until(ada: &Client, watch: &Stopwatch, over: &AtomicBool) -> Seen {
                 let code = if answer.json["code"] == "unavailable" { "unavailable" } else { "overloaded" };
                 answer.expect_problem(503, code).expect_header("retry-after", "1");
                 seen.refused += 1;
-                // As a client does that was told to wait, if not for so long.
+                // As a client does after `Retry-After`, though sooner.
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             // What waits from before the pace was seen is refused late.

@@ -1,4 +1,4 @@
-//! `/introspect` (RFC 7662): what a resource server is told of a token is what a protected request would be answered.
+//! `/introspect` (RFC 7662): the answer about a token matches the answer to a protected request with it.
 
 use reqwest::Method;
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn a_good_token_is_told_and_an_ended_one_is_not(db: Database) {
         assert_eq!(told[claim], claims[claim], "{claim}");
     }
     assert_eq!(told["sub"], signup.json["user"]["id"]);
-    assert!(told["stk"].is_null(), "what binds a token to its session was told: {told}");
+    assert!(told["stk"].is_null(), "the session token was disclosed: {told}");
 
     // Asking is no activity, and is not counted by the person's limit.
     let before = ada.session().await.expect(200).json;

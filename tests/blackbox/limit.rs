@@ -126,7 +126,7 @@ async fn many_logins_at_once_never_exceed_the_limit(db: Database) {
     let evicted: BTreeSet<_> = evicted.into_iter().collect();
     assert_eq!(evicted.len(), 46, "no session is evicted twice");
 
-    // The five that remain are those that nobody was told to be evicted, and the newest login takes one more.
+    // The five that remain are those that no answer named as evicted, and the newest login takes one more.
     let mut last = app.client();
     let answer = last.login(&ada).await.expect(200);
     let list = last.sessions().await.expect(200).json;

@@ -163,7 +163,7 @@ async fn measure(pairs: &mut [Pair], node: &str, watch: &Stopwatch) -> Vec<Durat
         pair.ending.terminate(&pair.ended.session_id).await.expect(204);
         for _ in Transport::EACH {
             let came = tokio::time::timeout(PUSHED_WITHIN, pair.heard.recv()).await;
-            latencies.push(came.expect("the device is told").unwrap() - sent);
+            latencies.push(came.expect("the device gets the event").unwrap() - sent);
         }
     }
     latencies

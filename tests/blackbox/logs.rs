@@ -61,7 +61,7 @@ async fn a_line_is_one_object_and_names_its_request() {
     assert!(log.contains("018f3f2e-5b7a-7c1d-8000-00155d012345"), "{log}");
 }
 
-/// What was stored is told, though nobody waited for the answer.
+/// What was stored is logged, though the client did not wait for the answer.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn who_goes_away_leaves_a_line_all_the_same() {

@@ -20,7 +20,7 @@ on_each_database!(
     a_role_that_must_have_a_second_factor_sets_one_up_on_the_way_in,
     a_password_alone_is_no_fresh_proof_for_who_has_a_second_factor,
     a_password_that_must_change_is_changed_on_the_way_in,
-    whoever_is_asked_chooses_which_sessions_end,
+    a_user_at_the_limit_chooses_which_sessions_end,
 );
 
 const SECRET: &str = "encryption-secret-of-the-tests-0123456789abcdef";
@@ -41,7 +41,7 @@ async fn set_up(app: &TestApp, device: &Client) -> (App, Vec<String>) {
     let answer = device.post("/factors/totp/confirm", &json!({"code": totp.code(-1)})).await.expect(200);
     let codes: Vec<_> = answer.json["recoveryCodes"].as_array().unwrap().iter().map(text).collect();
     assert_eq!(codes.len(), 10);
-    // Time passes slowly; the database is told that it did.
+    // Instead of waiting the test moves the stored times.
     app.execute("UPDATE factors SET last_step = last_step - 10").await;
     (totp, codes)
 }
@@ -335,7 +335,7 @@ async fn a_password_that_must_change_is_changed_on_the_way_in(db: Database) {
         .expect_problem(401, "login_ticket_invalid");
 }
 
-async fn whoever_is_asked_chooses_which_sessions_end(db: Database) {
+async fn a_user_at_the_limit_chooses_which_sessions_end(db: Database) {
     let setup = setup(db).await.set("MAX_SESSIONS_PER_USER", 2).set("MAX_SESSIONS_POLICY", "ask");
     let app = setup.start().await;
     let (ada, first) = somebody(&app).await;

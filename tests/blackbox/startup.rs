@@ -41,7 +41,7 @@ async fn all_wrong_values_are_told_at_once() {
     }
     let names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
     let output = refused(&setup, &names).await;
-    // What it got is told too, so that a typing error is seen; but an address may hold a password.
+    // The value is shown too, so that a typing error is seen; but an address may hold a password.
     for (_, value) in &wrong[..11] {
         assert!(output.contains(value), "{value:?} is not told:\n{output}");
     }
@@ -59,14 +59,14 @@ async fn production_wants_good_secrets() {
         production().await.set(both[0], "only-31-bytes-are-not-enough-31").set(both[1], "tiny-secret");
     let output = refused(&short, &both).await;
     for secret in ["only-31-bytes", "tiny-secret"] {
-        assert!(!output.contains(secret), "a secret is told:\n{output}");
+        assert!(!output.contains(secret), "a secret is shown:\n{output}");
     }
     assert!(output.contains("31"), "the length of the secret is not told:\n{output}");
 
     let same = "the-same-secret-for-both-is-no-good-at-all";
     let equal = production().await.set(both[0], same).set(both[1], same);
     let output = refused(&equal, &both).await;
-    assert!(!output.contains(same), "a secret is told:\n{output}");
+    assert!(!output.contains(same), "a secret is shown:\n{output}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A refresh token used twice: whoever stole it, the session ends, and both are told why.
+//! A refresh token used twice: whichever of the two is the thief, the session ends, and both learn why.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::{Client, Database, Person, Setup, TestApp, eventually, on_ea
 
 on_each_database!(the_token_before_is_theft_after_the_grace, an_older_token_is_theft_at_any_time);
 
-/// Everything the session was good for is gone, and the reason is told everywhere.
+/// Everything the session was good for is gone, and every answer gives the reason.
 async fn check_ended_by_theft(device: &mut Client) {
     device.session().await.expect_problem(401, "refresh_token_reused");
     device.refresh().await.expect_problem(401, "refresh_token_reused").expect_cookie_cleared();

@@ -73,7 +73,7 @@ async fn a_key_that_comes_with_the_token_is_not_used() {
     let good = opened(&ada);
     show(&ada, good.sign(ACCESS_SECRET)).await.expect(200);
 
-    // Whoever follows an address that a token tells comes here.
+    // A service that followed an address from a token would connect here.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = format!("http://{}/keys.json", listener.local_addr().unwrap());
@@ -98,7 +98,7 @@ async fn a_key_that_comes_with_the_token_is_not_used() {
     assert_eq!(nobody.kind(), ErrorKind::WouldBlock);
 }
 
-/// RFC 8725, section 2.1: a public key is known to everybody, so as a secret it is none.
+/// RFC 8725, section 2.1: a public key is known to everybody, so it must not be accepted as a shared secret.
 #[tokio::test]
 async fn a_public_key_is_no_secret() {
     let setup = Setup::on(Database::Sqlite).await;

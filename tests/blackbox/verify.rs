@@ -1,4 +1,4 @@
-//! `/verify`: what a gateway is told of a request, and that nobody passes for somebody else.
+//! `/verify`: the identity that a gateway gets for a request, and that nobody passes for somebody else.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};

@@ -12,7 +12,7 @@ use crate::support::{
     timestamp,
 };
 
-/// A write waits for 10 s at the most.
+/// A write waits for at most 10 s.
 const LET_GO_WITHIN: Duration = Duration::from_secs(25);
 
 on_each_database!(activity_counts_as_the_request_does);

@@ -45,7 +45,7 @@ test('ending another device shows there at once, and its next request is refused
   const refused = await fetch(`${service.second}/api/auth/me`, { headers: { authorization: await token } });
   assert.equal(refused.status, 401);
   assert.equal((await refused.json()).code, 'session_terminated');
-  // Somebody who opens the page again is told as well, and then may sign in.
+  // The page, opened again, says it too and then offers to sign in.
   await second.page.reload();
   await second.byId('signed-out').waitFor();
   await second.byId('sign-in-again').click();
@@ -73,7 +73,7 @@ test('ending all others asks first, and ends each', async () => {
   await Promise.all([first.close(), second.close()]);
 });
 
-test('a device that has to make room for another is told why', async () => {
+test('a device that has to make room for another shows why', async () => {
   const person = somebody();
   const oldest = await device(browser, service.first);
   await signUp(oldest, person);

@@ -103,7 +103,7 @@ proptest! {
         }
     }
 
-    /// Redis may say anything, and so may whoever reaches it.
+    /// Redis may say anything, and so may anyone who reaches it.
     #[test]
     fn any_message_between_nodes_is_read_or_refused(text in any::<String>(), cut in any::<Index>()) {
         prop_assert!(serde_json::from_str::<PeerMessage>(&text).is_err());
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn whoever_writes_the_header_is_not_taken_for_somebody_else(hops in prop::collection::vec("[ -~]{0,40}", 0..6)) {
+    fn a_client_that_writes_the_header_is_not_taken_for_somebody_else(hops in prop::collection::vec("[ -~]{0,40}", 0..6)) {
         let peer: IpAddr = "192.0.2.7".parse().unwrap();
         let hops = || hops.iter().map(String::as_bytes);
         prop_assert_eq!(client_ip(Some(peer), hops(), &[]), Some(peer), "a stranger is not believed");

@@ -95,7 +95,7 @@ async fn no_header_and_no_body_makes_a_server_error() {
                 let mut request =
                     format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n")
                         .into_bytes();
-                // Whoever is signed in does not end the session that the others are tried with.
+                // The signed-in one does not end the session that the others are tried with.
                 if signed_in && method == "GET" {
                     request.extend(format!("Authorization: Bearer {token}\r\n").into_bytes());
                 }

@@ -16,7 +16,7 @@ fn load_tests_with(code: i32) -> Option<i32> {
     run.output().unwrap().status.code()
 }
 
-/// 99 is k6's own code for it: whoever runs them must be able to tell a slow service from a test that could not run.
+/// 99 is k6's own code for it: it tells a slow service from a test that could not run.
 #[test]
 fn a_broken_threshold_is_told_apart_from_a_failure() {
     assert_eq!([0, 99, 3].map(load_tests_with), [Some(0), Some(99), Some(1)]);

@@ -34,7 +34,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A word, or one character that is none.
+/// A word, or any other single character.
 pub(crate) type Token = String;
 
 /// The tokens of a file without comments and literals.

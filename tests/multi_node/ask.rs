@@ -70,7 +70,7 @@ async fn asking_holds_under_logins_on_all_nodes() {
     let others = cluster.count("SELECT count(*) FROM sessions WHERE end_reason <> 'terminated'").await;
     assert_eq!((ended, others), ((LOGINS + 1 - LIMIT) as i64, 0));
 
-    // Whoever is out was chosen, and is told so.
+    // Each session that ended was chosen, and its device got the reason.
     let chosen: Vec<_> = devices.iter().flat_map(|(_, chosen)| chosen.clone()).collect();
     for (device, _) in &devices {
         let answer = device.session().await;

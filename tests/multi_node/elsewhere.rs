@@ -99,7 +99,7 @@ async fn the_other_services_are_told_once_of_activity_on_two_nodes_of_a_new_sess
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
-async fn whoever_was_active_on_another_node_is_not_evicted() {
+async fn a_session_active_on_another_node_is_not_evicted() {
     let cluster = Cluster::of(2).set("MAX_SESSIONS_PER_USER", 2).start().await;
     let ada = Person::named("Ada");
     let (mut first, mut second, mut third) = (cluster.client(0), cluster.client(0), cluster.client(0));

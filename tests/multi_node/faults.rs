@@ -67,7 +67,7 @@ impl Scene {
         assert!(asked.elapsed() < REFUSED_WITHIN * 2, "refused after {:?}", asked.elapsed());
     }
 
-    /// Nothing remembered is trusted for longer than the bound, and nobody is told that a session is over.
+    /// Nothing remembered is trusted for longer than the bound, and no answer says that a session is over.
     async fn is_silent_past_the_bound(&self, broken: &Stopwatch) {
         while broken.elapsed() < BOUND * 2 {
             let sent = broken.elapsed();
@@ -111,7 +111,7 @@ impl Scene {
     }
 }
 
-/// A look at the feed may be late on a busy machine: then the node says so for a moment.
+/// A poll of the feed may be late on a busy machine: then the node answers 503 for a moment.
 async fn settled_probe(client: &Client) {
     eventually("the node is ready", MENDED_WITHIN, async || {
         let answer = client.get("/health/ready").await;
@@ -272,7 +272,7 @@ async fn a_read_only_database_serves_who_is_signed_in() {
     .await;
 }
 
-/// A standby may be behind: here it is told to stay so. What a node reads there is no reason to accept anybody.
+/// A standby may be behind: here its replay is paused. What a node reads there is no reason to accept anybody.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_node_that_was_led_to_a_standby_trusts_nothing_it_reads() {

@@ -67,7 +67,7 @@ async fn activity_in_the_last_moment_counts_for_who_has_not_heard_of_it() {
     let (cluster, mut device) = signed_in().await;
     let mut deadline = millis_of(&device.session().await.json["idleExpiresAt"]);
     let mut tries = 0;
-    // Twice on each: the node that is told, and the one that is asked just after the deadline it knows of.
+    // Twice on each: the node that sees the activity, and the one that is asked just after the deadline it knows of.
     for round in 0..6 {
         loop {
             let told = device.at(cluster.base(round));
@@ -107,7 +107,7 @@ async fn an_idle_session_ends_everywhere_with_nobody_asking() {
     .await;
     let ended = cluster.count("SELECT ended_at FROM sessions").await;
     assert!((deadline..=deadline + ENDED_WITHIN_MS).contains(&ended), "{} ms late", ended - deadline);
-    let told = eventually("it is told", Duration::from_secs(5), async || {
+    let told = eventually("the event arrives", Duration::from_secs(5), async || {
         let events = cluster.redis.events().await;
         let deleted: Vec<_> =
             events.into_iter().filter(|event| event.channel == "auth:session.deleted").collect();

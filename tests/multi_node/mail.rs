@@ -110,7 +110,7 @@ async fn a_node_that_is_killed_loses_no_mail_and_doubles_none() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
-async fn what_waits_for_a_dead_server_is_sent_by_whoever_is_left() {
+async fn mails_waiting_for_a_dead_node_are_sent_by_the_others() {
     let server = MailServer::start().await;
     let (url, address) = (server.url(), server.address());
     let mut cluster = cluster(2, &server).start().await;

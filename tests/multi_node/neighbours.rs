@@ -138,7 +138,7 @@ async fn a_node_that_stood_still_through_many_changes_serves_within_seconds() {
     eventually("it serves again", SERVES_WITHIN, async || match device.try_get("/session").await {
         Ok(answer) if answer.status == 200 => Ok(()),
         Ok(answer) => Err(answer.to_string()),
-        // A connection that was idle for so long is closed, and a request may meet that.
+        // A connection that was idle this long is closed, and a request may meet that.
         Err(error) => Err(error.to_string()),
     })
     .await;

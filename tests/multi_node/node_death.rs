@@ -1,4 +1,4 @@
-//! SIGKILL of a node: whoever was there goes on elsewhere, and its timers are kept by the others.
+//! SIGKILL of a node: its users go on elsewhere, and the others keep its timers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,7 +49,7 @@ async fn nothing_acknowledged_is_lost_and_everybody_goes_on_elsewhere_at_once() 
 const FLUSHED_MS: i64 = 1_000 + 50;
 /// The flush and one second more: so late, at most, is a session ended whose node is gone.
 const ENDED_WITHIN_MS: i64 = 3_000;
-/// So late, at most, other services are told.
+/// How late, at most, other services hear of it.
 const TOLD_WITHIN_MS: i64 = 5_000;
 
 /// A session that was active on a node and then left alone: its id, and its deadline.
@@ -87,13 +87,13 @@ async fn overdue_sessions_of_a_dead_node_end_on_time_and_are_told() {
         assert_eq!(reason, "idle_timeout");
         assert!((0..=ENDED_WITHIN_MS).contains(&late), "ended {late} ms after its deadline");
     }
-    let told = eventually("all endings are told", Duration::from_secs(15), async || {
+    let told = eventually("all endings are published", Duration::from_secs(15), async || {
         let mut events = cluster.redis.events().await;
         events.retain(|event| event.text("reason") == "idle_timeout");
         if events.len() < PEOPLE { Err(format!("{} told", events.len())) } else { Ok(events) }
     })
     .await;
-    assert_eq!(told.len(), PEOPLE, "each is told once");
+    assert_eq!(told.len(), PEOPLE, "each is published once");
     for event in &told {
         let late = event.taken_at - sessions[event.text("sessionId")];
         assert!((0..=TOLD_WITHIN_MS).contains(&late), "told {late} ms after its deadline: {event:?}");

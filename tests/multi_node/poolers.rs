@@ -38,7 +38,7 @@ async fn a_pooler_by_session_needs_no_other_setting_postgres() {
     app.terminate().await.expect_code(0);
 }
 
-/// 1.18 knows nothing of prepared statements; what it would do is told before anybody is served half.
+/// 1.18 does not support prepared statements; the start refuses it, rather than serving half of the requests.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_pooler_by_transaction_is_refused_in_plain_words_postgres() {
@@ -101,7 +101,7 @@ async fn a_node_that_stands_still_with_the_turn_is_replaced() {
     println!("another node published {:.1?} after one stood still with the turn", watch.elapsed());
     assert!(watch.elapsed() < REPLACED_WITHIN, "published after {:?}", watch.elapsed());
 
-    // What was on its way is refused when the node goes on: everything is told once.
+    // What was on its way is refused when the node goes on: everything is published once.
     cluster.nodes[0].thaw();
     cluster.nodes[0].redis().set(Mode::Forward);
     frozen.refresh().await.expect(200);

@@ -102,7 +102,7 @@ async fn a_redis_that_took_over_is_found() {
     let (host, port) = address.split_once(':').unwrap();
     cluster.redis.command(&["REPLICAOF", host, port]).await;
     device.logout().await.expect(204);
-    let told = eventually("the successor is told", MENDED_WITHIN, async || {
+    let told = eventually("the successor's event arrives", MENDED_WITHIN, async || {
         let events = successor.events().await;
         let mine = events.iter().filter(|event| event.text("sessionId") == device.session_id);
         match mine.map(|event| event.channel.clone()).collect::<Vec<_>>() {

@@ -92,7 +92,7 @@ pub(super) fn check_within_bound(sent: Duration, answer: &Answer) {
     assert!(sent <= BOUND + ROUNDING, "accepted, though sent {sent:?} after: {answer}");
 }
 
-/// Durations, and what is told of them.
+/// Durations, and their summary.
 #[derive(Debug, Default)]
 pub(super) struct Times(Vec<Duration>);
 

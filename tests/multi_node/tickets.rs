@@ -38,7 +38,7 @@ async fn show_at_once(cluster: &Cluster, device: &Client) -> Option<usize> {
     Some(let_in)
 }
 
-/// Of whoever comes with a ticket at once, to whichever node, one is let in.
+/// Of many that use a ticket at the same moment, on whichever node, one is let in.
 async fn one_is_let_in(cluster: &Cluster, device: &Client) {
     let mut races = 0;
     for _ in 0..RACES * 2 {

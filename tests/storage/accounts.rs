@@ -41,7 +41,7 @@ async fn each_is_added_once(db: Database) {
     );
     assert_eq!(add(&store, &same, KEEP).await, [ImportOutcome::Present; 3]);
     assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), Some(ada.user));
-    assert_eq!(store.waiting().await, 0, "nobody is told of a person who is moved");
+    assert_eq!(store.waiting().await, 0, "no event for a person who is moved");
 }
 
 async fn who_has_the_address_keeps_it(db: Database) {
@@ -79,7 +79,7 @@ async fn what_is_newer_is_taken_over(db: Database) {
     assert_eq!(add(&store, &[new.clone()], UPDATE).await, [ImportOutcome::Updated]);
     let found = store.lookup_credentials("lovelace@example.com".to_owned()).await.unwrap().unwrap();
     assert_eq!((&found.user, found.password_hash.expose()), (&new.user, "another"));
-    assert_eq!(store.ledger(old.user.id).await.version, 1, "the nodes are told");
+    assert_eq!(store.ledger(old.user.id).await.version, 1, "the nodes hear of it");
     assert_eq!(add(&store, &[new.clone(), old.clone()], UPDATE).await, [ImportOutcome::Present; 2]);
 
     new.user.updated_at = Timestamp::from_millis(START.millis() + 2);

@@ -1,5 +1,5 @@
 //! What a database has in hand when nobody waits for it any more: a frozen one goes on with that when it is thawed. And
-//! the connection on which that was: whoever has it next must find it as new.
+//! the connection on which that was: its next user must find it as new.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn a_commit_that_was_given_up_is_not_stored_later() {
     assert_eq!(store.load_ledger(ledger.user).await.unwrap().unwrap().version, 1);
 }
 
-/// It got no further than to begin. Whoever has its connection next must not be told that something is stored which
+/// It got no further than to begin. The next user of its connection must not hear that something is stored which
 /// waits in that transaction for a commit that nobody sends.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]

@@ -1,4 +1,4 @@
-//! Tickets that were used: the first who says so has the ticket, whoever else says so at the same time.
+//! Used tickets: of many uses at the same time the first one counts.
 
 use std::time::Duration;
 

@@ -36,7 +36,7 @@ async fn an_address_is_taken_once(db: Database) {
     let refusal = store.add_user(second).await.unwrap_err();
     assert!(matches!(refusal, RegisterError::EmailTaken), "{refusal}");
     assert_eq!(store.lookup_user(refused).await.unwrap(), None);
-    assert_eq!(store.waiting().await, 2, "nothing is told of the second");
+    assert_eq!(store.waiting().await, 2, "no event for the second");
 }
 
 async fn of_many_at_once_one_gets_the_address(db: Database) {

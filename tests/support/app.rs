@@ -145,7 +145,7 @@ impl Setup {
         key.unwrap_or_else(|| panic!("no key in {printed}"))
     }
 
-    /// Starts another command that ends when it is told to.
+    /// Starts another command, to be stopped by a signal.
     pub(crate) fn start_command(&self, arguments: &[&str]) -> Process {
         Process::spawn(self.program(arguments.iter().map(|argument| (*argument).to_owned())))
     }
@@ -268,7 +268,7 @@ impl TestApp {
         self.process.id()
     }
 
-    /// SIGKILL: nothing is flushed, nobody is told.
+    /// SIGKILL: nothing is flushed, and nobody is notified.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }

@@ -21,7 +21,7 @@ use super::token::Token;
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A stream may stay open for so long, where a request's usual limit would end it.
 const STREAM: Duration = Duration::from_secs(600);
-/// How session tokens are called where they are told; never here.
+/// The names under which events carry session tokens; devices must never get one.
 const SECRETS: [&str; 3] = ["stk", "sessionToken", "targetSessionToken"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ impl PostgresServer {
         Self::serve(folder, settings.iter().map(|setting| (*setting).to_owned()).collect()).await
     }
 
-    /// One that speaks TLS with whoever wants to, which the service does.
+    /// One that offers TLS, which the service then uses.
     pub(crate) async fn start_with_tls() -> Self {
         let folder = folder();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -232,7 +232,7 @@ fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
     Process::spawn(command)
 }
 
-/// A folder of whoever runs the server.
+/// A folder of the user who runs the server.
 pub(super) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     give_to_server(folder.path(), 0o700);
@@ -293,7 +293,7 @@ fn folder_of_programs() -> PathBuf {
     found.expect("this test needs the programs of PostgreSQL: run ./scripts/test")
 }
 
-/// Who runs the server, where that cannot be whoever runs the tests.
+/// The user who runs the server, where that cannot be the user who runs the tests.
 fn server_user() -> Option<(u32, u32)> {
     let ask = |arguments: &[&str]| {
         let answer = Command::new("id").args(arguments).output().unwrap();

@@ -1,4 +1,4 @@
-//! A mail server that does as it is told: takes a mail, refuses it, puts it off, is silent, or breaks the line.
+//! A scripted mail server: accepts a mail, refuses it, defers it, is silent, or breaks the connection.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -74,7 +74,7 @@ impl MailServer {
         Self::at("127.0.0.1:0".parse().unwrap()).await
     }
 
-    /// On a port that something was told of before.
+    /// On a port that was given out before.
     pub(crate) async fn at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -92,7 +92,7 @@ export function deviceScreen(client) {
   };
 }
 
-/** Runs what was asked for; a failure that leaves the session alone is told in place. */
+/** Runs the action; a failure that leaves the session alone is shown in place. */
 async function attempt(work) {
   say(byId('page-error'), '');
   try {

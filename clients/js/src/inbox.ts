@@ -55,7 +55,7 @@ export class Inbox {
     this.observe((Date.parse(idleExpiresAt) - Date.parse(lastActivity)) / 1000);
   }
 
-  /** Known late or anew: a deadline that was near already is told now. */
+  /** Known late or anew: a deadline that was near already is reported now. */
   configured(config: ServiceConfig): void {
     this.config = config;
     const own = this.own();

@@ -1,11 +1,11 @@
-// One refresh at a time: within the tab by sharing the promise, across tabs by a Web Lock. Whoever refreshes tells the
+// One refresh at a time: within the tab by sharing the promise, across tabs by a Web Lock. The tab that refreshes tells the
 // others the new token, and those who waited for the lock use it instead of refreshing again.
 import type { Environment } from './environment.js';
 import { grantOf, type Grant, type SessionStore } from './session.js';
 import type { Tabs } from './tabs.js';
 import type { TokenAnswer } from './types.js';
 
-/** The lock can arrive before the message of the tab that held it; so long is it waited for. */
+/** How long to wait for that message: the lock can arrive before it. */
 const MESSAGE_LAG_MS = 150;
 
 export interface RefresherParts {

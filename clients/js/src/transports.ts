@@ -80,7 +80,7 @@ async function openEventSource(parts: TransportParts, Source: typeof EventSource
   };
 }
 
-/** Each answer is told as a snapshot; a refusal for good has signed out already. */
+/** Each answer is delivered as a snapshot; a final refusal has signed out already. */
 async function openPolling(parts: TransportParts, hearing: Hearing) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let open = true;

@@ -1,4 +1,4 @@
-// Activity and the idle end: what counts as a person, how often it is told, and the warning.
+// Activity and the idle end: what counts as a person, how often it is reported, and the warning.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { device, FakeService } from './support/service.js';
 import { passing, signedIn } from './support/setup.js';
@@ -89,7 +89,7 @@ describe('the warning', () => {
     expect(extended).toHaveBeenCalledOnce();
   });
 
-  it('is told to a page opened when the end is near already', async () => {
+  it('reaches a page opened when the end is near already', async () => {
     const { client, tab, service } = await signedIn();
     const expiring = vi.fn();
     client.onExpiring(expiring);

@@ -36,7 +36,7 @@ describe('devices', () => {
 });
 
 describe('the end of this session', () => {
-  it('is told once, with the device that asked for it', async () => {
+  it('is reported once, with the device that asked for it', async () => {
     const { tab, service, signedOut } = await signedIn();
     service.devices = [device('s1'), device('s2')];
     tab.socket.say(service.snapshot());

@@ -105,7 +105,7 @@ describe('two tabs', () => {
     expect(two.signedOut).toHaveBeenCalledExactlyOnceWith('logged_out', expect.objectContaining({ here: false }));
   });
 
-  it('know who asked for the logout, whoever hears of it first', async () => {
+  it('know who asked for the logout, in whichever tab hears of it first', async () => {
     const browser = new FakeBrowser();
     const service = new FakeService();
     const two = stage({}, service, browser);

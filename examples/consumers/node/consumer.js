@@ -11,7 +11,7 @@ const STREAM = 'auth:events';
 const { REDIS_URL = 'redis://localhost:6379' } = process.env;
 /** Who reads: a group sees each event once. A consumer that comes back under the same name goes on with what it had. */
 const { GROUP = 'example', CONSUMER = 'one' } = process.env;
-/** What another name was given and has not acknowledged for so long is taken over from it. */
+/** How long another consumer may leave a message unacknowledged before this one claims it. */
 const CLAIM_IDLE_MS = Number(process.env.CLAIM_IDLE_MS ?? 30_000);
 const BATCH = 100;
 const WAIT_MS = 1000;

@@ -21,7 +21,7 @@ REDIS_URL = os.environ.get("REDIS_URL", "redis://localhost:6379")
 # Who reads: a group sees each event once. A consumer that comes back under the same name goes on with what it had.
 GROUP = os.environ.get("GROUP", "example")
 CONSUMER = os.environ.get("CONSUMER", "one")
-# What another name was given and has not acknowledged for so long is taken over from it.
+# How long another consumer may leave a message unacknowledged before this one claims it.
 CLAIM_IDLE_MS = int(os.environ.get("CLAIM_IDLE_MS", "30000"))
 BATCH = 100
 WAIT_MS = 1000

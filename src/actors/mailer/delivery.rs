@@ -125,7 +125,7 @@ impl Delivery {
         Ok(found.filter(|request| request.expires_at > now).map(Some))
     }
 
-    /// Here it is looked up who has an account: whoever asked was answered the same in any case, and long ago.
+    /// The account is looked up here: the request was answered long ago, and the same for every address.
     async fn address(
         &self,
         request: Option<&MailRequest>,

@@ -28,17 +28,17 @@ pub struct Dependencies {
     pub clock: Clock,
     /// The rules' numbers.
     pub policies: Policies,
-    /// Signs what is told to the other nodes.
+    /// Signs messages to the other nodes.
     pub peer_key: Arc<PeerKey>,
-    /// Where other services are told.
+    /// The way to other services.
     pub bus: Bus,
     /// Lanes of the outbox, at least one.
     pub outbox_lanes: u32,
-    /// `SERVICE_NAME`, told in events.
+    /// `SERVICE_NAME`, named in events.
     pub service_name: Arc<str>,
-    /// How often other services are told of one session's activity, at most.
+    /// Shortest time between two activity events of one session.
     pub activity_event_interval: Duration,
-    /// How long what this node remembers is trusted; none where one process has the database for itself.
+    /// How long this node trusts what it remembers; `None` where one process has the database to itself.
     pub max_staleness: Option<Duration>,
     /// How long a user's actor stays with nothing to do; its user stays longer.
     pub rest_after: Duration,

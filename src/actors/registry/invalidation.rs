@@ -49,7 +49,7 @@ impl Registry {
     }
 
     /// This node has committed that version of an account otherwise than by the user's actor: it reads the account again before
-    /// it is next asked, the other nodes are told, and the publisher is woken. Waits for nothing.
+    /// it is next asked. Notifies the other nodes and wakes the publisher, without waiting.
     pub fn account_changed(&self, user: UserId, version: i64) {
         self.committed_beside(user, version, &[], self.clock().now());
     }
@@ -102,7 +102,7 @@ impl Registry {
         self.tell(user, Disconnected);
     }
 
-    /// Tells the user's actor, unless it rests or there is none.
+    /// Sends to the user's actor, unless it rests or there is none.
     fn tell<M>(&self, user: UserId, message: M) -> bool
     where
         M: Message<Result = ()> + Send + 'static,

@@ -1,5 +1,5 @@
 //! Messages between nodes in any order, repeated, lost or forged, beside readings that overlap them: what is shown is always
-//! what the database had at some version, nothing that was told is forgotten, and one reading puts everything right.
+//! what the database had at some version, no message is forgotten, and one reading puts everything right.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ fn policy() -> Policy {
     }
 }
 
-/// The database, and one node that is told of it.
+/// The database, and one node that hears of its changes.
 struct World {
     /// What the database had, one after the other.
     stored: Vec<Ledger>,
@@ -78,7 +78,7 @@ struct World {
     commits: Vec<(Ledger, Vec<LedgerEvent>)>,
     slot: UserSlot,
     reading: Option<Ledger>,
-    /// The highest check version that this node was told of.
+    /// The highest check version that this node has heard of.
     told: i64,
 }
 
@@ -204,7 +204,7 @@ impl World {
         let shown_ids = ids(&mut shown.live().map(|live| live.id()));
         let stored_ids = ids(&mut same.unwrap().live().iter().map(|session| session.id()));
         prop_assert_eq!(shown_ids, stored_ids, "what is shown never was");
-        // Whoever decides on what is shown has exactly what that version was.
+        // A decision on what is shown rests on exactly what that version was.
         if !self.slot.is_behind(shown.version) {
             let stored = self.stored.iter().find(|ledger| ledger.version == shown.version).unwrap();
             prop_assert_eq!(shown.check_version, stored.check_version());

@@ -120,7 +120,7 @@ pub struct UserSlot {
     devices: AtomicBool,
     /// Whether the actor has been asked to look again and has not begun to.
     to_look_again: AtomicBool,
-    /// Whether the actor is no more, for requests: to ask the mailbox is a look at one more place in memory.
+    /// Whether the actor is gone. Requests read this flag, because asking the mailbox would touch one more cache line.
     gone: AtomicBool,
     in_flight: AtomicUsize,
     /// Of the actor alone: what was doubted and required when it last began to read the ledger.
@@ -253,8 +253,8 @@ impl UserSlot {
         self.last_used.store(now.millis(), Ordering::Relaxed);
     }
 
-    /// A device has connected. Whoever notes news looks here after that, and the actor at the news after this: so one of them
-    /// sees the other.
+    /// Whether a device has connected. News is noted before this is read, and the actor reads the news after setting this:
+    /// so one of the two sees the other.
     pub(in crate::actors) fn has_devices(&self) {
         self.devices.store(true, Ordering::SeqCst);
     }

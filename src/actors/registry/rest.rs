@@ -1,8 +1,8 @@
 //! Rest: a user whose actor has had nothing to do for a while stays resident without it. Requests look at what it showed, as
 //! before; the next message or the timer has an actor started again, which needs no database for that.
 //!
-//! The handshake is that of retirement: a lease is taken, and an actor laid to rest, under the same lock of the map. Whoever
-//! comes later finds that it rests and starts a new one, and by then the old one has nothing left to do.
+//! The handshake is that of retirement: a lease is taken, and an actor deactivated, under the same lock of the map. A later
+//! message finds it at rest and starts a new one, and by then the old one has nothing left to do.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ impl Registry {
         resident.wake_actor(|slot, timer| self.activate(user, slot, None, Some(timer)));
     }
 
-    /// Takes away the entry of a user whose actor rests. False if there is none.
+    /// Removes the entry of a user whose actor rests. False if there is none.
     pub(super) fn remove_passive(&self, user: UserId) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| resident.resting().is_some());
         let timer = removed.and_then(|(_, resident)| resident.resting());

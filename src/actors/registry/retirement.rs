@@ -1,7 +1,7 @@
 //! Retiring users who were not heard of for longest. The actor itself decides whether it can go.
 //!
 //! The handshake: a lease is taken, and an entry removed, under the same lock of the map. An actor removes its own
-//! entry only if no lease is out; whoever comes later finds no entry and starts a new actor, and by then the old one
+//! entry only if no lease is out; a later message finds no entry and starts a new actor, and by then the old one
 //! has nothing left to do.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const ROUND: Duration = Duration::from_millis(5);
 
 impl Registry {
     /// Has users retired, round after round, until the caller has got what it waits for and drops this. One newcomer
-    /// does it for all. A single round would not do: whoever is asked to go stays if a message comes first, and
+    /// does it for all. A single round is not enough: an actor that is asked to go stays if a message comes first, and
     /// everybody may be busy just then.
     pub(super) async fn make_room(&self) {
         let mut last = self.0.making_room.lock().await;
@@ -56,7 +56,7 @@ impl Registry {
         }
     }
 
-    /// Takes a dead actor's entry away, and with it its hold on the room. False if there is none.
+    /// Removes a dead actor's entry, and with it its room permit. False if there is none.
     pub(super) fn remove_dead(&self, user: UserId) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| resident.is_lost());
         if let Some((_, resident)) = &removed {

@@ -33,7 +33,7 @@ async fn the_next_ask_works_and_others_notice_nothing() {
 }
 
 #[actix_web::test]
-async fn whoever_waits_behind_a_panic_is_told_or_tried_again() {
+async fn a_caller_behind_a_panic_gets_an_error_or_another_try() {
     let node = Setup::default().start().await;
     let person = node.register().await;
     node.present(person).await;

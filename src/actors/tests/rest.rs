@@ -34,7 +34,7 @@ async fn a_user_whose_actor_rests_is_served_as_before() {
     let statements = || node.metrics().database_statements.get();
     let before = statements();
     node.present(person).await;
-    assert_eq!(node.metrics().activations.get(), 1, "a look needs no actor");
+    assert_eq!(node.metrics().activations.get(), 1, "a check needs no actor");
     node.registry.ask(person.user, EndOverdue).await.unwrap();
     assert_eq!((node.metrics().activations.get(), statements()), (2, before), "it knows everything still");
     node.open(person.user).await;
@@ -125,7 +125,7 @@ async fn what_another_node_did_is_read_although_the_actor_rests() {
     assert!(matches!(status, SessionStatus::Over(Some(EndReason::Terminated))), "{status:?}");
 }
 
-/// The new actor looks when it is told to, whatever the last one had still to look for.
+/// The new actor reloads when it is asked to, whatever the last one had still to reload.
 #[actix_web::test]
 async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
     let node = eager_passivation().start().await;

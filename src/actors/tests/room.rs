@@ -97,7 +97,7 @@ async fn nobody_is_turned_away_and_the_bound_holds_on_many_arbiters() {
     assert_eq!(node.metrics().commit_conflicts.get(), 0);
 }
 
-/// Whoever has a device connected stays, and must not stand in the way of those who could go.
+/// A user with a connected device stays, and must not keep others from being retired.
 #[actix_web::test]
 async fn a_connected_user_does_not_keep_others_from_making_room() {
     let node = Setup { max_residents: 2, clock: Clock::System, ..Setup::default() }.start().await;

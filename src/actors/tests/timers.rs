@@ -94,7 +94,7 @@ async fn activity_moves_the_deadline() {
     panic!("this machine is too slow to note activity in time");
 }
 
-/// Notes activity on another thread, a given time after it was told to.
+/// Notes activity on another thread, a given time after it was asked to.
 struct Hand {
     tell: mpsc::Sender<(Arc<LiveSession>, Duration)>,
     noted: mpsc::Receiver<Option<Timestamp>>,

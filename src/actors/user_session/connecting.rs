@@ -20,7 +20,7 @@ impl Handler<Connect> for UserSession {
             if actor.slot.is_behind(ledger.version) {
                 ctx.notify(LookAgain);
             }
-            // Set to rest it would ring early, and whoever has devices asks the database when it rings.
+            // A timer set for resting fires early, and an actor with devices asks the database when it fires.
             actor.disarm();
             actor.arm(actor.next_wake(&ledger, actor.registry.clock().now()));
             Ok(())
@@ -55,7 +55,7 @@ impl UserSession {
         let policy = self.registry.policy_ref(ledger.role);
         let now = self.registry.clock().now();
         devices.connect(session, queue, ledger, now);
-        // Whoever connects when the time is nearly up is warned at once.
+        // A device that connects shortly before the deadline gets its warning now.
         devices.tell_deadlines(ledger, policy, now, self.registry.metrics());
         self.mark_warned();
         self.slot.has_devices();

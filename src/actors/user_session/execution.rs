@@ -143,7 +143,7 @@ impl<C: Command> Execution<C> {
         Ok(ledger)
     }
 
-    /// Asks why sessions are gone that were shown here: their devices are told, and their late requests answered.
+    /// Asks why sessions that were shown here are gone, so that their devices and late requests get the reason.
     async fn remember_vanished(&mut self, ledger: &mut Ledger) -> Result<(), ActorError> {
         let Some(shown) = self.slot.snapshot() else { return Ok(()) };
         let vanished = shown.live().map(|live| live.id());
@@ -169,7 +169,7 @@ impl<C: Command> Execution<C> {
     ) -> Result<CommitOutcome, ActorError> {
         let wanted_for = self.wanted_until.saturating_duration_since(Instant::now());
         if wanted_for.is_zero() {
-            // Whoever was told 503 may do something else by now.
+            // The caller has had its 503 and may do something else by now.
             return Err(ActorError::NoAnswer);
         }
         let service = self.registry.service_name();

@@ -1,4 +1,4 @@
-//! Users in a file, one a line: CSV with a header, or JSON objects. A line that cannot be read is told of and skipped.
+//! Users in a file, one a line: CSV with a header, or JSON objects. A line that cannot be read is reported and skipped.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -50,7 +50,7 @@ pub(super) fn size(path: &Path) -> Option<u64> {
 }
 
 impl Lines {
-    /// Opens the file; `-` is standard input. The format is told by the first character, unless it is given.
+    /// Opens the file; `-` is standard input. Unless given, the format follows from the first character.
     pub(super) fn open(path: &Path, format: Option<Format>, bar: &ProgressBar) -> Result<Self, CommandError> {
         let input: Box<dyn Read> = if path == Path::new("-") {
             Box::new(std::io::stdin())

@@ -108,7 +108,7 @@ impl Watching {
         }
     }
 
-    /// The numbers, while whoever asked still may.
+    /// The numbers, while the caller is still authorized.
     async fn numbers(&mut self) -> Option<Bytes> {
         if !self.still_may().await {
             return None;

@@ -20,7 +20,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The client, as far as it can be told.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Address; through trusted proxies the right-most that is none of theirs.
+    /// Address; through trusted proxies the right-most that is not a proxy's.
     pub address: Option<IpAddr>,
     /// The User-Agent header.
     pub user_agent: Option<String>,

@@ -1,4 +1,4 @@
-//! Bodies: a JSON object of at most 16 KiB, or the exact reason why it is none.
+//! Bodies: a JSON object of at most 16 KiB, or the exact reason why the body is refused.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub const BODY_MAX: usize = 16 * 1024;
 /// A body that has not come whole by then is not waited for.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that is a JSON object. `T` has only optional members: what is missing is told by [`Fields`], with the rest.
+/// A body that is a JSON object. `T` has only optional members: [`Fields`] reports what is missing, with the rest.
 #[derive(Debug)]
 pub struct JsonObject<T>(pub T);
 
@@ -58,7 +58,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJsonObject<T> {
 /// ends the connection with the answer. So long the reader stays.
 const ANSWER_SENT: Duration = Duration::from_secs(1);
 
-/// The whole body, if it is none or of that media type.
+/// The whole body, if it is empty or of that media type.
 pub(super) async fn read(
     request: HttpRequest,
     mut payload: Payload,
@@ -137,7 +137,7 @@ fn read_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
 }
 
-/// Collects what is wrong with the members of a body, so that all of it is told at once.
+/// Collects what is wrong with the members of a body, so that one answer reports all of it.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<FieldError>);
 

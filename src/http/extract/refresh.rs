@@ -1,4 +1,4 @@
-//! The session that a refresh token names. It is looked at and never rotated, and an old token ends nothing.
+//! The session that a refresh token names. The token is never rotated here, and an old one ends nothing.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;

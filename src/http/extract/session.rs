@@ -92,7 +92,7 @@ async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authent
     status.map_err(Problem::from).and_then(|status| authorize(&state, status, claims.generation))
 }
 
-/// Who is here gets a share of requests; who is not is told why.
+/// A live session takes a share of its user's requests; any other gets the reason.
 fn authorize(state: &AppState, status: SessionStatus, generation: u32) -> Result<Authenticated, Problem> {
     let present = present(status)?;
     state.registry.note_sighting(&present.session, generation, present.now);

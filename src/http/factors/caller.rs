@@ -35,11 +35,11 @@ macro_rules! feature {
 }
 
 feature! {
-    /// Proof that codes of apps are on. The first argument of a handler, so that it is looked at before who asks.
+    /// Proof that TOTP is on. The first argument of a handler, so that it is checked before the caller is.
     TotpOn, Feature::Totp
 }
 feature! {
-    /// Proof that passkeys are on. The first argument of a handler, so that it is looked at before who asks.
+    /// Proof that passkeys are on. The first argument of a handler, so that it is checked before the caller is.
     PasskeysOn, Feature::Passkeys
 }
 

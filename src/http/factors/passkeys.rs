@@ -256,7 +256,7 @@ async fn remove(
     removed(&state, user.id, "passkey", outcome)
 }
 
-/// What is no id is no passkey of anybody.
+/// Text that is not an id names no passkey.
 fn parse_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(text).map_err(|_| no_such_factor())
 }

@@ -42,7 +42,7 @@ impl Whom<'_> {
         }
     }
 
-    /// As it is told to those who read the log. The client's network is in each line of its request.
+    /// The form in the log. The client's network is in each line of its request.
     pub(super) fn subject(&self, pseudonyms: &Pseudonyms, now: Timestamp) -> Subject<'_> {
         match self {
             Self::Address(_) | Self::Named(_) => Subject::Unknown,

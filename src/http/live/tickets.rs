@@ -1,6 +1,6 @@
 //! `POST /events/ticket`: a ticket to connect with, single use and short-lived, because a URL ends up in logs.
 //!
-//! To give one waits for nothing. Whoever uses one waits for Redis or, where that was away when the ticket was given, for the
+//! Issuing one waits for nothing. Using one waits for Redis or, where that was away when the ticket was issued, for the
 //! database.
 
 use actix_web::http::StatusCode;
@@ -42,7 +42,7 @@ impl PresentedTicket {
             }
         };
         state.tickets.remember_used(&ticket);
-        // Whoever stood still in between may come when nobody knows any more that it was used before.
+        // A node that stood still in between may come when its use has been forgotten.
         let in_time = ticket.valid_until() > state.now();
         Ok((is_first && in_time).then_some(ticket))
     }

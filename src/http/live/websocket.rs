@@ -199,7 +199,7 @@ impl Connection {
     }
 }
 
-/// Whoever reads nothing is not waited for.
+/// Does not wait for a client that reads nothing.
 async fn in_time(sent: impl Future<Output = Result<(), Closed>>) -> Result<(), Ended> {
     match tokio::time::timeout(TIMEOUT, sent).await {
         Ok(Ok(())) => Ok(()),

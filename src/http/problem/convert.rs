@@ -1,4 +1,4 @@
-//! What went wrong inside, as what is told outside: the one place where that is decided.
+//! Maps internal errors to problems: the one place where that is decided.
 
 use super::{Code, FieldError, Problem};
 use crate::actors::messages::ActorError;

@@ -1,4 +1,4 @@
-//! bcrypt that gives way: after every few rounds the thread offers its core to whoever waits for one.
+//! bcrypt that yields: after every few rounds the thread offers its core to other threads that are ready to run.
 //!
 //! A hash takes a core for tenths of a second, and the scheduler lets a thread that has begun run on for milliseconds,
 //! whatever its priority. With hashes on all cores each session check could wait for that: see docs/performance.md. The
@@ -39,7 +39,7 @@ pub(super) fn hash(password: &Password, cost: u32) -> Result<String, PasswordErr
 /// Whether that is the password which was hashed. Compared in constant time.
 ///
 /// # Errors
-/// [`PasswordError::Failed`] where the text is no hash of bcrypt.
+/// [`PasswordError::Failed`] where the text is not a bcrypt hash.
 pub(super) fn verify(password: &Password, text: &str) -> Result<bool, PasswordError> {
     let parts: HashParts = text.parse().map_err(|_| PasswordError::Failed)?;
     let stored = text.get(HASH_BEGINS..).ok_or(PasswordError::Failed)?;

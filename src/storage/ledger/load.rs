@@ -31,7 +31,7 @@ impl Store {
         rows.map(|rows| self.ledger_of(id, rows)).transpose()
     }
 
-    /// The same, with the user's row locked until the lock is used up in a commit, or dropped: whoever lost to another
+    /// The same, with the user's row locked until the lock is used up in a commit, or dropped: a node that lost to another
     /// node needs it, because that one goes on from what it has just stored and is faster every time.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// How those sessions of that user ended; what is live or unknown is left out. Asked on the lock's connection, if
-    /// there is one: whoever holds a connection must not wait for another.
+    /// there is one: a task that holds a connection must not wait for another.
     ///
     /// # Errors
     /// [`StorageError`]; the lock is gone then.
@@ -135,7 +135,7 @@ async fn select(db: &DatabaseConnection, id: UserId) -> Result<Option<Rows>, Sto
     Ok(Some((user, sessions)))
 }
 
-/// A standby locks nothing, so this is none.
+/// A standby takes no locks, so the row was read on the primary.
 async fn select_locked(transaction: &DatabaseTransaction, id: UserId) -> Result<Option<Rows>, DbErr> {
     let Some(user) = user_row(id).lock_exclusive().one(transaction).await? else { return Ok(None) };
     let sessions = session::Entity::find()

@@ -11,9 +11,9 @@
 //! ```
 //!
 //! `live` is there only where sessions end. Everything stands on `moved`: where that has no row nothing was written, and no
-//! error was raised either. A row that somebody else has changed meanwhile is waited for and looked at again by PostgreSQL
-//! (READ COMMITTED), like in single statements. The clock is looked at when the wait is over: one who held the row and changed
-//! nothing would be no reason to look again.
+//! error was raised either. PostgreSQL waits for a row that another transaction is changing and evaluates it again (READ
+//! COMMITTED), as in single statements. The clock is read when the wait is over, because a transaction that held the row and
+//! changed nothing causes no second evaluation.
 
 use entity::{session, user};
 use sea_orm::sea_query::{
@@ -55,7 +55,7 @@ fn statement(writes: Writes, deadline: Option<i64>) -> Result<WithQuery, DbErr> 
             .from(session::Entity)
             .from(TIMELY)
             .cond_where(any_of(&endings))
-            // As activity is written: whoever locks several takes them in the order of their keys.
+            // In the order of their keys, as activity is written: so two transactions cannot deadlock.
             .order_by((session::Entity, session::Column::Id), Order::Asc)
             .lock_with_tables(LockType::NoKeyUpdate, [session::Entity])
             .take();

@@ -34,7 +34,7 @@ pub(super) struct Writes {
     pub(super) endings: Vec<EndStatement>,
     /// Sessions whose refresh token is replaced.
     pub(super) rotations: Vec<UpdateStatement>,
-    /// New sessions, and what the other services are told.
+    /// New sessions, and events to other services.
     pub(super) insertions: Vec<Insertion>,
 }
 
@@ -142,7 +142,7 @@ fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<EndStatement> {
     for reason in EndReason::ALL {
         let mut of_reason: Vec<&Ending> =
             events.iter().filter_map(LedgerEvent::ending).filter(|ending| ending.reason == reason).collect();
-        // As activity is written: whoever locks several takes them in the order of their keys.
+        // In the order of their keys, as activity is written: so two transactions cannot deadlock.
         of_reason.sort_unstable_by_key(|ending| ending.session);
         let together = if reason == EndReason::IdleTimeout { 1 } else { of_reason.len().max(1) };
         all.extend(of_reason.chunks(together).filter_map(|group| ends(user, group)));

@@ -24,7 +24,7 @@ async fn a_node_lives_long_and_stays_small() {
     while memory.len() < 2 || watch.elapsed() < lasting {
         let seed = 10_000 + memory.len() as u64;
         Box::pin(round(seed, Some(WATCHED), &mut cluster)).await;
-        // What was told has been checked.
+        // The events so far have been checked.
         cluster.redis.command(&["XTRIM", "auth:events", "MAXLEN", "0"]).await;
         memory.push(cluster.nodes[WATCHED].resident_memory());
         println!("after {:.0?}: {} KiB", watch.elapsed(), memory[memory.len() - 1] / 1024);

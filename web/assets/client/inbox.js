@@ -44,7 +44,7 @@ export class Inbox {
         this.tell();
         this.observe((Date.parse(idleExpiresAt) - Date.parse(lastActivity)) / 1000);
     }
-    /** Known late or anew: a deadline that was near already is told now. */
+    /** Known late or anew: a deadline that was near already is reported now. */
     configured(config) {
         this.config = config;
         const own = this.own();

@@ -1,5 +1,5 @@
 import { grantOf } from './session.js';
-/** The lock can arrive before the message of the tab that held it; so long is it waited for. */
+/** How long to wait for that message: the lock can arrive before it. */
 const MESSAGE_LAG_MS = 150;
 export class Refresher {
     parts;

@@ -46,7 +46,7 @@ async function openEventSource(parts, Source, hearing) {
         source.close();
     };
 }
-/** Each answer is told as a snapshot; a refusal for good has signed out already. */
+/** Each answer is delivered as a snapshot; a final refusal has signed out already. */
 async function openPolling(parts, hearing) {
     let timer;
     let open = true;

@@ -30,7 +30,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The sessions of those who signed up since then, and then the events: every ending that is seen there is told by
+    /// The sessions of those who signed up since then, and then the events: every ending that is seen there is published by
     /// then.
     pub(crate) async fn read(cluster: &Cluster, since: i64) -> Self {
         let sessions = format!(
@@ -136,7 +136,7 @@ impl Stored {
         }
         for (session, row) in &self.sessions {
             if !created.contains(session.as_str()) {
-                return broken(format!("nothing was told of the opening of session {session}"));
+                return broken(format!("no event reports the opening of session {session}"));
             }
             let told = ended.get(session.as_str()).copied();
             if row.ended_at.is_some() && told != row.end_reason.as_deref() {

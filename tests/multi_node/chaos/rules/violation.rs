@@ -6,7 +6,7 @@ use crate::multi_node::chaos::history::{AuditEvent, Entry};
 
 /// Most lines told.
 const LINES: usize = 30;
-/// What happened so long before is told too.
+/// How much of what happened before is reported too.
 const BEFORE_MS: i64 = 2_500;
 
 #[derive(Debug)]
