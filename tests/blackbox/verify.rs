@@ -148,17 +148,31 @@ async fn filters_let_in_whom_they_name() {
         "?roles=ADMIN,STARTER",
         "?roles=ADMIN%2CSTARTER",
         "?redirect=1",
-        "?roles=",
+        "?redirect=0",
         "?acr=aal1",
+        "/page?redirect=%2Fhome&redirect=2&role=x",
     ] {
         ada.get(&format!("/verify{good}")).await.expect(200);
     }
     ada.get("/verify?roles=ADMIN,PRO").await.expect_problem(403, "insufficient_role");
     ada.get("/verify/page?roles=ADMIN").await.expect_problem(403, "insufficient_role");
     expect_nobody(&ada.get("/verify?acr=aal2").await.expect_problem(403, "insufficient_acr"));
-    for bad in
-        ["?role=ADMIN", "?roles=admin", "?roles=STARTER&roles=ADMIN", "?acr=aal3", "?x", "?roles=STARTER,"]
-    {
+    for bad in [
+        "?role=ADMIN",
+        "?roles=admin",
+        "?roles=STARTER&roles=ADMIN",
+        "?acr=aal3",
+        "?x",
+        "?roles=STARTER,",
+        // What a variable leaves that is not set must not let everybody in.
+        "?roles=",
+        "?acr=",
+        "?acr=aal1&acr=aal1",
+        "?redirect=",
+        "?redirect=yes",
+        "?redirect=1&redirect=1",
+        "/page?roles=",
+    ] {
         expect_nobody(&ada.get(&format!("/verify{bad}")).await.expect_problem(400, "invalid_request"));
     }
 }

@@ -29,9 +29,17 @@ impl Parameters {
     /// # Errors
     /// 400 `invalid_request` where it is there twice.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
+        Ok(self.as_sent(name)?.filter(|value| !value.is_empty()))
+    }
+
+    /// The value of a parameter as it was sent, empty or not.
+    ///
+    /// # Errors
+    /// 400 `invalid_request` where it is there twice.
+    pub fn as_sent(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
-            (value, None) => Ok(value.filter(|value| !value.is_empty())),
+            (value, None) => Ok(value),
             (_, Some(_)) => Err(Problem::new(Code::InvalidRequest)),
         }
     }

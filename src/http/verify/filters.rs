@@ -22,27 +22,30 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Reads them. A name that is not known would filter nothing, so it is refused; but not behind `/verify/`, where the query
-    /// may be that of the protected request.
+    /// Reads them. A name that is not known would filter nothing, and so would an empty value, as of a variable that a
+    /// gateway's configuration left unset: both are refused. Behind `/verify/` the query may be that of the protected
+    /// request, so names that are not known, and any `redirect`, pass there.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let query = request.query_string();
         if query.is_empty() {
             return Ok(Self::default());
         }
         let parameters = Parameters::parse(query)?;
-        let path = request.path();
-        if path.strip_prefix(PREFIX).unwrap_or(path) == PATH
-            && parameters.names().any(|name| !["roles", "acr", "redirect"].contains(&name))
-        {
-            return Err(Problem::new(Code::InvalidRequest));
-        }
         let unknown = || Problem::new(Code::InvalidRequest);
+        let path = request.path();
+        if path.strip_prefix(PREFIX).unwrap_or(path) == PATH {
+            let is_known = |name: &str| ["roles", "acr", "redirect"].contains(&name);
+            let redirect = parameters.as_sent("redirect")?;
+            if !parameters.names().all(is_known) || redirect.is_some_and(|value| !["0", "1"].contains(&value)) {
+                return Err(unknown());
+            }
+        }
         let parse_roles =
             |list: &str| list.split(',').map(|name| Role::parse(name.trim()).ok_or_else(unknown)).collect();
         let parse_level = |acr: &str| LEVELS.iter().position(|level| *level == acr).ok_or_else(unknown);
         Ok(Self {
-            roles: parameters.one("roles")?.map(parse_roles).transpose()?,
-            level: parameters.one("acr")?.map(parse_level).transpose()?,
+            roles: parameters.as_sent("roles")?.map(parse_roles).transpose()?,
+            level: parameters.as_sent("acr")?.map(parse_level).transpose()?,
         })
     }
 
