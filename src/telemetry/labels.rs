@@ -5,8 +5,17 @@ pub const OPERATIONS: &[&str] =
     &["signup", "login", "refresh", "logout", "activity", "terminate_session", "terminate_others"];
 
 /// Why a session may end, in the words of the events and of `sessions_ended`.
-pub const END_REASONS: &[&str] =
-    &["logout", "terminated", "evicted", "idle_timeout", "expired", "refresh_token_reused", "user_deleted"];
+pub const END_REASONS: &[&str] = &[
+    "logout",
+    "terminated",
+    "evicted",
+    "replaced",
+    "idle_timeout",
+    "expired",
+    "credentials_changed",
+    "refresh_token_reused",
+    "user_deleted",
+];
 
 /// The limits that `rate_limited` tells apart.
 pub const LIMITS: &[&str] = &[
