@@ -36,7 +36,8 @@ impl Filters {
         if path.strip_prefix(PREFIX).unwrap_or(path) == PATH {
             let is_known = |name: &str| ["roles", "acr", "redirect"].contains(&name);
             let redirect = parameters.as_sent("redirect")?;
-            if !parameters.names().all(is_known) || redirect.is_some_and(|value| !["0", "1"].contains(&value)) {
+            if !parameters.names().all(is_known) || redirect.is_some_and(|value| !["0", "1"].contains(&value))
+            {
                 return Err(unknown());
             }
         }
