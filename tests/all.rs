@@ -163,6 +163,7 @@ mod multi_node {
 
 /// What the sources themselves must keep to.
 mod house {
+    mod english;
     mod files;
     mod layers;
     mod openapi;

@@ -116,7 +116,7 @@ impl UserSession {
         }
     }
 
-    /// The same after any command; where the user is no more, the devices are let go.
+    /// The same after any command; where the user is gone, the devices are disconnected.
     fn after_command<T>(
         &mut self,
         ledger: Option<&Ledger>,

@@ -32,7 +32,7 @@ pub struct Invalidation {
     pub change: Option<SignedChange>,
 }
 
-/// A [`Change`], signed: what anybody may publish is no more than a reason to read.
+/// A [`Change`], signed: what anybody may publish is only a reason to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedChange {
     /// The change as JSON, byte for byte as it was signed.

@@ -103,7 +103,7 @@ pub(super) struct CodeBody {
 }
 
 impl CodeBody {
-    /// Request and code, which are right or are not: they are looked at no further here.
+    /// Request and code, not parsed any further: they are right or they are not.
     pub(super) fn parse(self, fields: &mut Fields) -> Option<(String, String)> {
         let request = fields.required("requestId", self.request_id, parse_shown);
         request.zip(fields.required("code", self.code, parse_shown))

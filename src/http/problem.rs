@@ -127,7 +127,7 @@ impl Problem {
         problem
     }
 
-    /// As many as allowed are there; one may be gone after so long.
+    /// The limit is reached; one may be free again after this time.
     #[must_use]
     pub fn too_many(retry_after: Duration) -> Self {
         Self::new(Code::RateLimited).retry_after(retry_after)

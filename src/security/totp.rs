@@ -107,7 +107,7 @@ impl TotpSecret {
         let totp = self.totp()?;
         let now = u64::try_from(now.seconds()).ok()?;
         let matches = |time: Option<u64>| time.and_then(|time| totp.check(code, time));
-        // Both are looked at in any case, so that time does not tell which one it was.
+        // Both are compared in any case, so that time does not tell which one it was.
         let (present, before) = (matches(Some(now)), matches(now.checked_sub(STEP_SECONDS)));
         present.or(before).and_then(|step| i64::try_from(step).ok())
     }

@@ -60,7 +60,7 @@ pub enum AddedPasskey {
     Added(i64),
     /// The user has it already.
     Present,
-    /// The user has as many as allowed.
+    /// The user's limit of passkeys is reached.
     TooMany,
 }
 

@@ -14,7 +14,7 @@ use crate::support::{Client, Database, Person, Setup, eventually};
 const FLOOD: usize = 400;
 /// Of the line to the database, each way: with four connections at most some 200 queries a second are answered.
 const DELAY: Duration = Duration::from_millis(5);
-/// Before refusals are looked at: the pace of the database must have been seen.
+/// How long before refusals are checked: the pace of the database must have been seen.
 const FIRST: Duration = Duration::from_secs(4);
 const LASTING: Duration = Duration::from_secs(8);
 /// What was let in waits 1 s by the service's own reckoning; what was not is answered at once. The rest is for slow machines.

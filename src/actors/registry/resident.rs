@@ -29,7 +29,7 @@ pub(super) struct Resident {
 enum ActorState {
     /// It runs, unless it was lost in a panic.
     Active(Addr<UserSession>),
-    /// It had nothing to do and is no more. What it knew is what is shown; its timer is still set.
+    /// It had nothing to do and was deactivated. All it knew is in the snapshot; its timer is still set.
     Resting(Timer),
 }
 

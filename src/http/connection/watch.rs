@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::ConnectionState;
 use crate::http::server::HEAD_TIMEOUT;
 
-/// How often the connections of a worker are looked at.
+/// How often the connections of a worker are checked.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The connections of one worker.
