@@ -8,7 +8,7 @@ use actix::{Actor, AsyncContext, Context, WrapFuture};
 use super::registry::Registry;
 use crate::storage::changes::{ChangeFeed, Changes, Poll};
 
-/// Looks at the feed.
+/// Polls the feed.
 #[derive(Debug)]
 pub struct ChangeWatcher {
     registry: Registry,
@@ -34,7 +34,7 @@ impl Actor for ChangeWatcher {
 }
 
 async fn watch(registry: &Registry, bound: Duration) {
-    // Four looks within the bound: one that fails or is slow does no harm yet.
+    // Four polls within the bound: one that fails or is slow does no harm yet.
     let period = (bound / 5).min(Duration::from_millis(200));
     let Some(mut feed) = registry.store().change_feed(bound) else { return };
     let metrics = registry.metrics().clone();
@@ -44,15 +44,19 @@ async fn watch(registry: &Registry, bound: Duration) {
         match feed.poll().await {
             Ok(Poll { asked, changes }) => {
                 metrics.feed_looks.with_label_values(&["success"]).inc();
-                // At the first look, too: the watcher before this one may have missed something.
+                // At the first poll, too: the watcher before this one may have missed something.
                 if changes.started_over {
                     registry.distrust_all();
                 }
                 apply(registry, &changes);
-                registry.freshness().looked(asked);
-                read_api_keys(registry, &mut feed).await;
                 if std::mem::take(&mut is_first) {
+                    // The port opens when this node is fresh, and keys must be known by then.
+                    read_api_keys(registry, &mut feed).await;
+                    registry.freshness().looked(asked);
                     actix::spawn(clear_foreign_stamps(registry.clone()));
+                } else {
+                    registry.freshness().looked(asked);
+                    read_api_keys(registry, &mut feed).await;
                 }
             }
             Err(error) => {
@@ -61,12 +65,12 @@ async fn watch(registry: &Registry, bound: Duration) {
             }
         }
         metrics.feed_lag.set(registry.freshness().age().unwrap_or_default().min(bound * 100).as_secs_f64());
-        // A slow look is followed by the next at once.
+        // A slow poll is followed by the next immediately.
         tokio::time::sleep_until((began + period).into()).await;
     }
 }
 
-/// Only what keys open is closed where they cannot be read.
+/// A failure closes only what keys open.
 async fn read_api_keys(registry: &Registry, feed: &mut ChangeFeed) {
     match feed.api_keys().await {
         Ok(Some((keys, asked))) => registry.api_keys().learn(keys, asked),
@@ -75,7 +79,7 @@ async fn read_api_keys(registry: &Registry, feed: &mut ChangeFeed) {
     }
 }
 
-/// Nobody waits for it: such stamps are not read by any look before this server's own ids come to them.
+/// Nobody waits for it: no poll reads such stamps before this server's own ids come to them.
 async fn clear_foreign_stamps(registry: Registry) {
     match registry.store().clear_foreign_stamps().await {
         Ok(0) => {}

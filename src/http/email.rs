@@ -15,7 +15,7 @@ use super::notice::{masked, notice};
 use super::problem::{Code, FieldError, Problem};
 use super::state::AppState;
 use super::view::UserView;
-use super::{needs, resource};
+use super::{completing, needs};
 use crate::config::Feature;
 use crate::domain::account_change::AccountChange;
 use crate::domain::command::ChangeByCode;
@@ -25,7 +25,7 @@ use crate::domain::user::{Email, User};
 use crate::storage::mail_requests::MailRequest;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    let post = |path| resource(path, "POST").guard(needs(Feature::Mail));
+    let post = |path| completing(path, "POST").guard(needs(Feature::Mail));
     scope
         .service(post("/email/verification").route(web::post().to(ask_for_verification)))
         .service(post("/email/verification/confirm").route(web::post().to(verify)))

@@ -19,7 +19,7 @@ use super::problem::{Code, FieldError, Problem};
 use super::proof::{passkeys, show_code, show_passkey, show_recovery_code, user_of, wrong};
 use super::sign_in::{Choice, SignIn, state_of_credentials};
 use super::state::AppState;
-use super::{new_password, resource};
+use super::{completing, new_password};
 use crate::domain::account_change::{AccountChange, ChangedBy};
 use crate::domain::command::ChangeAccount;
 use crate::domain::ids::SessionId;
@@ -46,7 +46,7 @@ struct Body {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/login/continue", "POST").route(web::post().to(continue_login)));
+    scope.service(completing("/login/continue", "POST").route(web::post().to(continue_login)));
 }
 
 async fn continue_login(

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::codes::parse_locale;
+use super::completing;
 use super::extract::json::{Fields, JsonObject};
 use super::extract::session::Authenticated;
 use super::personal_data;
 use super::problem::{Code, Problem};
-use super::resource;
 use super::state::AppState;
 use super::view::UserView;
 use crate::actors::messages::ActorError;
@@ -25,7 +25,7 @@ struct Body {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    let me = resource("/me", "GET, PATCH, DELETE");
+    let me = completing("/me", "GET, PATCH, DELETE");
     let me = me.route(web::get().to(show)).route(web::patch().to(change));
     scope.service(me.route(personal_data::deletion()));
 }

@@ -11,7 +11,7 @@ use super::notice::notice;
 use super::problem::{Code, Problem};
 use super::refresh::{self, session_over};
 use super::state::AppState;
-use super::{new_password, own_password, resource};
+use super::{completing, new_password, own_password};
 use crate::actors::messages::ActorError;
 use crate::domain::command::{ChangePassword, ChangeRefusal, PasswordChanged};
 use crate::domain::ids::{SessionToken, UserId};
@@ -35,7 +35,7 @@ struct Request {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/password/change", "POST").route(web::post().to(change)));
+    scope.service(completing("/password/change", "POST").route(web::post().to(change)));
 }
 
 async fn change(

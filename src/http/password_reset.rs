@@ -11,7 +11,7 @@ use super::limits::note_usage;
 use super::notice::notice;
 use super::problem::Problem;
 use super::state::AppState;
-use super::{needs, new_password, resource};
+use super::{completing, needs, new_password, resource};
 use crate::config::Feature;
 use crate::domain::account_change::AccountChange;
 use crate::domain::command::ChangeByCode;
@@ -33,7 +33,7 @@ struct Body {
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     let ask = resource("/password/reset", "POST").guard(needs(Feature::Mail));
     scope.service(ask.route(web::post().to(ask_for_reset)));
-    let confirm = resource("/password/reset/confirm", "POST").guard(needs(Feature::Mail));
+    let confirm = completing("/password/reset/confirm", "POST").guard(needs(Feature::Mail));
     scope.service(confirm.route(web::post().to(reset)));
 }
 

@@ -11,7 +11,7 @@ use super::problem::{Code, Problem};
 use super::proof::{show_code, show_passkey, show_recovery_code};
 use super::refresh::{self, session_over};
 use super::state::AppState;
-use super::{own_password, resource};
+use super::{completing, own_password};
 use crate::actors::messages::ActorError;
 use crate::domain::authentication::Methods;
 use crate::domain::command::{Reauthenticate, ReauthenticateRefusal};
@@ -32,7 +32,7 @@ struct Body {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/reauthenticate", "POST").route(web::post().to(reauthenticate)));
+    scope.service(completing("/reauthenticate", "POST").route(web::post().to(reauthenticate)));
 }
 
 async fn reauthenticate(

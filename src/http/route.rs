@@ -3,20 +3,49 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::guard::{self, Guard};
 use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, Resource, web};
 use prometheus::{Histogram, IntCounter};
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use super::state::AppState;
 use crate::config::Feature;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::serving::run_to_completion;
 
 /// A resource that answers 405 to every method it has no route for.
 pub(super) fn resource(path: &'static str, allow: &'static str) -> Resource {
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
     web::resource(path).app_data(Route::new(path)).default_service(web::to(refuse))
+}
+
+/// A resource whose requests are done to their end, also where the client goes away: their handlers go on after a commit, for
+/// instance to take a snapshot back. What an actor does needs no such care, because it lives longer than the request.
+pub(super) fn completing(
+    path: &'static str,
+    allow: &'static str,
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    resource(path, allow).wrap(from_fn(to_its_end))
+}
+
+async fn to_its_end(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let serving = run_to_completion(next.call(request)).await;
+    serving.unwrap_or_else(|| Err(Problem::new(Code::Unavailable).into()))
 }
 
 /// A resource that answers to every method alike.

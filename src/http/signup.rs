@@ -14,7 +14,7 @@ use super::limits::note_usage;
 use super::problem::{Code, Problem};
 use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
-use super::{needs, new_password, resource};
+use super::{completing, needs, new_password, resource};
 use crate::actors::sign_up::{SignUp, SignUpError};
 use crate::config::Feature;
 use crate::domain::command::Opened;
@@ -51,7 +51,7 @@ struct Request {
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/signup", "POST").route(web::post().to(sign_up)));
-    let confirmation = resource("/signup/confirm", "POST").guard(needs(Feature::VerifiedEmail));
+    let confirmation = completing("/signup/confirm", "POST").guard(needs(Feature::VerifiedEmail));
     scope.service(confirmation.route(web::post().to(confirm)));
 }
 

@@ -86,7 +86,8 @@ impl Store {
         let db = self.db.clone();
         let wanted = user::Entity::find()
             .filter(user::Column::Role.eq(role.as_str()))
-            .filter(user::Column::DisabledAt.is_null());
+            .filter(user::Column::DisabledAt.is_null())
+            .filter(user::Column::DeletedAt.is_null());
         self.run(async move { wanted.count(&db).await }).await
     }
 

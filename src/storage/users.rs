@@ -1,11 +1,12 @@
 //! Accounts: sign up, look up, change.
 
-use entity::{outbox, session, user};
+use entity::{factor, outbox, passkey, recovery_code, session, user};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr,
     TransactionTrait, UpdateMany,
 };
+use uuid::Uuid;
 
 use super::ledger::{Commit, CommitOutcome, RowLock, conflict_if_rolled_back, store};
 use super::rows::{new_session_row, new_user_row, outbox_rows, policy_column, user_of};
@@ -164,8 +165,9 @@ impl Store {
         lock: Option<RowLock>,
         change: OperatorChange,
     ) -> Result<CommitOutcome, StorageError> {
+        let is_deletion = change.deleted;
         let update = columns_of(change, commit.user, commit.now);
-        self.change_account(commit, lock, update).await
+        self.change_account(commit, lock, update, is_deletion).await
     }
 
     /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of the lock, if the
@@ -175,6 +177,7 @@ impl Store {
         commit: Commit,
         lock: Option<RowLock>,
         change: UpdateMany<user::Entity>,
+        is_deletion: bool,
     ) -> Result<CommitOutcome, StorageError> {
         let (db, mode) = (self.db.clone(), self.mode(&commit));
         let work = async move {
@@ -188,6 +191,9 @@ impl Store {
                 return Ok(CommitOutcome::Conflict);
             }
             change.filter(user::Column::Id.eq(id)).exec(&transaction).await?;
+            if is_deletion {
+                delete_factors_of(&transaction, id).await?;
+            }
             transaction.commit().await?;
             Ok::<_, DbErr>(CommitOutcome::Committed(version))
         };
@@ -215,9 +221,23 @@ fn columns_of(change: OperatorChange, user: UserId, now: Timestamp) -> UpdateMan
             .col_expr(user::Column::Name, Expr::value(""))
             .col_expr(user::Column::Email, Expr::value(format!("deleted:{user}")))
             .col_expr(user::Column::PasswordHash, Expr::value(""))
+            .col_expr(user::Column::Locale, Expr::value(None::<String>))
+            .col_expr(user::Column::Policy, Expr::value(None::<String>))
+            .col_expr(user::Column::Factors, Expr::value(0))
             .col_expr(user::Column::DeletedAt, Expr::value(now.millis()));
     }
     update
+}
+
+/// Whatever could prove who a deleted user was, with the names of their devices.
+async fn delete_factors_of(transaction: &DatabaseTransaction, user: Uuid) -> Result<(), DbErr> {
+    factor::Entity::delete_many().filter(factor::Column::UserId.eq(user)).exec(transaction).await?;
+    recovery_code::Entity::delete_many()
+        .filter(recovery_code::Column::UserId.eq(user))
+        .exec(transaction)
+        .await?;
+    passkey::Entity::delete_many().filter(passkey::Column::UserId.eq(user)).exec(transaction).await?;
+    Ok(())
 }
 
 fn credentials_of(mut row: user::Model) -> Result<Credentials, StorageError> {

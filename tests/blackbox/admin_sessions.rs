@@ -1,13 +1,21 @@
 //! `/admin/sessions` and a user's: who is signed in where, ended by an operator, and told to devices and other services.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::admin_users::operated;
 use super::api_keys::with_key;
-use crate::support::{Connection, Database, Person, Setup, Transport, on_each_database};
+use crate::support::{Connection, Database, Person, Setup, Transport, eventually, on_each_database};
 
-on_each_database!(sessions_are_listed_the_most_recently_active_first, sessions_are_ended_for_a_reason);
+on_each_database!(
+    sessions_are_listed_the_most_recently_active_first,
+    sessions_are_ended_for_a_reason,
+    an_operator_who_hangs_up_has_ended_them_all_the_same,
+);
 
 fn ids(value: &Value) -> Vec<&str> {
     value["sessions"].as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap()).collect()
@@ -23,12 +31,11 @@ async fn sessions_are_listed_the_most_recently_active_first(db: Database) {
     devices[0].activity().await.expect(200);
     let path = format!("/admin/users/{id}/sessions");
     let wanted = [&devices[0], &devices[2], &devices[1]].map(|device| device.session_id.as_str());
-    let listed =
-        crate::support::eventually("activity is stored", std::time::Duration::from_secs(5), async || {
-            let listed = operator.get(&path).await.expect(200).json;
-            if ids(&listed) == wanted { Ok(listed) } else { Err(listed.to_string()) }
-        })
-        .await;
+    let listed = eventually("activity is stored", Duration::from_secs(5), async || {
+        let listed = operator.get(&path).await.expect(200).json;
+        if ids(&listed) == wanted { Ok(listed) } else { Err(listed.to_string()) }
+    })
+    .await;
     let first = &listed["sessions"][0];
     assert_eq!((&first["userId"], &first["acr"]), (&json!(id), &json!("aal1")));
     assert!(first["idleExpiresAt"].is_string() && first["token"].is_null(), "{first}");
@@ -79,6 +86,40 @@ async fn sessions_are_ended_for_a_reason(db: Database) {
     let nobody =
         operator.request(Method::DELETE, "/admin/users/0198c1a2-3b4d-7a10-9c2b-5d6e7f809112/sessions");
     operator.send(nobody).await.expect_problem(404, "user_not_found");
+}
+
+/// The connection breaks at any moment. What is stored as ended is refused, and nothing else is.
+async fn an_operator_who_hangs_up_has_ended_them_all_the_same(db: Database) {
+    const ROUNDS: u64 = 40;
+    let (app, operator) = operated(Setup::on(db).await).await;
+    let key = operator.access.clone().unwrap();
+    let mut ended = 0;
+    for round in 0..ROUNDS {
+        let person = Person::named(&format!("Ada{round}"));
+        let device = app.devices(&person, 1).await.remove(0);
+        let path = format!("/admin/users/{}/sessions", device.claims()["sub"].as_str().unwrap());
+        let mut line = TcpStream::connect(app.address()).await.unwrap();
+        let head = format!("DELETE {path} HTTP/1.1\r\nHost: auth\r\nAuthorization: Bearer {key}\r\n\r\n");
+        line.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_micros(round * 150)).await;
+        // A reset, which the service notices while it works.
+        line.set_zero_linger().unwrap();
+        drop(line);
+        eventually("it is ended and refused, or neither", Duration::from_secs(3), async || {
+            let sessions = operator.get(&path).await.expect(200).json["sessions"].as_array().unwrap().len();
+            let status = device.session().await.status;
+            match (sessions, status) {
+                (0, 401) => {
+                    ended += 1;
+                    Ok(())
+                }
+                (1, 200) => Ok(()),
+                _ => Err(format!("{sessions} sessions stored, {status}")),
+            }
+        })
+        .await;
+    }
+    assert!(ended > 0, "no request came far enough");
 }
 
 #[tokio::test]

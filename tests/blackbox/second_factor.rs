@@ -21,6 +21,7 @@ on_each_database!(
     a_password_alone_is_no_fresh_proof_for_who_has_a_second_factor,
     a_password_that_must_change_is_changed_on_the_way_in,
     a_user_at_the_limit_chooses_which_sessions_end,
+    a_deleted_account_leaves_no_factor_behind,
 );
 
 const SECRET: &str = "encryption-secret-of-the-tests-0123456789abcdef";
@@ -391,5 +392,19 @@ async fn without_a_secret_there_is_nothing_of_it() {
     ] {
         let answer = device.send(device.request(method.parse().unwrap(), path)).await;
         answer.expect_problem(404, "not_found");
+    }
+}
+
+async fn a_deleted_account_leaves_no_factor_behind(db: Database) {
+    let setup = setup(db).await.set("ACCOUNT_DELETION_DAYS", 0);
+    let app = setup.start().await;
+    let (_, device) = somebody(&app).await;
+    set_up(&app, &device).await;
+    let (eve, mut bystander) = (Person::named("Eve"), app.client());
+    bystander.signup(&eve).await.expect(201);
+    set_up(&app, &bystander).await;
+    device.send(device.request(reqwest::Method::DELETE, "/me")).await.expect(204);
+    for (table, left) in [("factors", 1), ("recovery_codes", 10), ("passkeys", 0)] {
+        assert_eq!(app.count(&format!("SELECT count(*) FROM {table}")).await, left, "{table}");
     }
 }

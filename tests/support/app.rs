@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 
 use super::child::{Ended, Process, free_port};
 use super::client::{Client, Person};
-use super::database::{Database, PostgresDatabase, execute};
+use super::database::{Database, PostgresDatabase, connect, execute};
 use super::time::eventually;
 
 /// Where the bound is not what a test is about: a machine that stands still for a second must not have the node say so.
@@ -243,11 +244,23 @@ impl TestApp {
 
     /// Changes the database behind the program's back, for what only time or an operator could do.
     pub(crate) async fn execute(&self, statement: &str) {
-        let url = match &self.setup.postgres {
+        execute(&self.database_url(), statement).await.unwrap();
+    }
+
+    /// The number that a query gives, past the program.
+    pub(crate) async fn count(&self, query: &str) -> i64 {
+        let connection = connect(&self.database_url()).await.unwrap();
+        let row = connection.query_one_raw(Statement::from_string(connection.get_database_backend(), query));
+        let count = row.await.unwrap().unwrap().try_get_by_index(0).unwrap();
+        connection.close().await.unwrap();
+        count
+    }
+
+    fn database_url(&self) -> String {
+        match &self.setup.postgres {
             Some(postgres) => postgres.url.clone(),
             None => format!("sqlite://{}", self.setup.sqlite_file().display()),
-        };
-        execute(&url, statement).await.unwrap();
+        }
     }
 
     pub(crate) fn logs(&self) -> String {

@@ -12,12 +12,12 @@ use crate::http::extract::client::Client;
 use crate::http::extract::operator::{Operator, UsersWrite};
 use crate::http::problem::Problem;
 use crate::http::state::AppState;
-use crate::http::{needs, resource};
+use crate::http::{completing, needs};
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    let reset = resource("/admin/users/{id}/password-reset", "POST").guard(needs(Feature::Mail));
+    let reset = completing("/admin/users/{id}/password-reset", "POST").guard(needs(Feature::Mail));
     scope.service(reset.route(web::post().to(mail_reset)));
-    scope.service(resource("/admin/users/{id}/factors", "DELETE").route(web::delete().to(remove_factors)));
+    scope.service(completing("/admin/users/{id}/factors", "DELETE").route(web::delete().to(remove_factors)));
 }
 
 async fn mail_reset(

@@ -13,19 +13,21 @@ use crate::http::extract::form::Parameters;
 use crate::http::extract::json::OptionalJsonObject;
 use crate::http::extract::operator::{Operator, SessionsEnd, SessionsRead};
 use crate::http::problem::{Code, Problem};
-use crate::http::resource;
 use crate::http::state::AppState;
+use crate::http::{completing, resource};
 use crate::storage::pages::SessionPage;
 
 /// The reasons an operator can answer for; time, room and deletion speak for themselves.
 const REASONS: [EndReason; 3] = [EndReason::Terminated, EndReason::Logout, EndReason::RefreshTokenReused];
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    let of_user = resource("/admin/users/{id}/sessions", "GET, DELETE");
+    let of_user = completing("/admin/users/{id}/sessions", "GET, DELETE");
     scope
         .service(resource("/admin/sessions", "GET").route(web::get().to(list)))
         .service(of_user.route(web::get().to(list_of_user)).route(web::delete().to(end_all)))
-        .service(resource("/admin/users/{id}/sessions/{session}", "DELETE").route(web::delete().to(end_one)));
+        .service(
+            completing("/admin/users/{id}/sessions/{session}", "DELETE").route(web::delete().to(end_one)),
+        );
 }
 
 async fn list(

@@ -19,12 +19,12 @@ use crate::domain::password_hash::PasswordHash;
 use crate::domain::policy::OwnPolicy;
 use crate::domain::user::{Email, FieldProblem, Role, User, parse_name};
 use crate::events::announcement::Announcer;
+use crate::http::completing;
 use crate::http::extract::client::Client;
 use crate::http::extract::form::Parameters;
 use crate::http::extract::json::{Fields, JsonObject};
 use crate::http::extract::operator::{Operator, UsersDelete, UsersRead, UsersWrite};
 use crate::http::problem::{Code, Problem};
-use crate::http::resource;
 use crate::http::state::AppState;
 use crate::storage::accounts::Account;
 use crate::storage::pages::{EmailFilter, UserPage, UserStatus};
@@ -37,9 +37,9 @@ const COST_MAX: u32 = 14;
 type Members = JsonObject<Map<String, Value>>;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    let users = resource("/admin/users", "GET, POST");
+    let users = completing("/admin/users", "GET, POST");
     scope.service(users.route(web::get().to(list)).route(web::post().to(create)));
-    let user = resource("/admin/users/{id}", "GET, PATCH, DELETE");
+    let user = completing("/admin/users/{id}", "GET, PATCH, DELETE");
     let user = user.route(web::get().to(show)).route(web::patch().to(change));
     scope.service(user.route(web::delete().to(delete)));
 }

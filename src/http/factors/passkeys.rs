@@ -23,9 +23,9 @@ use crate::http::extract::json::{Fields, JsonObject, OptionalJsonObject};
 use crate::http::login_continue::{invalid_ticket, standing, verify};
 use crate::http::problem::Problem;
 use crate::http::proof::passkeys;
-use crate::http::resource;
 use crate::http::sign_in::LoginOptionsBody;
 use crate::http::state::AppState;
+use crate::http::{completing, resource};
 use crate::security::challenge::{Purpose, VALID_FOR};
 use crate::security::login_ticket::LoginProgress;
 use crate::security::webauthn::{Algorithm, CredentialJson};
@@ -62,9 +62,9 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
         .service(resource("/passkeys/login/options", "POST").route(web::post().to(login_options)))
         .service(resource("/passkeys/options", "POST").route(web::post().to(options)))
-        .service(resource("/passkeys", "POST").route(web::post().to(add)))
+        .service(completing("/passkeys", "POST").route(web::post().to(add)))
         .service(
-            resource("/passkeys/{id}", "PATCH, DELETE")
+            completing("/passkeys/{id}", "PATCH, DELETE")
                 .route(web::patch().to(rename))
                 .route(web::delete().to(remove)),
         );

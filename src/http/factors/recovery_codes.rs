@@ -6,15 +6,15 @@ use serde_json::json;
 
 use super::caller::{FreshCaller, TotpOn};
 use crate::domain::ids::UserId;
+use crate::http::completing;
 use crate::http::problem::{Code, Problem};
 use crate::http::proof::keys;
-use crate::http::resource;
 use crate::http::state::AppState;
 use crate::security::recovery_code::{COUNT, RecoveryCode};
 use crate::telemetry::audit::AuditEvent;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/factors/recovery-codes", "POST").route(web::post().to(give)));
+    scope.service(completing("/factors/recovery-codes", "POST").route(web::post().to(give)));
 }
 
 async fn give(_: TotpOn, caller: FreshCaller, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {

@@ -11,10 +11,10 @@ use super::passkeys::Enroller;
 use super::recovery_codes::new_recovery_codes;
 use super::{change, keep, removed};
 use crate::domain::sign_in::Factor;
+use crate::http::completing;
 use crate::http::extract::json::{JsonObject, OptionalJsonObject};
 use crate::http::problem::Problem;
 use crate::http::proof::keys;
-use crate::http::resource;
 use crate::http::state::AppState;
 use crate::security::recovery_code::RecoveryCode;
 use crate::security::totp::{Place, TotpSecret};
@@ -33,11 +33,11 @@ struct Confirm {
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
         .service(
-            resource("/factors/totp", "POST, DELETE")
+            completing("/factors/totp", "POST, DELETE")
                 .route(web::post().to(set_up))
                 .route(web::delete().to(remove)),
         )
-        .service(resource("/factors/totp/confirm", "POST").route(web::post().to(confirm)));
+        .service(completing("/factors/totp/confirm", "POST").route(web::post().to(confirm)));
 }
 
 async fn set_up(
