@@ -120,6 +120,10 @@ def check(name, gateway, auth):
             [("Cookie", cookie), ("Origin", "https://evil.example"), ("X-Forwarded-Method", "GET")])
     refused("no administrator", 403, headers=[bearer], path="/admin/x")
     refused("no administrator, whatever the query says", 403, headers=[bearer], path="/admin/x?roles=STARTER")
+    # Whatever an application may read as that path.
+    for path in ("/admin", "//admin/x", "/%61dmin/x", "/./admin/x", "/a/../admin/x", "/a/%2e%2e/admin/x", "/admin/../admin/x"):
+        status, _, answer = ask(gateway + path, "GET", [bearer])
+        expect(status in (400, 403) and not (answer and "headers" in answer), f"{name}: {path}: {status} {answer}")
     status, _, _ = ask(f"{auth}/logout", "POST", [bearer])
     expect(status == 204, f"logout: {status}")
     refused("a session that ended", 401, headers=[bearer])
