@@ -309,7 +309,12 @@ impl Problem {
             );
         }
         match self.0.code {
-            Code::TokenMissing | Code::RefreshTokenMissing | Code::InvalidCredentials => "Bearer".to_owned(),
+            // A login ticket is no access token: clients that drop theirs on `invalid_token` must not.
+            Code::TokenMissing
+            | Code::RefreshTokenMissing
+            | Code::InvalidCredentials
+            | Code::SecondFactorRequired
+            | Code::LoginTicketInvalid => "Bearer".to_owned(),
             Code::InsufficientScope => {
                 let scope = self.0.scope.unwrap_or_default();
                 format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")

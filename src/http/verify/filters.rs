@@ -22,32 +22,33 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Reads them. A name that is not known would filter nothing, and so would an empty value, as of a variable that a
-    /// gateway's configuration left unset: both are refused. Behind `/verify/` the query may be that of the protected
-    /// request, so names that are not known, and any `redirect`, pass there.
+    /// Reads them. At `/verify` itself a name or value that is not known is refused: it would filter nothing, as would the
+    /// empty value of a variable that a gateway's configuration left unset. Behind `/verify/` the query is that of the protected
+    /// request, as Envoy sends it: there it counts only where it is a filter.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let query = request.query_string();
         if query.is_empty() {
             return Ok(Self::default());
         }
-        let parameters = Parameters::parse(query)?;
-        let unknown = || Problem::new(Code::InvalidRequest);
         let path = request.path();
-        if path.strip_prefix(PREFIX).unwrap_or(path) == PATH {
-            let is_known = |name: &str| ["roles", "acr", "redirect"].contains(&name);
-            let redirect = parameters.as_sent("redirect")?;
-            if !parameters.names().all(is_known) || redirect.is_some_and(|value| !["0", "1"].contains(&value))
-            {
-                return Err(unknown());
-            }
+        if path.strip_prefix(PREFIX).unwrap_or(path) != PATH {
+            return Ok(Self::among(query));
         }
-        let parse_roles =
-            |list: &str| list.split(',').map(|name| Role::parse(name.trim()).ok_or_else(unknown)).collect();
-        let parse_level = |acr: &str| LEVELS.iter().position(|level| *level == acr).ok_or_else(unknown);
-        Ok(Self {
-            roles: parameters.as_sent("roles")?.map(parse_roles).transpose()?,
-            level: parameters.as_sent("acr")?.map(parse_level).transpose()?,
-        })
+        let parameters = Parameters::parse(query)?;
+        let is_known = |name: &str| ["roles", "acr", "redirect"].contains(&name);
+        let redirect = parameters.as_sent("redirect")?;
+        if !parameters.names().all(is_known) || redirect.is_some_and(|value| !["0", "1"].contains(&value)) {
+            return Err(unknown());
+        }
+        let roles = parameters.as_sent("roles")?.map(|list| parse_roles(list).ok_or_else(unknown));
+        let level = parameters.as_sent("acr")?.map(|acr| parse_level(acr).ok_or_else(unknown));
+        Ok(Self { roles: roles.transpose()?, level: level.transpose()? })
+    }
+
+    fn among(query: &str) -> Self {
+        let parameters = Parameters::parse(query).unwrap_or_default();
+        let value = |name| parameters.as_sent(name).ok().flatten();
+        Self { roles: value("roles").and_then(parse_roles), level: value("acr").and_then(parse_level) }
     }
 
     pub(super) fn check(&self, found: &ActiveSession) -> Result<(), Problem> {
@@ -60,6 +61,18 @@ impl Filters {
         }
         Ok(())
     }
+}
+
+fn unknown() -> Problem {
+    Problem::new(Code::InvalidRequest)
+}
+
+fn parse_roles(list: &str) -> Option<Vec<Role>> {
+    list.split(',').map(|name| Role::parse(name.trim())).collect()
+}
+
+fn parse_level(acr: &str) -> Option<usize> {
+    LEVELS.iter().position(|level| *level == acr)
 }
 
 /// The level of a session; nothing where it is not known.
