@@ -4,7 +4,7 @@
 //! [`registry`] (finds, starts, restarts and retires those actors), [`status`] (is this session good?), [`sign_up`]
 //! (the first one), [`devices`] (open connections), [`alarms`] (their timers), then the long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`]
 //! and [`freshness`] (other nodes), [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by [`supervise`].
-//! [`operators`] and [`stats`] serve those who run the service.
+//! [`operators`] and [`stats`] serve those who run the service, [`revocations`] the services that verify tokens.
 
 pub mod activity;
 pub mod activity_flusher;
@@ -18,6 +18,7 @@ pub mod messages;
 pub mod operators;
 pub mod publisher;
 pub mod registry;
+pub mod revocations;
 pub mod session_status;
 pub mod sighting;
 pub mod sign_up;

@@ -19,6 +19,7 @@ use crate::actors::change_watcher::ChangeWatcher;
 use crate::actors::mailer::{Mailer, PostOffice};
 use crate::actors::publisher::Publisher;
 use crate::actors::registry::{Dependencies, Registry};
+use crate::actors::revocations::Revocations;
 use crate::actors::sighting::SightingFlusher;
 use crate::actors::stats::Stats;
 use crate::actors::supervise::{Supervised, supervise};
@@ -167,6 +168,7 @@ impl App {
                 metrics.clone(),
             ),
             stats: Stats::default(),
+            revocations: Revocations::default(),
             shutting_down: Arc::new(AtomicBool::new(false)),
             registry: registry.clone(),
             closing: watch::Sender::new(false),

@@ -44,6 +44,7 @@ mod personal_data;
 mod proof;
 mod reauthenticate;
 mod refresh;
+mod revocations;
 mod revoke;
 mod route;
 mod session;
@@ -97,6 +98,7 @@ fn resources(scope: &mut web::ServiceConfig) {
         .configure(discovery::configure)
         .configure(revoke::configure)
         .configure(introspect::configure)
+        .configure(revocations::configure)
         .configure(password_reset::configure)
         .configure(email::configure)
         .configure(admin::configure)

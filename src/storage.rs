@@ -29,6 +29,7 @@ pub mod passkeys;
 mod postgres;
 mod primary;
 mod recovery_codes;
+pub mod revocations;
 mod rows;
 mod servers;
 pub mod sightings;

@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod cluster;
     pub(crate) mod collector;
     pub(crate) mod database;
+    pub(crate) mod follower;
     pub(crate) mod live;
     pub(crate) mod metrics;
     pub(crate) mod pgbouncer;
@@ -93,6 +94,7 @@ mod blackbox {
     mod proxy;
     mod rate_limits;
     mod refresh;
+    mod revocations;
     mod revoke;
     mod second_factor;
     mod session;
@@ -156,6 +158,7 @@ mod multi_node {
     mod redis_kinds;
     mod refresh;
     mod revocation;
+    mod revocations;
     mod sign_in;
     mod startup;
     mod tickets;

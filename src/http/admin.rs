@@ -44,7 +44,7 @@ fn user_id(path: &str) -> Result<UserId, Problem> {
     Uuid::parse_str(path).map(UserId::new).map_err(|_| Problem::new(Code::UserNotFound))
 }
 
-fn invalid(field: &'static str) -> Problem {
+pub(super) fn invalid(field: &'static str) -> Problem {
     Problem::validation(vec![FieldError::new(field, FieldProblem::Invalid)])
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use super::health::Probe;
 use super::limits::RateLimits;
 use crate::actors::registry::Registry;
+use crate::actors::revocations::Revocations;
 use crate::actors::stats::Stats;
 use crate::config::{Config, Feature};
 use crate::domain::ids::UserId;
@@ -56,6 +57,8 @@ pub struct AppState {
     pub limits: RateLimits,
     /// Numbers for operators.
     pub stats: Stats,
+    /// Services that follow endings.
+    pub revocations: Revocations,
     /// Makes the spans of requests, where a collector is configured.
     pub traces: Option<Traces>,
     /// Whether the node is on its way out.

@@ -32,7 +32,7 @@ use crate::security::api_key::ApiKey;
 
 /// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times the usual
 /// `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look reads as many again.
-const HANDED_OUT_AGAIN: i64 = 10_000;
+pub(super) const HANDED_OUT_AGAIN: i64 = 10_000;
 /// Most rows of one look: some 20 to 40 ms of reading. To doubt everything is cheaper than to read more.
 pub const MAX_ROWS: usize = 20_000;
 /// Most rows of the look after one that timed out: reading them may have been what took too long.

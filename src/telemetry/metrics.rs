@@ -116,6 +116,12 @@ meters! {
     revocation_propagation: HistogramVec = "auth_revocation_propagation_seconds",
         "Seconds from the end of a session on another node to its refusal here, by path (redis, feed).",
         histograms(PROPAGATING, &["path"]);
+    revocation_followers: IntGauge = "auth_revocation_followers",
+        "Services that follow /revocations on this node now.", gauge();
+    revocation_followers_dropped: IntCounter = "auth_revocation_followers_dropped_total",
+        "Streams of /revocations ended because endings may have been missed or the reader was slow.", counter();
+    revocations_told: IntCounter = "auth_revocations_sent_total",
+        "Ended sessions sent on streams of /revocations.", counter();
     feed_looks: IntCounterVec = "auth_feed_looks_total",
         "Polls of the database's change feed, by status (success, failure).", counters(&["status"]);
     feed_rows: IntCounter = "auth_feed_rows_total",

@@ -106,8 +106,8 @@ OF_SOMEBODY_NEW = {
     "POST /passkeys/options",
     "POST /reauthenticate",
 }
-OF_KEYS = r"^(/admin/.*|/introspect)$"
-OF_OTHERS = r"^(/login|/refresh|/events|/ws|/admin/.*|/introspect)$"
+OF_KEYS = r"^(/admin/.*|/introspect|/revocations)$"
+OF_OTHERS = r"^(/login|/refresh|/events|/ws|/admin/.*|/introspect|/revocations)$"
 
 
 @schemathesis.auth(refresh_interval=None).skip_for(path_regex=OF_OTHERS)

@@ -62,6 +62,7 @@ const OPERATIONS: &[(&str, &str)] = &[
     ("get", "/admin/sessions"),
     ("get", "/admin/stats"),
     ("get", "/admin/live"),
+    ("get", "/revocations"),
 ];
 
 #[tokio::test]

@@ -11,8 +11,6 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::actors::session_status::SessionStatus;
-use crate::domain::user::Role;
 use crate::events::Message;
 use crate::http::extract::operator::{Operator, Principal, SessionsRead};
 use crate::http::problem::Problem;
@@ -110,7 +108,7 @@ impl Watching {
 
     /// The numbers, while the caller is still authorized.
     async fn numbers(&mut self) -> Option<Bytes> {
-        if !self.still_may().await {
+        if !self.principal.still_may(&self.state).await {
             return None;
         }
         let skipped = std::mem::take(&mut self.skipped);
@@ -123,17 +121,6 @@ impl Watching {
         told["type"] = "stats".into();
         told["skipped"] = skipped.into();
         Some(line(&told))
-    }
-
-    async fn still_may(&self) -> bool {
-        let (registry, now) = (&self.state.registry, self.state.now());
-        match &self.principal {
-            Principal::Key(key) => registry.api_keys().lookup(&key.id, now).is_ok(),
-            Principal::Admin(found) => {
-                let status = registry.status(found.session.user, found.session.id(), None).await;
-                matches!(status, Ok(SessionStatus::Active(found)) if found.snapshot.role == Role::Admin)
-            }
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use percent_encoding::percent_decode_str;
 
 use super::session::{Authenticated, bearer_token};
 use crate::actors::api_keys::KeyRefusal;
-use crate::actors::session_status::ActiveSession;
+use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::config::Feature;
 use crate::domain::authentication::Level;
 use crate::domain::command::ReadProof;
@@ -59,6 +59,19 @@ impl fmt::Display for Principal {
         match self {
             Self::Key(key) => write!(f, "key:{}", key.id),
             Self::Admin(found) => write!(f, "user:{}", found.session.user),
+        }
+    }
+}
+
+impl Principal {
+    /// Whether the key is still good, or the person still an `ADMIN` with a live session: a stream ends with it.
+    pub async fn still_may(&self, state: &AppState) -> bool {
+        match self {
+            Self::Key(key) => state.registry.api_keys().lookup(&key.id, state.now()).is_ok(),
+            Self::Admin(found) => {
+                let status = state.registry.status(found.session.user, found.session.id(), None).await;
+                matches!(status, Ok(SessionStatus::Active(found)) if found.snapshot.role == Role::Admin)
+            }
         }
     }
 }
