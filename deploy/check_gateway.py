@@ -79,6 +79,7 @@ def everywhere(gateway):
         shown = status == 200 and "legacy" not in (told or {})
         expect(not shown and (told or {}).get("code") != "token_missing", f"/{path} is shown to the outside: {status} {told}")
     expect(gateway.ask("/api/auth/introspect", {"token": "x"})[0] == 404, "/introspect is shown to the outside")
+    expect(gateway.ask("/api/auth/revocations")[0] == 404, "/revocations is shown to the outside")
 
 
 def all_here(gateway):
