@@ -15,7 +15,7 @@ use super::notice::{masked, notice};
 use super::problem::{Code, FieldError, Problem};
 use super::state::AppState;
 use super::view::UserView;
-use super::{completing, needs};
+use super::{completing, needs, resource};
 use crate::config::Feature;
 use crate::domain::account_change::AccountChange;
 use crate::domain::command::ChangeByCode;
@@ -25,12 +25,16 @@ use crate::domain::user::{Email, User};
 use crate::storage::mail_requests::MailRequest;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    let post = |path| completing(path, "POST").guard(needs(Feature::Mail));
+    let mail = || needs(Feature::Mail);
+    let (verification, confirmation) =
+        (resource("/email/verification", "POST"), completing("/email/verification/confirm", "POST"));
+    let (change_of, confirmed_change) =
+        (resource("/email/change", "POST"), completing("/email/change/confirm", "POST"));
     scope
-        .service(post("/email/verification").route(web::post().to(ask_for_verification)))
-        .service(post("/email/verification/confirm").route(web::post().to(verify)))
-        .service(post("/email/change").route(web::post().to(ask_for_change)))
-        .service(post("/email/change/confirm").route(web::post().to(change)));
+        .service(verification.guard(mail()).route(web::post().to(ask_for_verification)))
+        .service(confirmation.guard(mail()).route(web::post().to(verify)))
+        .service(change_of.guard(mail()).route(web::post().to(ask_for_change)))
+        .service(confirmed_change.guard(mail()).route(web::post().to(change)));
 }
 
 async fn ask_for_verification(

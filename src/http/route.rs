@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::guard::{self, Guard};
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, Resource, web};
 use prometheus::{Histogram, IntCounter};
@@ -14,7 +14,7 @@ use prometheus::{Histogram, IntCounter};
 use super::problem::{Code, Problem};
 use super::state::AppState;
 use crate::config::Feature;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, OPERATIONS};
 use crate::telemetry::serving::run_to_completion;
 
 /// A resource that answers 405 to every method it has no route for.
@@ -108,8 +108,8 @@ pub(super) fn count(metrics: &Metrics, method: &str, route: &str, status: u16, t
 
 impl Series {
     fn of(metrics: &Metrics, method: &str, route: &str, status: u16) -> Self {
-        let mut status_text = [0; 3];
-        let labels = [method, route, three_digits(status, &mut status_text)];
+        let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let labels = [method, route, code.as_str()];
         let outcome = if status < 400 { "success" } else { "failure" };
         let counter = |operation| metrics.operations.with_label_values(&[operation, outcome]);
         Self {
@@ -137,24 +137,11 @@ pub(super) fn known_method(method: &Method) -> &'static str {
     }
 }
 
-fn three_digits(status: u16, buffer: &mut [u8; 3]) -> &str {
-    for (place, digit) in buffer.iter_mut().zip([status / 100 % 10, status / 10 % 10, status % 10]) {
-        *place = b'0' + u8::try_from(digit).unwrap_or(0);
-    }
-    std::str::from_utf8(buffer).unwrap_or("000")
-}
-
+/// The name under which a route is counted, if it is.
 fn operation(method: &str, route: &str) -> Option<&'static str> {
-    match (method, route) {
-        ("POST", "/signup") => Some("signup"),
-        ("POST", "/login") => Some("login"),
-        ("POST", "/refresh") => Some("refresh"),
-        ("POST", "/logout") => Some("logout"),
-        ("POST", "/activity") => Some("activity"),
-        ("DELETE", "/sessions/{id}") => Some("terminate_session"),
-        ("DELETE", "/sessions/all") => Some("terminate_others"),
-        _ => None,
-    }
+    let counted =
+        OPERATIONS.iter().find(|(of_method, of_route, _)| *of_method == method && *of_route == route);
+    counted.map(|(_, _, name)| *name)
 }
 
 #[cfg(test)]

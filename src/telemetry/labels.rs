@@ -1,8 +1,15 @@
 //! The values of labels that are known before anything happens: metrics show them at zero.
 
-/// Operations that `operations` shows at zero; each is one route that changes something.
-pub const OPERATIONS: &[&str] =
-    &["signup", "login", "refresh", "logout", "activity", "terminate_session", "terminate_others"];
+/// What `operations` counts: method and pattern of a route that changes something, and its name.
+pub const OPERATIONS: &[(&str, &str, &str)] = &[
+    ("POST", "/signup", "signup"),
+    ("POST", "/login", "login"),
+    ("POST", "/refresh", "refresh"),
+    ("POST", "/logout", "logout"),
+    ("POST", "/activity", "activity"),
+    ("DELETE", "/sessions/{id}", "terminate_session"),
+    ("DELETE", "/sessions/all", "terminate_others"),
+];
 
 /// Why a session may end, in the words of the events and of `sessions_ended`.
 pub const END_REASONS: &[&str] = &[

@@ -212,7 +212,7 @@ impl Meters {
 
     /// A rate over a series that appears only with its first event misses that event.
     fn show_zeros(&self) {
-        for operation in OPERATIONS {
+        for (_, _, operation) in OPERATIONS {
             for status in ["success", "failure"] {
                 self.operations.with_label_values(&[*operation, status]);
             }

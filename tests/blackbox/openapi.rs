@@ -4,78 +4,12 @@ use serde_json::Value;
 
 use crate::support::TestApp;
 
-const OPERATIONS: &[(&str, &str)] = &[
-    ("get", "/config"),
-    ("post", "/signup"),
-    ("post", "/login"),
-    ("post", "/login/continue"),
-    ("get", "/factors"),
-    ("post", "/factors/totp"),
-    ("delete", "/factors/totp"),
-    ("post", "/factors/totp/confirm"),
-    ("post", "/factors/recovery-codes"),
-    ("post", "/passkeys/login/options"),
-    ("post", "/passkeys/options"),
-    ("post", "/passkeys"),
-    ("patch", "/passkeys/{id}"),
-    ("delete", "/passkeys/{id}"),
-    ("post", "/refresh"),
-    ("delete", "/me"),
-    ("get", "/me/export"),
-    ("get", "/me"),
-    ("get", "/session"),
-    ("get", "/sessions"),
-    ("post", "/reauthenticate"),
-    ("post", "/password/change"),
-    ("post", "/logout"),
-    ("post", "/activity"),
-    ("delete", "/sessions/{id}"),
-    ("delete", "/sessions/all"),
-    ("post", "/password/reset"),
-    ("post", "/password/reset/confirm"),
-    ("post", "/email/verification"),
-    ("post", "/email/verification/confirm"),
-    ("post", "/email/change"),
-    ("post", "/email/change/confirm"),
-    ("post", "/signup/confirm"),
-    ("patch", "/me"),
-    ("get", "/health"),
-    ("get", "/health/live"),
-    ("get", "/health/ready"),
-    ("get", "/metrics"),
-    ("get", "/.well-known/jwks.json"),
-    ("get", "/.well-known/oauth-authorization-server"),
-    ("get", "/.well-known/openid-configuration"),
-    ("get", "/verify"),
-    ("post", "/revoke"),
-    ("post", "/introspect"),
-    ("get", "/admin/users"),
-    ("post", "/admin/users"),
-    ("get", "/admin/users/{id}"),
-    ("patch", "/admin/users/{id}"),
-    ("delete", "/admin/users/{id}"),
-    ("delete", "/admin/users/{id}/factors"),
-    ("post", "/admin/users/{id}/password-reset"),
-    ("get", "/admin/users/{id}/sessions"),
-    ("delete", "/admin/users/{id}/sessions"),
-    ("delete", "/admin/users/{id}/sessions/{session}"),
-    ("get", "/admin/sessions"),
-    ("get", "/admin/stats"),
-    ("get", "/admin/live"),
-    ("get", "/revocations"),
-];
-
 #[tokio::test]
-async fn every_operation_is_described() {
+async fn the_document_is_of_this_version() {
     let app = TestApp::start().await;
     let document = app.client().get("/openapi.json").await.expect(200).json;
-
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
-    for &(method, path) in OPERATIONS {
-        let operation = &document["paths"][path][method];
-        assert!(operation["responses"].is_object(), "{method} {path} is not described");
-    }
 }
 
 /// Every `$ref` within a value.

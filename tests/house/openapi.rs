@@ -1,6 +1,10 @@
-//! The OpenAPI document keeps to what generators of clients understand.
+//! The OpenAPI document describes every route there is, and keeps to what generators of clients understand.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
+
+use super::sources::sources;
 
 fn document() -> Value {
     serde_json::from_str(auth_service::http::OPENAPI).unwrap()
@@ -75,4 +79,73 @@ fn lists_of_values_in_answers_are_open() {
         of_answers && object.get("enum").is_some_and(|values| values.to_string().contains('"'))
     });
     assert!(closed.is_empty(), "say the values in the description, and that more may be added: {closed:?}");
+}
+
+/// Routes that only browsers ask for: pages and their files.
+const PAGES: [&str; 8] = [
+    "/",
+    "/reset-password",
+    "/assets/{file:.*}",
+    "/admin",
+    "/admin/assets/{file:.*}",
+    "/openapi.json",
+    "/docs",
+    "/docs/{file:.*}",
+];
+
+/// The first two arguments of a call, where they are literals.
+fn literals(arguments: &str) -> Option<(String, String)> {
+    let mut pieces = arguments.split('"');
+    let is_blank = |piece: &str| piece.trim().is_empty();
+    let path = pieces.next().filter(|piece| is_blank(piece)).and_then(|_| pieces.next())?;
+    let allow = pieces.next().filter(|piece| piece.trim() == ",").and_then(|_| pieces.next())?;
+    Some((path.to_owned(), allow.to_owned()))
+}
+
+/// Method and path of each route of `src/http`, as its `resource` or `completing` names them.
+fn routes() -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for file in sources(&["src/http"]) {
+        let constant =
+            file.text.split("const PATH: &str = \"").nth(1).and_then(|rest| rest.split('"').next());
+        for call in ["resource(", "completing("] {
+            for (at, _) in file.text.match_indices(call) {
+                let before = file.text[..at].chars().next_back();
+                if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                    continue;
+                }
+                let arguments = &file.text[at + call.len()..];
+                let arguments = match (arguments.strip_prefix("PATH"), constant) {
+                    (Some(rest), Some(path)) => format!("\"{path}\"{rest}"),
+                    _ => arguments.to_owned(),
+                };
+                let Some((path, allow)) = literals(&arguments) else { continue };
+                found.extend(allow.split(", ").map(|method| (method.to_lowercase(), path.clone())));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_route_is_described_and_nothing_else_is() {
+    let routes: BTreeSet<_> =
+        routes().into_iter().filter(|(_, path)| !PAGES.contains(&path.as_str())).collect();
+    assert!(routes.len() > 50, "routes were not found: {routes:?}");
+    let document = document();
+    let mut described = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        // Of `/verify`, which answers to any method, GET stands for all.
+        if path.starts_with("/verify") || PAGES.contains(&path.as_str()) {
+            continue;
+        }
+        let methods = ["get", "post", "put", "patch", "delete"].into_iter();
+        let methods = methods.filter(|method| item[*method]["responses"].is_object());
+        described.extend(methods.map(|method| (method.to_owned(), path.clone())));
+    }
+    let undescribed: Vec<_> = routes.difference(&described).collect();
+    let unknown: Vec<_> = described.difference(&routes).collect();
+    assert!(undescribed.is_empty(), "not in openapi.json: {undescribed:?}");
+    assert!(unknown.is_empty(), "in openapi.json, but no route: {unknown:?}");
+    assert!(document["paths"]["/verify"]["get"]["responses"].is_object());
 }
