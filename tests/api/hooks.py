@@ -127,9 +127,10 @@ class WithToken(AsSomebody):
 
 
 def choose_password(body):
-    """Another one where that of the case is like `00000000`: the common ones are refused, and no schema lists them."""
-    for member in ("password", "newPassword"):
-        if isinstance(body.get(member), str) and len(set(body[member])) < 4:
+    """Another one where no schema can say what is refused: the common ones, like `00000000`, and over 72 bytes of UTF-8."""
+    for member in ("password", "newPassword", "currentPassword"):
+        text = body.get(member)
+        if isinstance(text, str) and (len(set(text)) < 4 or len(text.encode("utf-8", "surrogatepass")) > 72):
             body[member] = "another horse"
 
 
