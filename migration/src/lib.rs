@@ -11,6 +11,7 @@ mod m20261123_000003_create_outbox;
 mod m20261123_000004_add_disabled_at;
 mod m20261126_000005_create_spent_tickets;
 mod m20261127_000010_add_account_and_session_columns;
+mod m20261127_000011_index_ends_of_sessions;
 mod m20261127_000020_bring_emails_to_one_form;
 mod m20261127_000030_create_mails;
 mod m20261127_000031_create_mail_requests;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_add_disabled_at::Migration),
             Box::new(m20261126_000005_create_spent_tickets::Migration),
             Box::new(m20261127_000010_add_account_and_session_columns::Migration),
+            Box::new(m20261127_000011_index_ends_of_sessions::Migration),
             Box::new(m20261127_000020_bring_emails_to_one_form::Migration),
             Box::new(m20261127_000030_create_mails::Migration),
             Box::new(m20261127_000031_create_mail_requests::Migration),

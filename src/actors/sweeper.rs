@@ -10,19 +10,28 @@ use super::messages::ActorError;
 use super::registry::Registry;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
 use crate::security::ticket::KNOWN_AFTER;
 use crate::storage::StorageError;
+use crate::storage::overdue::{Overdue, Search};
 
 /// How often overdue sessions are looked for: so late, at most, do they end whose node has died.
 const SWEEP: Duration = Duration::from_millis(500);
+/// The wait before the next search where there was more than one search reads.
+const NEXT_PART: Duration = Duration::from_millis(20);
 /// How often old sessions are deleted.
 const RETENTION: Duration = Duration::from_secs(600);
 /// How long mails are kept.
 const MAILS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 /// How long requests for codes are kept once they are of no use: with the time they are good less than a day.
 const MAIL_REQUESTS_KEPT: Duration = Duration::from_secs(23 * 3600);
-/// Most users woken by one look, of each kind of deadline.
-const USERS_AT_ONCE: u64 = 1_000;
+/// Most sessions of one search: few, so that no node takes more than it can end while others have nothing to do.
+const SESSIONS_AT_ONCE: u64 = 200;
+/// Sessions that were found and are still there are found again after this time: by this node or, if it has died, by another.
+/// Well within the 5 s in which each is to end.
+const AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// How long users are left alone of whom nothing can be ended before their rows change, or a newer version reads them.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
 /// Most actors asked at the same time.
 const CONCURRENCY: usize = 16;
 /// Most sessions, or tickets, deleted by one statement round.
@@ -50,10 +59,15 @@ impl Actor for Sweeper {
         let registry = self.registry.clone();
         let sweeping = async move {
             loop {
-                if let Err(error) = sweep(&registry).await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "sweep.failed");
-                }
-                tokio::time::sleep(SWEEP).await;
+                let pause = match sweep(&registry).await {
+                    Ok(Found::Part) => NEXT_PART,
+                    Ok(Found::All) => SWEEP,
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "sweep.failed");
+                        SWEEP
+                    }
+                };
+                tokio::time::sleep(pause).await;
             }
         };
         let (registry, retention) = (self.registry.clone(), self.retention);
@@ -76,23 +90,47 @@ impl Actor for Sweeper {
     }
 }
 
-/// One look for overdue sessions. Also of users who are here: their actor may not know yet of a session that was
-/// opened on a node which has died since.
-pub(super) async fn sweep(registry: &Registry) -> Result<(), StorageError> {
-    let idle_timeout = registry.dependencies().policies.shortest_time_to_idle_ending();
+/// How much one search has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Everything that is due.
+    All,
+    /// As much as it reads; there may be more.
+    Part,
+}
+
+/// Ends what is overdue. Also of users who are here: their actor may not know yet of a session that was opened on a node
+/// which has died since.
+pub(super) async fn sweep(registry: &Registry) -> Result<Found, StorageError> {
+    let margin = registry.dependencies().policies.idle_margin();
     let now = registry.clock().now();
-    let overdue = registry.store().list_overdue_users(now, idle_timeout, USERS_AT_ONCE).await?;
-    let wake = |user: UserId| async move { registry.ask(user, EndOverdue).await };
-    let results: Vec<_> = futures_util::stream::iter(overdue.into_iter().map(wake))
-        .buffer_unordered(CONCURRENCY)
-        .collect()
-        .await;
-    for error in results.into_iter().filter_map(Result::err) {
-        if !matches!(error, ActorError::NoSuchUser) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "sweep.user_failed");
-        }
+    let search = Search { now, margin, again_at: now.plus(AGAIN_AFTER), limit: SESSIONS_AT_ONCE };
+    let Overdue { users, is_all } = registry.store().take_overdue(search).await?;
+    let wake = |user: UserId| async move { (user, registry.ask(user, EndOverdue).await) };
+    let results: Vec<_> =
+        futures_util::stream::iter(users.into_iter().map(wake)).buffer_unordered(CONCURRENCY).collect().await;
+    let failed: Vec<_> =
+        results.into_iter().filter_map(|(user, result)| Some((user, result.err()?))).collect();
+    if let Some((user, error)) = failed.first() {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, user_id = %user, users = failed.len(), "sweep.users_failed");
     }
-    Ok(())
+    let lasting = failed.into_iter().filter(|(_, error)| is_lasting(error)).map(|(user, _)| user);
+    set_aside(registry, lasting.collect(), now.plus(LONG_PAUSE)).await?;
+    Ok(if is_all { Found::All } else { Found::Part })
+}
+
+/// Their sessions must not fill the next searches: others are overdue too.
+async fn set_aside(registry: &Registry, users: Vec<UserId>, until: Timestamp) -> Result<(), StorageError> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    registry.store().postpone_overdue(users, until).await
+}
+
+/// Whether it will be the same the next time: a row that this version cannot read, or one without its user.
+fn is_lasting(error: &ActorError) -> bool {
+    matches!(error, ActorError::NoSuchUser | ActorError::Unavailable(StorageError::UnknownValue { .. }))
 }
 
 /// Deletes ended sessions past retention, a bounded number at a time until none is left.

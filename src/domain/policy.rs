@@ -119,10 +119,9 @@ impl Policies {
         own.map_or_else(|| of_role.clone(), |own| own.applied_to(of_role))
     }
 
-    /// The shortest time without stored activity after which any user's session ends: what the sweeper looks for.
+    /// How long past an idle deadline any session is left alone.
     #[must_use]
-    pub fn shortest_time_to_idle_ending(&self) -> Duration {
-        let shortest = self.by_role.iter().map(|policy| policy.idle_timeout + policy.idle_margin).min();
-        shortest.unwrap_or_default()
+    pub fn idle_margin(&self) -> Duration {
+        self.by_role.iter().map(|policy| policy.idle_margin).max().unwrap_or_default()
     }
 }

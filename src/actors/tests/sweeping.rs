@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::Actor;
 
-use crate::actors::sweeper::{Sweeper, delete_old_sessions, delete_spent_tickets, sweep};
+use crate::actors::sweeper::{Found, Sweeper, delete_old_sessions, delete_spent_tickets, sweep};
 use crate::actors::testing::{Setup, eventually};
 use crate::clock::new_uuid;
 use crate::domain::command::Logout;
@@ -122,4 +122,23 @@ async fn a_spent_ticket_is_forgotten_when_nobody_can_take_it_for_good() {
     node.advance(Duration::from_millis(1));
     delete_spent_tickets(&node.registry).await.unwrap();
     assert!(spend().await);
+}
+
+#[actix_web::test]
+async fn rows_that_cannot_be_read_starve_nobody() {
+    let node = Setup::default().start().await;
+    node.register_many(1_000).await;
+    node.intruder().await.execute("UPDATE sessions SET amr = 1 << 20").await;
+    node.advance(MINUTE);
+    let good = node.register().await;
+    node.advance(MINUTE * 5);
+    // The first searches are full of them, the last is not.
+    while sweep(&node.registry).await.unwrap() == Found::Part {}
+    let reason = node.store().lookup_ending(good.user, good.session).await.unwrap();
+    assert_eq!(reason, Some(EndReason::IdleTimeout));
+    // Once a newer version can read them, or somebody has mended them, they end.
+    node.intruder().await.execute("UPDATE sessions SET amr = 1").await;
+    node.advance(MINUTE);
+    while sweep(&node.registry).await.unwrap() == Found::Part {}
+    assert_eq!(node.ended("idle_timeout"), 1_001);
 }
