@@ -207,7 +207,9 @@ async fn administer_store(
         Command::Sessions { command } => sessions::run(config, store, command).await,
         Command::ApiKeys { command } => api_keys::run(store, command).await,
         Command::Mail { command } => mail::run(store, command).await,
-        Command::Import { command } => import::run(store, io, command).await,
+        Command::Import { command } => {
+            import::run(&account::operators(config, store), store, io, command).await
+        }
         Command::Serve
         | Command::Migrate { .. }
         | Command::Health

@@ -17,7 +17,7 @@ use crate::domain::ledger::Ledger;
 use crate::domain::operator_change::OperatorChange;
 use crate::domain::policy::Policies;
 use crate::domain::reason::EndReason;
-use crate::domain::user::User;
+use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
 use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
@@ -225,7 +225,8 @@ impl Operators {
         match change {
             Some(change) if change.deleted => announcements.push(announcer.deleted()),
             Some(change) if !change.names().is_empty() => {
-                announcements.push(announcer.updated(&change.names(), "operator", None));
+                let email = change.email.as_ref().map(Email::as_str);
+                announcements.push(announcer.updated(&change.names(), "operator", email));
             }
             Some(_) | None => {}
         }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::CommandError;
 use super::users::RoleName;
+use crate::actors::operators::{OperatorError, Operators};
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::ids::UserId;
@@ -24,7 +25,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::io::Io;
 use crate::storage::Store;
-use crate::storage::accounts::{ImportOptions, ImportOutcome, MAX_ACCOUNTS};
+use crate::storage::accounts::{Account, ImportOptions, ImportOutcome, MAX_ACCOUNTS};
 use crate::storage::legacy::Legacy;
 use candidate::{Candidate, Refusal};
 use lines::{Format, Line, Lines};
@@ -65,7 +66,8 @@ pub struct ImportArguments {
     /// Change nothing; tell what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Bring users who are there up to date (name, address, password, role) where updatedAt is later than here.
+    /// Bring users who are there up to date (name, address, password, role) where updatedAt is later than here. A new password
+    /// ends their sessions.
     #[arg(long)]
     update: bool,
     /// Map a source role to one of ours (repeatable).
@@ -90,12 +92,17 @@ fn parse_role(text: &str) -> Result<(String, Role), String> {
     Ok((old.to_owned(), RoleName::from_str(new, true)?.into()))
 }
 
-pub(super) async fn run(store: &Store, io: Io, command: ImportCommand) -> Result<(), CommandError> {
+pub(super) async fn run(
+    operators: &Operators,
+    store: &Store,
+    io: Io,
+    command: ImportCommand,
+) -> Result<(), CommandError> {
     match command {
         ImportCommand::Users { file, format, how } => {
             let bar = bar(lines::size(&file), "{bar:40} {bytes}/{total_bytes} {msg} {eta}");
             let mut lines = Lines::open(&file, format, &bar)?;
-            let mut import = Import::begin(store, how, bar)?;
+            let mut import = Import::begin(operators, store, how, bar)?;
             while let Some(line) = lines.next()? {
                 import.take(line).await?;
             }
@@ -103,7 +110,7 @@ pub(super) async fn run(store: &Store, io: Io, command: ImportCommand) -> Result
         }
         ImportCommand::Prisma { from, sessions, how } => {
             let legacy = Legacy::open(&Secret::new(from), io).await?;
-            let done = import_prisma(store, &legacy, sessions, how).await;
+            let done = import_prisma(operators, store, &legacy, sessions, how).await;
             legacy.close().await;
             done
         }
@@ -111,6 +118,7 @@ pub(super) async fn run(store: &Store, io: Io, command: ImportCommand) -> Result
 }
 
 async fn import_prisma(
+    operators: &Operators,
     store: &Store,
     legacy: &Legacy,
     sessions: bool,
@@ -120,7 +128,7 @@ async fn import_prisma(
     let sessions = if sessions { Some(legacy.live_sessions().await?) } else { None };
     let bar = bar(Some(legacy.count(&users).await?), "{bar:40} {pos}/{len} {msg} {eta}");
     let size = usize::try_from(how.batch)?;
-    let mut import = Import::begin(store, how, bar)?;
+    let mut import = Import::begin(operators, store, how, bar)?;
     let mut number = 0;
     loop {
         let page = legacy.page(&mut users, size).await?;
@@ -145,6 +153,7 @@ fn bar(length: Option<u64>, template: &str) -> ProgressBar {
 
 /// One run.
 struct Import<'a> {
+    operators: &'a Operators,
     store: &'a Store,
     how: ImportArguments,
     bar: ProgressBar,
@@ -164,10 +173,16 @@ struct Imagined {
 }
 
 impl<'a> Import<'a> {
-    fn begin(store: &'a Store, how: ImportArguments, bar: ProgressBar) -> Result<Self, CommandError> {
+    fn begin(
+        operators: &'a Operators,
+        store: &'a Store,
+        how: ImportArguments,
+        bar: ProgressBar,
+    ) -> Result<Self, CommandError> {
         bar.enable_steady_tick(Duration::from_millis(200));
         Ok(Self {
             record: Record::open(how.report.as_deref(), how.id_map.as_deref())?,
+            operators,
             store,
             how,
             bar,
@@ -207,15 +222,48 @@ impl<'a> Import<'a> {
     async fn store_waiting(&mut self) -> Result<(), CommandError> {
         let batch = std::mem::take(&mut self.waiting);
         let adding = ImportOptions { update: self.how.update, dry_run: self.how.dry_run };
-        let accounts = batch.iter().map(|(_, candidate)| candidate.account.clone()).collect();
+        let accounts: Vec<_> = batch.iter().map(|(_, candidate)| candidate.account.clone()).collect();
+        let taken_over = self.take_over_passwords(&accounts, adding).await?;
         let outcomes = self.store.add_accounts(accounts, adding).await?;
         for ((line, candidate), outcome) in batch.iter().zip(outcomes) {
-            let outcome = if self.how.dry_run { self.imagined.add(candidate, outcome) } else { outcome };
+            let is_updated = taken_over.contains(&candidate.account.user.id.uuid());
+            let outcome = match outcome {
+                ImportOutcome::Present if is_updated => ImportOutcome::Updated,
+                outcome if self.how.dry_run => self.imagined.add(candidate, outcome),
+                outcome => outcome,
+            };
             self.note(*line, candidate, outcome)?;
         }
         let tally = &self.record.tally;
         self.bar.set_message(format!("{} added, {} refused", tally.added, tally.refused));
         Ok(())
+    }
+
+    /// Brings those up to date whose password changes, each with the end of its sessions in one commit; all others are a matter
+    /// of one statement. Their ids.
+    async fn take_over_passwords(
+        &self,
+        accounts: &[Account],
+        adding: ImportOptions,
+    ) -> Result<HashSet<Uuid>, CommandError> {
+        let mut taken_over = HashSet::new();
+        if !adding.update || adding.dry_run {
+            return Ok(taken_over);
+        }
+        let trying = ImportOptions { dry_run: true, ..adding };
+        let outcomes = self.store.add_accounts(accounts.to_vec(), trying).await?;
+        let newer = accounts.iter().zip(outcomes).filter(|(_, outcome)| *outcome == ImportOutcome::Updated);
+        let newer = newer.map(|(account, _)| account.clone()).collect();
+        for account in self.store.with_another_password(newer).await? {
+            match self.operators.take_over(&account).await {
+                Ok(true) => drop(taken_over.insert(account.user.id.uuid())),
+                // Deleted, changed here or its address taken meanwhile: it is told of as any other is.
+                Ok(false) | Err(OperatorError::NoSuchUser) => {}
+                Err(OperatorError::Storage(error)) if error.is_duplicate() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(taken_over)
     }
 
     fn note(&mut self, line: u64, candidate: &Candidate, outcome: ImportOutcome) -> Result<(), CommandError> {

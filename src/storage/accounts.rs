@@ -170,6 +170,26 @@ impl Store {
         self.run(work).await
     }
 
+    /// Those of the accounts that are there with another password than theirs.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn with_another_password(&self, accounts: Vec<Account>) -> Result<Vec<Account>, StorageError> {
+        let db = self.db.clone();
+        let ids: Vec<_> = accounts.iter().map(|account| account.user.id.uuid()).collect();
+        let rows = user::Entity::find()
+            .select_only()
+            .columns([user::Column::Id, user::Column::PasswordHash])
+            .filter(user::Column::Id.is_in(ids))
+            .into_tuple::<(Uuid, String)>();
+        let rows = self.run(async move { rows.all(&db).await }).await?;
+        let hashes: HashMap<Uuid, String> = rows.into_iter().collect();
+        let differs = |account: &Account| {
+            hashes.get(&account.user.id.uuid()).is_some_and(|hash| hash != account.password_hash.expose())
+        };
+        Ok(accounts.into_iter().filter(differs).collect())
+    }
+
     /// Adds, in one transaction, those of at most [`MAX_ACCOUNTS`] accounts that are not there yet, by id or by address.
     /// No event is sent: a person who is moved has not signed up. The outcomes are in the order of the accounts.
     ///

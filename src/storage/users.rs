@@ -206,7 +206,15 @@ fn columns_of(change: OperatorChange, user: UserId, now: Timestamp) -> UpdateMan
         Some(value) => update.col_expr(column, value),
         None => update,
     };
-    let mut update = user::Entity::update_many().col_expr(user::Column::UpdatedAt, Expr::value(now.millis()));
+    let changed_at = change.changed_at.unwrap_or(now);
+    let mut update =
+        user::Entity::update_many().col_expr(user::Column::UpdatedAt, Expr::value(changed_at.millis()));
+    if let Some(hash) = change.password {
+        update = update
+            .col_expr(user::Column::PasswordHash, Expr::value(hash.expose()))
+            .col_expr(user::Column::CredentialsChangedAt, Expr::value(now.millis()));
+    }
+    update = set(update, user::Column::Email, change.email.map(|email| Expr::value(email.as_str())));
     update = set(update, user::Column::Name, change.name.map(Expr::value));
     update = set(update, user::Column::Role, change.role.map(|role| Expr::value(role.as_str())));
     let disabled_at = change.disabled_at.map(|at| Expr::value(at.map(Timestamp::millis)));

@@ -1,17 +1,20 @@
 //! Moving in: users of another application, from a file and from its database, who then log in with the passwords they
 //! have.
 
+use std::time::Duration;
+
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use crate::support::database::{PostgresDatabase, execute};
 use crate::support::time::Stopwatch;
-use crate::support::{Database, Person, Setup, on_each_database};
+use crate::support::{Database, Person, Setup, eventually, on_each_database};
 
 on_each_database!(
     people_log_in_with_the_passwords_they_had,
     an_import_may_be_run_again,
     what_cannot_be_imported_is_told_by_line,
+    a_new_password_ends_the_sessions_that_the_old_one_opened,
 );
 
 /// bcrypt of `the password of Ada`, cost 4, with the name that each library gives it.
@@ -30,7 +33,9 @@ async fn summary(setup: &Setup, arguments: &[&str], input: &str, code: i32) -> V
     let arguments = [&["import"], arguments, &["--json"]].concat();
     let output = setup.command_with_input(&arguments, input).await.expect_code(code).output;
     // Where it fails the reason comes after the summary, on the other stream.
-    let json: String = output.lines().filter(|line| !line.starts_with("auth-service:")).collect();
+    // So are audit lines, before it.
+    let is_aside = |line: &&str| line.starts_with("auth-service:") || line.starts_with("{\"timestamp\"");
+    let json: String = output.lines().filter(|line| !is_aside(line)).collect();
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error} in {output}"))
 }
 
@@ -147,6 +152,60 @@ async fn what_cannot_be_imported_is_told_by_line(db: Database) {
     headless.expect_code(1).expect_output("no column email");
     setup.command(&["import", "users", "nowhere.csv"]).await.expect_code(1).expect_output("nowhere.csv");
     setup.command(&["import", "users", "-", "--map-role", "USER"]).await.expect_code(2);
+}
+
+/// On PostgreSQL beside the running service, whose devices are told.
+async fn a_new_password_ends_the_sessions_that_the_old_one_opened(db: Database) {
+    let setup = migrated(db).await;
+    let new = bcrypt::hash("another password of hers", 4).unwrap();
+    let file = |name: &str, password: &str, year: u32| {
+        let line = |index: usize, name: &str, hash: &str| {
+            format!("{index},{},{name},{hash},{year}-01-01\n", ada(index).email)
+        };
+        let (first, second) = (line(0, "Ada", password), line(1, name, &hash("$2b$")));
+        format!("id,email,name,password,updatedAt\n{first}{second}")
+    };
+    summary(&setup, &["users", "-"], &file("Ada", &hash("$2b$"), 2020), 0).await;
+    let mut app = setup.start().await;
+    let (mut changed, mut other, mut renamed) = (app.client(), app.client(), app.client());
+    changed.login(&ada(0)).await.expect(200);
+    other.login(&ada(0)).await.expect(200);
+    renamed.login(&ada(1)).await.expect(200);
+    for (year, counted, is_over) in [(2019, [2, 0, 2, 0, 0], false), (2021, [2, 0, 0, 2, 0], true)] {
+        if db == Database::Sqlite {
+            app.terminate().await.expect_code(0);
+        }
+        let file = file("Ada Lovelace", &new, year);
+        let dry = summary(&app.setup, &["users", "-", "--update", "--dry-run"], &file, 0).await;
+        assert_eq!(counts(&dry), counted);
+        let told = summary(&app.setup, &["users", "-", "--update"], &file, 0).await;
+        assert_eq!(counts(&told), counted);
+        if db == Database::Sqlite {
+            app.restart().await;
+            for device in [&mut changed, &mut other, &mut renamed] {
+                device.follow(app.base());
+            }
+        }
+        for device in [&mut changed, &mut other] {
+            if !is_over {
+                device.session().await.expect(200);
+                continue;
+            }
+            eventually("the node has heard of it", Duration::from_secs(3), async || {
+                let answer = device.session().await;
+                if answer.status == 401 { Ok(answer) } else { Err(answer.to_string()) }
+            })
+            .await
+            .expect_problem(401, "session_credentials_changed");
+            device.refresh().await.expect_problem(401, "session_credentials_changed");
+        }
+        renamed.session().await.expect(200);
+    }
+    app.client().login(&ada(0)).await.expect_problem(401, "invalid_credentials");
+    let ada = Person { password: "another password of hers".to_owned(), ..ada(0) };
+    let user = app.client().login(&ada).await.expect(200).json["user"].clone();
+    assert_eq!(user["updatedAt"], "2021-01-01T00:00:00.000Z");
+    assert_eq!(renamed.me().await.expect(200).json["user"]["name"], "Ada Lovelace");
 }
 
 /// The tables as Prisma makes them.

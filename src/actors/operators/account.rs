@@ -13,6 +13,7 @@ use crate::domain::policy::{OwnPolicy, Policy};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
+use crate::storage::accounts::Account;
 use crate::telemetry::audit::AuditEvent;
 
 /// What an account is to be like; what is not there stays as it is.
@@ -79,6 +80,33 @@ impl Operators {
         }
         let is_changed = done.change.is_some();
         Ok(Edited { user: self.find(user).await?, is_changed, ended: done.reply })
+    }
+
+    /// Takes over an account from elsewhere that has another password now, if it has changed there later than here: its
+    /// sessions end in the same commit. Whether it was later.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn take_over(&self, account: &Account) -> Result<bool, OperatorError> {
+        let theirs = &account.user;
+        let plan = |found: &User| {
+            let change = (found.updated_at < theirs.updated_at).then(|| OperatorChange {
+                name: Some(theirs.name.clone()).filter(|name| *name != found.name),
+                email: Some(theirs.email.clone()).filter(|email| *email != found.email),
+                role: Some(theirs.role).filter(|role| *role != found.role),
+                password: Some(account.password_hash.clone()),
+                changed_at: Some(theirs.updated_at),
+                ..OperatorChange::default()
+            });
+            let ends = change.as_ref().map(|_| EndReason::CredentialsChanged);
+            Ok(Work { command: EndAllOrNone(ends), change })
+        };
+        let done = self.execute(theirs.id, plan).await?;
+        if let Some(change) = &done.change {
+            self.audit(AuditEvent::PasswordChanged(theirs.id));
+            self.record(theirs.id, change);
+        }
+        Ok(done.change.is_some())
     }
 
     fn record(&self, user: UserId, change: &OperatorChange) {
