@@ -1,19 +1,22 @@
 //! A sign-up: the one change without an actor, because there is no user yet who could have one. The first session is decided
-//! by the same rule as any other, and account, session and events are stored in one transaction.
+//! by the same rule as any other, and account, session and events are stored in one transaction. Where the role must have a
+//! second factor no session comes with the account: it is opened when that has been set up, as at any login.
 
 use super::registry::Registry;
 use crate::clock::new_uuid;
 use crate::domain::command::{Open, Opened, decide};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
+use crate::domain::time::Timestamp;
 use crate::domain::user::{Email, Role, User};
 use crate::events::announcement::Announcer;
 use crate::security::password::PasswordHash;
 use crate::storage::StorageError;
+use crate::storage::accounts::Account;
 use crate::storage::users::{RegisterError, Registration};
 use crate::telemetry::audit::AuditEvent;
 
-/// An account to be made, and its first session.
+/// An account to be made.
 #[derive(Clone, Debug)]
 pub struct SignUp {
     /// Display name.
@@ -24,8 +27,6 @@ pub struct SignUp {
     pub password_hash: PasswordHash,
     /// Whether the person has shown that the address is theirs.
     pub email_verified: bool,
-    /// The session the person is signed in with at once.
-    pub open: Open,
 }
 
 /// Why there is no account.
@@ -56,11 +57,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`SignUpError`].
-    pub async fn sign_up(&self, sign_up: SignUp) -> Result<(User, Opened), SignUpError> {
-        let SignUp { name, email, password_hash, email_verified, open } = sign_up;
+    pub async fn sign_up(&self, sign_up: SignUp, open: Open) -> Result<(User, Opened), SignUpError> {
         let now = self.clock().now();
-        let mut user = User::new(UserId::new(new_uuid()), name, email, Role::default(), now);
-        user.email_verified_at = email_verified.then_some(now);
+        let (user, password_hash) = sign_up.account(now);
         let mut ledger = Ledger::new(user.id, user.role, 0, now, Vec::new());
         let decision = decide(&open, &ledger, now, self.policy_ref(user.role));
         let opened = decision.reply.map_err(|_| SignUpError::NoSessionAllowed)?;
@@ -81,5 +80,34 @@ impl Registry {
         AuditEvent::SignedUp(user.id).record(self.metrics());
         self.insert(ledger, news).await;
         Ok((user, opened))
+    }
+
+    /// Makes an account whose person has to do more before a session is opened.
+    ///
+    /// # Errors
+    /// [`SignUpError`].
+    pub async fn register(&self, sign_up: SignUp) -> Result<User, SignUpError> {
+        let now = self.clock().now();
+        let (user, password_hash) = sign_up.account(now);
+        let announcer = Announcer { service: self.service_name(), user: user.id, now, new_id: new_uuid };
+        let announcement = announcer.registered(user.email.as_str());
+        let bus = &self.dependencies().bus;
+        let announcements = bus.for_watchers(self.store().keeps_events(), &[announcement.clone()]);
+        let account = Account { user: user.clone(), password_hash };
+        if !self.store().add_account(account, announcement).await? {
+            return Err(SignUpError::EmailTaken);
+        }
+        bus.tell_watchers(announcements);
+        self.signal_outbox(user.id);
+        AuditEvent::SignedUp(user.id).record(self.metrics());
+        Ok(user)
+    }
+}
+
+impl SignUp {
+    fn account(self, now: Timestamp) -> (User, PasswordHash) {
+        let mut user = User::new(UserId::new(new_uuid()), self.name, self.email, Role::default(), now);
+        user.email_verified_at = self.email_verified.then_some(now);
+        (user, self.password_hash)
     }
 }

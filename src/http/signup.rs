@@ -5,13 +5,15 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::codes::{self, Asking, CodeBody, parse_locale};
+use super::codes::{self, Asked, Asking, CodeBody, parse_locale};
 use super::email::verification_of;
 use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
+use super::sign_in::SignIn;
 use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
 use super::{completing, needs, new_password, resource};
@@ -23,8 +25,9 @@ use crate::domain::event::OpenedBy;
 use crate::domain::mail::{CodePurpose, MailKind};
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::session::Delivery;
-use crate::domain::user::{Email, User, parse_name};
+use crate::domain::user::{Email, Role, User, parse_name};
 use crate::io::IoGone;
+use crate::security::login_ticket::LoginOptions;
 use crate::security::password::Password;
 use crate::storage::StorageError;
 use crate::telemetry::serving::run_to_completion;
@@ -80,14 +83,64 @@ async fn sign_up(
         let asking = asking(request.email.as_str(), &pending, request.locale)?;
         return Ok(codes::ask(&state, &client, asking).await?.answer());
     }
+    if must_enrol(&state) {
+        let user = register(&state, request.email, &pending, false).await?;
+        let verification = ask_for_code(&state, &client, &user).await;
+        let asked = go_on(&state, &http, &client, user, pending).await;
+        return match verification {
+            Some(verification) => {
+                asked.map_err(|problem| problem.with("emailVerification", json!(verification)))
+            }
+            None => asked,
+        };
+    }
     let (user, opened) = make(&state, &client, request.email, pending, false).await?;
-    let verification = match state.config.has(Feature::Mail) {
-        // The account is there, whatever comes of the mail; the person may ask for another.
-        true => codes::ask(&state, &client, verification_of(&user)).await.ok(),
-        false => None,
-    };
+    let verification = ask_for_code(&state, &client, &user).await;
     let extras = Extras { email_verification: verification, ..Extras::default() };
     signed_in::answer_with(&state, StatusCode::CREATED, &user, &opened, extras)
+}
+
+/// Where mail is on. The account is there, whatever comes of the mail; the person may ask for another.
+async fn ask_for_code(state: &AppState, client: &Client, user: &User) -> Option<Asked> {
+    if !state.config.has(Feature::Mail) {
+        return None;
+    }
+    codes::ask(state, client, verification_of(user)).await.ok()
+}
+
+/// Whether a session is opened only when the person has set a second factor up.
+fn must_enrol(state: &AppState) -> bool {
+    state.config.second_factors.is_required_of(Role::default())
+}
+
+/// Makes the account alone.
+async fn register(
+    state: &AppState,
+    email: Email,
+    pending: &Pending,
+    email_verified: bool,
+) -> Result<User, Problem> {
+    let password_hash = PasswordHash::from_stored(pending.password_hash.clone());
+    let sign_up = SignUp { name: pending.name.clone(), email, password_hash, email_verified };
+    let registry = state.registry.clone();
+    let registering = run_to_completion(async move { registry.register(sign_up).await });
+    Ok(registering.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
+}
+
+/// The person has just chosen the password: a sign-in goes on from there, as after a login.
+async fn go_on(
+    state: &web::Data<AppState>,
+    http: &HttpRequest,
+    client: &Client,
+    user: User,
+    pending: Pending,
+) -> Result<HttpResponse, Problem> {
+    let options = LoginOptions {
+        device_name: pending.device_name,
+        refresh_token_in_body: pending.in_body,
+        ..LoginOptions::default()
+    };
+    SignIn::by_password(user, options).proceed(state, http, client).await
 }
 
 /// What a sign-up waits with until its mailbox has been shown.
@@ -123,14 +176,15 @@ async fn make(
     let occasion = OpenedBy::Signup { email: Arc::from(email.as_str()) };
     let open = open_for(client, pending.device_name, delivery, occasion);
     let password_hash = PasswordHash::from_stored(pending.password_hash);
-    let sign_up = SignUp { name: pending.name, email, password_hash, email_verified, open };
+    let sign_up = SignUp { name: pending.name, email, password_hash, email_verified };
     let registry = state.registry.clone();
-    let signing_up = run_to_completion(async move { registry.sign_up(sign_up).await });
+    let signing_up = run_to_completion(async move { registry.sign_up(sign_up, open).await });
     Ok(signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
 }
 
 async fn confirm(
     state: web::Data<AppState>,
+    http: HttpRequest,
     client: Client,
     body: JsonObject<CodeBody>,
 ) -> Result<HttpResponse, Problem> {
@@ -142,6 +196,10 @@ async fn confirm(
     let pending: Pending = pending.ok_or_else(|| codes::wrong_code("code"))?;
     codes::spend(&state, &request).await?;
     let email = Email::from_stored(request.address);
+    if must_enrol(&state) {
+        let user = register(&state, email, &pending, true).await?;
+        return go_on(&state, &http, &client, user, pending).await;
+    }
     let (user, opened) = make(&state, &client, email, pending, true).await?;
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened)
 }
