@@ -80,6 +80,9 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
     logging::log_panics();
     if matches!(command, Command::Serve) {
         config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        if let Some(site) = &config.second_factors.passkeys {
+            tracing::info!(rp_id = %site.rp_id, origins = %site.origins.join(","), "passkeys.on");
+        }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)

@@ -65,6 +65,7 @@ mod blackbox {
     mod crash;
     mod discovery;
     mod disk_full;
+    mod enrolment;
     mod errors;
     mod event_tail;
     mod events;
@@ -94,6 +95,7 @@ mod blackbox {
     mod proxy;
     mod rate_limits;
     mod refresh;
+    mod replacing;
     mod revocations;
     mod revoke;
     mod second_factor;
@@ -151,12 +153,15 @@ mod multi_node {
     mod mail;
     mod neighbours;
     mod node_death;
+    mod overdue;
     mod partition;
+    mod policies;
     mod poolers;
     mod propagation;
     mod redis_faults;
     mod redis_kinds;
     mod refresh;
+    mod remembering;
     mod revocation;
     mod revocations;
     mod sign_in;

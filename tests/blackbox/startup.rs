@@ -246,3 +246,22 @@ async fn it_tells_its_version_and_its_use() {
     let usage = Setup::bare().argument("--help").run().await.expect_code(0);
     usage.expect_output("migrate").expect_output("serve");
 }
+
+/// Passkeys of another site could never be used: browsers refuse them.
+#[tokio::test]
+async fn the_site_of_passkeys_covers_every_origin_and_is_printed() {
+    let setup = async |rp_id: &str| {
+        let setup = Setup::on(Database::Sqlite).await.set("ENCRYPTION_SECRET", "k".repeat(40));
+        let setup = setup.set("APP_URL", "https://app.example.com").set("WEBAUTHN_RP_ID", rp_id);
+        setup.set("CORS_ORIGIN", "https://web.example.com")
+    };
+    for unfit in ["app.example.com", "example.org", "ple.com", "https://example.com"] {
+        let output = refused(&setup(unfit).await, &["WEBAUTHN_RP_ID"]).await;
+        assert!(output.contains(unfit), "{output}");
+    }
+    let app = setup("example.com").await.start().await;
+    let logs = app.logs();
+    let line = logs.lines().find(|line| line.contains("passkeys.on"));
+    assert!(line.is_some_and(|line| line.contains("\"rp_id\":\"example.com\"")), "{logs}");
+    assert!(!TestApp::start().await.logs().contains("passkeys.on"));
+}
