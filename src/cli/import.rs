@@ -257,7 +257,7 @@ impl<'a> Import<'a> {
         for account in self.store.with_another_password(newer).await? {
             match self.operators.take_over(&account).await {
                 Ok(true) => drop(taken_over.insert(account.user.id.uuid())),
-                // Deleted, changed here or its address taken meanwhile: it is told of as any other is.
+                // Deleted or changed here, or its address taken, meanwhile: it is reported as any other is.
                 Ok(false) | Err(OperatorError::NoSuchUser) => {}
                 Err(OperatorError::Storage(error)) if error.is_duplicate() => {}
                 Err(error) => return Err(error.into()),

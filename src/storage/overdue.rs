@@ -3,8 +3,8 @@
 //! Each live session has a time before which it cannot end by its own times, indexed and not moved by activity. One whose
 //! time has come is over, or is given its next time. So what is read is what is due, whatever the timeouts of the others.
 //!
-//! Who finds an overdue session takes it for a moment, by the same time: no two nodes work on it, and if the one dies it is
-//! found again.
+//! A node that finds an overdue session takes it by putting that time off: no two nodes work on it, and if that node dies
+//! another finds it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

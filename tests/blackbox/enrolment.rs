@@ -1,5 +1,4 @@
-//! Sign-up where the role of whoever signs up must have a second factor: there is an account, and no session before that has been
-//! set up.
+//! Sign-up in a role that must have a second factor: the account exists, and no session does before the factor is set up.
 
 use serde_json::json;
 
@@ -50,7 +49,7 @@ async fn a_sign_up_goes_on_as_a_login_would(db: Database) {
     let asked = app.client().signup_with(&body).await;
     let first = ticket(&asked).to_owned();
     app.client().signup(&ada).await.expect_problem(409, "email_taken");
-    // Whoever has lost the ticket logs in.
+    // A person who has lost the ticket logs in.
     ticket(&app.client().login(&ada).await);
 
     let signed_in = enrol(&app, &first).await;

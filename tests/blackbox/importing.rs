@@ -154,7 +154,7 @@ async fn what_cannot_be_imported_is_told_by_line(db: Database) {
     setup.command(&["import", "users", "-", "--map-role", "USER"]).await.expect_code(2);
 }
 
-/// On PostgreSQL beside the running service, whose devices are told.
+/// On PostgreSQL beside the running service, whose devices hear of it.
 async fn a_new_password_ends_the_sessions_that_the_old_one_opened(db: Database) {
     let setup = migrated(db).await;
     let new = bcrypt::hash("another password of hers", 4).unwrap();
