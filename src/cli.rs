@@ -208,7 +208,7 @@ async fn administer_store(
         Command::ApiKeys { command } => api_keys::run(store, command).await,
         Command::Mail { command } => mail::run(store, command).await,
         Command::Import { command } => {
-            import::run(&account::operators(config, store), store, io, command).await
+            Box::pin(import::run(&account::operators(config, store), store, io, command)).await
         }
         Command::Serve
         | Command::Migrate { .. }

@@ -92,7 +92,8 @@ impl Registry {
         let announcer = Announcer { service: self.service_name(), user: user.id, now, new_id: new_uuid };
         let announcement = announcer.registered(user.email.as_str());
         let bus = &self.dependencies().bus;
-        let announcements = bus.for_watchers(self.store().keeps_events(), &[announcement.clone()]);
+        let announcements =
+            bus.for_watchers(self.store().keeps_events(), std::slice::from_ref(&announcement));
         let account = Account { user: user.clone(), password_hash };
         if !self.store().add_account(account, announcement).await? {
             return Err(SignUpError::EmailTaken);
