@@ -174,6 +174,7 @@ mod house {
     mod english;
     mod files;
     mod layers;
+    mod links;
     mod openapi;
     mod scripts;
     mod sources;
