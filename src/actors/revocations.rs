@@ -1,8 +1,8 @@
-//! Tells followers of `/revocations` which sessions ended: the database is asked by one poller for all of them, and by none
-//! where nobody follows.
+//! Sends ended sessions to the followers of `/revocations`. One poller asks the database for all of them, and none does where
+//! nobody follows.
 //!
-//! Bounds: [`FOLLOWERS`] of a node; [`QUEUE`] answers for each, and one who is further behind is dropped. Whoever was dropped comes
-//! back with the place that was reached.
+//! Bounds: [`FOLLOWERS`] of a node; [`QUEUE`] answers for each. A follower that is further behind is dropped, and comes back
+//! with the cursor it had reached.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,10 +28,10 @@ const FIRST_ANSWER: Duration = Duration::from_secs(2);
 const FOLLOWERS: usize = 500;
 /// Answers that wait for one follower: 12 seconds.
 const QUEUE: usize = 64;
-/// Most endings that are remembered to be told once only, twice.
+/// Most endings that are remembered, twice, so that each is sent once.
 const REMEMBERED: usize = 50_000;
 
-/// What followers are told.
+/// A message to followers.
 #[derive(Clone, Debug)]
 pub enum Told {
     /// Endings, perhaps none, and how far that reaches.
@@ -54,7 +54,7 @@ pub struct Reached {
 /// One who follows; it counts as long as this lasts.
 #[derive(Debug)]
 pub struct Follower {
-    /// What is told from before the place it was given first.
+    /// Messages, from before the place it was given first.
     pub told: broadcast::Receiver<Told>,
     _permit: OwnedSemaphorePermit,
 }
@@ -92,7 +92,7 @@ impl Default for Revocations {
 }
 
 impl Revocations {
-    /// Begins to follow. What is told reaches back before this returns, so a place that is read afterwards is not behind a gap.
+    /// Begins to follow. Messages reach back before this returns, so a place that is read afterwards leaves no gap.
     ///
     /// # Errors
     /// [`FollowError`].
@@ -181,7 +181,7 @@ impl Polling {
 }
 
 impl Drop for Polling {
-    /// Whoever came meanwhile begins again: the next poller does not know where this one was.
+    /// Followers that came meanwhile begin again: the next poller does not know where this one was.
     fn drop(&mut self) {
         let mut poller = lock(&self.poller);
         poller.has_begun = None;
@@ -189,7 +189,7 @@ impl Drop for Polling {
     }
 }
 
-/// Remembers the latest sessions that were told: those who change often are found with endings that were told before.
+/// Remembers the latest sessions that were sent: a user who changes often is found again with endings that were sent before.
 #[derive(Debug, Default)]
 struct Once {
     latest: HashSet<SessionId>,
