@@ -18,12 +18,16 @@ fn setting(name: &str, default: &str) -> String {
 async fn main() -> Result<(), Box<dyn Error>> {
     let auth_url = setting("AUTH_URL", "http://localhost:4001");
     let secret = env::var("JWT_ACCESS_SECRET").ok();
+    // Endings are followed over HTTP where there is a key, otherwise on Redis.
+    let api_key = env::var("AUTH_API_KEY").ok();
     let verifier = Verifier::new(Options {
         issuer: setting("JWT_ISSUER", "auth-service"),
         audience: env::var("JWT_AUDIENCE").ok(),
         jwks_url: secret.is_none().then(|| format!("{auth_url}/.well-known/jwks.json")),
         secrets: secret.into_iter().collect(),
-        redis_url: Some(setting("REDIS_URL", "redis://localhost:6379")),
+        redis_url: api_key.is_none().then(|| setting("REDIS_URL", "redis://localhost:6379")),
+        revocations_url: env::var("REVOCATIONS_URL").ok(),
+        api_key,
         service_url: Some(auth_url),
         ..Options::default()
     })?;

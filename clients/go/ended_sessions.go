@@ -43,7 +43,7 @@ const (
 	over
 )
 
-// endedSessions knows which sessions are over, as far as the stream of events tells.
+// endedSessions knows which sessions are over, as far as the stream of events tells: that on Redis, or that of GET /revocations.
 //
 // The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
 // not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
@@ -63,7 +63,7 @@ type endedSessions struct {
 	upToDateAt time.Time
 	begunAt    time.Time
 
-	// last is the id of the last entry that was read; the reading goroutine's own.
+	// last is the id of the last entry that was read, or the cursor of the service; the reading goroutine's own.
 	last string
 }
 
@@ -212,33 +212,44 @@ func (s *endedSessions) take(entries []redis.XMessage) {
 		s.last = entry.ID
 		data, _ := entry.Values["data"].(string)
 		var event struct {
-			Event          string
-			SessionID      string
-			UserID         string
-			Reason         string
-			TokensExpireAt time.Time
+			Event string
+			ending
 		}
 		if err := json.Unmarshal([]byte(data), &event); err != nil {
 			s.onError(err)
 			continue
 		}
-		if event.SessionID == "" || (event.Event != "session.terminated" && event.Event != "session.deleted") {
-			continue
+		if event.Event == "session.terminated" || event.Event == "session.deleted" {
+			s.note(event.ending)
 		}
-		if event.Reason == "" {
-			event.Reason = "terminated"
-		}
-		if event.TokensExpireAt.IsZero() {
-			event.TokensExpireAt = time.Now().Add(24 * time.Hour)
-		}
-		s.mu.Lock()
-		_, known := s.ended[event.SessionID]
-		s.ended[event.SessionID] = remembered{event.Reason, event.TokensExpireAt.Add(slack)}
-		delete(s.confirmed, event.SessionID)
-		s.mu.Unlock()
-		if !known {
-			s.onEnded(Ended{event.SessionID, event.UserID, event.Reason})
-		}
+	}
+}
+
+// ending is what is told of a session that is over.
+type ending struct {
+	SessionID      string
+	UserID         string
+	Reason         string
+	TokensExpireAt time.Time
+}
+
+func (s *endedSessions) note(event ending) {
+	if event.SessionID == "" {
+		return
+	}
+	if event.Reason == "" {
+		event.Reason = "terminated"
+	}
+	if event.TokensExpireAt.IsZero() {
+		event.TokensExpireAt = time.Now().Add(24 * time.Hour)
+	}
+	s.mu.Lock()
+	_, known := s.ended[event.SessionID]
+	s.ended[event.SessionID] = remembered{event.Reason, event.TokensExpireAt.Add(slack)}
+	delete(s.confirmed, event.SessionID)
+	s.mu.Unlock()
+	if !known {
+		s.onEnded(Ended{event.SessionID, event.UserID, event.Reason})
 	}
 }
 

@@ -43,10 +43,14 @@ type Options struct {
 	JWKSURL string
 	// Secrets are JWT_ACCESS_SECRET, for tokens signed with HS256; several while it is being changed.
 	Secrets []string
-	// RedisURL is where the events are. Without it every check is unsure.
+	// RedisURL is where the events are. Without it and APIKey every check is unsure.
 	RedisURL string
 	// RedisPrefix is REDIS_PREFIX of the auth service; "auth:" where empty.
 	RedisPrefix string
+	// APIKey has the scope tokens:introspect, in place of RedisURL: endings are followed over HTTP.
+	APIKey string
+	// RevocationsURL is where endings are followed with APIKey; /revocations of ServiceURL where empty.
+	RevocationsURL string
 	// ServiceURL is where to ask when the events are not enough.
 	ServiceURL string
 	// MaxStaleness is how old knowledge may be; one second where zero, at least 100 ms.
@@ -118,6 +122,12 @@ func New(options Options) (*Verifier, error) {
 	if options.OnUnsure == Ask && options.ServiceURL == "" {
 		return nil, errors.New("authverifier: ServiceURL is needed to ask the auth service")
 	}
+	if options.APIKey != "" && options.RedisURL != "" {
+		return nil, errors.New("authverifier: give RedisURL or APIKey, not both")
+	}
+	if options.APIKey != "" && options.RevocationsURL == "" && options.ServiceURL == "" {
+		return nil, errors.New("authverifier: APIKey needs ServiceURL or RevocationsURL")
+	}
 	client := &http.Client{
 		Timeout:       askTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -143,7 +153,25 @@ func New(options Options) (*Verifier, error) {
 			return nil, err
 		}
 	}
+	if options.APIKey != "" {
+		url := options.RevocationsURL
+		if url == "" {
+			url = verifier.serviceURL + "/revocations"
+		}
+		verifier.read(func(ctx context.Context) { verifier.sessions.followService(ctx, url, options.APIKey) })
+	}
 	return verifier, nil
+}
+
+// read runs work until the verifier is closed.
+func (v *Verifier) read(work func(context.Context)) {
+	ctx, stop := context.WithCancel(context.Background())
+	v.stop = stop
+	v.reading.Add(1)
+	go func() {
+		defer v.reading.Done()
+		work(ctx)
+	}()
 }
 
 func (v *Verifier) follow(options Options) error {
@@ -155,13 +183,7 @@ func (v *Verifier) follow(options Options) error {
 	if prefix == "" {
 		prefix = "auth:"
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	v.stop = stop
-	v.reading.Add(1)
-	go func() {
-		defer v.reading.Done()
-		v.sessions.follow(ctx, address, prefix+"events")
-	}()
+	v.read(func(ctx context.Context) { v.sessions.follow(ctx, address, prefix+"events") })
 	return nil
 }
 

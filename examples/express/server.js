@@ -5,14 +5,15 @@ import express from 'express';
 
 const {
   PORT = '5001', AUTH_URL = 'http://localhost:4001', REDIS_URL = 'redis://localhost:6379',
-  JWT_ISSUER = 'auth-service', JWT_AUDIENCE, JWT_ACCESS_SECRET,
+  JWT_ISSUER = 'auth-service', JWT_AUDIENCE, JWT_ACCESS_SECRET, AUTH_API_KEY, REVOCATIONS_URL,
 } = process.env;
 
 const verifier = createVerifier({
   issuer: JWT_ISSUER,
   ...(JWT_AUDIENCE && { audience: JWT_AUDIENCE }),
   ...(JWT_ACCESS_SECRET ? { secret: JWT_ACCESS_SECRET } : { jwksUrl: `${AUTH_URL}/.well-known/jwks.json` }),
-  redisUrl: REDIS_URL,
+  // Endings are followed over HTTP where there is a key, otherwise on Redis.
+  ...(AUTH_API_KEY ? { apiKey: AUTH_API_KEY, revocationsUrl: REVOCATIONS_URL } : { redisUrl: REDIS_URL }),
   serviceUrl: AUTH_URL,
 });
 verifier.on('ended', ({ sessionId, reason }) => console.log(`ended: ${sessionId} (${reason})`));

@@ -14,12 +14,16 @@ from auth_service_verifier.fastapi import install, require_session
 
 AUTH_URL = os.environ.get("AUTH_URL", "http://localhost:4001")
 SECRET = os.environ.get("JWT_ACCESS_SECRET")
+# Endings are followed over HTTP where there is a key, otherwise on Redis.
+API_KEY = os.environ.get("AUTH_API_KEY")
 verifier = create_verifier(
     issuer=os.environ.get("JWT_ISSUER", "auth-service"),
     audience=os.environ.get("JWT_AUDIENCE"),
     secret=SECRET,
     jwks_url=None if SECRET else f"{AUTH_URL}/.well-known/jwks.json",
-    redis_url=os.environ.get("REDIS_URL", "redis://localhost:6379"),
+    redis_url=None if API_KEY else os.environ.get("REDIS_URL", "redis://localhost:6379"),
+    api_key=API_KEY,
+    revocations_url=os.environ.get("REVOCATIONS_URL"),
     service_url=AUTH_URL,
 )
 

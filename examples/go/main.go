@@ -24,9 +24,14 @@ func main() {
 	options := authverifier.Options{
 		Issuer:     setting("JWT_ISSUER", "auth-service"),
 		Audience:   os.Getenv("JWT_AUDIENCE"),
-		RedisURL:   setting("REDIS_URL", "redis://localhost:6379"),
 		ServiceURL: authURL,
 		OnError:    func(err error) { log.Print("events: ", err) },
+	}
+	// Endings are followed over HTTP where there is a key, otherwise on Redis.
+	if key := os.Getenv("AUTH_API_KEY"); key != "" {
+		options.APIKey, options.RevocationsURL = key, os.Getenv("REVOCATIONS_URL")
+	} else {
+		options.RedisURL = setting("REDIS_URL", "redis://localhost:6379")
 	}
 	if secret := os.Getenv("JWT_ACCESS_SECRET"); secret != "" {
 		options.Secrets = []string{secret}

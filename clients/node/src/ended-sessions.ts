@@ -1,9 +1,10 @@
-// Which sessions are over, as far as the stream of events tells.
+// Which sessions are over, as far as the stream of events tells: that on Redis, or that of `GET /revocations`.
 //
 // The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
 // not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type Entry, type StreamReader } from './redis.js';
+import { RevocationStream } from './revocations.js';
 
 const ENDINGS = new Set(['session.terminated', 'session.deleted']);
 const BATCH = 1000;
@@ -37,7 +38,7 @@ export class EndedSessions {
   #upToDateAt = -Infinity;
   /** When the present reading began; ms of the monotonic clock. */
   #begunAt = Infinity;
-  #reader: StreamReader | undefined;
+  #reader: { close(): void } | undefined;
   #closed = false;
   #timer: NodeJS.Timeout;
   readonly #maxStaleness: number;
@@ -92,13 +93,36 @@ export class EndedSessions {
   async follow(url: string, stream: string): Promise<void> {
     while (!this.#closed) {
       try {
-        this.#reader = await connect(url, stream);
-        while (!this.#closed) await this.#read(this.#reader);
+        const reader = await connect(url, stream);
+        this.#reader = reader;
+        while (!this.#closed) await this.#read(reader);
       } catch (error) {
         if (!this.#closed) this.#onError(error);
       } finally {
         try { this.#reader?.close(); } catch { /* it was closed already */ }
         this.#reader = undefined;
+      }
+      if (!this.#closed) await pause(RETRY_MS, undefined, { ref: false });
+    }
+  }
+
+  /** The same over HTTP. What is remembered stays when a stream ends: the next one goes on from its cursor, or says that it does not. */
+  async followService(url: string, apiKey: string): Promise<void> {
+    const stream = new RevocationStream(url, apiKey);
+    this.#reader = stream;
+    while (!this.#closed) {
+      try {
+        await stream.read({
+          begin: (since, requestedAt) => {
+            this.#forgetPlace();
+            this.#begunAt = requestedAt;
+            this.#since = Number.isNaN(since) ? Infinity : since;
+          },
+          ended: (data) => this.#takeEnding(data),
+          reached: (at) => { this.#upToDateAt = Math.min(Math.max(this.#upToDateAt, at), performance.now()); },
+        });
+      } catch (error) {
+        if (!this.#closed) this.#onError(error);
       }
       if (!this.#closed) await pause(RETRY_MS, undefined, { ref: false });
     }
@@ -150,22 +174,26 @@ export class EndedSessions {
   #take(entries: Entry[]): void {
     for (const { id, data } of entries) {
       this.#last = id;
-      let event: { event?: string; sessionId?: string; userId?: string; reason?: string; tokensExpireAt?: string };
-      try {
-        event = JSON.parse(data);
-      } catch (error) {
-        this.#onError(error);
-        continue;
-      }
-      const { sessionId } = event;
-      if (!ENDINGS.has(event.event ?? '') || sessionId === undefined) continue;
-      const reason = event.reason ?? 'terminated';
-      const until = Date.parse(event.tokensExpireAt ?? '') || Date.now() + 86_400_000;
-      const known = this.#ended.has(sessionId);
-      this.#ended.set(sessionId, { reason, until: until + SLACK_MS });
-      this.#confirmed.delete(sessionId);
-      if (!known) this.#onEnded({ sessionId, userId: event.userId ?? '', reason });
+      this.#takeEnding(data, ENDINGS);
     }
+  }
+
+  /** One event; where `events` is given only one of these is an ending. */
+  #takeEnding(data: string, events?: Set<string>): void {
+    let event: { event?: string; sessionId?: string; userId?: string; reason?: string; tokensExpireAt?: string };
+    try {
+      event = JSON.parse(data);
+    } catch (error) {
+      return this.#onError(error);
+    }
+    const { sessionId } = event;
+    if ((events && !events.has(event.event ?? '')) || sessionId === undefined) return;
+    const reason = event.reason ?? 'terminated';
+    const until = Date.parse(event.tokensExpireAt ?? '') || Date.now() + 86_400_000;
+    const known = this.#ended.has(sessionId);
+    this.#ended.set(sessionId, { reason, until: until + SLACK_MS });
+    this.#confirmed.delete(sessionId);
+    if (!known) this.#onEnded({ sessionId, userId: event.userId ?? '', reason });
   }
 
   #forget(): void {

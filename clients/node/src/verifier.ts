@@ -9,10 +9,14 @@ import { tokenVerifier, type Claims, type TokenOptions } from './tokens.js';
 const ASK_TIMEOUT_MS = 2000;
 
 export interface VerifierOptions extends TokenOptions {
-  /** Redis of the auth service. Without it every check asks the auth service, or goes by `onUnsure`. */
+  /** Redis of the auth service. Without it and `apiKey` every check asks the auth service, or goes by `onUnsure`. */
   redisUrl?: string;
   /** `REDIS_PREFIX` of the auth service; `auth:` by default. */
   redisPrefix?: string;
+  /** API key with the scope `tokens:introspect`, in place of `redisUrl`: endings are followed over HTTP. */
+  apiKey?: string;
+  /** Where endings are followed with `apiKey`; `/revocations` of `serviceUrl` by default. */
+  revocationsUrl?: string | URL;
   /** Base address of the auth service, for questions. */
   serviceUrl?: string | URL;
   /** Milliseconds: knowledge older than this is not used; 1000 by default. */
@@ -64,12 +68,15 @@ export class Verifier extends EventEmitter<VerifierEvents> {
 
   constructor(options: VerifierOptions) {
     super();
-    const { redisUrl, redisPrefix = 'auth:', serviceUrl, maxStaleness = 1000 } = options;
+    const { redisUrl, redisPrefix = 'auth:', serviceUrl, apiKey, maxStaleness = 1000 } = options;
     this.#onUnsure = options.onUnsure ?? 'ask';
     if (!['ask', 'refuse', 'accept'].includes(this.#onUnsure)) throw new TypeError('`onUnsure` is ask, refuse or accept');
     if (!(maxStaleness >= 100)) throw new RangeError('`maxStaleness` must be at least 100 ms');
     if (this.#onUnsure === 'ask' && serviceUrl === undefined) throw new TypeError('`serviceUrl` is needed to ask the auth service');
     this.#serviceUrl = serviceUrl === undefined ? undefined : String(serviceUrl).replace(/\/+$/, '');
+    const revocationsUrl = options.revocationsUrl ?? (this.#serviceUrl && `${this.#serviceUrl}/revocations`);
+    if (apiKey !== undefined && redisUrl !== undefined) throw new TypeError('give `redisUrl` or `apiKey`, not both');
+    if (apiKey !== undefined && revocationsUrl === undefined) throw new TypeError('`apiKey` needs `serviceUrl` or `revocationsUrl`');
     this.#verifyToken = tokenVerifier(options);
     this.#sessions = new EndedSessions(
       maxStaleness,
@@ -78,6 +85,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
       (error) => { if (this.listenerCount('error') > 0) this.emit('error', error); },
     );
     if (redisUrl !== undefined) void this.#sessions.follow(redisUrl, `${redisPrefix}events`);
+    if (apiKey !== undefined) void this.#sessions.followService(String(revocationsUrl), apiKey);
   }
 
   /**

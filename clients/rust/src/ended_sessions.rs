@@ -1,4 +1,4 @@
-//! Which sessions are over, as far as the stream of events tells.
+//! Which sessions are over, as far as the stream of events tells: that on Redis, or that of `GET /revocations`.
 //!
 //! The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
 //! not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
@@ -15,9 +15,9 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 const BATCH: usize = 1000;
-const RETRY: Duration = Duration::from_millis(200);
+pub(crate) const RETRY: Duration = Duration::from_millis(200);
 /// A connection that is silent for this long is taken for dead.
-const SILENCE: Duration = Duration::from_secs(2);
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 /// Clocks of different machines differ by less than this, and a token is signed this soon after its session changed.
 const SLACK_MS: i64 = 5000;
 const FORGET_EVERY: Duration = Duration::from_secs(60);
@@ -59,6 +59,8 @@ struct Known {
     begun: Option<Instant>,
     /// When a read began that left nothing behind.
     up_to_date: Option<Instant>,
+    /// When what is old was last forgotten.
+    forgot: Option<Instant>,
 }
 
 pub(crate) struct EndedSessions {
@@ -68,9 +70,16 @@ pub(crate) struct EndedSessions {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Event {
     event: String,
+    #[serde(flatten)]
+    ending: Ending,
+}
+
+/// What is told of a session that is over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ending {
     session_id: Option<String>,
     user_id: Option<String>,
     reason: Option<String>,
@@ -137,12 +146,8 @@ impl EndedSessions {
             .set_connection_timeout(Some(SILENCE))
             .set_response_timeout(Some(SILENCE));
         let mut redis = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut forgot = Instant::now();
         loop {
-            if forgot.elapsed() > FORGET_EVERY {
-                self.forget();
-                forgot = Instant::now();
-            }
+            self.forget_now_and_then();
             *last = match last.take() {
                 None => self.begin(&mut redis, stream).await?,
                 // The place is kept where reading fails: it may go on there over another connection.
@@ -174,9 +179,7 @@ impl EndedSessions {
             .await?;
         // While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
         if held.ids.is_empty() {
-            let mut known = self.lock();
-            (known.since, known.begun, known.up_to_date) = (None, None, None);
-            known.confirmed.clear();
+            self.forget_place();
             return Ok(None);
         }
         let entries = found.and_then(|mut reply| reply.keys.pop()).map_or_else(Vec::new, |key| key.ids);
@@ -213,15 +216,33 @@ impl EndedSessions {
                 tracing::warn!(id = entry.id, "an entry of the stream is not an event");
                 continue;
             };
-            self.note(event);
+            if matches!(event.event.as_str(), "session.terminated" | "session.deleted") {
+                self.note(event.ending);
+            }
         }
         entries.last().map(|entry| entry.id.clone())
     }
 
-    fn note(&self, event: Event) {
-        if !matches!(event.event.as_str(), "session.terminated" | "session.deleted") {
-            return;
-        }
+    fn forget_place(&self) {
+        let mut known = self.lock();
+        (known.since, known.begun, known.up_to_date) = (None, None, None);
+        known.confirmed.clear();
+    }
+
+    /// Reading begins anew: endings before `since` are not known.
+    pub(crate) fn begin_anew(&self, since: Option<i64>, begun: Instant) {
+        self.forget_place();
+        let mut known = self.lock();
+        (known.since, known.begun) = (since, Some(begun));
+    }
+
+    /// Everything that was stored before then is known.
+    pub(crate) fn reached(&self, at: Instant) {
+        let mut known = self.lock();
+        known.up_to_date = known.up_to_date.max(Some(at.min(Instant::now())));
+    }
+
+    pub(crate) fn note(&self, event: Ending) {
         let Some(session_id) = event.session_id else { return };
         let reason = event.reason.unwrap_or_else(|| "terminated".to_owned());
         let expiry = event.tokens_expire_at.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
@@ -236,9 +257,13 @@ impl EndedSessions {
         }
     }
 
-    fn forget(&self) {
-        let now = now_ms();
+    pub(crate) fn forget_now_and_then(&self) {
         let mut known = self.lock();
+        if known.forgot.is_some_and(|forgot| forgot.elapsed() < FORGET_EVERY) {
+            return;
+        }
+        known.forgot = Some(Instant::now());
+        let now = now_ms();
         known.ended.retain(|_, (_, until)| *until >= now);
         known.confirmed.retain(|_, until| *until >= now);
     }

@@ -4,6 +4,7 @@
 
 mod ended_sessions;
 mod error;
+mod revocations;
 mod tokens;
 mod verifier;
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jsonwebtoken::DecodingKey;
+use reqwest::header::HeaderValue;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::ended_sessions::{EndedSessions, Knowledge, Listener};
 use crate::error::AuthError;
+use crate::revocations::Revocations;
 use crate::tokens::{Claims, Keys, TokenVerifier};
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,10 +41,14 @@ pub struct Options {
     pub jwks_url: Option<String>,
     /// `JWT_ACCESS_SECRET`, for tokens signed with HS256; several while it is being changed.
     pub secrets: Vec<String>,
-    /// Where the events are. Without it every check is unsure.
+    /// Where the events are. Without it and `api_key` every check is unsure.
     pub redis_url: Option<String>,
     /// `REDIS_PREFIX` of the auth service; `auth:` by default.
     pub redis_prefix: Option<String>,
+    /// An API key with the scope `tokens:introspect`, in place of `redis_url`: endings are followed over HTTP.
+    pub api_key: Option<String>,
+    /// Where endings are followed with `api_key`; `/revocations` of `service_url` by default.
+    pub revocations_url: Option<String>,
     /// Where to ask when the events are not enough.
     pub service_url: Option<String>,
     /// Older knowledge is not used; one second by default, at least 100 ms.
@@ -64,6 +70,12 @@ pub enum OptionsError {
     /// There is nobody to ask.
     #[error("service_url is needed to ask the auth service")]
     ServiceUrl,
+    /// Endings are followed in one way.
+    #[error("redis_url or api_key, not both")]
+    Both,
+    /// There is no address to go with the key, or it can be no key.
+    #[error("api_key needs service_url or revocations_url, and must be a key")]
+    ApiKey,
     /// Shorter than a read can be.
     #[error("max_staleness must be at least 100 ms")]
     MaxStaleness,
@@ -146,7 +158,7 @@ impl Verifier {
     /// [`OptionsError`] where the options do not go together.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, where `redis_url` is given.
+    /// Outside of a tokio runtime, where `redis_url` or `api_key` is given.
     pub fn new(options: Options) -> Result<Self, OptionsError> {
         let max_staleness = options.max_staleness.unwrap_or(Duration::from_secs(1));
         if max_staleness < SHORTEST_STALENESS {
@@ -165,10 +177,16 @@ impl Verifier {
         let stream = format!("{}events", options.redis_prefix.as_deref().unwrap_or("auth:"));
         let client =
             options.redis_url.map(redis::Client::open).transpose().map_err(OptionsError::RedisUrl)?;
-        let reading =
-            client.map(|client| tokio::spawn(Arc::clone(&sessions).follow(client, stream)).abort_handle());
-        let tokens = TokenVerifier::new(keys, options.issuer, options.audience, options.clock_tolerance);
         let service_url = options.service_url.map(|url| url.trim_end_matches('/').to_owned());
+        let revocations = revocations(options.api_key, options.revocations_url, service_url.as_deref())?;
+        let following = Arc::clone(&sessions);
+        let reading = match (client, revocations) {
+            (Some(_), Some(_)) => return Err(OptionsError::Both),
+            (Some(client), None) => Some(tokio::spawn(following.follow(client, stream)).abort_handle()),
+            (None, Some(revocations)) => Some(tokio::spawn(revocations.follow(following)).abort_handle()),
+            (None, None) => None,
+        };
+        let tokens = TokenVerifier::new(keys, options.issuer, options.audience, options.clock_tolerance);
         Ok(Self(Arc::new(Inner {
             tokens,
             sessions,
@@ -258,6 +276,21 @@ impl Verifier {
             }
         }
     }
+}
+
+fn revocations(
+    api_key: Option<String>,
+    url: Option<String>,
+    service_url: Option<&str>,
+) -> Result<Option<Revocations>, OptionsError> {
+    let Some(api_key) = api_key else { return Ok(None) };
+    let url =
+        url.or_else(|| service_url.map(|url| format!("{url}/revocations"))).ok_or(OptionsError::ApiKey)?;
+    let mut authorization =
+        HeaderValue::try_from(format!("Bearer {api_key}")).map_err(|_| OptionsError::ApiKey)?;
+    authorization.set_sensitive(true);
+    let http = Revocations::client().map_err(OptionsError::Http)?;
+    Ok(Some(Revocations { http, url, authorization }))
 }
 
 fn keys(jwks_url: Option<String>, secrets: &[String]) -> Result<Keys, OptionsError> {

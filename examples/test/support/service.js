@@ -102,7 +102,9 @@ export async function authService(place, settings = {}) {
     },
   });
   place.onStop(() => service.stop());
-  return Object.assign(service, { url: service.found });
+  // A command of the same settings, beside the service.
+  const command = (words) => run(place.program, words, { cwd: place.folder, env });
+  return Object.assign(service, { url: service.found, command });
 }
 
 /** One of the services that accept tokens, once it listens. */
@@ -129,8 +131,13 @@ export async function example(place, name, env) {
 }
 
 /** Spring Boot reads its own names of the same settings. */
-function forSpring({ JWT_AUDIENCE, JWT_ACCESS_SECRET }) {
+function forSpring({ JWT_AUDIENCE, JWT_ACCESS_SECRET, AUTH_API_KEY, REVOCATIONS_URL }) {
   return {
+    ...(AUTH_API_KEY && {
+      AUTH_SERVICE_API_KEY: AUTH_API_KEY,
+      AUTH_SERVICE_REVOCATIONS_URL: REVOCATIONS_URL,
+      AUTH_SERVICE_REDIS_URL: '',
+    }),
     SPRING_PROFILES_ACTIVE: JWT_ACCESS_SECRET ? 'secret' : 'keys',
     ...(JWT_AUDIENCE && { AUTH_SERVICE_AUDIENCE: JWT_AUDIENCE }),
   };

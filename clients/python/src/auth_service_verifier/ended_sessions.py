@@ -1,4 +1,4 @@
-"""Which sessions are over, as far as the stream of events tells.
+"""Which sessions are over, as far as the stream of events tells: that on Redis, or that of ``GET /revocations``.
 
 The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was not
 listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+import httpx
 import redis.asyncio as redis
 
 _LOG = logging.getLogger("auth_service_verifier")
@@ -96,6 +97,58 @@ class EndedSessions:
                     await client.aclose()
             await asyncio.sleep(_RETRY_SECONDS)
 
+    async def follow_service(self, url: str, api_key: str) -> None:
+        """The same over HTTP, until the task is cancelled. What is remembered stays when a stream ends: the next one goes
+        on from its cursor, at any node, or says that it does not."""
+        cursor: str | None = None
+        # The service sends something at least twice a second.
+        timeout = httpx.Timeout(_SILENCE_SECONDS)
+        async with httpx.AsyncClient(timeout=timeout, follow_redirects=False) as http:
+            while True:
+                headers = {"authorization": f"Bearer {api_key}", "accept": "text/event-stream"}
+                if cursor is not None:
+                    headers["last-event-id"] = cursor
+                try:
+                    requested_at = time.monotonic()
+                    async with http.stream("GET", url, headers=headers) as answer:
+                        if answer.status_code == 422:
+                            cursor = None  # it is of another auth service
+                        if answer.status_code != 200:
+                            raise httpx.HTTPError(f"the auth service answered {answer.status_code}")
+                        fields: dict[str, str] = {}
+                        async for line in answer.aiter_lines():
+                            name, _, value = line.partition(": ")
+                            if line != "":
+                                fields[name] = value
+                                continue
+                            cursor = self._hear(fields, requested_at) or cursor
+                            fields = {}
+                        self._forget()
+                except (httpx.HTTPError, ValueError) as error:
+                    _LOG.warning("cannot follow the endings of the auth service: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hear(self, fields: dict[str, str], requested_at: float) -> str | None:
+        """Takes a message of the service, and gives the cursor it reached."""
+        self._forget()
+        if "data" not in fields:
+            return None
+        told = json.loads(fields["data"])
+        match fields.get("event"):
+            case None:
+                self._take_ending(told)
+            case "reset":
+                self._forget_place()
+                self._begun_at = requested_at
+                self._since = _seconds(told["since"])
+            case "heartbeat":
+                # The service counts from when the request reached it, which was after it was sent. So this is never too
+                # late, whatever waited on the way.
+                at = requested_at + float(told["elapsedMs"]) / 1000
+                self._up_to_date_at = min(max(self._up_to_date_at, at), time.monotonic())
+                return fields.get("id")
+        return None
+
     async def _read(self, client: redis.Redis, stream: str) -> None:
         self._forget()
         if self._last is None:
@@ -144,15 +197,17 @@ class EndedSessions:
             except ValueError:
                 _LOG.warning("an entry of the stream is not JSON: %s", entry_id)
                 continue
-            if event.get("event") not in _ENDINGS or "sessionId" not in event:
-                continue
-            sid = str(event["sessionId"])
-            reason = str(event.get("reason", "terminated"))
-            known = sid in self._ended
-            self._ended[sid] = (reason, _expiry(event) + _SLACK_SECONDS)
-            self._confirmed.pop(sid, None)
-            if not known:
-                self._on_ended(sid, str(event.get("userId", "")), reason)
+            if event.get("event") in _ENDINGS and "sessionId" in event:
+                self._take_ending(event)
+
+    def _take_ending(self, event: dict[str, Any]) -> None:
+        sid = str(event["sessionId"])
+        reason = str(event.get("reason", "terminated"))
+        known = sid in self._ended
+        self._ended[sid] = (reason, _expiry(event) + _SLACK_SECONDS)
+        self._confirmed.pop(sid, None)
+        if not known:
+            self._on_ended(sid, str(event.get("userId", "")), reason)
 
     def _forget(self) -> None:
         if time.monotonic() - self._forgot_at < _FORGET_EVERY_SECONDS:
@@ -175,6 +230,10 @@ def _entries_of(found: Any) -> list[Any]:
 
 def _expiry(event: dict[str, Any]) -> float:
     try:
-        return datetime.fromisoformat(str(event["tokensExpireAt"]).replace("Z", "+00:00")).timestamp()
+        return _seconds(event["tokensExpireAt"])
     except (KeyError, ValueError):
         return time.time() + _DAY_SECONDS
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(str(timestamp).replace("Z", "+00:00")).timestamp()

@@ -71,6 +71,8 @@ class Verifier:
         secret: str | Sequence[str] | None = None,
         redis_url: str | None = None,
         redis_prefix: str = "auth:",
+        api_key: str | None = None,
+        revocations_url: str | None = None,
         service_url: str | None = None,
         max_staleness: float = 1.0,
         on_unsure: Literal["ask", "refuse", "accept"] = "ask",
@@ -80,6 +82,10 @@ class Verifier:
             raise ValueError("on_unsure is ask, refuse or accept")
         if on_unsure == "ask" and service_url is None:
             raise ValueError("service_url is needed to ask the auth service")
+        if api_key is not None and redis_url is not None:
+            raise ValueError("give redis_url or api_key, not both")
+        if api_key is not None and revocations_url is None and service_url is None:
+            raise ValueError("api_key needs service_url or revocations_url")
         if max_staleness < 0.1:
             raise ValueError("max_staleness must be at least 0.1 seconds")
         self._http = httpx.AsyncClient(timeout=_ASK_TIMEOUT_SECONDS, follow_redirects=False)
@@ -94,6 +100,8 @@ class Verifier:
         self._service_url = None if service_url is None else service_url.rstrip("/")
         self._on_unsure = on_unsure
         self._redis_url = redis_url
+        self._api_key = api_key
+        self._revocations_url = revocations_url or f"{self._service_url}/revocations"
         self._stream = f"{redis_prefix}events"
         self._listeners: list[Callable[[Ended], None]] = []
         self._sessions = EndedSessions(max_staleness, self._heard)
@@ -108,8 +116,12 @@ class Verifier:
 
     def start(self) -> None:
         """Begins to follow the events, in the running event loop."""
-        if self._redis_url is not None and self._task is None:
+        if self._task is not None:
+            return
+        if self._redis_url is not None:
             self._task = asyncio.create_task(self._sessions.follow(self._redis_url, self._stream))
+        elif self._api_key is not None:
+            self._task = asyncio.create_task(self._sessions.follow_service(self._revocations_url, self._api_key))
 
     async def aclose(self) -> None:
         """Stops following the events."""

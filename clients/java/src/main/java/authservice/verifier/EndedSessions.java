@@ -12,6 +12,9 @@ import io.lettuce.core.SocketOptions;
 import io.lettuce.core.StreamMessage;
 import io.lettuce.core.XReadArgs;
 import io.lettuce.core.api.StatefulRedisConnection;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
 import java.text.ParseException;
 import java.time.Duration;
 import java.time.Instant;
@@ -25,7 +28,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
 /**
- * Which sessions are over, as far as the stream of events tells.
+ * Which sessions are over, as far as the stream of events tells: that on Redis, or that of {@code GET /revocations}.
  *
  * <p>The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
  * not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
@@ -35,7 +38,7 @@ final class EndedSessions implements AutoCloseable {
     private static final int BATCH = 1000;
     private static final Duration RETRY = Duration.ofMillis(200);
     /** A connection that is silent for this long is taken for dead. */
-    private static final Duration SILENCE = Duration.ofSeconds(2);
+    static final Duration SILENCE = Duration.ofSeconds(2);
     /** Clocks of different machines differ by less than this, and a token is signed this soon after its session changed. */
     private static final Duration SLACK = Duration.ofSeconds(5);
     private static final long FORGET_EVERY_NANOS = Duration.ofMinutes(1).toNanos();
@@ -62,6 +65,8 @@ final class EndedSessions implements AutoCloseable {
     private RedisClient client;
     /** The id of the last entry that was read; the reading thread's own. */
     private String last;
+    /** When what is old was last forgotten; the reading thread's own. */
+    private long forgotAt = System.nanoTime();
 
     EndedSessions(Duration maxStaleness, Consumer<Ended> onEnded) {
         this.maxStaleness = maxStaleness;
@@ -110,16 +115,63 @@ final class EndedSessions implements AutoCloseable {
                 .autoReconnect(false)
                 .socketOptions(SocketOptions.builder().connectTimeout(SILENCE).build())
                 .build());
-        reader = new Thread(() -> readForever(stream), "auth-service-verifier");
+        start(() -> readForever(stream));
+    }
+
+    private void start(Runnable work) {
+        reader = new Thread(work, "auth-service-verifier");
         reader.setDaemon(true);
         reader.start();
+    }
+
+    /** The same over HTTP. What is remembered stays when a stream ends: the next one goes on from its cursor, or says not. */
+    void followService(HttpClient http, URI url, String apiKey) {
+        Revocations revocations = new Revocations(http, url, apiKey, this);
+        start(() -> {
+            while (!closed) {
+                try {
+                    revocations.read();
+                } catch (IOException error) {
+                    if (!closed) {
+                        LOG.log(System.Logger.Level.WARNING, "the endings of the auth service cannot be followed: {0}", error.toString());
+                    }
+                } catch (InterruptedException error) {
+                    return;
+                }
+                try {
+                    Thread.sleep(RETRY.toMillis());
+                } catch (InterruptedException error) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /** Endings before that time are not known. */
+    void beginAnew(Instant since, long begunAt) {
+        place = null;
+        confirmed.clear();
+        place = new Place(since, begunAt, null);
+    }
+
+    /** Everything that was stored before that {@link System#nanoTime()} is known. */
+    void reached(long at) {
+        Place now = place;
+        if (now != null) {
+            long soonest = at - System.nanoTime() > 0 ? System.nanoTime() : at;
+            boolean goesBack = now.upToDateAt() != null && now.upToDateAt() - soonest > 0;
+            place = goesBack ? now : new Place(now.since(), now.begunAt(), soonest);
+        }
+        if (System.nanoTime() - forgotAt > FORGET_EVERY_NANOS) {
+            forget();
+            forgotAt = System.nanoTime();
+        }
     }
 
     /** A connection that breaks or falls silent is not mended but replaced, so that it is known where reading goes on. */
     private void readForever(String stream) {
         while (!closed) {
             try (StatefulRedisConnection<String, String> made = client.connect()) {
-                long forgotAt = System.nanoTime();
                 while (!closed) {
                     read(made, stream);
                     if (System.nanoTime() - forgotAt > FORGET_EVERY_NANOS) {
@@ -191,16 +243,18 @@ final class EndedSessions implements AutoCloseable {
         for (StreamMessage<String, String> entry : entries) {
             last = entry.getId();
             try {
-                note(JSONObjectUtils.parse(entry.getBody().getOrDefault("data", "{}")));
+                Map<String, Object> event = JSONObjectUtils.parse(entry.getBody().getOrDefault("data", "{}"));
+                if ("session.terminated".equals(event.get("event")) || "session.deleted".equals(event.get("event"))) {
+                    note(event);
+                }
             } catch (ParseException error) {
                 LOG.log(System.Logger.Level.WARNING, "an entry of the stream is not an event: {0}", entry.getId());
             }
         }
     }
 
-    private void note(Map<String, Object> event) {
-        boolean ends = "session.terminated".equals(event.get("event")) || "session.deleted".equals(event.get("event"));
-        if (!ends || !(event.get("sessionId") instanceof String session)) {
+    void note(Map<String, Object> event) {
+        if (!(event.get("sessionId") instanceof String session)) {
             return;
         }
         String reason = event.get("reason") instanceof String text ? text : "terminated";
@@ -235,6 +289,8 @@ final class EndedSessions implements AutoCloseable {
         place = null;
         if (reader != null) {
             reader.interrupt();
+        }
+        if (client != null) {
             client.shutdown(0, 1, TimeUnit.SECONDS);
         }
     }

@@ -37,6 +37,10 @@ public final class Verifier implements AutoCloseable {
         if (options.redisUrl != null) {
             sessions.follow(options.redisUrl, options.redisPrefix + "events");
         }
+        if (options.apiKey != null) {
+            URI url = options.revocationsUrl == null ? URI.create(options.serviceUrl + "/revocations") : options.revocationsUrl;
+            sessions.followService(http, url, options.apiKey);
+        }
     }
 
     /**

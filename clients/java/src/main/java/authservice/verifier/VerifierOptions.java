@@ -23,6 +23,8 @@ public final class VerifierOptions {
     List<String> secrets = List.of();
     String redisUrl;
     String redisPrefix = "auth:";
+    String apiKey;
+    URI revocationsUrl;
     URI serviceUrl;
     Duration maxStaleness = Duration.ofSeconds(1);
     OnUnsure onUnsure = OnUnsure.ASK;
@@ -52,7 +54,7 @@ public final class VerifierOptions {
         return this;
     }
 
-    /** Where the events are. Without it every check is unsure. */
+    /** Where the events are. Without it and {@code apiKey} every check is unsure. */
     public VerifierOptions redisUrl(String value) {
         redisUrl = value;
         return this;
@@ -61,6 +63,18 @@ public final class VerifierOptions {
     /** {@code REDIS_PREFIX} of the auth service. */
     public VerifierOptions redisPrefix(String value) {
         redisPrefix = value;
+        return this;
+    }
+
+    /** An API key with the scope {@code tokens:introspect}, in place of {@code redisUrl}: endings are followed over HTTP. */
+    public VerifierOptions apiKey(String value) {
+        apiKey = value;
+        return this;
+    }
+
+    /** Where endings are followed with {@code apiKey}; {@code /revocations} of {@code serviceUrl} by default. */
+    public VerifierOptions revocationsUrl(String value) {
+        revocationsUrl = value == null ? null : URI.create(value);
         return this;
     }
 
@@ -103,6 +117,12 @@ public final class VerifierOptions {
         }
         if (onUnsure == OnUnsure.ASK && serviceUrl == null) {
             throw new IllegalArgumentException("serviceUrl is needed to ask the auth service");
+        }
+        if (apiKey != null && redisUrl != null) {
+            throw new IllegalArgumentException("give redisUrl or apiKey, not both");
+        }
+        if (apiKey != null && serviceUrl == null && revocationsUrl == null) {
+            throw new IllegalArgumentException("apiKey needs serviceUrl or revocationsUrl");
         }
         if (maxStaleness.toMillis() < 100) {
             throw new IllegalArgumentException("maxStaleness must be at least 100 ms");

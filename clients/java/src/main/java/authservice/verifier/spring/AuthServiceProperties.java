@@ -14,6 +14,8 @@ public record AuthServiceProperties(
         List<String> secrets,
         String redisUrl,
         String redisPrefix,
+        String apiKey,
+        String revocationsUrl,
         String serviceUrl,
         Duration maxStaleness,
         VerifierOptions.OnUnsure onUnsure,
@@ -23,7 +25,9 @@ public record AuthServiceProperties(
         VerifierOptions options = new VerifierOptions(issuer == null ? "auth-service" : issuer)
                 .audience(audience)
                 .jwksUrl(jwksUrl)
-                .redisUrl(redisUrl)
+                .redisUrl(given(redisUrl))
+                .apiKey(given(apiKey))
+                .revocationsUrl(given(revocationsUrl))
                 .serviceUrl(serviceUrl);
         if (secrets != null) {
             options.secrets(secrets.toArray(String[]::new));
@@ -41,5 +45,10 @@ public record AuthServiceProperties(
             options.clockTolerance(clockTolerance);
         }
         return options;
+    }
+
+    /** An empty value takes back what another source of properties says. */
+    private static String given(String value) {
+        return value == null || value.isBlank() ? null : value;
     }
 }
