@@ -13,11 +13,15 @@ const BUILD = resolve(FOLDER, '../../build');
 const AUDIENCE = 'orders';
 /** How each program is started, and the libraries it has. */
 const PROGRAMS = {
-  node: [['node', join(FOLDER, 'node/verify.js')], ['jose', 'jsonwebtoken', 'express-jwt', 'express-oauth2-jwt-bearer']],
-  python: [[process.env.EXAMPLES_PYTHON ?? join(BUILD, 'examples-venv/bin/python'), join(FOLDER, 'python/verify.py')], ['PyJWT', 'Authlib']],
+  node: [['node', join(FOLDER, 'node/verify.js')], ['oauth4webapi', 'jose', 'jsonwebtoken', 'express-jwt', 'express-oauth2-jwt-bearer']],
+  python: [[process.env.EXAMPLES_PYTHON ?? join(BUILD, 'examples-venv/bin/python'), join(FOLDER, 'python/verify.py')], ['PyJWT', 'Authlib', 'Authlib client']],
   go: [[process.env.GO_LIBRARIES ?? join(BUILD, 'libraries-go')], ['golang-jwt', 'go-oidc', 'jwx']],
-  java: [['java', '-XX:TieredStopAtLevel=1', '-jar', join(FOLDER, 'java/target/libraries.jar')], ['Spring Security', 'java-jwt']],
+  java: [['java', '-XX:TieredStopAtLevel=1', '-jar', join(FOLDER, 'java/target/libraries.jar')], ['Spring Security', 'java-jwt', 'Spring introspector']],
 };
+/** They ask the service, which refuses what it would refuse itself. */
+const ASKING = { node: ['oauth4webapi'], python: ['Authlib client'], java: ['Spring introspector'] };
+/** Those that can end a session, too (RFC 7009). */
+const REVOKING = { node: 'oauth4webapi', python: 'Authlib client' };
 /** They allow for clocks that differ by some seconds. */
 const WITH_LEEWAY = ['express-oauth2-jwt-bearer', 'Spring Security'];
 /** They do not ask for these claims, which only a holder of the key could leave out. */
@@ -33,8 +37,12 @@ const NOT_REQUIRED = {
   'java-jwt': ['without a user', 'without a session', 'without an end'],
   Authlib: [],
   PyJWT: [],
+  oauth4webapi: [],
+  'Authlib client': [],
+  'Spring introspector': [],
 };
 let here;
+let service;
 let good;
 let bad;
 let env;
@@ -45,13 +53,15 @@ before(async () => {
   await run(here.program, ['keys', 'generate', '--algorithm', 'ES256', '--out', keyFile], { cwd: here.folder });
   const port = String(await freePort());
   const issuer = `http://127.0.0.1:${port}`;
-  const service = await authService(here, {
+  service = await authService(here, {
     PORT: port, JWT_ISSUER: issuer, JWT_AUDIENCE: AUDIENCE, JWT_ALGORITHM: 'ES256', JWT_PRIVATE_KEY_FILE: keyFile,
   });
   const { laptop } = await somebody(service.url);
   good = laptop.token;
   bad = await badTokens(good, laptop.refreshToken, await keysOf('ES256', keyFile));
-  env = { PATH: process.env.PATH, ISSUER: issuer, AUDIENCE };
+  const [key] = /ak_\w+/.exec(await service.command(['api-keys', 'create', '--scope', 'tokens:introspect']));
+  const [, keyId, keySecret] = key.split('_');
+  env = { PATH: process.env.PATH, ISSUER: issuer, AUDIENCE, API_KEY_ID: keyId, API_KEY_SECRET: keySecret };
 });
 
 after(() => here?.stop());
@@ -69,6 +79,19 @@ for (const [language, [command, libraries]] of Object.entries(PROGRAMS)) {
           assert.match(verdict, /^refused/, `${library}: ${what}`);
         }
       }
+      const { laptop, signIn } = await somebody(service.url);
+      const phone = await signIn('Phone');
+      const asked = (verdicts, names) => Object.fromEntries(names.map((name) => [name, verdicts[name].split(' ')[0]]));
+      const asking = ASKING[language] ?? [];
+      const all = (verdict) => Object.fromEntries(asking.map((name) => [name, verdict]));
+      assert.deepEqual(asked(await verdicts.of(phone.token), asking), all('accepted'));
+      if (REVOKING[language]) {
+        assert.equal(await verdicts.revoke(phone.refreshToken), `${REVOKING[language]} accepted`);
+      } else {
+        await laptop.end(phone);
+      }
+      assert.deepEqual(asked(await verdicts.of(phone.token), asking), all('refused'), 'its session is over');
+      assert.deepEqual(asked(await verdicts.of(laptop.token), asking), all('accepted'));
     } finally {
       verdicts.stop();
     }
@@ -91,6 +114,10 @@ function program([command, ...args], lines) {
         found[library] = verdict;
       }
       return found;
+    },
+    async revoke(token) {
+      child.stdin.write(`revoke ${token}\n`);
+      return (await printed.next()).value;
     },
     stop: () => child.kill(),
   };

@@ -1,12 +1,13 @@
-// Node: jose, jsonwebtoken, express-jwt, express-oauth2-jwt-bearer.
+// Node: jose, jsonwebtoken, express-jwt, express-oauth2-jwt-bearer; oauth4webapi asks the service (RFC 8414, 7662, 7009).
 import { createInterface } from 'node:readline';
 import { expressjwt } from 'express-jwt';
 import { auth } from 'express-oauth2-jwt-bearer';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import jsonwebtoken from 'jsonwebtoken';
 import jwksRsa from 'jwks-rsa';
+import * as oauth from 'oauth4webapi';
 
-const { ISSUER: issuer, AUDIENCE: audience } = process.env;
+const { ISSUER: issuer, AUDIENCE: audience, API_KEY_ID: id, API_KEY_SECRET: secret } = process.env;
 const jwksUri = `${issuer}/.well-known/jwks.json`;
 
 const keys = createRemoteJWKSet(new URL(jwksUri));
@@ -36,13 +37,32 @@ const withExpressJwt = middleware(expressjwt({
 // `strict` checks `typ` and the claims of RFC 9068.
 const withOauth2JwtBearer = middleware(auth({ issuerBaseURL: issuer, audience, tokenSigningAlg: 'ES256', strict: true }));
 
+const insecure = { [oauth.allowInsecureRequests]: true }; // for http: on this machine
+const discovered = await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2', ...insecure });
+const server = await oauth.processDiscoveryResponse(new URL(issuer), discovered);
+const introspect = async (token) => {
+  const answer = await oauth.introspectionRequest(server, { client_id: id }, oauth.ClientSecretBasic(secret), token, insecure);
+  const { active } = await oauth.processIntrospectionResponse(server, { client_id: id }, answer);
+  if (!active) throw new Error('not active');
+};
+const revoke = async (token) => {
+  const answer = await oauth.revocationRequest(server, { client_id: id }, oauth.None(), token, insecure);
+  await oauth.processRevocationResponse(answer);
+};
+
 const libraries = {
+  oauth4webapi: introspect,
   jose,
   jsonwebtoken: withJsonwebtoken,
   'express-jwt': withExpressJwt,
   'express-oauth2-jwt-bearer': withOauth2JwtBearer,
 };
-for await (const token of createInterface({ input: process.stdin })) {
+for await (const line of createInterface({ input: process.stdin })) {
+  const [token, command] = line.split(' ').reverse();
+  if (command === 'revoke') {
+    console.log(`oauth4webapi ${await revoke(token).then(() => 'accepted', (error) => `refused ${error.message}`)}`);
+    continue;
+  }
   for (const [name, verify] of Object.entries(libraries)) {
     const verdict = await verify(token).then(() => 'accepted', (error) => `refused ${error.message}`);
     console.log(`${name} ${verdict.split('\n')[0]}`);

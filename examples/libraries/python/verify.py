@@ -1,4 +1,4 @@
-"""Python: PyJWT, Authlib."""
+"""Python: PyJWT, Authlib; Authlib's client also asks the service (RFC 8414, 7662, 7009)."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import sys
 import urllib.request
 
 import jwt
+from authlib.integrations.httpx_client import OAuth2Client
 from authlib.jose import JsonWebKey, JsonWebToken
 
 ISSUER, AUDIENCE = os.environ["ISSUER"], os.environ["AUDIENCE"]
@@ -39,10 +40,27 @@ def with_authlib(token: str) -> None:
         raise ValueError("not an access token")
 
 
+with urllib.request.urlopen(f"{ISSUER}/.well-known/oauth-authorization-server") as answer:
+    server = json.load(answer)
+client = OAuth2Client(os.environ["API_KEY_ID"], os.environ["API_KEY_SECRET"], token_endpoint_auth_method="client_secret_basic")
+
+
+def with_authlib_client(token: str) -> None:
+    answer = client.introspect_token(server["introspection_endpoint"], token=token).raise_for_status().json()
+    if not answer["active"]:
+        raise ValueError("not active")
+
+
+def revoke(token: str) -> None:
+    client.revoke_token(server["revocation_endpoint"], token=token).raise_for_status()
+
+
+LIBRARIES = {"PyJWT": with_pyjwt, "Authlib": with_authlib, "Authlib client": with_authlib_client}
 for line in sys.stdin:
-    for name, verify in {"PyJWT": with_pyjwt, "Authlib": with_authlib}.items():
+    command, _, token = line.strip().rpartition(" ")
+    for name, verify in ({"Authlib client": revoke} if command == "revoke" else LIBRARIES).items():
         try:
-            verify(line.strip())
+            verify(token)
             print(name, "accepted", flush=True)
         except Exception as error:  # each library has its own
             print(name, "refused", str(error).replace("\n", " "), flush=True)

@@ -16,8 +16,10 @@ import org.springframework.security.oauth2.jwt.JwtIssuerValidator;
 import org.springframework.security.oauth2.jwt.JwtTimestampValidator;
 import org.springframework.security.oauth2.jwt.JwtTypeValidator;
 import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
+import org.springframework.security.oauth2.server.resource.introspection.OpaqueTokenIntrospector;
+import org.springframework.security.oauth2.server.resource.introspection.SpringOpaqueTokenIntrospector;
 
-/** Java: Spring Security, auth0 java-jwt. */
+/** Java: Spring Security, auth0 java-jwt; Spring Security's opaque-token introspector asks the service (RFC 7662). */
 public final class Main {
     private interface Library {
         void verify(String token) throws Exception;
@@ -31,6 +33,7 @@ public final class Main {
         Map<String, Library> libraries = new LinkedHashMap<>();
         libraries.put("Spring Security", springSecurity(issuer, audience));
         libraries.put("java-jwt", javaJwt(issuer, audience));
+        libraries.put("Spring introspector", springIntrospector(issuer));
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
         for (String token = lines.readLine(); token != null; token = lines.readLine()) {
             for (Map.Entry<String, Library> library : libraries.entrySet()) {
@@ -56,6 +59,15 @@ public final class Main {
                 new JwtIssuerValidator(issuer),
                 new JwtClaimValidator<List<String>>("aud", found -> found != null && found.contains(audience))));
         return decoder::decode;
+    }
+
+    /** As a bean of type OpaqueTokenIntrospector: the service is asked for each token, so ended sessions are refused. */
+    private static Library springIntrospector(String issuer) {
+        OpaqueTokenIntrospector introspector = SpringOpaqueTokenIntrospector.withIntrospectionUri(issuer + "/introspect")
+                .clientId(System.getenv("API_KEY_ID"))
+                .clientSecret(System.getenv("API_KEY_SECRET"))
+                .build();
+        return introspector::introspect;
     }
 
     private static Library javaJwt(String issuer, String audience) throws Exception {
