@@ -8,6 +8,7 @@ mod import;
 mod keys;
 mod mail;
 mod output;
+mod remote;
 mod sessions;
 mod users;
 
@@ -30,6 +31,7 @@ pub use import::ImportCommand;
 pub use keys::{KeysCommand, generate_key};
 pub use mail::MailCommand;
 use output::{remark, say};
+pub use remote::{RemoteArguments, run as run_remotely};
 pub use sessions::SessionsCommand;
 pub use users::UserCommand;
 
@@ -45,6 +47,9 @@ pub struct Cli {
     /// The command; `serve` by default.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Where `user` and `sessions` are done, if not on the database.
+    #[command(flatten)]
+    pub remote: RemoteArguments,
 }
 
 /// A command.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use auth_service::app::{App, StartError};
 use auth_service::bus::BusError;
 use auth_service::cli::{
-    self, Cli, Command, CommandError, ConfigCommand, Direction, KeysCommand, ask_health, generate_key,
-    show_completions, show_config, show_example, show_openapi,
+    self, Cli, Command, CommandError, ConfigCommand, Direction, KeysCommand, RemoteArguments, ask_health,
+    generate_key, show_completions, show_config, show_example, show_openapi,
 };
 use auth_service::config::{Config, env_file};
 use auth_service::io::Io;
@@ -29,7 +29,11 @@ const IO_THREADS: usize = 2;
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or(Command::Serve);
+    let Cli { command, remote } = Cli::parse();
+    let command = command.unwrap_or(Command::Serve);
+    if let Some(server) = &remote.server {
+        return exit(remotely(server, &remote, command));
+    }
     match command {
         Command::Keys { command: KeysCommand::Generate { algorithm, out } } => {
             return exit(generate_key(algorithm, &out));
@@ -55,6 +59,12 @@ fn main() -> ExitCode {
         Ok(config) => exit(run(command, config)),
         Err(errors) => fail(2, &errors),
     }
+}
+
+/// Needs neither settings nor a database.
+fn remotely(server: &str, arguments: &RemoteArguments, command: Command) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(cli::run_remotely(server, arguments, command))
 }
 
 fn run(command: Command, config: Config) -> Result<(), CommandError> {

@@ -95,6 +95,7 @@ mod blackbox {
     mod proxy;
     mod rate_limits;
     mod refresh;
+    mod remote_commands;
     mod replacing;
     mod revocations;
     mod revoke;
@@ -133,6 +134,7 @@ mod storage {
     mod migrations;
     mod outbox;
     mod overdue;
+    mod pages;
     mod tickets;
     mod users;
 }

@@ -47,7 +47,7 @@ pub enum SessionsCommand {
 #[group(required = true, multiple = false)]
 pub struct SessionSelection {
     /// Id of the session, as `sessions list` shows it.
-    session: Option<Uuid>,
+    pub(super) session: Option<Uuid>,
     /// All sessions of the user.
     #[arg(long)]
     all: bool,

@@ -25,6 +25,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// Characters of a password that is made at random: about 119 bits.
 const RANDOM_PASSWORD: usize = 20;
+/// The default of `BCRYPT_COST`: a service with another one hashes it anew at the first login.
+const SERVER_COST: u32 = 12;
 
 /// What to do with accounts.
 #[derive(Clone, Debug, Subcommand)]
@@ -75,19 +77,19 @@ pub enum UserCommand {
 #[derive(Clone, Debug, Args)]
 pub struct Create {
     /// Address it signs in with.
-    email: String,
+    pub(super) email: String,
     /// Display name.
     #[arg(long)]
-    name: String,
+    pub(super) name: String,
     /// The role.
     #[arg(long, value_enum, ignore_case = true, default_value_t = RoleName::Starter)]
-    role: RoleName,
+    pub(super) role: RoleName,
     /// Generate a random password and print it once.
     #[arg(long)]
-    random_password: bool,
+    pub(super) random_password: bool,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Which accounts to list.
@@ -95,22 +97,22 @@ pub struct Create {
 pub struct List {
     /// Only accounts whose address or name contains this text (case-insensitive).
     #[arg(long, value_name = "TEXT")]
-    search: Option<String>,
+    pub(super) search: Option<String>,
     /// Only accounts with this role.
     #[arg(long, value_enum, ignore_case = true)]
-    role: Option<RoleName>,
+    pub(super) role: Option<RoleName>,
     /// Only disabled accounts.
     #[arg(long)]
-    disabled: bool,
+    pub(super) disabled: bool,
     /// Only addresses after this one: the last one of the previous page.
     #[arg(long, value_name = "EMAIL", default_value = "")]
-    after: String,
+    pub(super) after: String,
     /// Maximum number of accounts to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    limit: u64,
+    pub(super) limit: u64,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// A role, as it is written.
@@ -200,7 +202,11 @@ async fn create(config: &Config, store: &Store, io: Io, create: Create) -> Resul
     if store.lookup_credentials(email.as_str().to_owned()).await?.is_some() {
         return Err("an account with this address already exists".into());
     }
-    let text = if create.random_password { random_password(config) } else { ask_for_password()? };
+    let text = if create.random_password {
+        random_password(config.password.min_length)
+    } else {
+        ask_for_password()?
+    };
     let password = Password::parse_new(text.clone()).map_err(|_| {
         format!(
             "a password must have at least {PASSWORD_MIN_CHARS} characters and at most {PASSWORD_MAX_BYTES} bytes"
@@ -226,8 +232,21 @@ async fn create(config: &Config, store: &Store, io: Io, create: Create) -> Resul
     }
 }
 
-fn random_password(config: &Config) -> String {
-    Alphanumeric.sample_string(&mut rand::rng(), RANDOM_PASSWORD.max(config.password.min_length))
+fn random_password(min_length: usize) -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), RANDOM_PASSWORD.max(min_length))
+}
+
+/// What to ask a service for, and the new account's password. The service takes only a hash; which passwords it would refuse
+/// is not known here, so it must be one that is made at random.
+pub(super) fn for_server(create: Create) -> Result<(Value, String), CommandError> {
+    if !create.random_password {
+        return Err("with --server an account is created with --random-password".into());
+    }
+    let password = random_password(RANDOM_PASSWORD);
+    let hash = bcrypt::hash(&password, SERVER_COST)?;
+    let role = Role::from(create.role).as_str();
+    let body = json!({"email": create.email, "name": create.name, "role": role, "passwordHash": hash});
+    Ok((body, password))
 }
 
 /// Not shown while it is typed; else a line of standard input, so that it is in no list of processes and no history.
