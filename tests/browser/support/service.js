@@ -11,9 +11,8 @@ const SECRETS = {
   JWT_REFRESH_SECRET: 'refresh-secret-of-the-tests-0123456789abcdef',
 };
 
-/** One node; its port is free or the given one. */
-async function startNode(folder, settings) {
-  const env = {
+function environment(folder, settings) {
+  return {
     APP_ENV: 'test',
     HOST: '127.0.0.1',
     PORT: '0',
@@ -24,6 +23,11 @@ async function startNode(folder, settings) {
     ...SECRETS,
     ...settings,
   };
+}
+
+/** One node; its port is free or the given one. */
+async function startNode(folder, settings) {
+  const env = environment(folder, settings);
   const listening = (printed) => /"address":"([^"]+)"/.exec(printed.split('\n').find((line) => line.includes('"listening"')) ?? '')?.[1];
   const node = await start(PROGRAM, [], {
     env,
@@ -36,13 +40,18 @@ async function startNode(folder, settings) {
   return Object.assign(node, { address: node.found, base: `http://${node.found}` });
 }
 
-/** One node on SQLite, its page on its own port. */
-export async function alone(settings = {}) {
+/** One node on SQLite, its page on its own port; `commands` are run before it starts, and what they print is kept. */
+export async function alone(settings = {}, commands = []) {
   const folder = await mkdtemp(join(tmpdir(), 'auth-browser-'));
+  const printed = [];
+  for (const words of commands) {
+    printed.push(await run(PROGRAM, words, { env: environment(folder, settings), cwd: folder }));
+  }
   const node = await startNode(folder, settings);
   return {
     base: node.base,
     folder,
+    printed,
     async stop() {
       await node.stop();
       await rm(folder, { recursive: true });

@@ -85,7 +85,9 @@ find("new-user").addEventListener("click", () => {
 find("create").addEventListener("close", async () => {
   if (find("create").returnValue !== "yes") return;
   try {
-    const { json } = await call("POST", "/admin/users", { name: find("new-name").value, email: find("new-email").value });
+    const account = { name: find("new-name").value, email: find("new-email").value };
+    if (find("new-invite").checked) account.invite = true;
+    const { json } = await call("POST", "/admin/users", account);
     find("create-form").reset();
     await people.show(json.user.id);
   } catch (error) {

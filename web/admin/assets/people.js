@@ -13,14 +13,19 @@ export async function look(more = false) {
   const query = new URLSearchParams({ limit: "20" });
   if (prefix) query.set("email", `${prefix}*`);
   if (more && cursor) query.set("cursor", cursor);
-  const { json } = await call("GET", `/admin/users?${query}`);
-  // A later search has been answered meanwhile.
-  if (mine !== search) return;
-  const rows = json.users.map(row);
+  const rows = [];
+  // A page may be short, even empty, and go on.
+  do {
+    const { json } = await call("GET", `/admin/users?${query}`);
+    // A later search has been answered meanwhile.
+    if (mine !== search) return;
+    rows.push(...json.users.map(row));
+    cursor = json.nextCursor;
+    query.set("cursor", cursor);
+  } while (cursor && !rows.length);
   if (more) find("users").append(...rows);
   else find("users").replaceChildren(...rows);
   if (!rows.length && !more) find("users").append(make("li", { className: "soft", textContent: "Nobody." }));
-  cursor = json.nextCursor;
   find("more-users").hidden = !cursor;
 }
 
@@ -41,7 +46,7 @@ export async function show(id) {
     make("h3", { textContent: user.name }),
     make("p", { textContent: `${user.email} · ${user.role}${user.disabled ? ` · disabled ${when(user.disabledAt)}` : ""}` }),
     make("p", { className: "soft", textContent: `since ${when(user.createdAt)}, last active ${when(user.lastActivityAt)}` }),
-    disabling(user, tag),
+    make("p", {}, disabling(user, tag), resetting(user), ...withoutFactors(user)),
     ending(user, sessions.json.sessions.length),
     make("ul", {}, ...sessions.json.sessions.map((session) => item(user, session))),
   );
@@ -61,6 +66,24 @@ function disabling(user, tag) {
     await call("PATCH", `/admin/users/${user.id}`, { disabled: !user.disabled }, { "if-match": tag });
     await show(user.id);
   });
+}
+
+function resetting(user) {
+  return act(make("button", { type: "button", textContent: "Mail a password reset" }), async () => {
+    if (!(await confirmed(`Mail ${user.email} a code for a new password?`))) return;
+    await call("POST", `/admin/users/${user.id}/password-reset`);
+    tell("The mail is on its way.");
+  });
+}
+
+function withoutFactors(user) {
+  if (!user.secondFactors) return [];
+  const button = make("button", { type: "button", textContent: "Remove second factors", className: "danger" });
+  return [act(button, async () => {
+    if (!(await confirmed(`Remove the second factors of ${user.email}? All sessions end.`))) return;
+    await call("DELETE", `/admin/users/${user.id}/factors`);
+    await show(user.id);
+  })];
 }
 
 function ending(user, count) {

@@ -1,0 +1,153 @@
+// The operators' page: signed in with a key, somebody is found by the beginning of their address, and what is done to them shows
+// at once in their own browser.
+import assert from 'node:assert/strict';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { device, expectAccessible, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
+import { freePort } from './support/processes.js';
+import { alone } from './support/service.js';
+
+const SCOPES = ['users:read', 'users:write', 'sessions:read', 'sessions:end'].flatMap((scope) => ['--scope', scope]);
+
+let service;
+let browser;
+let key;
+
+before(async () => {
+  const port = String(await freePort());
+  const base = `http://localhost:${port}`;
+  const settings = {
+    PORT: port,
+    APP_URL: base,
+    CORS_ORIGIN: base,
+    ENCRYPTION_SECRET: 'encryption-secret-of-the-tests-0123456789abcdef',
+  };
+  service = await alone(settings, [['migrate'], ['api-keys', 'create', ...SCOPES]]);
+  service.base = base;
+  [key] = /ak_\w+/.exec(service.printed[1]);
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await service?.stop();
+});
+
+/** The operators' page, signed in with the key. */
+async function operator(options) {
+  const here = await device(browser, `${service.base}/admin`, options);
+  const { page } = here;
+  await page.getByLabel('Key').fill(key);
+  await page.getByLabel('Key').press('Enter');
+  await page.locator('#work').waitFor();
+  await page.locator('#numbers dt', { hasText: 'live sessions' }).waitFor();
+  return here;
+}
+
+async function find({ page }, person) {
+  await page.getByLabel('Beginning of the email address').fill(person.email.slice(0, -12));
+  // Nobody else's address begins so.
+  await page.waitForFunction(() => document.querySelectorAll('#users li').length === 1);
+  await page.locator('#users button', { hasText: person.email }).click();
+  await page.locator('#user h3', { hasText: person.name }).waitFor();
+}
+
+test('somebody is found by the beginning of their address, and their device is signed out while they watch', async () => {
+  const person = somebody('Grace Hopper');
+  const theirs = await device(browser, service.base);
+  await signUp(theirs, person);
+  await untilLive(theirs);
+  await signUp(await device(browser, service.base), somebody('Alan Turing'));
+
+  const here = await operator();
+  await find(here, person);
+  assert.equal(await here.page.locator('#user li').count(), 1);
+  await expectAccessible(here, 'operators: a person');
+  await picture(here, 'admin-desktop');
+
+  await here.page.locator('#user li').getByRole('button', { name: /^End the session on/ }).click();
+  await theirs.page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  await here.page.locator('#user', { hasText: 'No live session.' }).waitFor();
+  await here.page.locator('#events li', { hasText: 'session.terminated' }).waitFor();
+  await theirs.close();
+  await here.close();
+});
+
+test('an account is disabled and enabled, and a new one invited, at a phone\'s width and by keyboard', async () => {
+  const person = somebody('Katherine Johnson');
+  const theirs = await device(browser, service.base, { viewport: PHONE });
+  await signUp(theirs, person);
+  await untilLive(theirs);
+
+  const here = await operator({ viewport: PHONE });
+  const { page } = here;
+  await expectFits(here);
+  await page.getByLabel('Beginning of the email address').fill(person.email);
+  await page.locator('#users button', { hasText: person.email }).focus();
+  await page.keyboard.press('Enter');
+  await page.locator('#user h3', { hasText: person.name }).waitFor();
+  await expectFits(here);
+  await expectAccessible(here, 'operators: phone');
+  await picture(here, 'admin-phone');
+
+  const disable = page.getByRole('button', { name: 'Disable' });
+  await disable.focus();
+  await page.keyboard.press('Enter');
+  await page.locator('#confirm[open]').waitFor();
+  // Escape is no.
+  await page.keyboard.press('Escape');
+  await page.locator('#confirm:not([open])').waitFor({ state: 'attached' });
+  await disable.click();
+  await page.locator('#confirm').getByRole('button', { name: 'Confirm' }).click();
+  await theirs.page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  await page.getByRole('button', { name: 'Enable' }).click();
+  await disable.waitFor();
+
+  await page.getByRole('button', { name: 'Mail a password reset' }).click();
+  await page.locator('#confirm').getByRole('button', { name: 'Confirm' }).click();
+  await page.locator('#message', { hasText: 'on its way' }).waitFor();
+  await mailed('password_reset', person.email);
+
+  const guest = somebody('Mary Jackson');
+  await page.getByRole('button', { name: 'New account' }).click();
+  await page.getByLabel('Name').fill(guest.name);
+  await page.locator('#new-email').fill(guest.email);
+  await page.getByLabel('Mail an invitation').check();
+  await page.locator('#create').getByRole('button', { name: 'Create' }).click();
+  await page.locator('#user h3', { hasText: guest.name }).waitFor();
+  await mailed('invitation', guest.email);
+  await theirs.close();
+  await here.close();
+});
+
+test('a key that is no good opens nothing', async () => {
+  const here = await device(browser, `${service.base}/admin`);
+  await here.page.getByLabel('Key').fill(`${key.slice(0, -4)}0000`);
+  await here.page.getByLabel('Key').press('Enter');
+  await here.page.locator('#message:not(:empty)').waitFor();
+  assert.equal(await here.page.locator('#work').isVisible(), false);
+  await here.close();
+});
+
+/** Nothing is wider than the screen. */
+async function expectFits({ page }) {
+  const { width, screen } = await page.evaluate(() => ({
+    width: document.documentElement.scrollWidth,
+    screen: document.documentElement.clientWidth,
+  }));
+  assert.ok(width <= screen, `${width} px on a screen of ${screen}`);
+}
+
+/** Waits for the file of that mail. */
+async function mailed(kind, address) {
+  const folder = join(service.folder, 'mails');
+  for (let tries = 0; tries < 100; tries += 1) {
+    const files = await readdir(folder).catch(() => []);
+    for (const file of files.filter((name) => name.includes(kind))) {
+      if ((await readFile(join(folder, file), 'utf8')).includes(address)) return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail(`no mail of kind ${kind} to ${address}`);
+}
