@@ -18,6 +18,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import admin
 import pool
 import scale
 import shared
@@ -315,6 +316,7 @@ COMPARISONS = {
     "express": shared.express,
     "scale": scale.scale,
     "pool": pool.pool,
+    "admin": admin.admin,
     "memory": memory,
     "devices": devices,
 }

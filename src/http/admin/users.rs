@@ -27,7 +27,7 @@ use crate::http::extract::operator::{Operator, UsersDelete, UsersRead, UsersWrit
 use crate::http::problem::{Code, Problem};
 use crate::http::state::AppState;
 use crate::storage::accounts::Account;
-use crate::storage::pages::{EmailFilter, UserPage, UserStatus};
+use crate::storage::pages::{EmailFilter, UserPage, UserRows, UserStatus};
 use crate::telemetry::audit::AuditEvent;
 
 const LIST: &str = "users";
@@ -54,12 +54,9 @@ async fn list(
     let role = query.one("role")?.map(|role| Role::parse(role).ok_or_else(|| invalid("role"))).transpose()?;
     let after = cursor::read(LIST, &query)?.map(|(time, id)| (time, UserId::new(id)));
     let (email, status) = (query.one("email")?.map(email_filter), status(&query)?);
-    let page = UserPage { email, role, status, after, limit: limit + 1 };
-    let mut users = state.registry.store().page_users(page).await?;
-    let has_more = users.len() as u64 > limit;
-    users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next =
-        users.last().filter(|_| has_more).map(|last| cursor::write(LIST, last.created_at, last.id.uuid()));
+    let page = UserPage { email, role, status, after, limit };
+    let UserRows { users, next } = state.registry.store().page_users(page).await?;
+    let next = next.map(|(created_at, id)| cursor::write(LIST, created_at, id.uuid()));
     let users: Vec<_> = users.iter().map(UserView::new).collect();
     Ok(HttpResponse::Ok().json(json!({"users": users, "nextCursor": next})))
 }
