@@ -177,7 +177,7 @@ impl Remote {
         match command {
             UserCommand::Create(create) => {
                 let json = create.json;
-                let (body, password) = users::for_server(create)?;
+                let (body, password) = users::for_server(&create)?;
                 let made = self.call("POST", "/admin/users", Some(body), None).await?.json;
                 let id = text(&made["user"]["id"]);
                 match json {

@@ -238,7 +238,7 @@ fn random_password(min_length: usize) -> String {
 
 /// What to ask a service for, and the new account's password. The service takes only a hash; which passwords it would refuse
 /// is not known here, so it must be one that is made at random.
-pub(super) fn for_server(create: Create) -> Result<(Value, String), CommandError> {
+pub(super) fn for_server(create: &Create) -> Result<(Value, String), CommandError> {
     if !create.random_password {
         return Err("with --server an account is created with --random-password".into());
     }
