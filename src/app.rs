@@ -27,7 +27,7 @@ use crate::actors::sweeper::Sweeper;
 use crate::bus::redis::RedisBus;
 use crate::bus::{Bus, BusError};
 use crate::clock::{Clock, Moment};
-use crate::config::Config;
+use crate::config::{Config, Feature};
 use crate::domain::policy::{Policies, Policy};
 use crate::http::health::Probe;
 use crate::http::limits::RateLimits;
@@ -257,6 +257,7 @@ async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store
         io: io.clone(),
         metrics: metrics.clone(),
         default_idle_timeout: config.sessions.timeout,
+        addresses: config.http.addresses,
     };
     let store = Store::open(options).await?;
     if config.database.auto_migrate {
@@ -318,6 +319,7 @@ fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Metrics) -> D
         // One process publishes alone.
         outbox_lanes: if shared { config.events.outbox_lanes } else { 1 },
         service_name: config.service_name.as_str().into(),
+        mails: config.has(Feature::Mail),
         activity_event_interval: config.sessions.activity_event_interval,
         rest_after: REST_AFTER,
         metrics: metrics.clone(),

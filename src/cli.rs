@@ -9,6 +9,7 @@ mod keys;
 mod mail;
 mod output;
 mod remote;
+mod secrets;
 mod sessions;
 mod users;
 
@@ -32,6 +33,7 @@ pub use keys::{KeysCommand, generate_key};
 pub use mail::MailCommand;
 use output::{remark, say};
 pub use remote::{RemoteArguments, run as run_remotely};
+pub use secrets::SecretsCommand;
 pub use sessions::SessionsCommand;
 pub use users::UserCommand;
 
@@ -106,6 +108,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: MailCommand,
+    },
+    /// Look after what is stored encrypted.
+    Secrets {
+        /// What to do.
+        #[command(subcommand)]
+        command: SecretsCommand,
     },
     /// Import users from another application.
     Import {
@@ -198,6 +206,7 @@ fn store_options(config: &Config, io: Io) -> Result<StoreOptions, CommandError> 
         io,
         metrics: Metrics::new()?,
         default_idle_timeout: config.sessions.timeout,
+        addresses: config.http.addresses,
     })
 }
 
@@ -211,7 +220,8 @@ async fn administer_store(
         Command::User { command } => users::run(config, store, io, command).await,
         Command::Sessions { command } => sessions::run(config, store, command).await,
         Command::ApiKeys { command } => api_keys::run(store, command).await,
-        Command::Mail { command } => mail::run(store, command).await,
+        Command::Mail { command } => mail::run(config, store, command).await,
+        Command::Secrets { command } => secrets::run(config, store, command).await,
         Command::Import { command } => {
             Box::pin(import::run(&account::operators(config, store), store, io, command)).await
         }

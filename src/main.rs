@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         | Command::ApiKeys { .. }
         | Command::Events { .. }
         | Command::Mail { .. }
+        | Command::Secrets { .. }
         | Command::Import { .. } => {}
     }
     if let Err(error) = env_file::load(Path::new(".env")) {
@@ -77,6 +78,7 @@ fn run(command: Command, config: Config) -> Result<(), CommandError> {
         | Command::ApiKeys { .. }
         | Command::Events { .. }
         | Command::Mail { .. }
+        | Command::Secrets { .. }
         | Command::Import { .. } => {
             logging::init_aside(&config.log);
         }

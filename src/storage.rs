@@ -31,12 +31,14 @@ mod primary;
 mod recovery_codes;
 pub mod revocations;
 mod rows;
+pub mod sealed;
 mod servers;
 pub mod sightings;
 pub mod stats;
 pub mod suitability;
 pub mod tickets;
 pub mod totp;
+pub mod unset_passwords;
 pub mod users;
 
 use sea_orm::sea_query::{Expr, SimpleExpr};
@@ -53,6 +55,7 @@ pub use postgres::PoolerError;
 use postgres::Pooling;
 use servers::Servers;
 
+use crate::domain::address_form::AddressForm;
 use crate::io::{Io, IoGone};
 
 /// How long the database may take for one piece of work, waiting for a connection included.
@@ -130,6 +133,8 @@ pub struct Store {
     commits_in_one_statement: bool,
     /// Of sessions whose row says nothing of it, because an older version opened them.
     default_idle_timeout: Duration,
+    /// How much of a client's address to return.
+    addresses: AddressForm,
     /// Whether changes leave their events in the outbox.
     keeps_events: bool,
     /// The servers of the address, where several nodes may serve on the database.

@@ -63,6 +63,7 @@ mod blackbox {
     mod cookies;
     mod cors;
     mod crash;
+    mod disclosure;
     mod discovery;
     mod disk_full;
     mod enrolment;
@@ -78,6 +79,7 @@ mod blackbox {
     mod limit;
     mod live_limits;
     mod live_nodes;
+    mod locales;
     mod login;
     mod logout;
     mod logs;
@@ -85,6 +87,7 @@ mod blackbox {
     mod me;
     mod metrics;
     mod nobody_listens;
+    mod notices;
     mod openapi;
     mod partitions;
     mod passkeys;
@@ -97,9 +100,11 @@ mod blackbox {
     mod refresh;
     mod remote_commands;
     mod replacing;
+    mod resets;
     mod revocations;
     mod revoke;
     mod second_factor;
+    mod secrets;
     mod session;
     mod sessions;
     mod shutdown;
@@ -135,6 +140,7 @@ mod storage {
     mod outbox;
     mod overdue;
     mod pages;
+    mod retention;
     mod tickets;
     mod users;
 }
@@ -142,10 +148,12 @@ mod storage {
 /// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
 /// because a few clusters at once would measure nothing but each other.
 mod multi_node {
+    mod account_changes;
     mod activity_counts;
     mod api_keys;
     mod ask;
     mod chaos;
+    mod credential_races;
     mod elsewhere;
     mod events;
     mod faults;

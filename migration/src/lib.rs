@@ -17,6 +17,7 @@ mod m20261127_000030_create_mails;
 mod m20261127_000031_create_mail_requests;
 mod m20261127_000040_create_factors;
 mod m20261127_000041_create_passkeys;
+mod m20261127_000042_index_deletions;
 mod m20261127_000050_create_api_keys;
 mod m20261127_000051_index_admin_lists;
 mod m20261127_000052_create_node_stats;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000031_create_mail_requests::Migration),
             Box::new(m20261127_000040_create_factors::Migration),
             Box::new(m20261127_000041_create_passkeys::Migration),
+            Box::new(m20261127_000042_index_deletions::Migration),
             Box::new(m20261127_000050_create_api_keys::Migration),
             Box::new(m20261127_000051_index_admin_lists::Migration),
             Box::new(m20261127_000052_create_node_stats::Migration),

@@ -7,12 +7,14 @@ use std::collections::HashMap;
 
 use futures_channel::mpsc::{self, Receiver, Sender};
 
+use crate::domain::account_details::changes;
 use crate::domain::ids::SessionId;
-use crate::domain::ledger::{Ledger, RememberedEnding};
+use crate::domain::ledger::{Account, Ledger, RememberedEnding};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::domain::user::Role;
 use crate::events::device_message::DeviceMessage;
 use crate::events::session_view::SessionView;
 use crate::telemetry::metrics::Metrics;
@@ -52,6 +54,8 @@ pub(super) struct Devices {
     connected: Vec<Device>,
     /// The sessions they know of.
     told: Vec<SessionId>,
+    /// The account as they know it.
+    account: Option<(Role, Account)>,
     /// Sessions that were warned, and the deadline they were warned of.
     warned: HashMap<SessionId, Timestamp>,
 }
@@ -84,6 +88,7 @@ impl Devices {
         let _ = queue.try_send(Delivery::Message(snapshot.to_json()));
         if self.connected.is_empty() {
             self.told = ledger.live().iter().map(Session::id).collect();
+            self.account = Some((ledger.role, ledger.account.clone()));
         }
         // The others of the session were warned before this one came.
         if let Some(own) = ledger.find(session).filter(|own| self.is_warned_of(own)) {
@@ -96,7 +101,7 @@ impl Devices {
         self.warned.get(&session.id()).is_some_and(|warned| *warned >= session.idle_expires_at())
     }
 
-    /// Tells every device what is different from what it knows: endings first, then what was opened.
+    /// Tells every device what is different from what it knows: endings first, then what was opened, then what changed of the account.
     pub(super) fn tell_changes(&mut self, ledger: &Ledger, now: Timestamp, metrics: &Metrics) {
         if self.connected.is_empty() {
             return;
@@ -115,6 +120,27 @@ impl Devices {
             });
         }
         self.told = ledger.live().iter().map(Session::id).collect();
+        self.tell_account(ledger, now, metrics);
+    }
+
+    fn tell_account(&mut self, ledger: &Ledger, now: Timestamp, metrics: &Metrics) {
+        let changed = match &self.account {
+            Some((role, account)) => changes((*role, account), (ledger.role, &ledger.account)),
+            None => Vec::new(),
+        };
+        if !changed.is_empty() {
+            self.tell_all(metrics, |session_id| {
+                DeviceMessage::Updated { session_id, changed: &changed, current: true, timestamp: now }
+                    .to_json()
+            });
+        }
+        if self
+            .account
+            .as_ref()
+            .is_none_or(|(role, account)| (*role, account) != (ledger.role, &ledger.account))
+        {
+            self.account = Some((ledger.role, ledger.account.clone()));
+        }
     }
 
     /// Ends every connection, because the account was deleted.

@@ -7,16 +7,20 @@ mod account;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::actors::registry::Registry;
 use crate::clock::{Clock, new_uuid};
 use crate::domain::account_change::ChangedBy;
-use crate::domain::command::{Command, EndAll, EndOne, SessionOver, decide};
+use crate::domain::command::{Command, EndAll, EndOne, EndWithAccount, SessionOver, decide};
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::Ledger;
+use crate::domain::mail::{MailKind, MailTo, NOTICE_GOOD_FOR, NewMail, readable};
 use crate::domain::operator_change::OperatorChange;
 use crate::domain::policy::Policies;
 use crate::domain::reason::EndReason;
+use crate::domain::time::Timestamp;
 use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
 use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
@@ -61,6 +65,8 @@ pub struct Operators {
     registry: Option<Registry>,
     /// Who asks, as audit lines name them.
     by: String,
+    /// Whether the service sends mail.
+    mails: bool,
 }
 
 /// What is to be done with an account whose row and sessions are known.
@@ -80,9 +86,9 @@ struct Done<R> {
 impl Operators {
     /// For a command: nobody serves in this process.
     #[must_use]
-    pub fn by_command(store: Store, policies: Policies, service_name: &str) -> Self {
+    pub fn by_command(store: Store, policies: Policies, service_name: &str, mails: bool) -> Self {
         let (service_name, by) = (service_name.into(), COMMAND_LINE.to_owned());
-        Self { store, clock: Clock::System, policies, service_name, registry: None, by }
+        Self { store, clock: Clock::System, policies, service_name, registry: None, by, mails }
     }
 
     /// For a request of that principal.
@@ -96,6 +102,7 @@ impl Operators {
             service_name: Arc::clone(&dependencies.service_name),
             registry: Some(registry.clone()),
             by,
+            mails: dependencies.mails,
         }
     }
 
@@ -127,13 +134,41 @@ impl Operators {
     /// # Errors
     /// [`OperatorError`].
     pub async fn delete(&self, user: UserId, expected: Option<&str>) -> Result<usize, OperatorError> {
-        let command = EndAll { reason: EndReason::UserDeleted };
-        let done = self
-            .execute(user, |found| {
-                check(found, expected)?;
-                Ok(Work { command, change: Some(OperatorChange::deletion()) })
-            })
-            .await?;
+        self.delete_if(user, Vec::new(), |found| check(found, expected)).await
+    }
+
+    /// Deletes an account at its owner's request and mails the owner.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn delete_own(&self, user: UserId, mail: Option<NewMail>) -> Result<(), OperatorError> {
+        self.delete_if(user, mail.into_iter().collect(), |_| Ok(())).await.map(drop)
+    }
+
+    /// Deletes an account whose days of grace are over, unless its owner has signed in since.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub async fn delete_if_due(&self, user: UserId) -> Result<(), OperatorError> {
+        let due = |found: &User| match found.delete_at {
+            Some(at) if at <= self.clock.now() => Ok(()),
+            _ => Err(OperatorError::ChangedMeanwhile),
+        };
+        self.delete_if(user, Vec::new(), due).await.map(drop)
+    }
+
+    async fn delete_if(
+        &self,
+        user: UserId,
+        mails: Vec<NewMail>,
+        may: impl Fn(&User) -> Result<(), OperatorError>,
+    ) -> Result<usize, OperatorError> {
+        let plan = |found: &User| {
+            may(found)?;
+            let command = EndWithAccount { mails: mails.clone() };
+            Ok(Work { command, change: Some(OperatorChange::deletion()) })
+        };
+        let done = self.execute(user, plan).await?;
         self.audit(AuditEvent::Deleted(user));
         Ok(done.ended)
     }
@@ -146,12 +181,33 @@ impl Operators {
         let now = self.clock.now();
         let announcer = Announcer { service: &self.service_name, user, now, new_id: new_uuid };
         let announcements = announcer.factors_changed(ChangedBy::Operator);
-        let change = FactorChange { user, now, keep: Keep::Nothing, announcements };
-        let removed = matches!(self.store.delete_factors(change).await?, FactorOutcome::Changed(_));
-        if removed {
-            self.audit(AuditEvent::FactorRemoved(user, "all"));
+        let mails = self.removal_notice(user, now).into_iter().collect();
+        let change = FactorChange { user, now, keep: Keep::Nothing, announcements, mails };
+        // Endings come first in the events; a session that was opened in between ends as well.
+        let ended = self.end_sessions(user, EndReason::Terminated).await?;
+        let FactorOutcome::Changed(changed) = self.store.delete_factors(change).await? else {
+            return Ok((false, ended));
+        };
+        self.audit(AuditEvent::FactorRemoved(user, "all"));
+        if let Some(registry) = &self.registry {
+            registry.account_changed(user, changed.version);
         }
-        Ok((removed, self.end_sessions(user, EndReason::Terminated).await?))
+        Ok((true, ended + self.end_sessions(user, EndReason::Terminated).await?))
+    }
+
+    /// The mail about factors that an operator removed. It does not contain the operator's device or address.
+    fn removal_notice(&self, user: UserId, now: Timestamp) -> Option<NewMail> {
+        let values = json!({"factor": "all", "when": readable(now), "device": "", "ip": ""});
+        let Value::Object(values) = values else { return None };
+        self.mails.then(|| NewMail {
+            id: new_uuid(),
+            kind: MailKind::FactorRemoved,
+            to: MailTo::User(user),
+            locale: None,
+            values,
+            request: None,
+            useful_until: now.plus(NOTICE_GOOD_FOR),
+        })
     }
 
     /// The account as it is now, or would be without what is overdue.

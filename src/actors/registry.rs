@@ -291,6 +291,9 @@ impl Registry {
             self.tell_nodes(ledger, events, now);
         }
         self.signal_outbox(ledger.user);
+        if events.iter().any(|event| matches!(event, LedgerEvent::Mailed(_))) {
+            self.ring_mail_bell();
+        }
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
             if let Some(act) = AuditEvent::ending(ledger.user, ending, command) {

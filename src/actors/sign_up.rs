@@ -4,6 +4,7 @@
 
 use super::registry::Registry;
 use crate::clock::new_uuid;
+use crate::domain::account_details::AccountDetails;
 use crate::domain::command::{Open, Opened, decide};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
@@ -27,6 +28,8 @@ pub struct SignUp {
     pub password_hash: PasswordHash,
     /// Whether the person has shown that the address is theirs.
     pub email_verified: bool,
+    /// Language for mails.
+    pub locale: Option<String>,
 }
 
 /// Why there is no account.
@@ -61,6 +64,9 @@ impl Registry {
         let now = self.clock().now();
         let (user, password_hash) = sign_up.account(now);
         let mut ledger = Ledger::new(user.id, user.role, 0, now, Vec::new());
+        let is_verified = user.email_verified_at.is_some();
+        ledger.account.details =
+            AccountDetails::of(&user.name, user.email.as_str(), password_hash.expose(), is_verified);
         let decision = decide(&open, &ledger, now, self.policy_ref(user.role));
         let opened = decision.reply.map_err(|_| SignUpError::NoSessionAllowed)?;
         let announcer = Announcer { service: self.service_name(), user: user.id, now, new_id: new_uuid };
@@ -109,6 +115,7 @@ impl SignUp {
     fn account(self, now: Timestamp) -> (User, PasswordHash) {
         let mut user = User::new(UserId::new(new_uuid()), self.name, self.email, Role::default(), now);
         user.email_verified_at = self.email_verified.then_some(now);
+        user.locale = self.locale;
         (user, self.password_hash)
     }
 }

@@ -1,5 +1,6 @@
 //! Finds sessions that time has ended while their user had no actor here, and has the actors end them: there is one
-//! way a session ends. Also deletes sessions that ended long ago, old mails, and tickets that nobody could use any more.
+//! way a session ends. Also deletes accounts whose people wanted that by now, sessions that ended long ago, old mails, and tickets that
+//! nobody could use any more.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use actix::{Actor, AsyncContext, Context, WrapFuture};
 use futures_util::StreamExt;
 
 use super::messages::ActorError;
+use super::operators::{OperatorError, Operators};
 use super::registry::Registry;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
@@ -19,12 +21,18 @@ use crate::storage::overdue::{Overdue, Search};
 const SWEEP: Duration = Duration::from_millis(500);
 /// The wait before the next search where there was more than one search reads.
 const NEXT_PART: Duration = Duration::from_millis(20);
+/// How often to look for accounts whose scheduled deletion is due.
+const DELETIONS: Duration = Duration::from_secs(10);
 /// How often old sessions are deleted.
 const RETENTION: Duration = Duration::from_secs(600);
 /// How long mails are kept.
 const MAILS_KEPT: Duration = Duration::from_secs(7 * 86_400);
-/// How long requests for codes are kept once they are of no use: with the time they are good less than a day.
-const MAIL_REQUESTS_KEPT: Duration = Duration::from_secs(23 * 3600);
+/// How long requests for codes are kept.
+const MAIL_REQUESTS_KEPT: Duration = Duration::from_secs(86_400);
+/// Who deletes accounts after their days of grace, as audit lines name it.
+const BY: &str = "days_of_grace";
+/// Most accounts of one search for due deletions.
+const DELETIONS_AT_ONCE: u64 = 1_000;
 /// Most sessions of one search: few, so that no node takes more than it can end while others have nothing to do.
 const SESSIONS_AT_ONCE: u64 = 200;
 /// Sessions that were found and are still there are found again after this time: by this node or, if it has died, by another.
@@ -70,6 +78,16 @@ impl Actor for Sweeper {
                 tokio::time::sleep(pause).await;
             }
         };
+        let registry = self.registry.clone();
+        let deleting = async move {
+            loop {
+                if let Err(error) = delete_due_accounts(&registry).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "deletion.failed");
+                }
+                tokio::time::sleep(DELETIONS).await;
+            }
+        };
+        ctx.spawn(deleting.into_actor(self));
         let (registry, retention) = (self.registry.clone(), self.retention);
         let retaining = async move {
             loop {
@@ -131,6 +149,21 @@ async fn set_aside(registry: &Registry, users: Vec<UserId>, until: Timestamp) ->
 /// Whether it will be the same the next time: a row that this version cannot read, or one without its user.
 fn is_lasting(error: &ActorError) -> bool {
     matches!(error, ActorError::NoSuchUser | ActorError::Unavailable(StorageError::UnknownValue { .. }))
+}
+
+/// Deletes accounts whose scheduled deletion is due. A sign-in meanwhile keeps the account.
+pub(super) async fn delete_due_accounts(registry: &Registry) -> Result<(), StorageError> {
+    let due = registry.store().list_due_deletions(registry.clock().now(), DELETIONS_AT_ONCE).await?;
+    let operators = Operators::in_service(registry, BY.to_owned());
+    for user in due {
+        match operators.delete_if_due(user).await {
+            Ok(()) | Err(OperatorError::NoSuchUser | OperatorError::ChangedMeanwhile) => {}
+            Err(error) => {
+                tracing::warn!(user_id = %user, error = &error as &dyn std::error::Error, "deletion.account_failed");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Deletes ended sessions past retention, a bounded number at a time until none is left.

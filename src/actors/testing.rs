@@ -21,6 +21,7 @@ use super::user_session::UserSession;
 use crate::bus::Bus;
 use crate::clock::{Clock, new_uuid};
 use crate::config::{DatabaseConfig, DatabaseLocation};
+use crate::domain::address_form::AddressForm;
 use crate::domain::authentication::Methods;
 use crate::domain::command::{Open, decide};
 use crate::domain::device::{Device, DeviceInfo};
@@ -126,6 +127,7 @@ impl Setup {
             io: io(),
             metrics: metrics.clone(),
             default_idle_timeout: self.policy.idle_timeout,
+            addresses: AddressForm::Full,
         };
         let store = Store::open(options).await.unwrap();
         store.migrate().await.unwrap();
@@ -147,6 +149,7 @@ impl Setup {
             bus: Bus::in_process(),
             outbox_lanes: 1,
             service_name: "auth-service".into(),
+            mails: false,
             activity_event_interval: Duration::from_secs(10),
             rest_after: self.rest_after,
             max_staleness: None,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::CommandError;
 use crate::actors::operators::Operators;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Feature};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
@@ -37,5 +37,5 @@ pub(super) async fn live_sessions(
 /// What does things to accounts, by the same rules as over HTTP.
 pub(super) fn operators(config: &Config, store: &Store) -> Operators {
     let policies = crate::app::policies(config, store.is_shared());
-    Operators::by_command(store.clone(), policies, &config.service_name)
+    Operators::by_command(store.clone(), policies, &config.service_name, config.has(Feature::Mail))
 }

@@ -27,7 +27,7 @@ use crate::io::Io;
 use crate::storage::Store;
 use crate::storage::accounts::{Account, ImportOptions, ImportOutcome, MAX_ACCOUNTS};
 use crate::storage::legacy::Legacy;
-use candidate::{Candidate, Refusal};
+use candidate::{Candidate, Reading, Refusal};
 use lines::{Format, Line, Lines};
 use record::{Ending, Record};
 
@@ -70,6 +70,12 @@ pub struct ImportArguments {
     /// ends their sessions.
     #[arg(long)]
     update: bool,
+    /// Also import users without a bcrypt hash; they set a password by mail (`mail resets`).
+    #[arg(long)]
+    without_hash: bool,
+    /// Mark the addresses of added users as verified, because the other application has verified them.
+    #[arg(long)]
+    verified: bool,
     /// Map a source role to one of ours (repeatable).
     #[arg(long, value_name = "OLD=ROLE", value_parser = parse_role)]
     map_role: Vec<(String, Role)>,
@@ -199,7 +205,9 @@ impl<'a> Import<'a> {
             Ok(fields) => fields,
             Err(why) => return self.refuse(number, None, None, &why),
         };
-        match Candidate::read(&fields, &self.how.map_role, self.now) {
+        let ImportArguments { map_role, verified, without_hash, .. } = &self.how;
+        let how = Reading { roles: map_role, verified: *verified, without_hash: *without_hash };
+        match Candidate::read(&fields, how, self.now) {
             Ok(candidate) => self.waiting.push((number, candidate)),
             Err(Refusal { field, why }) => {
                 return self.refuse(number, fields.get("id").map(String::as_str), Some(field), &why);
@@ -271,7 +279,10 @@ impl<'a> Import<'a> {
         let tally = &mut self.record.tally;
         let mut id = candidate.account.user.id;
         match outcome {
-            ImportOutcome::Added => tally.added += 1,
+            ImportOutcome::Added => {
+                tally.added += 1;
+                tally.without_password += u64::from(!candidate.account.password_hash.is_some());
+            }
             ImportOutcome::Updated => tally.updated += 1,
             ImportOutcome::Present => tally.present += 1,
             ImportOutcome::PresentAs(other) => {

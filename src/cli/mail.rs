@@ -1,5 +1,7 @@
 //! `mail …`: trying the mail server out, and looking after mails that were not sent.
 
+mod resets;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
@@ -13,6 +15,8 @@ use crate::mail::message::Letter;
 use crate::mail::{Post, SendError};
 use crate::storage::Store;
 use crate::storage::mails::operators::ListedMail;
+
+use resets::Resets;
 
 /// What to do with mails.
 #[derive(Clone, Debug, Subcommand)]
@@ -29,6 +33,8 @@ pub enum MailCommand {
         /// Ids, as listed.
         ids: Vec<Uuid>,
     },
+    /// Mail everybody who has no password yet a code to set one, at a steady rate: people imported without a hash.
+    Resets(Resets),
 }
 
 /// Which mails to list.
@@ -75,9 +81,10 @@ pub(super) async fn test(config: &Config, io: Io, address: String) -> Result<(),
     }
 }
 
-pub(super) async fn run(store: &Store, command: MailCommand) -> Result<(), CommandError> {
+pub(super) async fn run(config: &Config, store: &Store, command: MailCommand) -> Result<(), CommandError> {
     match command {
         MailCommand::Test { .. } => Err("this command needs no database".into()),
+        MailCommand::Resets(resets) => resets::run(config, store, resets).await,
         MailCommand::List(List { failed, limit, json }) => {
             let mails = store.list_mails(failed, limit).await?;
             if mails.len() as u64 == limit {

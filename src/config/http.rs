@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::origin;
 use super::setting::{Form, Preset, Setting};
 use super::source::Source;
+use crate::domain::address_form::AddressForm;
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting::new(
@@ -37,6 +38,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Proxies whose `X-Forwarded-For` is believed.",
     ),
     Setting::new(
+        "IP_ADDRESSES",
+        Form::Word(AddressForm::NAMES),
+        Preset::Value("full"),
+        "How much of a client's address is stored, shown and mailed; `truncated` is its /24 or /48. Limits use all of it and forget it.",
+    ),
+    Setting::new(
         "FORWARD_AUTH_LOGIN_URL",
         Form::Other("URL", "`http://` or `https://`, no fragment"),
         Preset::Unset,
@@ -61,6 +68,8 @@ pub struct HttpConfig {
     pub cors_origins: Vec<String>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How much of a client's address to keep.
+    pub addresses: AddressForm,
     /// Where `/verify?redirect=1` sends people who are not signed in.
     pub forward_auth_login_url: Option<String>,
     /// Threads that serve requests.
@@ -74,6 +83,7 @@ impl HttpConfig {
             port: source.integer("PORT"),
             cors_origins: cors_origins(source),
             trusted_proxies: trusted_proxies(source),
+            addresses: source.choice("IP_ADDRESSES", &AddressForm::ALL.map(|form| (form.as_str(), form))),
             forward_auth_login_url: login_url(source),
             workers: source.integer_or("HTTP_WORKERS", cores()),
         }

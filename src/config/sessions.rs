@@ -74,9 +74,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     Setting::new(
         "ACCOUNT_DELETION_DAYS",
-        Form::Decimal(Unit::Days, 0.0, 0.0),
+        Form::Decimal(Unit::Days, 0.0, 365.0),
         Preset::Unset,
-        "Lets people delete their own account: 0 deletes it immediately. Where it is not set they cannot.",
+        "Lets people delete their own account: 0 deletes it immediately, else it is deleted this many days after they ask, unless they \
+         sign in before. Where it is not set they cannot.",
     ),
     Setting::new(
         "SESSION_RETENTION_DAYS",

@@ -41,6 +41,8 @@ pub struct AccountChange {
     pub factors: Option<u32>,
     /// Whether it is disabled.
     pub disabled: Option<bool>,
+    /// When it will be deleted.
+    pub delete_at: Option<Option<Timestamp>>,
 }
 
 impl AccountChange {
@@ -82,5 +84,6 @@ impl Account {
             self.policy = policy.clone().map(Box::new);
         }
         self.credentials_changed_at = credentials_changed_at.or(self.credentials_changed_at);
+        self.details.apply(change);
     }
 }

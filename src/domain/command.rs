@@ -8,8 +8,12 @@ mod end;
 mod open;
 mod reauthenticate;
 mod refresh;
+mod theft_notice;
 
-pub use account::{ChangeAccount, ChangeByCode, ChangePassword, ChangeRefusal, CodeVoid, PasswordChanged};
+pub use account::{
+    AskForDeletion, ChangeAccount, ChangeByCode, ChangePassword, ChangeRefusal, CodeVoid, EndWithAccount,
+    Outdated, PasswordChanged, SetRequiredPassword,
+};
 pub use end::{
     EndAll, EndOne, EndReplaced, Logout, Terminate, TerminateOthers, TerminateRefusal, Terminated,
 };
@@ -18,6 +22,7 @@ pub use reauthenticate::{
     ListLive, LiveSessions, NoteProof, Proof, ReadProof, Reauthenticate, ReauthenticateRefusal,
 };
 pub use refresh::{LogoutByRefresh, RefreshRefusal, Refreshed, RotateRefresh};
+pub use theft_notice::{Notice, WithTheftNotice};
 
 use super::event::LedgerEvent;
 use super::ids::SessionId;

@@ -8,6 +8,7 @@ use super::mail::NewMail;
 use super::reason::EndReason;
 use super::session::Session;
 use super::time::Timestamp;
+use uuid::Uuid;
 
 /// What a session was opened by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,7 @@ impl LedgerEvent {
             | Self::Renewed { .. }
             | Self::BulkTerminated { .. }
             | Self::AccountChanged { .. }
+            | Self::CodeSpent { .. }
             | Self::Mailed(_) => None,
         }
     }
@@ -102,6 +104,13 @@ pub enum LedgerEvent {
         by: ChangedBy,
         /// The time that tells these credentials from those before, where they changed.
         credentials_changed_at: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The mailed code of that request was spent on the change before it.
+    CodeSpent {
+        /// The request.
+        request: Uuid,
         /// When.
         at: Timestamp,
     },

@@ -1,5 +1,6 @@
 //! All that the rules need to know of one user's sessions. It changes by [`Ledger::apply`] alone.
 
+use super::account_details::AccountDetails;
 use super::event::{Ending, LedgerEvent};
 use super::ids::{SessionId, UserId};
 use super::policy::{OwnPolicy, Policy};
@@ -33,6 +34,8 @@ pub struct Account {
     pub credentials_changed_at: Option<Timestamp>,
     /// Policy that goes before the role's. Few users have one.
     pub policy: Option<Box<OwnPolicy>>,
+    /// Details whose changes are sent to devices.
+    pub details: AccountDetails,
 }
 
 /// A user's live sessions, as of one version.
@@ -194,7 +197,7 @@ impl Ledger {
                 self.account.apply(change, *credentials_changed_at);
                 self.role = change.role.unwrap_or(self.role);
             }
-            LedgerEvent::BulkTerminated { .. } | LedgerEvent::Mailed(_) => {}
+            LedgerEvent::BulkTerminated { .. } | LedgerEvent::CodeSpent { .. } | LedgerEvent::Mailed(_) => {}
         }
     }
 }

@@ -100,6 +100,13 @@ pub struct NewMail {
     pub useful_until: Timestamp,
 }
 
+/// A time as mails write it: `2026-11-27 17:00 UTC`.
+#[must_use]
+pub fn readable(at: Timestamp) -> String {
+    let at = at.to_string();
+    format!("{} UTC", at.get(..16).unwrap_or(&at).replace('T', " "))
+}
+
 /// What a code that was mailed is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodePurpose {

@@ -58,6 +58,7 @@ impl Announcer<'_> {
                 }
                 LedgerEvent::Renewed { announced: false, .. }
                 | LedgerEvent::Reissued { .. }
+                | LedgerEvent::CodeSpent { .. }
                 | LedgerEvent::Mailed(_) => {}
                 LedgerEvent::AccountChanged { change, by, .. } => {
                     let changed = change.names();

@@ -62,6 +62,18 @@ pub enum DeviceMessage<'a> {
         /// When.
         timestamp: Timestamp,
     },
+    /// The account changed.
+    #[serde(rename = "user.updated")]
+    Updated {
+        /// The receiver's session.
+        session_id: SessionId,
+        /// The names of what changed, as in `auth:user.updated`.
+        changed: &'a [&'static str],
+        /// Always true: the session named is the receiver's own.
+        current: bool,
+        /// When it was noticed.
+        timestamp: Timestamp,
+    },
     /// The receiver's session will end for idleness.
     #[serde(rename = "session.expiring")]
     Expiring {

@@ -157,6 +157,11 @@ pub(super) async fn give_back(state: &AppState, request: &MailRequest) -> Result
     Ok(state.registry.store().give_back_mail_try(request.id).await?)
 }
 
+/// Counts a right code.
+pub(super) fn count_right(state: &AppState, request: &MailRequest) {
+    state.metrics().codes.with_label_values(&[request.purpose.as_str(), "right"]).inc();
+}
+
 /// Spends a right code: once, even if it is sent several times at the same moment.
 ///
 /// # Errors
@@ -165,7 +170,7 @@ pub(super) async fn spend(state: &AppState, request: &MailRequest) -> Result<(),
     if !state.registry.store().spend_mail_code(request.id, state.now()).await? {
         return Err(wrong_code("code"));
     }
-    state.metrics().codes.with_label_values(&[request.purpose.as_str(), "right"]).inc();
+    count_right(state, request);
     Ok(())
 }
 
@@ -179,11 +184,7 @@ pub(super) async fn change(
     command: ChangeByCode,
 ) -> Result<(), Problem> {
     let registry = state.registry.clone();
-    let asking = run_to_completion(async move {
-        let changed = registry.ask(user, command).await;
-        registry.ring_mail_bell();
-        changed
-    });
+    let asking = run_to_completion(async move { registry.ask(user, command).await });
     match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(CodeVoid)) | Err(ActorError::NoSuchUser) => Err(wrong_code("code")),

@@ -166,7 +166,8 @@ async fn apply(
     request: &MailRequest,
     change: AccountChange,
 ) -> Result<HttpResponse, Problem> {
-    let command = ChangeByCode { change, asked_at: request.created_at, end_all: None, mails: Vec::new() };
+    let command =
+        ChangeByCode { change, asked_at: request.created_at, spends: None, end_all: None, mails: Vec::new() };
     codes::change(state, caller.user(), command).await?;
     let user = account(state, caller.user()).await?;
     let last_activity_at = caller.0.snapshot.last_activity_at();

@@ -13,13 +13,16 @@ mod view;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
+use super::extract::client::Client;
 use super::extract::session::Authenticated;
+use super::notice::factor_notice;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::state::AppState;
 use crate::clock::new_uuid;
 use crate::domain::account_change::ChangedBy;
 use crate::domain::ids::UserId;
+use crate::domain::mail::{MailKind, NewMail};
 use crate::domain::user::User;
 use crate::events::announcement::Announcer;
 use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
@@ -47,11 +50,18 @@ async fn list(_: TotpOn, caller: Authenticated, state: web::Data<AppState>) -> R
     })))
 }
 
-/// A change of that user's factors.
-fn change(state: &AppState, user: UserId, keep: Keep) -> FactorChange {
+/// A change of that user's factors, and the mail about it.
+fn change(state: &AppState, user: UserId, keep: Keep, mail: Option<NewMail>) -> FactorChange {
     let now = state.now();
     let announcer = Announcer { service: &state.config.service_name, user, now, new_id: new_uuid };
-    FactorChange { user, now, keep, announcements: announcer.factors_changed(ChangedBy::User) }
+    let announcements = announcer.factors_changed(ChangedBy::User);
+    FactorChange { user, now, keep, announcements, mails: mail.into_iter().collect() }
+}
+
+/// The removal of one of that user's factors.
+fn removal(state: &AppState, client: &Client, user: &User, factor: &str) -> FactorChange {
+    let mail = factor_notice(state, client, MailKind::FactorRemoved, user.id, factor);
+    change(state, user.id, keep(state, user), mail)
 }
 
 /// What must be left of a user's factors when the person removes one.
@@ -75,8 +85,8 @@ fn removed(
     outcome: FactorOutcome,
 ) -> Result<HttpResponse, Problem> {
     match outcome {
-        FactorOutcome::Changed(version) => {
-            state.registry.account_changed(user, version);
+        FactorOutcome::Changed(changed) => {
+            state.registry.account_changed(user, changed.version);
             AuditEvent::FactorRemoved(user, method).record(state.metrics());
             Ok(HttpResponse::NoContent().finish())
         }

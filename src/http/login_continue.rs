@@ -15,22 +15,25 @@ use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::factors::enrolment;
 use super::limits::note_usage;
+use super::notice::notice;
 use super::problem::{Code, FieldError, Problem};
 use super::proof::{passkeys, show_code, show_passkey, show_recovery_code, user_of, wrong};
 use super::sign_in::{Choice, SignIn, state_of_credentials};
 use super::state::AppState;
 use super::{completing, new_password};
+use crate::actors::messages::ActorError;
 use crate::domain::account_change::{AccountChange, ChangedBy};
-use crate::domain::command::ChangeAccount;
+use crate::domain::command::{ChangeAccount, Outdated, SetRequiredPassword};
 use crate::domain::ids::SessionId;
-use crate::domain::mail::CodePurpose;
-use crate::domain::reason::EndReason;
+use crate::domain::mail::{CodePurpose, MailKind};
 use crate::domain::sign_in::{Factor, Shown, Step};
 use crate::domain::user::{FieldProblem, User};
 use crate::security::login_ticket::LoginClaims;
 use crate::security::password::Password;
 use crate::security::webauthn::CredentialJson;
+use crate::storage::factors::FactorsChanged;
 use crate::telemetry::audit::AuditEvent;
+use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +74,7 @@ async fn continue_login(
                 }
                 Step::EmailVerification => verify_email(&state, &client, &claims, user, body).await?,
                 Step::SessionChoice => choose(&state, ticket, &claims, user, body).await?,
-                step => answer(&state, &http, &claims, user, step, body).await?,
+                step => answer(&state, &http, &client, &claims, user, step, body).await?,
             }
         }
     };
@@ -133,8 +136,9 @@ async fn by_passkey(
     check_unspent(state, claims).await?;
     let refused = || Problem::new(Code::InvalidCredentials);
     let id = user_of(&credential).ok_or_else(refused)?;
-    let factor = show_passkey(state, http, id, &credential, claims.id).await?;
+    // Before: what changes of the credentials from now on ends this sign-in.
     let user = state.registry.store().lookup_user(id).await?;
+    let factor = show_passkey(state, http, client, id, &credential, claims.id).await?;
     let user = user.filter(|user| user.disabled_at.is_none()).ok_or_else(refused)?;
     let options = claims.progress.options.clone();
     Ok(SignIn { user, shown: Shown::default().and(factor), options, enrolled: false, choice: None })
@@ -175,8 +179,12 @@ async fn verify_email(
     let change = AccountChange { email_verified_at: Some(Some(state.now())), ..AccountChange::default() };
     let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
     state.registry.ask(user.id, command).await?;
-    let user = state.registry.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
-    Ok(resume(claims, user))
+    let now = state.registry.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
+    // Credentials that changed meanwhile are not those that were shown.
+    Ok(resume(
+        claims,
+        User { credentials_changed_at: user.credentials_changed_at, factors: user.factors, ..now },
+    ))
 }
 
 /// Sets the required new password. Every session of the account ends: it may have been opened with a leaked password.
@@ -196,15 +204,14 @@ async fn change_password(
     new_password::check(state, "newPassword", &new, &person).await?;
     let password = state.passwords.hash(new).await?;
     spend(state, claims).await?;
-    let change = AccountChange {
-        password: Some(password),
-        password_change_required: Some(false),
-        ..AccountChange::default()
-    };
-    let command = ChangeAccount { change, by: ChangedBy::User, end_all: Some(EndReason::CredentialsChanged) };
-    state.registry.ask(user.id, command).await?;
+    let mails = notice(state, client, MailKind::PasswordChanged, user.id).into_iter().collect();
+    let command = SetRequiredPassword { password, shown: user.credentials_changed_at, mails };
+    let (registry, id) = (state.registry.clone(), user.id);
+    let asking = run_to_completion(async move { registry.ask(id, command).await });
+    let set = asking.await.unwrap_or(Err(ActorError::NoAnswer))?;
+    let credentials_changed_at = set.map_err(|Outdated| invalid_ticket())?;
     AuditEvent::PasswordChanged(user.id).record(state.metrics());
-    let user = state.registry.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
+    let user = User { credentials_changed_at, password_change_required: false, ..user };
     resume(claims, user).proceed(state, http, client).await
 }
 
@@ -232,6 +239,7 @@ async fn choose(
 async fn answer(
     state: &AppState,
     http: &HttpRequest,
+    client: &Client,
     claims: &LoginClaims,
     user: User,
     step: Step,
@@ -240,15 +248,16 @@ async fn answer(
     let mut sign_in = resume(claims, user);
     match step {
         Step::SecondFactor => {
-            let factor = show_factor(state, http, &sign_in.user, claims.id, body).await?;
+            let factor = show_factor(state, http, client, &sign_in.user, claims.id, body).await?;
             sign_in.shown = sign_in.shown.and(factor);
         }
         Step::Enrolment => {
-            let factor = enrol(state, http, &sign_in.user, claims.id, body).await?;
+            let (factor, changed) = enrol(state, http, client, &sign_in.user, claims.id, body).await?;
             sign_in.shown = sign_in.shown.and(factor);
             sign_in.enrolled = true;
-            let again = state.registry.store().lookup_user(sign_in.user.id).await?;
-            sign_in.user = again.ok_or_else(invalid_ticket)?;
+            let now =
+                state.registry.store().lookup_user(sign_in.user.id).await?.ok_or_else(invalid_ticket)?;
+            sign_in.user = User { credentials_changed_at: changed.credentials_changed_at, ..now };
         }
         Step::EmailVerification | Step::PasswordChange | Step::SessionChoice => return Err(invalid_ticket()),
     }
@@ -258,6 +267,7 @@ async fn answer(
 async fn show_factor(
     state: &AppState,
     http: &HttpRequest,
+    client: &Client,
     user: &User,
     ticket: Uuid,
     body: Body,
@@ -265,7 +275,9 @@ async fn show_factor(
     match (body.code, body.recovery_code, body.credential) {
         (Some(code), _, _) => show_code(state, user.id, &code).await,
         (None, Some(code), _) => show_recovery_code(state, user.id, &code).await,
-        (None, None, Some(credential)) => show_passkey(state, http, user.id, &credential, ticket).await,
+        (None, None, Some(credential)) => {
+            show_passkey(state, http, client, user.id, &credential, ticket).await
+        }
         (None, None, None) => Err(missing("code")),
     }
 }
@@ -274,20 +286,22 @@ async fn show_factor(
 async fn enrol(
     state: &AppState,
     http: &HttpRequest,
+    client: &Client,
     user: &User,
     ticket: Uuid,
     body: Body,
-) -> Result<Factor, Problem> {
+) -> Result<(Factor, FactorsChanged), Problem> {
     match (body.code, body.credential) {
         (Some(code), _) => {
             // The codes come with the session.
-            enrolment::confirm_totp(state, user, &code, &[]).await?;
-            Ok(Factor::Totp)
+            let changed = enrolment::confirm_totp(state, client, user, &code, &[]).await?;
+            Ok((Factor::Totp, changed))
         }
         (None, Some(credential)) => {
             let given = enrolment::NewPasskey { credential, request_id: body.request_id, name: None };
-            let passkey = enrolment::add_passkey(state, http, user, given, ticket).await?;
-            Ok(if passkey.backup_eligible { Factor::SyncedPasskey } else { Factor::DevicePasskey })
+            let (passkey, changed) = enrolment::add_passkey(state, http, client, user, given, ticket).await?;
+            let synced = passkey.backup_eligible;
+            Ok((if synced { Factor::SyncedPasskey } else { Factor::DevicePasskey }, changed))
         }
         (None, None) => Err(missing("code")),
     }

@@ -7,13 +7,14 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use super::cookie::{self, ShownCookies};
 use super::extract::client::Client;
 use super::extract::session::Authenticated;
+use super::notice::theft_notice;
 use super::problem::{Code, Problem};
 use super::refresh::{refusal, session_over};
 use super::resource;
 use super::shown::good_tokens;
 use super::state::AppState;
 use crate::actors::session_status::SessionStatus;
-use crate::domain::command::{Logout, LogoutByRefresh};
+use crate::domain::command::{Logout, LogoutByRefresh, WithTheftNotice};
 use crate::security::refresh_token::RefreshClaims;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -38,7 +39,7 @@ async fn log_out(
     if !cookies.were_sent() {
         return Err(unusable);
     }
-    match by_cookies(&state, &cookies).await {
+    match by_cookies(&state, &client, &cookies).await {
         Ok(()) => Ok(signed_out(&state)),
         Err(problem) if problem.status_code() != StatusCode::UNAUTHORIZED => Err(problem),
         Err(problem) => {
@@ -73,10 +74,10 @@ async fn by_token(request: &HttpRequest, state: &AppState) -> Result<(), Problem
 }
 
 /// Every session the cookies show: who signs out wants none of them to go on. One that ended is enough.
-async fn by_cookies(state: &AppState, cookies: &ShownCookies) -> Result<(), Problem> {
+async fn by_cookies(state: &AppState, client: &Client, cookies: &ShownCookies) -> Result<(), Problem> {
     let mut outcome = None;
     for claims in good_tokens(state, cookies)? {
-        match by_refresh_token(state, claims).await {
+        match by_refresh_token(state, client, claims).await {
             Ok(()) => outcome = Some(Ok(())),
             Err(problem) if problem.status_code() != StatusCode::UNAUTHORIZED => return Err(problem),
             Err(problem) => outcome = outcome.or(Some(Err(problem))),
@@ -89,14 +90,16 @@ async fn by_cookies(state: &AppState, cookies: &ShownCookies) -> Result<(), Prob
     }
 }
 
-async fn by_refresh_token(state: &AppState, claims: RefreshClaims) -> Result<(), Problem> {
+async fn by_refresh_token(state: &AppState, client: &Client, claims: RefreshClaims) -> Result<(), Problem> {
     state.shed_load()?;
     let RefreshClaims { user, session, generation, .. } = claims;
     // Whether a session past its deadline is over may have to be settled between nodes first.
     if let SessionStatus::Over(reason) = state.registry.status(user, session, None).await? {
         return Err(Problem::session_over(reason));
     }
-    match state.registry.ask(user, LogoutByRefresh { session, generation }).await? {
+    let command = LogoutByRefresh { session, generation };
+    let command = WithTheftNotice { command, notice: theft_notice(state, client, user) };
+    match state.registry.ask(user, command).await? {
         Ok(()) => Ok(()),
         Err(refused) => Err(refusal(state, user, refused).await?),
     }

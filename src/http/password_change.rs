@@ -76,7 +76,6 @@ async fn ask(
     let changed = state.registry.ask(user, command).await;
     if let Ok(Ok(_)) = &changed {
         AuditEvent::PasswordChanged(user).record(state.metrics());
-        state.registry.ring_mail_bell();
     }
     changed
 }

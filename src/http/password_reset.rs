@@ -55,19 +55,24 @@ async fn reset(
     let password = fields.required("newPassword", body.0.new_password, Password::parse_new);
     let (Some((id, code)), Some(password)) = (code, password) else { return Err(fields.into_problem()) };
     state.shed_load()?;
-    // Rules that need no account come first; a refusal costs no try.
-    new_password::check(&state, "newPassword", &password, &[]).await?;
+    // Rules that need no account come first; a refusal costs no try. No other service is asked before the code is right.
+    new_password::check_here(&state, "newPassword", &password, &[])?;
     let request = codes::check(&state, client.address, &PURPOSES, &id, &code).await?;
     let found = state.registry.store().lookup_credentials(request.address.clone()).await?;
     // Of somebody who has no account: the code was right, and nobody could know it.
     let user = found.ok_or_else(|| codes::wrong_code("code"))?.user;
     let person = [user.name.as_str(), user.email.as_str()];
-    if let Err(refused) = new_password::check(&state, "newPassword", &password, &person).await {
-        codes::give_back(&state, &request).await?;
-        return Err(refused);
-    }
-    let password = state.passwords.hash(password).await?;
-    codes::spend(&state, &request).await?;
+    let hashing = async {
+        new_password::check(&state, "newPassword", &password, &person).await?;
+        Ok::<_, Problem>(state.passwords.hash(password).await?)
+    };
+    let password = match hashing.await {
+        Ok(password) => password,
+        Err(refused) => {
+            codes::give_back(&state, &request).await?;
+            return Err(refused);
+        }
+    };
     let change = AccountChange {
         password: Some(password),
         password_change_required: user.password_change_required.then_some(false),
@@ -77,10 +82,12 @@ async fn reset(
     let command = ChangeByCode {
         change,
         asked_at: request.created_at,
+        spends: Some(request.id),
         end_all: Some(EndReason::CredentialsChanged),
         mails: notice(&state, &client, MailKind::PasswordChanged, user.id).into_iter().collect(),
     };
     codes::change(&state, user.id, command).await?;
+    codes::count_right(&state, &request);
     AuditEvent::PasswordChanged(user.id).record(state.metrics());
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,24 +2,38 @@
 
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::cookie;
+use super::extract::client::Client;
 use super::extract::fresh::Fresh;
+use super::notice::{notice, notice_to};
 use super::problem::{Code, Problem};
+use super::refresh::session_over;
 use super::resource;
 use super::state::AppState;
 use super::view::UserView;
+use crate::actors::messages::ActorError;
 use crate::actors::operators::Operators;
-use crate::config::Feature;
+use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::command::{AskForDeletion, ChangeAccount};
+use crate::domain::ids::UserId;
+use crate::domain::mail::{MailKind, MailTo, NewMail, readable};
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
+use crate::io::IoGone;
+use crate::storage::StorageError;
 use crate::storage::export::{StoredMail, StoredSession};
+use crate::telemetry::audit::AuditEvent;
+use crate::telemetry::serving::run_to_completion;
 
 /// How long mails are kept, and requests for codes.
 const MAILS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 const REQUESTS_KEPT: Duration = Duration::from_secs(86_400);
+/// An administrator's mark is not due before the deletion that it announces.
+const MARK_HOLDS: Duration = Duration::from_secs(3600);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/me/export", "GET").route(web::get().to(export)));
@@ -88,19 +102,90 @@ fn mail(stored: &StoredMail, kept: Duration) -> Value {
     })
 }
 
-/// All sessions end, and name, address and password are forgotten, in one commit.
-async fn delete(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    if !state.config.has(Feature::AccountDeletion) {
-        return Err(Problem::not_found());
-    }
+/// Deletes the account in one commit, or schedules that for the end of the days of grace.
+async fn delete(
+    request: HttpRequest,
+    client: Client,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let grace = state.config.sessions.account_deletion.ok_or_else(Problem::not_found)?;
     let caller = Fresh::extract(&request).await?;
-    let store = state.registry.store();
-    if caller.0.snapshot.role == Role::Admin && store.count_enabled(Role::Admin).await? < 2 {
-        return Err(Problem::new(Code::LastAdmin));
+    state.shed_load()?;
+    if caller.0.snapshot.role == Role::Admin {
+        let marked_until = state.now().plus(grace.max(MARK_HOLDS));
+        let asking = run_to_completion(leave_an_admin(state.clone(), caller.user(), marked_until));
+        asking.await.unwrap_or_else(|| Err(Problem::unavailable_for_now()))?;
     }
-    let user = caller.user();
-    Operators::in_service(&state.registry, format!("user:{user}")).delete(user, None).await?;
-    let mut answer = HttpResponse::NoContent();
+    let delete_at = (!grace.is_zero()).then(|| state.now().plus(grace));
+    match delete_at {
+        Some(delete_at) => delete_later(&state, &client, &caller, delete_at).await?,
+        None => delete_now(&state, &client, caller.user()).await?,
+    }
+    let status = if delete_at.is_some() { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT };
+    let mut answer = HttpResponse::build(status);
     cookie::clear(&mut answer, &state.config.cookie);
-    Ok(answer.finish())
+    Ok(match delete_at {
+        Some(delete_at) => answer.json(json!({"deleteAt": delete_at})),
+        None => answer.finish(),
+    })
+}
+
+/// Marks the account for deletion before it looks for other administrators, and takes the mark back where there is none: of two who
+/// go at the same time each sees the other's mark, so not both can go.
+async fn leave_an_admin(
+    state: web::Data<AppState>,
+    user: UserId,
+    marked_until: Timestamp,
+) -> Result<(), Problem> {
+    let mark = |delete_at| {
+        let change = AccountChange { delete_at: Some(delete_at), ..AccountChange::default() };
+        ChangeAccount { change, by: ChangedBy::User, end_all: None }
+    };
+    let registry = &state.registry;
+    registry.ask(user, mark(Some(marked_until))).await.map_err(Problem::for_token)?;
+    if registry.store().count_enabled(Role::Admin).await? > 0 {
+        return Ok(());
+    }
+    registry.ask(user, mark(None)).await.map_err(Problem::for_token)?;
+    Err(Problem::new(Code::LastAdmin))
+}
+
+async fn delete_now(state: &web::Data<AppState>, client: &Client, user: UserId) -> Result<(), Problem> {
+    let found = state.registry.store().lookup_user(user).await?;
+    let found = found.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
+    // The account no longer has an address when the mail is sent.
+    let to = MailTo::Address(found.email.as_str().to_owned(), None);
+    let mail = told_of_deletion(notice_to(state, client, MailKind::AccountDeletion, to), "");
+    let mail = mail.map(|mail| NewMail { locale: found.locale, ..mail });
+    let operators = Operators::in_service(&state.registry, format!("user:{user}"));
+    let deleting = run_to_completion(async move { operators.delete_own(user, mail).await });
+    Ok(deleting.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
+}
+
+async fn delete_later(
+    state: &web::Data<AppState>,
+    client: &Client,
+    caller: &Fresh,
+    delete_at: Timestamp,
+) -> Result<(), Problem> {
+    let (user, by) = (caller.user(), caller.session());
+    let mail = notice(state, client, MailKind::AccountDeletion, user);
+    let mails = told_of_deletion(mail, &readable(delete_at)).into_iter().collect();
+    let registry = state.registry.clone();
+    let command = AskForDeletion { by, delete_at, mails };
+    let asking = run_to_completion(async move { registry.ask(user, command).await });
+    let asked = asking.await.unwrap_or(Err(ActorError::NoAnswer)).map_err(Problem::for_token)?;
+    match asked {
+        Ok(()) => {
+            AuditEvent::DeletionAsked(user).record(state.metrics());
+            Ok(())
+        }
+        Err(over) => Err(session_over(state, user, over).await?.with_challenge()),
+    }
+}
+
+fn told_of_deletion(mail: Option<NewMail>, delete_at: &str) -> Option<NewMail> {
+    let mut mail = mail?;
+    mail.values.insert("delete_at".to_owned(), json!(delete_at));
+    Some(mail)
 }

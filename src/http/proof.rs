@@ -7,11 +7,14 @@ use actix_web::HttpRequest;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::extract::client::Client;
+use super::notice::notice;
 use super::problem::{Code, FieldError, Problem};
 use super::sign_in::methods;
 use super::state::AppState;
 use crate::config::PasskeyConfig;
 use crate::domain::ids::UserId;
+use crate::domain::mail::MailKind;
 use crate::domain::sign_in::Factor;
 use crate::domain::user::FieldProblem;
 use crate::security::challenge::Purpose;
@@ -52,11 +55,11 @@ pub(super) async fn show_code(state: &AppState, user: UserId, code: &str) -> Res
             let factors = store.list_factors(user).await?;
             return Err(Problem::new(Code::FactorBlocked).with("methods", json!(methods(&factors))));
         }
-        TotpTry::Counted(sealed) => {
+        TotpTry::Counted { sealed, added_at } => {
             let secret =
                 TotpSecret::open(keys, user, Place::Confirmed, &sealed).map_err(Problem::unavailable)?;
             match secret.matching_step(code, now) {
-                Some(step) => store.use_totp_step(user, sealed, step, now).await?,
+                Some(step) => store.use_totp_step(user, added_at, step, now).await?,
                 None => false,
             }
         }
@@ -97,12 +100,12 @@ pub(super) async fn show_recovery_code(
 pub(super) async fn show_passkey(
     state: &AppState,
     http: &HttpRequest,
+    client: &Client,
     user: UserId,
     credential: &CredentialJson,
     ticket: Uuid,
 ) -> Result<Factor, Problem> {
-    let config = passkeys(state)?;
-    let shown = verify_passkey(state, http, config, user, credential, ticket).await?;
+    let shown = verify_passkey(state, http, client, user, credential, ticket).await?;
     match shown {
         Some(factor) => {
             count(state, "passkey", "success");
@@ -129,11 +132,12 @@ pub(super) fn user_of(credential: &CredentialJson) -> Option<UserId> {
 async fn verify_passkey(
     state: &AppState,
     http: &HttpRequest,
-    config: &PasskeyConfig,
+    client: &Client,
     user: UserId,
     credential: &CredentialJson,
     ticket: Uuid,
 ) -> Result<Option<Factor>, Problem> {
+    let config = passkeys(state)?;
     let (store, now) = (state.registry.store(), state.now());
     let (Some(id), Some(challenge)) = (credential.id(), credential.challenge()) else { return Ok(None) };
     // Without a handle it is a passkey of whom the ticket names; with one it must be the same person's.
@@ -156,15 +160,19 @@ async fn verify_passkey(
             }
         };
         let regressed = is_regressed(passkey.backup_eligible, passkey.counter, signed.counter);
+        let suspicion = regressed.then(|| notice(state, client, MailKind::PasskeySuspicious, user)).flatten();
         if regressed && config.reject_regressed_counter {
             AuditEvent::CounterRegressed(user).record(state.metrics());
+            store.add_mails(suspicion.into_iter().collect(), now).await?;
+            state.registry.ring_mail_bell();
             return Ok(None);
         }
         let (counter_before, counter, backed_up) = (passkey.counter, signed.counter, signed.backed_up);
         let used = PasskeyUse { counter_before, counter, backed_up, now };
-        if store.use_passkey(user, id.clone(), used).await? {
+        if store.use_passkey(user, id.clone(), used, suspicion.into_iter().collect()).await? {
             if regressed {
                 AuditEvent::CounterRegressed(user).record(state.metrics());
+                state.registry.ring_mail_bell();
             }
             let synced = passkey.backup_eligible;
             return Ok(Some(if synced { Factor::SyncedPasskey } else { Factor::DevicePasskey }));

@@ -47,7 +47,7 @@ async fn reauthenticate(
     let known = state.registry.store().lookup_user(caller.user()).await?;
     let known = known.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
     let Some(password) = body.password.take() else {
-        let factor = show_factor(&state, &http, &caller, body).await?;
+        let factor = show_factor(&state, &http, &client, &caller, body).await?;
         let shown = caller.0.snapshot.authentication(caller.session());
         let before = shown.map_or(factor.methods(), |shown| shown.methods);
         let methods = before.with(factor.methods()).with(Methods::MULTIPLE_FACTORS);
@@ -59,7 +59,7 @@ async fn reauthenticate(
     let user = own_password::check(&state, &client, caller.user(), password).await?;
     let shows_more = body.code.is_some() || body.recovery_code.is_some() || body.credential.is_some();
     let shown = match shows_more {
-        true => Shown::PASSWORD.and(show_factor(&state, &http, &caller, body).await?),
+        true => Shown::PASSWORD.and(show_factor(&state, &http, &client, &caller, body).await?),
         false => Shown::PASSWORD,
     };
     answer(&state, &caller, shown.methods(), user.credentials_changed_at).await
@@ -69,6 +69,7 @@ async fn reauthenticate(
 async fn show_factor(
     state: &AppState,
     http: &HttpRequest,
+    client: &Client,
     caller: &Authenticated,
     body: Body,
 ) -> Result<Factor, Problem> {
@@ -82,7 +83,7 @@ async fn show_factor(
             if claims.progress.user.is_some_and(|owner| owner != user) {
                 return Err(invalid_ticket());
             }
-            let factor = show_passkey(state, http, user, &credential, claims.id).await?;
+            let factor = show_passkey(state, http, client, user, &credential, claims.id).await?;
             spend(state, &claims).await?;
             Ok(factor)
         }

@@ -9,11 +9,12 @@ use super::extract::client::Client;
 use super::extract::json::OptionalJsonObject;
 use super::extract::session::present;
 use super::limits::note_usage;
+use super::notice::theft_notice;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::shown::good_tokens;
 use super::state::AppState;
-use crate::domain::command::{RefreshRefusal, Refreshed, RotateRefresh, SessionOver};
+use crate::domain::command::{RefreshRefusal, Refreshed, RotateRefresh, SessionOver, WithTheftNotice};
 use crate::domain::ids::UserId;
 use crate::domain::session::Delivery;
 use crate::events::session_view::SessionView;
@@ -61,29 +62,38 @@ async fn refresh(
         return Err(Problem::new(Code::OriginNotAllowed));
     }
     let refreshed = match token {
-        Some(token) => by_token(&state, &request, &token).await,
-        None => by_cookies(&state, &request).await,
+        Some(token) => by_token(&state, &request, &client, &token).await,
+        None => by_cookies(&state, &request, &client).await,
     };
     refreshed.map_err(|problem| problem.clearing(cookie::cleared(&state.config.cookie)))
 }
 
 /// The body counts, whatever cookies came along.
-async fn by_token(state: &AppState, request: &HttpRequest, token: &str) -> Result<HttpResponse, Problem> {
+async fn by_token(
+    state: &AppState,
+    request: &HttpRequest,
+    client: &Client,
+    token: &str,
+) -> Result<HttpResponse, Problem> {
     let claims = state.refresh_tokens.verify(token, state.now()).map_err(|error| {
         Problem::new(match error {
             TokenError::Invalid => Code::RefreshTokenInvalid,
             TokenError::Expired => Code::RefreshTokenExpired,
         })
     })?;
-    let (user, refreshed) = rotate(state, request, claims).await?;
+    let (user, refreshed) = rotate(state, request, client, claims).await?;
     answer(state, user, &refreshed, Delivery::Body, None)
 }
 
 /// One cookie after the other, until one is good.
-async fn by_cookies(state: &AppState, request: &HttpRequest) -> Result<HttpResponse, Problem> {
+async fn by_cookies(
+    state: &AppState,
+    request: &HttpRequest,
+    client: &Client,
+) -> Result<HttpResponse, Problem> {
     let mut first_refusal = None;
     for claims in good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie))? {
-        match rotate(state, request, claims).await {
+        match rotate(state, request, client, claims).await {
             Ok((user, refreshed)) => return answer(state, user, &refreshed, Delivery::Cookie, None),
             Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => {
                 first_refusal.get_or_insert(problem);
@@ -97,6 +107,7 @@ async fn by_cookies(state: &AppState, request: &HttpRequest) -> Result<HttpRespo
 async fn rotate(
     state: &AppState,
     request: &HttpRequest,
+    client: &Client,
     claims: RefreshClaims,
 ) -> Result<(UserId, Refreshed), Problem> {
     state.shed_load()?;
@@ -104,7 +115,9 @@ async fn rotate(
     let RefreshClaims { user, session, generation, .. } = claims;
     // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
     let found = present(state.registry.status(user, session, None).await?)?;
-    let rotated = state.registry.ask(user, RotateRefresh { session, generation }).await;
+    let command = RotateRefresh { session, generation };
+    let command = WithTheftNotice { command, notice: theft_notice(state, client, user) };
+    let rotated = state.registry.ask(user, command).await;
     if rotated.is_err() {
         // It has been seen, though nothing came of it.
         state.registry.note_sighting(&found.session, generation, state.now());

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::codes::{self, Asking};
+use super::codes::{self, Asking, parse_locale};
 use super::email::verification_of;
 use super::extract::client::Client;
 use super::extract::json::Fields;
@@ -19,7 +19,8 @@ use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
 use crate::actors::messages::ActorError;
 use crate::config::Feature;
-use crate::domain::command::{EndReplaced, ListLive, Open, OpenRefusal, Opened, Replaces};
+use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::command::{ChangeAccount, EndReplaced, ListLive, Open, OpenRefusal, Opened, Replaces};
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;
 use crate::domain::ids::{SessionId, UserId};
@@ -41,6 +42,7 @@ pub(super) struct LoginOptionsBody {
     refresh_token_delivery: Option<String>,
     remember: Option<bool>,
     keep_session: Option<bool>,
+    locale: Option<String>,
 }
 
 impl LoginOptionsBody {
@@ -54,7 +56,7 @@ impl LoginOptionsBody {
             refresh_token_in_body: delivery == Some(Delivery::Body),
             keep_session: self.keep_session.unwrap_or(false),
             remember: self.remember,
-            locale: None,
+            locale: fields.optional("locale", self.locale, parse_locale),
         }
     }
 }
@@ -143,7 +145,8 @@ impl SignIn {
                 Problem::new(Code::SecondFactorEnrolmentRequired).with("methods", json!(on))
             }
             Step::EmailVerification => {
-                let asking = Asking { purpose: CodePurpose::Login, ..verification_of(&self.user) };
+                let locale = self.options.locale.clone().or_else(|| self.user.locale.clone());
+                let asking = Asking { purpose: CodePurpose::Login, locale, ..verification_of(&self.user) };
                 mail_request = Some(codes::ask(state, client, asking).await?.request());
                 let address = masked(self.user.email.as_str());
                 Problem::new(Code::EmailVerificationRequired).with("email", json!(address))
@@ -211,7 +214,7 @@ impl SignIn {
             shown: self.user.credentials_changed_at,
             ends: self.choice.as_ref().map(|choice| choice.ends.clone()).unwrap_or_default(),
             replaces: replaced.filter(|(owner, _)| *owner == self.user.id).map(|(_, replaces)| replaces),
-            ..open_for(client, self.options.device_name.clone(), delivery, OpenedBy::Login)
+            ..open_for(state, client, self.options.device_name.clone(), delivery, OpenedBy::Login)
         };
         let asking = run_to_completion(open_session(state.clone(), self.user.id, open, replaced));
         let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
@@ -228,17 +231,32 @@ impl SignIn {
             }
             Err(error) => return Err(error.into()),
         };
+        let user = remember_locale(state, self.user, self.options.locale).await;
         let codes = match self.enrolled {
-            true => Some(give_recovery_codes(state, self.user.id).await?),
+            true => Some(give_recovery_codes(state, user.id, None).await?),
             false => None,
         };
         signed_in::answer_with(
             state,
             StatusCode::OK,
-            &self.user,
+            &user,
             &opened,
             Extras { recovery_codes: codes, ..Extras::default() },
         )
+    }
+}
+
+/// Stores the language of a login where the account has none yet. The login succeeds either way.
+async fn remember_locale(state: &web::Data<AppState>, user: User, locale: Option<String>) -> User {
+    let Some(locale) = locale.filter(|_| user.locale.is_none()) else { return user };
+    let change = AccountChange { locale: Some(Some(locale.clone())), ..AccountChange::default() };
+    let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
+    match state.registry.ask(user.id, command).await {
+        Ok(_) => User { locale: Some(locale), ..user },
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "login.locale_not_stored");
+            user
+        }
     }
 }
 

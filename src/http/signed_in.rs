@@ -34,6 +34,7 @@ pub(super) fn parse_delivery(text: &str) -> Result<Delivery, FieldProblem> {
 
 /// A session to open for that client.
 pub(super) fn open_for(
+    state: &AppState,
     client: &Client,
     device_name: Option<String>,
     delivery: Delivery,
@@ -47,7 +48,7 @@ pub(super) fn open_for(
             client.platform_version.as_deref(),
             device_name,
         )),
-        ip_address: client.address,
+        ip_address: state.config.http.addresses.of(client.address),
         occasion,
         methods: Methods::PASSWORD,
         remember: None,

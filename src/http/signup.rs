@@ -78,6 +78,7 @@ async fn sign_up(
         password_hash: password_hash.expose().to_owned(),
         device_name: request.device_name,
         in_body: request.delivery == Delivery::Body,
+        locale: request.locale.clone(),
     };
     if state.config.has(Feature::VerifiedEmail) {
         let asking = asking(request.email.as_str(), &pending, request.locale)?;
@@ -121,7 +122,8 @@ async fn register(
     email_verified: bool,
 ) -> Result<User, Problem> {
     let password_hash = PasswordHash::from_stored(pending.password_hash.clone());
-    let sign_up = SignUp { name: pending.name.clone(), email, password_hash, email_verified };
+    let (name, locale) = (pending.name.clone(), pending.locale.clone());
+    let sign_up = SignUp { name, email, password_hash, email_verified, locale };
     let registry = state.registry.clone();
     let registering = run_to_completion(async move { registry.register(sign_up).await });
     Ok(registering.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
@@ -150,6 +152,8 @@ struct Pending {
     password_hash: String,
     device_name: Option<String>,
     in_body: bool,
+    #[serde(default)]
+    locale: Option<String>,
 }
 
 /// Whether the address has an account is looked up when the mail is sent.
@@ -174,9 +178,10 @@ async fn make(
 ) -> Result<(User, Opened), Problem> {
     let delivery = if pending.in_body { Delivery::Body } else { Delivery::Cookie };
     let occasion = OpenedBy::Signup { email: Arc::from(email.as_str()) };
-    let open = open_for(client, pending.device_name, delivery, occasion);
+    let open = open_for(state, client, pending.device_name, delivery, occasion);
     let password_hash = PasswordHash::from_stored(pending.password_hash);
-    let sign_up = SignUp { name: pending.name, email, password_hash, email_verified };
+    let (name, locale) = (pending.name, pending.locale);
+    let sign_up = SignUp { name, email, password_hash, email_verified, locale };
     let registry = state.registry.clone();
     let signing_up = run_to_completion(async move { registry.sign_up(sign_up, open).await });
     Ok(signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)

@@ -87,17 +87,23 @@ impl PasswordRules {
     /// # Errors
     /// [`WeakPassword`], counted.
     pub async fn check(&self, password: &Password, person: &[&str]) -> Result<(), WeakPassword> {
-        let checked = match self.check_here(password.expose(), person) {
-            Ok(()) => self.check_breaches(password).await,
-            refused => refused,
-        };
-        if let Err(weak) = checked {
-            self.metrics.passwords_refused.with_label_values(&[weak.as_str()]).inc();
-        }
-        checked
+        self.check_here(password, person)?;
+        self.check_breaches(password).await.inspect_err(|weak| self.count(*weak))
     }
 
-    fn check_here(&self, password: &str, person: &[&str]) -> Result<(), WeakPassword> {
+    /// Checks the rules that need no other service: all but the breach list.
+    ///
+    /// # Errors
+    /// [`WeakPassword`], counted.
+    pub fn check_here(&self, password: &Password, person: &[&str]) -> Result<(), WeakPassword> {
+        self.judge(password.expose(), person).inspect_err(|weak| self.count(*weak))
+    }
+
+    fn count(&self, weak: WeakPassword) {
+        self.metrics.passwords_refused.with_label_values(&[weak.as_str()]).inc();
+    }
+
+    fn judge(&self, password: &str, person: &[&str]) -> Result<(), WeakPassword> {
         let lower = password.to_lowercase();
         if password.chars().count() < self.min_chars {
             Err(WeakPassword::TooShort)
@@ -171,9 +177,9 @@ mod tests {
     fn common_ones_are_refused_in_any_case() {
         let rules = rules(8, &[]);
         for common in ["12345678", "password", "PassWord", "iloveyou", "qwertyuiop", "password123"] {
-            assert_eq!(rules.check_here(common, &[]), Err(WeakPassword::TooCommon), "{common}");
+            assert_eq!(rules.judge(common, &[]), Err(WeakPassword::TooCommon), "{common}");
         }
-        assert_eq!(rules.check_here("correct horse battery", &[]), Ok(()));
+        assert_eq!(rules.judge("correct horse battery", &[]), Ok(()));
     }
 
     #[test]
@@ -190,16 +196,16 @@ mod tests {
             "authservice2026",
             "acme2026",
         ] {
-            assert_eq!(rules.check_here(guessable, &ada), Err(WeakPassword::TooGuessable), "{guessable}");
+            assert_eq!(rules.judge(guessable, &ada), Err(WeakPassword::TooGuessable), "{guessable}");
         }
         for fine in ["lovelace and numbers", "lovelace18151", "acme is a fine place"] {
-            assert_eq!(rules.check_here(fine, &ada), Ok(()), "{fine}");
+            assert_eq!(rules.judge(fine, &ada), Ok(()), "{fine}");
         }
     }
 
     #[test]
     fn the_length_is_the_services_own() {
-        assert_eq!(rules(12, &[]).check_here("elevenchars", &[]), Err(WeakPassword::TooShort));
-        assert_eq!(rules(12, &[]).check_here("twelve chars", &[]), Ok(()));
+        assert_eq!(rules(12, &[]).judge("elevenchars", &[]), Err(WeakPassword::TooShort));
+        assert_eq!(rules(12, &[]).judge("twelve chars", &[]), Ok(()));
     }
 }

@@ -80,6 +80,21 @@ impl TotpSecret {
         Ok(Self(opened.content.to_vec()))
     }
 
+    /// The sealed value, sealed anew with the newest secret; `None` where the newest has sealed it.
+    ///
+    /// # Errors
+    /// [`EncryptionError`].
+    pub fn rewrap(
+        keys: &Encryption,
+        user: UserId,
+        place: Place,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, EncryptionError> {
+        let opened = keys.open(Purpose::TotpSecret, &place.row(user), sealed)?;
+        let anew = || keys.seal(Purpose::TotpSecret, &place.row(user), &opened.content);
+        (!opened.is_current).then(anew).transpose()
+    }
+
     /// The secret in base32, to be typed in.
     #[must_use]
     pub fn base32(&self) -> String {

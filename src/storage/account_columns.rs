@@ -14,7 +14,16 @@ pub(super) fn account_columns(
     update: UpdateMany<user::Entity>,
     event: &LedgerEvent,
 ) -> UpdateMany<user::Entity> {
-    let LedgerEvent::AccountChanged { change, credentials_changed_at, at, .. } = event else { return update };
+    let (change, credentials_changed_at, at) = match event {
+        LedgerEvent::AccountChanged { change, credentials_changed_at, at, .. } => {
+            (change, credentials_changed_at, at)
+        }
+        // Signing in keeps an account that was to be deleted.
+        LedgerEvent::Opened { .. } => {
+            return update.col_expr(user::Column::DeleteAt, Expr::value(None::<i64>));
+        }
+        _ => return update,
+    };
     let mut columns: Vec<(user::Column, SimpleExpr)> = vec![(user::Column::UpdatedAt, time(*at))];
     let AccountChange {
         password,
@@ -27,6 +36,7 @@ pub(super) fn account_columns(
         policy,
         factors,
         disabled,
+        delete_at,
     } = &**change;
     let of_credentials = credentials_changed_at.map(time);
     let factors = factors.map(|factors| i32::try_from(factors).unwrap_or(i32::MAX));
@@ -46,6 +56,8 @@ pub(super) fn account_columns(
     columns.extend(policy.map(|it| (user::Column::Policy, Expr::value(it))));
     columns.extend(factors.map(|it| (user::Column::Factors, Expr::value(it))));
     columns.extend(disabled_at.map(|it| (user::Column::DisabledAt, Expr::value(it))));
+    let delete_at = delete_at.map(|at| Expr::value(at.map(Timestamp::millis)));
+    columns.extend(delete_at.map(|it| (user::Column::DeleteAt, it)));
     columns.into_iter().fold(update, |update, (column, value)| update.col_expr(column, value))
 }
 

@@ -78,7 +78,7 @@ struct Known {
 }
 
 impl Store {
-    /// How many accounts of that role may sign in.
+    /// How many accounts of that role may sign in and will not be deleted.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -87,8 +87,26 @@ impl Store {
         let wanted = user::Entity::find()
             .filter(user::Column::Role.eq(role.as_str()))
             .filter(user::Column::DisabledAt.is_null())
-            .filter(user::Column::DeletedAt.is_null());
+            .filter(user::Column::DeletedAt.is_null())
+            .filter(user::Column::DeleteAt.is_null());
         self.run(async move { wanted.count(&db).await }).await
+    }
+
+    /// Accounts whose scheduled deletion is due, the earliest first.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn list_due_deletions(&self, now: Timestamp, limit: u64) -> Result<Vec<UserId>, StorageError> {
+        let db = self.db.clone();
+        let due = user::Entity::find()
+            .select_only()
+            .column(user::Column::Id)
+            .filter(user::Column::DeleteAt.lte(now.millis()))
+            .order_by_asc(user::Column::DeleteAt)
+            .limit(limit)
+            .into_tuple::<Uuid>();
+        let ids = self.run(async move { due.all(&db).await }).await?;
+        Ok(ids.into_iter().map(UserId::new).collect())
     }
 
     /// Accounts in order of their addresses.
@@ -170,7 +188,7 @@ impl Store {
         self.run(work).await
     }
 
-    /// Those of the accounts that are there with another password than theirs.
+    /// Those of the accounts that are there with another password than theirs; one without a password replaces none.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -185,7 +203,10 @@ impl Store {
         let rows = self.run(async move { rows.all(&db).await }).await?;
         let hashes: HashMap<Uuid, String> = rows.into_iter().collect();
         let differs = |account: &Account| {
-            hashes.get(&account.user.id.uuid()).is_some_and(|hash| hash != account.password_hash.expose())
+            account.password_hash.is_some()
+                && hashes
+                    .get(&account.user.id.uuid())
+                    .is_some_and(|hash| hash != account.password_hash.expose())
         };
         Ok(accounts.into_iter().filter(differs).collect())
     }
@@ -310,10 +331,13 @@ async fn insert(db: &impl ConnectionTrait, accounts: &[&Account]) -> Result<u64,
 
 async fn update(db: &impl ConnectionTrait, account: &Account, stamp: SimpleExpr) -> Result<(), DbErr> {
     let Account { user, password_hash } = account;
-    user::Entity::update_many()
+    let mut update = user::Entity::update_many();
+    if password_hash.is_some() {
+        update = update.col_expr(user::Column::PasswordHash, Expr::value(password_hash.expose()));
+    }
+    update
         .col_expr(user::Column::Name, Expr::value(user.name.as_str()))
         .col_expr(user::Column::Email, Expr::value(user.email.as_str()))
-        .col_expr(user::Column::PasswordHash, Expr::value(password_hash.expose()))
         .col_expr(user::Column::Role, Expr::value(user.role.as_str()))
         .col_expr(user::Column::UpdatedAt, Expr::value(user.updated_at.millis()))
         .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))

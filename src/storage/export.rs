@@ -4,6 +4,7 @@ use entity::{mail, mail_request, session};
 use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder};
 
 use super::{StorageError, Store};
+use crate::domain::address_form::AddressForm;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
@@ -52,7 +53,7 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub async fn export(&self, user: UserId, email: String) -> Result<PersonalData, StorageError> {
-        let db = self.db.clone();
+        let (db, addresses) = (self.db.clone(), self.addresses);
         self.run(async move {
             let sessions = session::Entity::find()
                 .filter(session::Column::UserId.eq(user.uuid()))
@@ -73,7 +74,7 @@ impl Store {
                 .all(&db)
                 .await?;
             Ok::<_, DbErr>(PersonalData {
-                sessions: sessions.into_iter().map(stored_session).collect(),
+                sessions: sessions.into_iter().map(|row| stored_session(row, addresses)).collect(),
                 mails: mails.into_iter().map(|row| stored(row.kind, row.address, row.created_at)).collect(),
                 requests: requests
                     .into_iter()
@@ -85,11 +86,12 @@ impl Store {
     }
 }
 
-fn stored_session(row: session::Model) -> StoredSession {
+fn stored_session(row: session::Model, addresses: AddressForm) -> StoredSession {
+    let address = row.ip_address.as_deref().and_then(|address| address.parse().ok());
     StoredSession {
         id: row.id,
         device: [row.device_name, row.browser, row.os, row.user_agent],
-        ip_address: row.ip_address,
+        ip_address: addresses.of(address).map(|address| address.to_string()),
         created_at: Timestamp::from_millis(row.created_at),
         last_activity: Timestamp::from_millis(row.last_activity),
         ended: row.ended_at.map(|at| (Timestamp::from_millis(at), row.end_reason)),

@@ -9,12 +9,14 @@ use sea_orm::{
     QuerySelect, TransactionTrait,
 };
 
+use super::mails::insert_mails;
 use super::passkeys::{Passkey, passkey_of};
 use super::recovery_codes::delete_recovery_codes;
 use super::rows::outbox_rows;
 use super::totp::{TOTP, TotpFactor, totp_of};
 use super::{StorageError, Store, greater_of};
 use crate::domain::ids::UserId;
+use crate::domain::mail::NewMail;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
 
@@ -53,14 +55,25 @@ pub struct FactorChange {
     pub keep: Keep,
     /// Its events to other services.
     pub announcements: Vec<Announcement>,
+    /// What the person is mailed.
+    pub mails: Vec<NewMail>,
+}
+
+/// The account after a change of its factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FactorsChanged {
+    /// The user's version.
+    pub version: i64,
+    /// The time that tells the credentials from those before.
+    pub credentials_changed_at: Option<Timestamp>,
 }
 
 /// What became of a change of factors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum FactorOutcome {
-    /// Stored; the user's version is this one now.
-    Changed(i64),
+    /// Stored.
+    Changed(FactorsChanged),
     /// There was nothing to change, or it is not as it was any more. Nothing was stored.
     Unchanged,
     /// It would have taken the last way to sign in, or a factor that the role must have. Nothing was stored.
@@ -130,7 +143,8 @@ impl Store {
         work: Work,
     ) -> Result<FactorOutcome, StorageError> {
         let (db, stamp) = (self.db.clone(), self.change_stamp());
-        let FactorChange { user, now, keep, announcements } = change;
+        let FactorChange { user, now, keep, announcements, mails } = change;
+        let announcements = self.kept(announcements);
         let changed_at = Expr::col(user::Column::CredentialsChangedAt).if_null(0).add(1);
         let lock = user::Entity::update_many()
             .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
@@ -145,7 +159,7 @@ impl Store {
                 transaction.rollback().await?;
                 return Ok(FactorOutcome::Unchanged);
             }
-            let Some(version) = store_count(&transaction, user, keep).await? else {
+            let Some(changed) = store_count(&transaction, user, keep).await? else {
                 transaction.rollback().await?;
                 return Ok(FactorOutcome::LastMethod);
             };
@@ -153,28 +167,30 @@ impl Store {
                 let rows = outbox_rows(announcements, now);
                 entity::outbox::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
             }
+            insert_mails(&transaction, mails, now).await?;
             transaction.commit().await?;
-            Ok::<_, DbErr>(FactorOutcome::Changed(version))
+            Ok::<_, DbErr>(FactorOutcome::Changed(changed))
         })
         .await
     }
 }
 
-/// Writes how many second factors the user has into the row that a login reads. Returns the user's version; nothing where what
-/// must be kept is gone.
+/// Writes how many second factors the user has into the row that a login reads. Nothing where what must be
+/// kept is gone.
 async fn store_count(
     transaction: &DatabaseTransaction,
     user: UserId,
     keep: Keep,
-) -> Result<Option<i64>, DbErr> {
+) -> Result<Option<FactorsChanged>, DbErr> {
     let apps = factor::Entity::find_by_id((user.uuid(), TOTP.to_owned())).count(transaction).await?;
     let passkeys =
         passkey::Entity::find().filter(passkey::Column::UserId.eq(user.uuid())).count(transaction).await?;
-    let (version, hash) = user::Entity::find_by_id(user.uuid())
+    let (version, hash, changed_at) = user::Entity::find_by_id(user.uuid())
         .select_only()
         .column(user::Column::SessionVersion)
         .column(user::Column::PasswordHash)
-        .into_tuple::<(i64, String)>()
+        .column(user::Column::CredentialsChangedAt)
+        .into_tuple::<(i64, String, Option<i64>)>()
         .one(transaction)
         .await?
         .ok_or(DbErr::RecordNotUpdated)?;
@@ -196,5 +212,6 @@ async fn store_count(
         .filter(user::Column::Id.eq(user.uuid()))
         .exec(transaction)
         .await?;
-    Ok(Some(version))
+    let credentials_changed_at = changed_at.map(Timestamp::from_millis);
+    Ok(Some(FactorsChanged { version, credentials_changed_at }))
 }

@@ -4,7 +4,7 @@ use entity::mail_request;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    ColumnTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect, TransactionTrait, UpdateMany,
 };
 use uuid::Uuid;
 
@@ -121,18 +121,12 @@ impl Store {
     /// [`StorageError`]; then it may have been spent.
     pub async fn spend_mail_code(&self, id: Uuid, now: Timestamp) -> Result<bool, StorageError> {
         let db = self.db.clone();
-        let spend = mail_request::Entity::update_many()
-            .col_expr(mail_request::Column::UsedAt, Expr::value(now.millis()))
-            // What waited with it is forgotten.
-            .col_expr(mail_request::Column::Payload, Expr::value(None::<String>))
-            .filter(mail_request::Column::Id.eq(id))
-            .filter(mail_request::Column::UsedAt.is_null());
-        let spent = self.run(async move { spend.exec(&db).await }).await?;
+        let spent = self.run(async move { spend_code(id, now).exec(&db).await }).await?;
         Ok(spent.rows_affected == 1)
     }
 
-    /// Forgets about `limit` requests whose codes were good until before `before`, and what waits with those that are good no
-    /// more at `now`. Returns how many it found.
+    /// Deletes up to `limit` requests that were made before `before`, and empties what waits with those whose codes have expired at
+    /// `now`. Returns how many it deleted.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -143,28 +137,40 @@ impl Store {
         limit: u64,
     ) -> Result<u64, StorageError> {
         let db = self.db.clone();
+        // No code is good for longer than requests are kept, so the index on expiry finds them.
+        let expired = mail_request::Column::ExpiresAt.lte(now.millis());
         let old = mail_request::Entity::find()
             .select_only()
-            .column(mail_request::Column::ExpiresAt)
-            .filter(mail_request::Column::ExpiresAt.lt(before.millis()))
-            .order_by_asc(mail_request::Column::ExpiresAt)
+            .column(mail_request::Column::Id)
+            .filter(expired.clone())
+            .filter(mail_request::Column::CreatedAt.lte(before.millis()))
             .limit(limit)
-            .into_tuple::<i64>();
+            .into_tuple::<Uuid>();
         let empty = mail_request::Entity::update_many()
             .col_expr(mail_request::Column::Payload, Expr::value(None::<String>))
-            .filter(mail_request::Column::ExpiresAt.lte(now.millis()))
+            .filter(expired)
             .filter(mail_request::Column::Payload.is_not_null());
         let work = async move {
             empty.exec(&db).await?;
             let old = old.all(&db).await?;
-            if let Some(youngest) = old.last() {
-                let delete = mail_request::Entity::delete_many();
-                delete.filter(mail_request::Column::ExpiresAt.lte(*youngest)).exec(&db).await?;
+            if old.is_empty() {
+                return Ok(0);
             }
-            Ok::<_, DbErr>(old.len() as u64)
+            let delete = mail_request::Entity::delete_many().filter(mail_request::Column::Id.is_in(old));
+            Ok::<_, DbErr>(delete.exec(&db).await?.rows_affected)
         };
         self.run(work).await
     }
+}
+
+/// Spends a code, unless it was spent before.
+pub(super) fn spend_code(id: Uuid, now: Timestamp) -> UpdateMany<mail_request::Entity> {
+    mail_request::Entity::update_many()
+        .col_expr(mail_request::Column::UsedAt, Expr::value(now.millis()))
+        // What waited with it is forgotten.
+        .col_expr(mail_request::Column::Payload, Expr::value(None::<String>))
+        .filter(mail_request::Column::Id.eq(id))
+        .filter(mail_request::Column::UsedAt.is_null())
 }
 
 fn row_of(request: MailRequest) -> mail_request::ActiveModel {

@@ -156,6 +156,10 @@ impl Store {
         if let Some(error) = error {
             finish = finish.col_expr(mail::Column::Error, Expr::value(error));
         }
+        if let (MailKind::AccountDeletion, MailTo::Address(_, None)) = (mail.mail.kind, &mail.mail.to) {
+            // The account is gone, so its address is not kept.
+            finish = finish.col_expr(mail::Column::Address, Expr::value(None::<String>));
+        }
         if let Some(user) = about {
             finish = finish.col_expr(mail::Column::UserId, Expr::value(user.uuid()));
         }

@@ -18,6 +18,7 @@ use super::postgres::{self, PoolerError, Pooling};
 use super::servers::Servers;
 use super::suitability::{Unsuitable, insist_on_encoding, is_citus};
 use crate::config::{DatabaseConfig, DatabaseLocation};
+use crate::domain::address_form::AddressForm;
 use crate::io::{Io, IoGone};
 use crate::telemetry::metrics::Metrics;
 
@@ -36,6 +37,8 @@ pub struct StoreOptions {
     pub keeps_events: bool,
     /// Of sessions whose row says nothing of it, because an older version opened them.
     pub default_idle_timeout: Duration,
+    /// How much of a client's address to return, even where more was stored before.
+    pub addresses: AddressForm,
 }
 
 /// Why the database cannot be used.
@@ -136,6 +139,7 @@ impl Store {
                 cancelled_work,
                 commits_in_one_statement,
                 default_idle_timeout: options.default_idle_timeout,
+                addresses: options.addresses,
                 keeps_events: options.keeps_events,
                 servers,
                 pooling,

@@ -228,8 +228,9 @@ impl Store {
             ));
         }
         let rows = self.run(async move { query.all(&db).await }).await?;
-        let session =
-            |row: session::Model| Ok((UserId::new(row.user_id), session_of(row, page.idle_timeout)?));
+        let session = |row: session::Model| {
+            Ok((UserId::new(row.user_id), session_of(row, page.idle_timeout, self.addresses)?))
+        };
         rows.into_iter().map(session).collect()
     }
 }

@@ -3,13 +3,17 @@
 use entity::passkey;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, TryInsertResult};
+use sea_orm::{
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, TransactionTrait, TryInsertResult,
+};
 use uuid::Uuid;
 
-use super::factors::{FactorChange, FactorOutcome, Work};
+use super::factors::{FactorChange, FactorOutcome, FactorsChanged, Work};
+use super::mails::insert_mails;
 use super::totp::forget_failures;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
+use crate::domain::mail::NewMail;
 use crate::domain::time::Timestamp;
 
 /// Most passkeys of a user.
@@ -56,8 +60,8 @@ pub struct PasskeyUse {
 /// Whether a passkey was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddedPasskey {
-    /// It was; the user's version is this one now.
-    Added(i64),
+    /// It was.
+    Added(FactorsChanged),
     /// The user has it already.
     Present,
     /// The user's limit of passkeys is reached.
@@ -105,7 +109,7 @@ impl Store {
             })
         });
         match self.change_factors(change, work).await? {
-            FactorOutcome::Changed(version) => Ok(AddedPasskey::Added(version)),
+            FactorOutcome::Changed(changed) => Ok(AddedPasskey::Added(changed)),
             FactorOutcome::Unchanged | FactorOutcome::LastMethod => {
                 let there = self.lookup_passkey(user, credential_id).await?;
                 Ok(if there.is_some() { AddedPasskey::Present } else { AddedPasskey::TooMany })
@@ -165,7 +169,7 @@ impl Store {
     }
 
     /// Notes that a passkey has signed, unless its counter has moved since it was looked at or it is gone: then false. It also
-    /// lets codes of an app be tried again. The counter never goes back.
+    /// lets codes of an app be tried again, and stores what the person is mailed of it. The counter never goes back.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -174,6 +178,7 @@ impl Store {
         user: UserId,
         credential_id: Vec<u8>,
         used: PasskeyUse,
+        mails: Vec<NewMail>,
     ) -> Result<bool, StorageError> {
         let db = self.db.clone();
         let update = passkey::Entity::update_many()
@@ -184,10 +189,13 @@ impl Store {
             .filter(passkey::Column::CredentialId.eq(credential_id))
             .filter(passkey::Column::Counter.eq(i64::from(used.counter_before)));
         self.run(async move {
-            let noted = update.exec(&db).await?.rows_affected > 0;
+            let transaction = db.begin().await?;
+            let noted = update.exec(&transaction).await?.rows_affected > 0;
             if noted {
-                forget_failures(&db, user).await?;
+                forget_failures(&transaction, user).await?;
+                insert_mails(&transaction, mails, used.now).await?;
             }
+            transaction.commit().await?;
             Ok::<_, DbErr>(noted)
         })
         .await

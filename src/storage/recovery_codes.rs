@@ -4,13 +4,15 @@ use entity::recovery_code;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, TransactionTrait};
 
+use super::mails::insert_mails;
 use super::totp::forget_failures;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
+use crate::domain::mail::NewMail;
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// Gives new recovery codes in place of all earlier ones.
+    /// Gives new recovery codes in place of all earlier ones, and stores what the person is mailed of it.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -18,12 +20,14 @@ impl Store {
         &self,
         user: UserId,
         hashes: Vec<Vec<u8>>,
+        mails: Vec<NewMail>,
         now: Timestamp,
     ) -> Result<(), StorageError> {
         let db = self.db.clone();
         let work = async move {
             let transaction = db.begin().await?;
             put_recovery_codes(&transaction, user, hashes, now).await?;
+            insert_mails(&transaction, mails, now).await?;
             transaction.commit().await
         };
         self.run(work).await

@@ -6,6 +6,8 @@ use sea_orm::ActiveValue::{NotSet, Set};
 use std::time::Duration;
 
 use super::StorageError;
+use crate::domain::account_details::AccountDetails;
+use crate::domain::address_form::AddressForm;
 use crate::domain::authentication::{Authentication, Methods};
 use crate::domain::device::{Device, DeviceInfo, DeviceType};
 use crate::domain::ids::{SessionId, SessionToken, UserId};
@@ -46,6 +48,12 @@ pub(super) fn account_of(row: &user::Model) -> Result<Account, StorageError> {
         factors: factors_of(row.factors),
         credentials_changed_at: row.credentials_changed_at.map(Timestamp::from_millis),
         policy: policy_of(row)?.map(Box::new),
+        details: AccountDetails::of(
+            &row.name,
+            &row.email,
+            &row.password_hash,
+            row.email_verified_at.is_some(),
+        ),
     })
 }
 
@@ -94,7 +102,11 @@ pub(super) fn role_of(name: &str) -> Result<Role, StorageError> {
 }
 
 /// `idle_timeout` is that of a session of which the row says nothing, because an older version opened it.
-pub(super) fn session_of(row: session::Model, idle_timeout: Duration) -> Result<Session, StorageError> {
+pub(super) fn session_of(
+    row: session::Model,
+    idle_timeout: Duration,
+    addresses: AddressForm,
+) -> Result<Session, StorageError> {
     let unknown = |column| StorageError::UnknownValue { table: "sessions", column };
     let methods = row.amr.map_or(Some(Methods::PASSWORD), Methods::from_bits);
     Ok(Session {
@@ -120,7 +132,7 @@ pub(super) fn session_of(row: session::Model, idle_timeout: Duration) -> Result<
         tokens_expire_at: Timestamp::from_millis(row.tokens_expire_at),
         profile: SessionProfile {
             id: SessionId::new(row.id),
-            ip_address: row.ip_address.as_deref().and_then(|address| address.parse().ok()),
+            ip_address: addresses.of(row.ip_address.as_deref().and_then(|address| address.parse().ok())),
             created_at: Timestamp::from_millis(row.created_at),
             remember: row.remember,
             delivery: if row.refresh_in_body { Delivery::Body } else { Delivery::Cookie },

@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 pub const MAX_FAILURES: i32 = 100;
 
 pub(super) const TOTP: &str = "totp";
-const PENDING: &str = "totp_pending";
+pub(super) const PENDING: &str = "totp_pending";
 
 /// An authenticator app that was confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,12 @@ pub enum TotpTry {
     /// Too many codes in a row were wrong.
     Blocked,
     /// This one is counted as wrong until it turns out to be right. The secret, sealed.
-    Counted(Vec<u8>),
+    Counted {
+        /// The secret, sealed.
+        sealed: Vec<u8>,
+        /// When the app was set up, which identifies it however its secret is sealed.
+        added_at: Timestamp,
+    },
 }
 
 impl Store {
@@ -65,7 +70,9 @@ impl Store {
             let row = factor::Entity::find_by_id((user.uuid(), TOTP.to_owned())).one(&db).await?;
             Ok::<_, DbErr>(match row {
                 None => TotpTry::Absent,
-                Some(row) if counted => TotpTry::Counted(row.sealed),
+                Some(row) if counted => {
+                    TotpTry::Counted { sealed: row.sealed, added_at: Timestamp::from_millis(row.created_at) }
+                }
                 Some(_) => TotpTry::Blocked,
             })
         })
@@ -80,7 +87,7 @@ impl Store {
     pub async fn use_totp_step(
         &self,
         user: UserId,
-        sealed: Vec<u8>,
+        added_at: Timestamp,
         step: i64,
         now: Timestamp,
     ) -> Result<bool, StorageError> {
@@ -91,7 +98,7 @@ impl Store {
             .col_expr(factor::Column::Failures, Expr::value(0))
             .filter(factor::Column::UserId.eq(user.uuid()))
             .filter(factor::Column::Kind.eq(TOTP))
-            .filter(factor::Column::Sealed.eq(sealed))
+            .filter(factor::Column::CreatedAt.eq(added_at.millis()))
             .filter(factor::Column::LastStep.lt(step));
         Ok(self.run(async move { update.exec(&db).await }).await?.rows_affected > 0)
     }

@@ -1,6 +1,6 @@
 //! Accounts: sign up, look up, change.
 
-use entity::{factor, outbox, passkey, recovery_code, session, user};
+use entity::{factor, mail_request, outbox, passkey, recovery_code, session, user};
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr,
@@ -165,9 +165,9 @@ impl Store {
         lock: Option<RowLock>,
         change: OperatorChange,
     ) -> Result<CommitOutcome, StorageError> {
-        let is_deletion = change.deleted;
+        let is_deleted = change.deleted;
         let update = columns_of(change, commit.user, commit.now);
-        self.change_account(commit, lock, update, is_deletion).await
+        self.change_account(commit, lock, update, is_deleted).await
     }
 
     /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of the lock, if the
@@ -177,7 +177,7 @@ impl Store {
         commit: Commit,
         lock: Option<RowLock>,
         change: UpdateMany<user::Entity>,
-        is_deletion: bool,
+        is_deleted: bool,
     ) -> Result<CommitOutcome, StorageError> {
         let (db, mode) = (self.db.clone(), self.mode(&commit));
         let work = async move {
@@ -191,8 +191,8 @@ impl Store {
                 return Ok(CommitOutcome::Conflict);
             }
             change.filter(user::Column::Id.eq(id)).exec(&transaction).await?;
-            if is_deletion {
-                delete_factors_of(&transaction, id).await?;
+            if is_deleted {
+                forget(&transaction, id).await?;
             }
             transaction.commit().await?;
             Ok::<_, DbErr>(CommitOutcome::Committed(version))
@@ -232,20 +232,21 @@ fn columns_of(change: OperatorChange, user: UserId, now: Timestamp) -> UpdateMan
             .col_expr(user::Column::Locale, Expr::value(None::<String>))
             .col_expr(user::Column::Policy, Expr::value(None::<String>))
             .col_expr(user::Column::Factors, Expr::value(0))
+            .col_expr(user::Column::DeleteAt, Expr::value(None::<i64>))
             .col_expr(user::Column::DeletedAt, Expr::value(now.millis()));
     }
     update
 }
 
-/// Whatever could prove who a deleted user was, with the names of their devices.
-async fn delete_factors_of(transaction: &DatabaseTransaction, user: Uuid) -> Result<(), DbErr> {
-    factor::Entity::delete_many().filter(factor::Column::UserId.eq(user)).exec(transaction).await?;
-    recovery_code::Entity::delete_many()
-        .filter(recovery_code::Column::UserId.eq(user))
-        .exec(transaction)
-        .await?;
-    passkey::Entity::delete_many().filter(passkey::Column::UserId.eq(user)).exec(transaction).await?;
-    Ok(())
+/// Deletes what else is stored about the owner of a deleted account. Sessions have their own retention.
+async fn forget(transaction: &DatabaseTransaction, user: Uuid) -> Result<(), DbErr> {
+    let (factors, passkeys) = (factor::Entity::delete_many(), passkey::Entity::delete_many());
+    factors.filter(factor::Column::UserId.eq(user)).exec(transaction).await?;
+    passkeys.filter(passkey::Column::UserId.eq(user)).exec(transaction).await?;
+    let codes = recovery_code::Entity::delete_many();
+    codes.filter(recovery_code::Column::UserId.eq(user)).exec(transaction).await?;
+    let requests = mail_request::Entity::delete_many();
+    requests.filter(mail_request::Column::UserId.eq(user)).exec(transaction).await.map(drop)
 }
 
 fn credentials_of(mut row: user::Model) -> Result<Credentials, StorageError> {

@@ -27,6 +27,8 @@ pub enum AuditEvent<'a> {
     LimitHit(&'static str, Subject<'a>),
     /// An account was deleted.
     Deleted(UserId),
+    /// A person asked for the account to be deleted later.
+    DeletionAsked(UserId),
     /// An account was disabled.
     Disabled(UserId),
     /// A disabled account may be used again.
@@ -35,6 +37,8 @@ pub enum AuditEvent<'a> {
     RoleChanged(UserId, Role),
     /// An account was changed in a way that has no name of its own here.
     AccountChanged(UserId),
+    /// An operator sealed that many stored secrets with the newest secret.
+    SecretsRewrapped(usize),
     /// An API key of that id was made.
     KeyCreated(&'a str),
     /// An API key of that id was revoked.
@@ -92,7 +96,7 @@ impl Subject<'_> {
 pub const COMMAND_LINE: &str = "command_line";
 
 /// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log alone.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "signing_key.loaded",
     "account.created",
     "login.succeeded",
@@ -103,6 +107,7 @@ pub const NAMES: [&str; 14] = [
     "session.evicted",
     "refresh_token.reused",
     "account.deleted",
+    "account.deletion_requested",
     "factor.added",
     "factor.removed",
     "factor.refused",
@@ -136,10 +141,12 @@ impl AuditEvent<'_> {
             Self::PasswordChanged(_) => "password.changed",
             Self::LimitHit(..) => "rate_limit.hit",
             Self::Deleted(_) => "account.deleted",
+            Self::DeletionAsked(_) => "account.deletion_requested",
             Self::Disabled(_) => "account.disabled",
             Self::Enabled(_) => "account.enabled",
             Self::RoleChanged(..) => "role.given",
             Self::AccountChanged(_) => "account.changed",
+            Self::SecretsRewrapped(_) => "secrets.rewrapped",
             Self::KeyCreated(_) => "api_key.created",
             Self::KeyRevoked(_) => "api_key.revoked",
             Self::FactorAdded(..) => "factor.added",
@@ -193,6 +200,7 @@ impl AuditEvent<'_> {
             Self::SignedUp(user)
             | Self::PasswordChanged(user)
             | Self::Deleted(user)
+            | Self::DeletionAsked(user)
             | Self::Disabled(user)
             | Self::Enabled(user)
             | Self::AccountChanged(user) => {
@@ -204,6 +212,7 @@ impl AuditEvent<'_> {
             Self::RoleChanged(user, role) => {
                 tracing::info!(target: "audit", act, user_id = %user, role = role.as_str(), by, "audit");
             }
+            Self::SecretsRewrapped(count) => tracing::info!(target: "audit", act, count, by, "audit"),
             Self::KeyCreated(key_id) | Self::KeyRevoked(key_id) => {
                 tracing::info!(target: "audit", act, key_id, by, "audit");
             }

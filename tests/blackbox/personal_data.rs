@@ -1,14 +1,22 @@
 //! The person's own data: everything stored about them, and having it deleted.
 
+use std::time::Duration;
+
+use futures_util::future::join;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Database, Person, Setup, TestApp, on_each_database};
+use super::mail::with_mail;
+use crate::support::answer::members;
+use crate::support::time::unix_millis;
+use crate::support::{Client, Database, Person, Setup, TestApp, eventually, on_each_database, timestamp};
 
 on_each_database!(
     what_is_stored_is_handed_out,
     an_account_is_deleted_by_its_person,
-    the_last_administrator_stays
+    days_of_grace_end_with_a_sign_in_or_the_account,
+    the_last_administrator_stays,
+    of_two_administrators_who_go_at_the_same_time_one_stays,
 );
 
 async fn what_is_stored_is_handed_out(db: Database) {
@@ -62,4 +70,94 @@ async fn the_last_administrator_stays(db: Database) {
     device.login(&root).await.expect(200);
     device.send(device.request(Method::DELETE, "/me")).await.expect_problem(409, "last_admin");
     device.session().await.expect(200);
+    // One who was deleted, or will be, is nobody who stays.
+    let ada = Person::named("Ada");
+    for gone in ["deleted_at", "delete_at", "disabled_at"] {
+        let mut other = app.client();
+        other.signup(&Person { email: format!("{gone}@example.com"), ..ada.clone() }).await.expect(201);
+        let rest = "role = 'ADMIN', email = id WHERE email LIKE '%at@example.com'";
+        let rest =
+            if db == Database::Postgres { rest.replace("= id", "= id::text") } else { rest.to_owned() };
+        app.execute(&format!("UPDATE users SET {gone} = 9000000000000, {rest}")).await;
+    }
+    device.send(device.request(Method::DELETE, "/me")).await.expect_problem(409, "last_admin");
+}
+
+/// Asks for the deletion: when the account will be deleted.
+async fn ask_for_deletion(device: &Client) -> i64 {
+    let asked = device.send(device.request(Method::DELETE, "/me")).await.expect(202).expect_cookie_cleared();
+    assert_eq!(members(&asked.json), ["deleteAt"]);
+    timestamp(&asked.json["deleteAt"]).timestamp_millis()
+}
+
+async fn days_of_grace_end_with_a_sign_in_or_the_account(db: Database) {
+    let (setup, server) = with_mail(db).await;
+    let app = setup.set("ACCOUNT_DELETION_DAYS", 7).start().await;
+    let (ada, mut device) = (Person::named("Ada"), app.client());
+    device.signup(&ada).await.expect(201);
+    let mut other = app.client();
+    other.login(&ada).await.expect(200);
+    let features = device.get("/config").await.expect(200).json["features"].clone();
+    assert!(features.as_array().unwrap().contains(&json!("account_deletion")));
+
+    let before = unix_millis();
+    let delete_at = ask_for_deletion(&device).await;
+    let days = (delete_at - before) as f64 / 86_400_000.0;
+    assert!((7.0..7.01).contains(&days), "{days}");
+    for session in [&mut device, &mut other] {
+        session.session().await.expect_problem(401, "session_terminated");
+        session.refresh().await.expect_problem(401, "session_terminated");
+    }
+    let mail = server.mail_about(&ada.email, "will be deleted").await;
+    assert!(mail.text.contains("sign in before then"), "{}", mail.text);
+
+    // Signing in keeps the account.
+    device.login(&ada).await.expect(200);
+    app.execute("UPDATE users SET delete_at = 1 WHERE delete_at IS NOT NULL").await;
+    assert_eq!(app.count("SELECT COUNT(*) FROM users WHERE delete_at IS NOT NULL").await, 0);
+
+    ask_for_deletion(&device).await;
+    app.execute("UPDATE users SET delete_at = 1 WHERE delete_at IS NOT NULL").await;
+    eventually("the account is deleted", Duration::from_secs(30), async || {
+        match app.count("SELECT COUNT(*) FROM users WHERE deleted_at IS NULL").await {
+            0 => Ok(()),
+            left => Err(format!("{left} left")),
+        }
+    })
+    .await;
+    app.client().login(&ada).await.expect_problem(401, "invalid_credentials");
+    // The address is free again.
+    app.client().signup(&ada).await.expect(201);
+}
+
+async fn of_two_administrators_who_go_at_the_same_time_one_stays(db: Database) {
+    for days in ["0", "7"] {
+        let app = Setup::on(db).await.set("ACCOUNT_DELETION_DAYS", days).start().await;
+        for round in 0..10 {
+            let mut devices = Vec::new();
+            for name in ["Ada", "Bob"] {
+                let mut device = app.client();
+                device.signup(&Person::named(&format!("{name}{round}"))).await.expect(201);
+                devices.push(device);
+            }
+            let these = format!("email LIKE '%{round}@example.com'");
+            app.execute("UPDATE users SET role = 'STARTER'").await;
+            app.execute(&format!("UPDATE users SET role = 'ADMIN' WHERE {these}")).await;
+            // A new token says so.
+            for device in &mut devices {
+                app.execute("UPDATE users SET session_version = session_version + 1").await;
+                device.refresh().await.expect(200);
+            }
+            let go = |device: &Client| device.request(Method::DELETE, "/me");
+            let (one, other) = join(devices[0].send(go(&devices[0])), devices[1].send(go(&devices[1]))).await;
+            let answers = [one.status, other.status];
+            let gone = answers.iter().filter(|status| [202, 204].contains(*status)).count();
+            let stayed = answers.iter().filter(|status| **status == 409).count();
+            assert!(gone <= 1 && gone + stayed == 2, "{answers:?}");
+            let left = format!(
+                "SELECT COUNT(*) FROM users WHERE role = 'ADMIN' AND deleted_at IS NULL AND delete_at IS NULL AND {these}"
+            );
+            assert_eq!(app.count(&left).await, if gone == 1 { 1 } else { 2 }, "{answers:?}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ on_each_database!(
 );
 
 fn change(user: UserId, keep: Keep) -> FactorChange {
-    FactorChange { user, now: START, keep, announcements: Vec::new() }
+    FactorChange { user, now: START, keep, announcements: Vec::new(), mails: Vec::new() }
 }
 
 async fn set_up(store: &TestStore, user: UserId) {
@@ -53,15 +53,16 @@ async fn a_change_of_factors_is_a_change_of_credentials(db: Database) {
     let user = before.user;
     set_up(&store, user).await;
     let added = store.add_passkey(change(user, Keep::Nothing), passkey(1)).await.unwrap();
-    let AddedPasskey::Added(version) = added else { panic!("{added:?}") };
+    let AddedPasskey::Added(changed) = added else { panic!("{added:?}") };
     let after = store.ledger(user).await;
-    assert_eq!((after.version, after.version), (version, before.version + 2));
+    assert_eq!((after.version, after.version), (changed.version, before.version + 2));
     assert_eq!(after.account.factors, 2);
+    assert_eq!(after.account.credentials_changed_at, changed.credentials_changed_at);
     let changed_at = after.account.credentials_changed_at.unwrap();
     assert!(changed_at > START, "each change is later than the one before, whatever the clock says");
 
     let again = store.add_passkey(change(user, Keep::Nothing), passkey(1)).await.unwrap();
-    assert_eq!((again, store.ledger(user).await.version), (AddedPasskey::Present, version));
+    assert_eq!((again, store.ledger(user).await.version), (AddedPasskey::Present, changed.version));
     let pending = store.pending_totp(user, START.minus(MINUTE)).await.unwrap();
     assert_eq!(pending, None, "what was confirmed is not confirmed again");
 
@@ -81,12 +82,12 @@ async fn of_many_at_once_one_uses_a_step(db: Database) {
     let user = store.register().await.user;
     set_up(&store, user).await;
     for step in 8..28 {
-        let tries = (0..8).map(|_| store.use_totp_step(user, b"sealed".to_vec(), step, START));
+        let tries = (0..8).map(|_| store.use_totp_step(user, START, step, START));
         let used = join_all(tries).await.into_iter().filter(|used| *used.as_ref().unwrap()).count();
         assert_eq!(used, 1, "step {step}");
     }
-    for (sealed, step) in [(&b"sealed"[..], 27), (b"sealed", 3), (b"another", 99)] {
-        assert!(!store.use_totp_step(user, sealed.to_vec(), step, START).await.unwrap());
+    for (added_at, step) in [(START, 27), (START, 3), (START.plus(MINUTE), 99)] {
+        assert!(!store.use_totp_step(user, added_at, step, START).await.unwrap());
     }
 }
 
@@ -106,11 +107,12 @@ async fn tries_are_counted_before_they_are_looked_at(db: Database) {
     assert_eq!(store.try_totp(user).await.unwrap(), TotpTry::Absent);
     set_up(&store, user).await;
     let tries = join_all((0..MAX_FAILURES + 20).map(|_| store.try_totp(user))).await;
-    let counted = tries.into_iter().filter(|it| matches!(it, Ok(TotpTry::Counted(_)))).count();
+    let counted = tries.into_iter().filter(|it| matches!(it, Ok(TotpTry::Counted { .. }))).count();
     assert_eq!(counted, usize::try_from(MAX_FAILURES).unwrap());
     assert!(store.list_factors(user).await.unwrap().totp.unwrap().blocked);
     assert!(store.use_recovery_code(user, vec![vec![1; 32]]).await.unwrap());
-    assert_eq!(store.try_totp(user).await.unwrap(), TotpTry::Counted(b"sealed".to_vec()));
+    let counted = TotpTry::Counted { sealed: b"sealed".to_vec(), added_at: START };
+    assert_eq!(store.try_totp(user).await.unwrap(), counted);
 }
 
 async fn the_last_method_stays(db: Database) {
@@ -141,7 +143,7 @@ async fn a_counter_never_goes_back(db: Database) {
     store.add_passkey(change(user, Keep::Nothing), key.clone()).await.unwrap();
     let signed = async |counter_before, counter| {
         let used = PasskeyUse { counter_before, counter, backed_up: false, now: START };
-        store.use_passkey(user, key.credential_id.clone(), used).await.unwrap()
+        store.use_passkey(user, key.credential_id.clone(), used, Vec::new()).await.unwrap()
     };
     let stored = async || {
         let found = store.lookup_passkey(user, key.credential_id.clone()).await.unwrap().unwrap();

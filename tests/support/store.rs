@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use auth_service::clock::new_uuid;
 use auth_service::config::{DatabaseConfig, DatabaseLocation, Secret};
+use auth_service::domain::address_form::AddressForm;
 use auth_service::domain::authentication::Methods;
 use auth_service::domain::command::{Command, Open, decide};
 use auth_service::domain::device::{Device, DeviceInfo};
@@ -214,6 +215,7 @@ async fn open(location: DatabaseLocation, max_connections: u32) -> Result<Store,
         io: Io::new(IO.handle().clone()),
         metrics: Metrics::new().unwrap(),
         default_idle_timeout: policy().idle_timeout,
+        addresses: AddressForm::Full,
     })
     .await
 }

@@ -218,8 +218,9 @@ impl Delivery {
     }
 }
 
-/// To an account: in its language, where none is asked for.
+/// In the language of the request, else that of the account.
 fn addressed(kind: MailKind, user: &User, locale: Option<String>) -> Addressed {
+    let locale = locale.or_else(|| user.locale.clone());
     Addressed { kind, to: user.email.as_str().to_owned(), locale, about: Some(user.id) }
 }
 

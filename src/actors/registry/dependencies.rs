@@ -36,6 +36,8 @@ pub struct Dependencies {
     pub outbox_lanes: u32,
     /// `SERVICE_NAME`, named in events.
     pub service_name: Arc<str>,
+    /// Whether the service sends mail.
+    pub mails: bool,
     /// Shortest time between two activity events of one session.
     pub activity_event_interval: Duration,
     /// How long this node trusts what it remembers; `None` where one process has the database to itself.

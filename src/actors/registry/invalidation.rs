@@ -72,6 +72,7 @@ impl Registry {
             change: None,
         });
         self.signal_outbox(user);
+        self.ring_mail_bell();
         for ending in endings {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
         }

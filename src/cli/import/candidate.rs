@@ -49,9 +49,19 @@ pub(super) struct Candidate {
 /// Other names of roles.
 pub(super) type RoleMap = [(String, Role)];
 
+/// How to read candidates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading<'a> {
+    pub(super) roles: &'a RoleMap,
+    /// The other application has verified the addresses.
+    pub(super) verified: bool,
+    /// Those without a bcrypt hash come in too, and set a password by mail.
+    pub(super) without_hash: bool,
+}
+
 impl Candidate {
     /// Reads what is written of a user.
-    pub(super) fn read(fields: &Fields, roles: &RoleMap, now: Timestamp) -> Result<Self, Refusal> {
+    pub(super) fn read(fields: &Fields, how: Reading<'_>, now: Timestamp) -> Result<Self, Refusal> {
         let given = |name: &str| fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
         let time = |name: &'static str| match given(name) {
             None => Ok(None),
@@ -72,16 +82,23 @@ impl Candidate {
                 refusal("name", "contains a control character, or nothing that can be seen")
             }
         })?;
-        let password_hash = PasswordHash::parse(required(given, "password")?).map_err(|_| {
-            refusal("password", "is not a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 16")
-        })?;
+        let password_hash = match given("password") {
+            // A bcrypt hash that is damaged or too expensive is refused all the same.
+            text if how.without_hash && text.is_none_or(|text| !text.starts_with("$2")) => {
+                PasswordHash::none()
+            }
+            _ => PasswordHash::parse(required(given, "password")?).map_err(|_| {
+                refusal("password", "is not a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 16")
+            })?,
+        };
         let created_at = time("createdAt")?.unwrap_or(now);
         let old_id = given("id").map(str::to_owned);
         let id = UserId::new(old_id.as_deref().map_or_else(new_uuid, id_of));
-        let role = given("role").map_or(Ok(Role::default()), |text| role(text, roles))?;
+        let role = given("role").map_or(Ok(Role::default()), |text| role(text, how.roles))?;
         let user = User {
             last_activity_at: time("lastActivityAt")?.unwrap_or(created_at),
             updated_at: time("updatedAt")?.unwrap_or(created_at),
+            email_verified_at: how.verified.then_some(now),
             ..User::new(id, name, email, role, created_at)
         };
         Ok(Self { account: Account { user, password_hash }, old_id })
@@ -122,7 +139,8 @@ mod tests {
     }
 
     fn read(pairs: &[(&'static str, &str)]) -> Result<Candidate, Refusal> {
-        Candidate::read(&fields(pairs), &[("USER".to_owned(), Role::Pro)], NOW)
+        let how = Reading { roles: &[("USER".to_owned(), Role::Pro)], verified: false, without_hash: false };
+        Candidate::read(&fields(pairs), how, NOW)
     }
 
     #[test]
@@ -131,6 +149,22 @@ mod tests {
         let user = account.user;
         assert_eq!((user.role, user.created_at, user.updated_at), (Role::Starter, NOW, NOW));
         assert_eq!((user.last_activity_at, old_id), (NOW, None));
+    }
+
+    #[test]
+    fn those_without_a_hash_come_in_where_that_is_asked_for() {
+        let how = Reading { roles: &[], verified: true, without_hash: true };
+        for (text, has_password) in [("", false), ("$argon2id$v=19$m=65536", false), (HASH, true)] {
+            let account = Candidate::read(&fields(&[("password", text)]), how, NOW).unwrap().account;
+            assert_eq!(account.password_hash.is_some(), has_password, "{text}");
+            assert_eq!(account.user.email_verified_at, Some(NOW));
+        }
+        for damaged in [HASH.replace("$04$", "$31$"), HASH[..20].to_owned()] {
+            assert!(
+                Candidate::read(&fields(&[("password", damaged.as_str())]), how, NOW).is_err(),
+                "{damaged}"
+            );
+        }
     }
 
     #[test]

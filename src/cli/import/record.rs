@@ -22,6 +22,8 @@ pub(super) struct Tally {
     pub(super) present: u64,
     /// Of those present: their address belongs to an account with another id.
     pub(super) present_under_another_id: u64,
+    /// Of those added: they have no password yet.
+    pub(super) without_password: u64,
     pub(super) updated: u64,
     pub(super) refused: u64,
 }
@@ -109,9 +111,13 @@ impl Record {
             0 => tally.present.to_string(),
             other => format!("{}, {other} of them under another id", tally.present),
         };
+        let added = match tally.without_password {
+            0 => tally.added.to_string(),
+            some => format!("{}, {some} of them without a password", tally.added),
+        };
         for (name, value) in [
             ("read", tally.read.to_string()),
-            ("added", tally.added.to_string()),
+            ("added", added),
             ("present", present),
             ("updated", tally.updated.to_string()),
             ("refused", tally.refused.to_string()),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::refresh::{Refreshed, renewed};
 use super::{Command, Decision, SessionOver};
 use crate::domain::account_change::{AccountChange, ChangedBy};
@@ -15,7 +17,7 @@ use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
-/// Changes an account; with a reason all its sessions end with the change. A reset of the password is one of these.
+/// Changes an account; with a reason all its sessions end with the change.
 #[derive(Clone, Debug)]
 pub struct ChangeAccount {
     /// What changes.
@@ -40,6 +42,50 @@ impl Command for ChangeAccount {
     }
 }
 
+/// Sets the required new password during a sign-in. Every session ends: it may have been opened with a leaked password.
+#[derive(Clone, Debug)]
+pub struct SetRequiredPassword {
+    /// The new password.
+    pub password: PasswordHash,
+    /// When the credentials that the person has shown were last changed.
+    pub shown: Option<Timestamp>,
+    /// Mails to send.
+    pub mails: Vec<NewMail>,
+}
+
+/// The credentials have changed since they were shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outdated;
+
+impl Command for SetRequiredPassword {
+    /// When the credentials changed, which identifies the new ones.
+    type Reply = Result<Option<Timestamp>, Outdated>;
+    const REPEATABLE: bool = false;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<Self::Reply> {
+        let account = &ledger.account;
+        if account.disabled || account.credentials_changed_at != self.shown {
+            return Decision::unchanged(Err(Outdated));
+        }
+        let change = AccountChange {
+            password: Some(self.password.clone()),
+            password_change_required: Some(false),
+            ..AccountChange::default()
+        };
+        let reason = EndReason::CredentialsChanged;
+        let ended = ledger.live().iter().map(|session| ending(session, reason, None, now));
+        let mut events: Vec<_> = ended.map(LedgerEvent::Ended).collect();
+        let changed = changed(ledger, change, ChangedBy::User, now);
+        let reply = match &changed {
+            LedgerEvent::AccountChanged { credentials_changed_at, .. } => Ok(*credentials_changed_at),
+            _ => Err(Outdated),
+        };
+        events.push(changed);
+        events.extend(mailed(&self.mails));
+        Decision { events, reply }
+    }
+}
+
 /// The person sets a new password in a session that stays, with new tokens.
 #[derive(Clone, Debug)]
 pub struct ChangePassword {
@@ -53,7 +99,7 @@ pub struct ChangePassword {
     pub shown: Option<Timestamp>,
     /// Whether all other sessions end.
     pub end_others: bool,
-    /// What the person is mailed.
+    /// Mails to send.
     pub mails: Vec<NewMail>,
 }
 
@@ -120,9 +166,11 @@ pub struct ChangeByCode {
     pub change: AccountChange,
     /// When the code was asked for.
     pub asked_at: Timestamp,
+    /// The request whose code this commit spends. Only for changes of credentials: they void the code for a concurrent request.
+    pub spends: Option<Uuid>,
     /// Why all sessions end, if they do.
     pub end_all: Option<EndReason>,
-    /// What the person is mailed.
+    /// Mails to send.
     pub mails: Vec<NewMail>,
 }
 
@@ -141,9 +189,61 @@ impl Command for ChangeByCode {
         }
         let end = |reason| ledger.live().iter().map(move |session| ending(session, reason, None, now));
         let mut events: Vec<_> = self.end_all.into_iter().flat_map(end).map(LedgerEvent::Ended).collect();
-        events.push(changed(ledger, self.change.clone(), ChangedBy::User, now));
+        let mut changed = changed(ledger, self.change.clone(), ChangedBy::User, now);
+        if let LedgerEvent::AccountChanged { credentials_changed_at: Some(at), .. } = &mut changed {
+            // Clocks of nodes may differ: the code must be void from now on in any case.
+            *at = (*at).max(self.asked_at);
+        }
+        events.push(changed);
+        events.extend(self.spends.map(|request| LedgerEvent::CodeSpent { request, at: now }));
         events.extend(mailed(&self.mails));
         Decision { events, reply: Ok(()) }
+    }
+}
+
+/// Schedules the deletion of the account and ends all sessions.
+#[derive(Clone, Debug)]
+pub struct AskForDeletion {
+    /// The session that asks.
+    pub by: SessionId,
+    /// When the account will be deleted, unless the person signs in before.
+    pub delete_at: Timestamp,
+    /// Mails to send.
+    pub mails: Vec<NewMail>,
+}
+
+impl Command for AskForDeletion {
+    type Reply = Result<(), SessionOver>;
+    const REPEATABLE: bool = false;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<Self::Reply> {
+        if ledger.find(self.by).is_none() {
+            return Decision::unchanged(Err(SessionOver::of(ledger, self.by)));
+        }
+        let end = |session| LedgerEvent::Ended(ending(session, EndReason::Terminated, Some(self.by), now));
+        let mut events: Vec<_> = ledger.live().iter().map(end).collect();
+        let change = AccountChange { delete_at: Some(Some(self.delete_at)), ..AccountChange::default() };
+        events.push(changed(ledger, change, ChangedBy::User, now));
+        events.extend(mailed(&self.mails));
+        Decision { events, reply: Ok(()) }
+    }
+}
+
+/// Ends all sessions because the account is deleted.
+#[derive(Clone, Debug)]
+pub struct EndWithAccount {
+    /// Mails to send.
+    pub mails: Vec<NewMail>,
+}
+
+impl Command for EndWithAccount {
+    type Reply = ();
+    const REPEATABLE: bool = true;
+
+    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<()> {
+        let end = |session| LedgerEvent::Ended(ending(session, EndReason::UserDeleted, None, now));
+        let endings = ledger.live().iter().map(end);
+        Decision { events: endings.chain(mailed(&self.mails)).collect(), reply: () }
     }
 }
 

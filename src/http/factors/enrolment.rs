@@ -6,7 +6,10 @@ use uuid::Uuid;
 use super::change;
 use crate::clock::new_uuid;
 use crate::domain::device::DeviceInfo;
+use crate::domain::mail::MailKind;
 use crate::domain::user::{FieldProblem, User, parse_name};
+use crate::http::extract::client::Client;
+use crate::http::notice::factor_notice;
 use crate::http::problem::{Code, FieldError, Problem};
 use crate::http::proof::{count, is_allowed, keys, passkeys, wrong};
 use crate::http::state::AppState;
@@ -14,20 +17,22 @@ use crate::security::challenge::Purpose;
 use crate::security::recovery_code::RecoveryCode;
 use crate::security::totp::{Place, TotpSecret};
 use crate::security::webauthn::{self, CredentialJson, Expected};
-use crate::storage::factors::{FactorOutcome, Keep};
+use crate::storage::factors::{FactorOutcome, FactorsChanged, Keep};
 use crate::storage::passkeys::{AddedPasskey, Passkey};
 use crate::telemetry::audit::AuditEvent;
 
 /// How long a secret waits for its first code.
 pub(super) const PENDING_FOR: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Makes the app that was set up last the user's app, if that is a code of its. The step is used then.
+/// Makes the app that was set up last the user's app, if that is a code of its. The step is used then. Returns what the credentials
+/// are now.
 pub(in crate::http) async fn confirm_totp(
     state: &AppState,
+    client: &Client,
     user: &User,
     code: &str,
     codes: &[RecoveryCode],
-) -> Result<(), Problem> {
+) -> Result<FactorsChanged, Problem> {
     let (keys, store, now) = (keys(state)?, state.registry.store(), state.now());
     let refused = || {
         count(state, "totp", "failure");
@@ -39,13 +44,14 @@ pub(in crate::http) async fn confirm_totp(
     let sealed = secret.seal(keys, user.id, Place::Confirmed).map_err(Problem::unavailable)?;
     let hashes = codes.iter().map(|code| code.hash(user.id, keys).map(Vec::from)).collect::<Result<_, _>>();
     let hashes = hashes.map_err(Problem::unavailable)?;
-    let change = change(state, user.id, Keep::Nothing);
+    let mail = factor_notice(state, client, MailKind::FactorAdded, user.id, "totp");
+    let change = change(state, user.id, Keep::Nothing, mail);
     match store.confirm_totp(change, pending, sealed, step, hashes).await? {
-        FactorOutcome::Changed(version) => {
-            state.registry.account_changed(user.id, version);
+        FactorOutcome::Changed(changed) => {
+            state.registry.account_changed(user.id, changed.version);
             count(state, "totp", "success");
             AuditEvent::FactorAdded(user.id, "totp").record(state.metrics());
-            Ok(())
+            Ok(changed)
         }
         // Another request has confirmed it, or set up another one.
         FactorOutcome::Unchanged | FactorOutcome::LastMethod => Err(refused()),
@@ -63,14 +69,16 @@ pub(in crate::http) struct NewPasskey {
     pub(in crate::http) name: Option<String>,
 }
 
-/// Adds a passkey whose challenge was bound to `bound_to`: the login ticket, or the user of a session.
+/// Adds a passkey whose challenge was bound to `bound_to`: the login ticket, or the user of a session. Returns what the credentials are
+/// now, too.
 pub(in crate::http) async fn add_passkey(
     state: &AppState,
     http: &HttpRequest,
+    client: &Client,
     user: &User,
     new: NewPasskey,
     bound_to: Uuid,
-) -> Result<Passkey, Problem> {
+) -> Result<(Passkey, FactorsChanged), Problem> {
     let (config, store, now) = (passkeys(state)?, state.registry.store(), state.now());
     let name = new.name.map(|name| parse_name(&name)).transpose();
     let name = name.map_err(|unfit| Problem::validation(vec![FieldError::new("name", unfit)]))?;
@@ -105,12 +113,14 @@ pub(in crate::http) async fn add_passkey(
         added_at: now,
         last_used_at: None,
     };
-    match store.add_passkey(change(state, user.id, Keep::Nothing), passkey.clone()).await? {
-        AddedPasskey::Added(version) => {
-            state.registry.account_changed(user.id, version);
+    let mail = factor_notice(state, client, MailKind::FactorAdded, user.id, "passkey");
+    let change = change(state, user.id, Keep::Nothing, mail);
+    match store.add_passkey(change, passkey.clone()).await? {
+        AddedPasskey::Added(changed) => {
+            state.registry.account_changed(user.id, changed.version);
             count(state, "passkey", "success");
             AuditEvent::FactorAdded(user.id, "passkey").record(state.metrics());
-            Ok(passkey)
+            Ok((passkey, changed))
         }
         AddedPasskey::Present => Err(Problem::new(Code::PasskeyExists)),
         AddedPasskey::TooMany => Err(Problem::new(Code::TooManyPasskeys)),

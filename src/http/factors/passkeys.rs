@@ -15,10 +15,11 @@ use uuid::Uuid;
 use super::caller::{FreshCaller, PasskeysOn};
 use super::enrolment::{NewPasskey, add_passkey, missing};
 use super::view::PasskeyView;
-use super::{change, keep, no_such_factor, removed};
+use super::{no_such_factor, removal, removed};
 use crate::config::PasskeyConfig;
 use crate::domain::sign_in::{Factor, Shown, Step};
 use crate::domain::user::{User, parse_name};
+use crate::http::extract::client::Client;
 use crate::http::extract::json::{Fields, JsonObject, OptionalJsonObject};
 use crate::http::login_continue::{invalid_ticket, standing, verify};
 use crate::http::problem::Problem;
@@ -212,6 +213,7 @@ async fn add(
     caller: FreshCaller,
     state: web::Data<AppState>,
     http: HttpRequest,
+    client: Client,
     body: JsonObject<AddBody>,
 ) -> Result<HttpResponse, Problem> {
     let AddBody { request_id, credential, name } = body.0;
@@ -219,7 +221,7 @@ async fn add(
     let credential = credential.ok_or_else(|| missing("credential"))?;
     let user = caller.account(&state).await?;
     let new = NewPasskey { credential, request_id, name };
-    let passkey = add_passkey(&state, &http, &user, new, user.id.uuid()).await?;
+    let (passkey, _) = add_passkey(&state, &http, &client, &user, new, user.id.uuid()).await?;
     let synced = passkey.backup_eligible;
     caller.has_shown(&state, if synced { Factor::SyncedPasskey } else { Factor::DevicePasskey }).await?;
     let body = json!({"passkey": PasskeyView::from(&passkey)});
@@ -247,12 +249,13 @@ async fn remove(
     _: PasskeysOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
+    client: Client,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_id(&path)?;
     let user = caller.account(&state).await?;
-    let change = change(&state, user.id, keep(&state, &user));
-    let outcome = state.registry.store().delete_passkey(change, id).await?;
+    let removal = removal(&state, &client, &user, "passkey");
+    let outcome = state.registry.store().delete_passkey(removal, id).await?;
     removed(&state, user.id, "passkey", outcome)
 }
 

@@ -9,9 +9,10 @@ use super::caller::{FreshCaller, TotpOn};
 use super::enrolment::{PENDING_FOR, confirm_totp, missing};
 use super::passkeys::Enroller;
 use super::recovery_codes::new_recovery_codes;
-use super::{change, keep, removed};
+use super::{removal, removed};
 use crate::domain::sign_in::Factor;
 use crate::http::completing;
+use crate::http::extract::client::Client;
 use crate::http::extract::json::{JsonObject, OptionalJsonObject};
 use crate::http::problem::Problem;
 use crate::http::proof::keys;
@@ -63,20 +64,26 @@ async fn confirm(
     _: TotpOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
+    client: Client,
     body: JsonObject<Confirm>,
 ) -> Result<HttpResponse, Problem> {
     let code = body.0.code.ok_or_else(|| missing("code"))?;
     let user = caller.account(&state).await?;
     let codes = new_recovery_codes()?;
-    confirm_totp(&state, &user, &code, &codes).await?;
+    confirm_totp(&state, &client, &user, &code, &codes).await?;
     caller.has_shown(&state, Factor::Totp).await?;
     let codes: Vec<_> = codes.iter().map(RecoveryCode::expose).collect();
     Ok(HttpResponse::Ok().json(json!({"recoveryCodes": codes})))
 }
 
-async fn remove(_: TotpOn, caller: FreshCaller, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+async fn remove(
+    _: TotpOn,
+    caller: FreshCaller,
+    state: web::Data<AppState>,
+    client: Client,
+) -> Result<HttpResponse, Problem> {
     let user = caller.account(&state).await?;
-    let change = change(&state, user.id, keep(&state, &user));
-    let outcome = state.registry.store().delete_totp(change).await?;
+    let removal = removal(&state, &client, &user, "totp");
+    let outcome = state.registry.store().delete_totp(removal).await?;
     removed(&state, user.id, "totp", outcome)
 }

@@ -151,7 +151,7 @@ impl Store {
         // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the user is here.
         let mut live = Vec::with_capacity(sessions.len());
         for row in sessions {
-            live.push(session_of(row, self.default_idle_timeout)?);
+            live.push(session_of(row, self.default_idle_timeout, self.addresses)?);
         }
         let last_activity_at = Timestamp::from_millis(user.last_activity_at);
         let role = role_of(&user.role)?;

@@ -18,6 +18,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
 use crate::storage::account_columns::account_columns;
+use crate::storage::mail_requests::spend_code;
 use crate::storage::mails::mail_rows;
 use crate::storage::rows::{generation_column, millis_column, new_session_row, outbox_rows};
 use crate::storage::{greater_of, lesser_of};
@@ -32,7 +33,7 @@ pub(super) struct Writes {
     pub(super) advance: UpdateStatement,
     /// Sessions that end.
     pub(super) endings: Vec<EndStatement>,
-    /// Sessions whose refresh token is replaced.
+    /// Sessions whose refresh token is replaced, and codes that are used.
     pub(super) rotations: Vec<UpdateStatement>,
     /// New sessions, and events to other services.
     pub(super) insertions: Vec<Insertion>,
@@ -81,6 +82,9 @@ impl Writes {
                     let update = of_session(user, *session)
                         .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()));
                     writes.rotations.push(update.into_query());
+                }
+                LedgerEvent::CodeSpent { request, at } => {
+                    writes.rotations.push(spend_code(*request, *at).into_query())
                 }
                 LedgerEvent::Mailed(mail) => {
                     writes.insertions.extend(Insertion::of(mail_rows(vec![*mail.clone()], commit.now)));
