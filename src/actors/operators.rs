@@ -182,7 +182,7 @@ impl Operators {
         let announcer = Announcer { service: &self.service_name, user, now, new_id: new_uuid };
         let announcements = announcer.factors_changed(ChangedBy::Operator);
         let mails = self.removal_notice(user, now).into_iter().collect();
-        let change = FactorChange { user, now, keep: Keep::Nothing, announcements, mails };
+        let change = FactorChange { user, now, shown: None, keep: Keep::Nothing, announcements, mails };
         // Endings come first in the events; a session that was opened in between ends as well.
         let ended = self.end_sessions(user, EndReason::Terminated).await?;
         let FactorOutcome::Changed(changed) = self.store.delete_factors(change).await? else {

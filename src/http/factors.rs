@@ -51,17 +51,22 @@ async fn list(_: TotpOn, caller: Authenticated, state: web::Data<AppState>) -> R
 }
 
 /// A change of that user's factors, and the mail about it.
-fn change(state: &AppState, user: UserId, keep: Keep, mail: Option<NewMail>) -> FactorChange {
-    let now = state.now();
+fn change(state: &AppState, user: &User, keep: Keep, mail: Option<NewMail>) -> FactorChange {
+    let (shown, user, now) = (Some(user.credentials_changed_at), user.id, state.now());
     let announcer = Announcer { service: &state.config.service_name, user, now, new_id: new_uuid };
     let announcements = announcer.factors_changed(ChangedBy::User);
-    FactorChange { user, now, keep, announcements, mails: mail.into_iter().collect() }
+    FactorChange { user, now, shown, keep, announcements, mails: mail.into_iter().collect() }
+}
+
+/// The credentials changed while the request was served: what was shown before proves nothing now.
+fn outdated(state: &AppState) -> Problem {
+    Problem::fresh_authentication_required(state.config.sessions.fresh_auth, false)
 }
 
 /// The removal of one of that user's factors.
 fn removal(state: &AppState, client: &Client, user: &User, factor: &str) -> FactorChange {
     let mail = factor_notice(state, client, MailKind::FactorRemoved, user.id, factor);
-    change(state, user.id, keep(state, user), mail)
+    change(state, user, keep(state, user), mail)
 }
 
 /// What must be left of a user's factors when the person removes one.
@@ -91,6 +96,7 @@ fn removed(
             Ok(HttpResponse::NoContent().finish())
         }
         FactorOutcome::Unchanged => Err(no_such_factor()),
+        FactorOutcome::Outdated => Err(outdated(state)),
         FactorOutcome::LastMethod => Err(Problem::new(Code::LastSignInMethod)),
     }
 }

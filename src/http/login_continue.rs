@@ -291,15 +291,21 @@ async fn enrol(
     ticket: Uuid,
     body: Body,
 ) -> Result<(Factor, FactorsChanged), Problem> {
+    // The credentials that the ticket stands on changed meanwhile.
+    let void = |problem: Problem| match problem.code() {
+        Code::FreshAuthenticationRequired => invalid_ticket(),
+        _ => problem,
+    };
     match (body.code, body.credential) {
         (Some(code), _) => {
             // The codes come with the session.
-            let changed = enrolment::confirm_totp(state, client, user, &code, &[]).await?;
+            let changed = enrolment::confirm_totp(state, client, user, &code, &[]).await.map_err(void)?;
             Ok((Factor::Totp, changed))
         }
         (None, Some(credential)) => {
             let given = enrolment::NewPasskey { credential, request_id: body.request_id, name: None };
-            let (passkey, changed) = enrolment::add_passkey(state, http, client, user, given, ticket).await?;
+            let added = enrolment::add_passkey(state, http, client, user, given, ticket).await;
+            let (passkey, changed) = added.map_err(void)?;
             let synced = passkey.backup_eligible;
             Ok((if synced { Factor::SyncedPasskey } else { Factor::DevicePasskey }, changed))
         }

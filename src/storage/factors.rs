@@ -51,6 +51,9 @@ pub struct FactorChange {
     pub user: UserId,
     /// When.
     pub now: Timestamp,
+    /// When the credentials that the person has shown were last changed. If they have changed since, nothing is stored. `None`
+    /// for an operator, who shows none.
+    pub shown: Option<Option<Timestamp>>,
     /// What must still be there afterwards.
     pub keep: Keep,
     /// Its events to other services.
@@ -76,6 +79,8 @@ pub enum FactorOutcome {
     Changed(FactorsChanged),
     /// There was nothing to change, or it is not as it was any more. Nothing was stored.
     Unchanged,
+    /// The credentials that the person has shown are not the current ones any more. Nothing was stored.
+    Outdated,
     /// It would have taken the last way to sign in, or a factor that the role must have. Nothing was stored.
     LastMethod,
 }
@@ -143,7 +148,7 @@ impl Store {
         work: Work,
     ) -> Result<FactorOutcome, StorageError> {
         let (db, stamp) = (self.db.clone(), self.change_stamp());
-        let FactorChange { user, now, keep, announcements, mails } = change;
+        let FactorChange { user, now, shown, keep, announcements, mails } = change;
         let announcements = self.kept(announcements);
         let changed_at = Expr::col(user::Column::CredentialsChangedAt).if_null(0).add(1);
         let lock = user::Entity::update_many()
@@ -152,10 +157,18 @@ impl Store {
             .col_expr(user::Column::CredentialsChangedAt, greater_of(changed_at, now.millis()))
             .filter(user::Column::Id.eq(user.uuid()))
             .filter(user::Column::DeletedAt.is_null());
+        let lock = match shown {
+            None => lock,
+            Some(None) => lock.filter(user::Column::CredentialsChangedAt.is_null()),
+            Some(Some(at)) => lock.filter(user::Column::CredentialsChangedAt.eq(at.millis())),
+        };
         self.run(async move {
             let transaction = db.begin().await?;
-            let there = lock.exec(&transaction).await?.rows_affected > 0;
-            if !there || !work(&transaction).await? {
+            if lock.exec(&transaction).await?.rows_affected == 0 {
+                transaction.rollback().await?;
+                return Ok(if shown.is_some() { FactorOutcome::Outdated } else { FactorOutcome::Unchanged });
+            }
+            if !work(&transaction).await? {
                 transaction.rollback().await?;
                 return Ok(FactorOutcome::Unchanged);
             }

@@ -62,6 +62,8 @@ pub struct PasskeyUse {
 pub enum AddedPasskey {
     /// It was.
     Added(FactorsChanged),
+    /// The credentials that the person has shown are not the current ones any more.
+    Outdated,
     /// The user has it already.
     Present,
     /// The user's limit of passkeys is reached.
@@ -110,6 +112,7 @@ impl Store {
         });
         match self.change_factors(change, work).await? {
             FactorOutcome::Changed(changed) => Ok(AddedPasskey::Added(changed)),
+            FactorOutcome::Outdated => Ok(AddedPasskey::Outdated),
             FactorOutcome::Unchanged | FactorOutcome::LastMethod => {
                 let there = self.lookup_passkey(user, credential_id).await?;
                 Ok(if there.is_some() { AddedPasskey::Present } else { AddedPasskey::TooMany })

@@ -17,10 +17,11 @@ on_each_database!(
     tries_are_counted_before_they_are_looked_at,
     the_last_method_stays,
     a_counter_never_goes_back,
+    a_change_stands_on_the_credentials_that_were_shown,
 );
 
 fn change(user: UserId, keep: Keep) -> FactorChange {
-    FactorChange { user, now: START, keep, announcements: Vec::new(), mails: Vec::new() }
+    FactorChange { user, now: START, shown: None, keep, announcements: Vec::new(), mails: Vec::new() }
 }
 
 async fn set_up(store: &TestStore, user: UserId) {
@@ -154,4 +155,22 @@ async fn a_counter_never_goes_back(db: Database) {
     assert!(!signed(5, 12).await, "it moved since it was looked at");
     assert!(signed(9, 4).await);
     assert_eq!(stored().await, (9, Some(START)));
+}
+
+/// Two requests that were proved with the same credentials: a change between them makes the second void.
+async fn a_change_stands_on_the_credentials_that_were_shown(db: Database) {
+    let store = TestStore::on(db).await;
+    let user = store.register().await.user;
+    let shown = async || store.lookup_user(user).await.unwrap().unwrap().credentials_changed_at;
+    let before = shown().await;
+    let proved = |at| FactorChange { shown: Some(at), ..change(user, Keep::Nothing) };
+    let AddedPasskey::Added(changed) = store.add_passkey(proved(before), passkey(1)).await.unwrap() else {
+        panic!("the first was not added");
+    };
+    assert_eq!(shown().await, changed.credentials_changed_at);
+    assert_eq!(store.add_passkey(proved(before), passkey(2)).await.unwrap(), AddedPasskey::Outdated);
+    assert_eq!(store.delete_factors(proved(before)).await.unwrap(), FactorOutcome::Outdated);
+    let second = store.add_passkey(proved(changed.credentials_changed_at), passkey(2)).await.unwrap();
+    assert!(matches!(second, AddedPasskey::Added(_)), "{second:?}");
+    assert_eq!(store.list_factors(user).await.unwrap().passkeys.len(), 2);
 }

@@ -7,12 +7,13 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 
 use crate::config::Feature;
-use crate::domain::command::NoteProof;
+use crate::domain::command::{NoteProof, ReadProof};
 use crate::domain::ids::UserId;
 use crate::domain::sign_in::Factor;
 use crate::domain::user::User;
 use crate::http::extract::fresh::Fresh;
 use crate::http::problem::{Code, Problem};
+use crate::http::refresh::session_over;
 use crate::http::state::AppState;
 
 macro_rules! feature {
@@ -61,10 +62,16 @@ impl FreshCaller {
         self.0.user()
     }
 
-    /// The account as it is stored.
-    pub(super) async fn account(&self, state: &AppState) -> Result<User, Problem> {
+    /// The account as it is stored, with the session live after it was read: a change that compares the account's credentials so
+    /// cannot follow a reset that has ended the session.
+    pub(super) async fn account(&self, state: &web::Data<AppState>) -> Result<User, Problem> {
         let user = state.registry.store().lookup_user(self.user()).await?;
-        user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())
+        let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
+        let read = ReadProof { session: self.0.session() };
+        match state.registry.ask(user.id, read).await.map_err(Problem::for_token)? {
+            Ok(_) => Ok(user),
+            Err(over) => Err(session_over(state, user.id, over).await?.with_challenge()),
+        }
     }
 
     /// The person has just shown a factor in this session: it is as good as one that signed in with it.

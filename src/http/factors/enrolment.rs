@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use uuid::Uuid;
 
-use super::change;
+use super::{change, outdated};
 use crate::clock::new_uuid;
 use crate::domain::device::DeviceInfo;
 use crate::domain::mail::MailKind;
@@ -45,7 +45,7 @@ pub(in crate::http) async fn confirm_totp(
     let hashes = codes.iter().map(|code| code.hash(user.id, keys).map(Vec::from)).collect::<Result<_, _>>();
     let hashes = hashes.map_err(Problem::unavailable)?;
     let mail = factor_notice(state, client, MailKind::FactorAdded, user.id, "totp");
-    let change = change(state, user.id, Keep::Nothing, mail);
+    let change = change(state, user, Keep::Nothing, mail);
     match store.confirm_totp(change, pending, sealed, step, hashes).await? {
         FactorOutcome::Changed(changed) => {
             state.registry.account_changed(user.id, changed.version);
@@ -55,6 +55,7 @@ pub(in crate::http) async fn confirm_totp(
         }
         // Another request has confirmed it, or set up another one.
         FactorOutcome::Unchanged | FactorOutcome::LastMethod => Err(refused()),
+        FactorOutcome::Outdated => Err(outdated(state)),
     }
 }
 
@@ -114,7 +115,7 @@ pub(in crate::http) async fn add_passkey(
         last_used_at: None,
     };
     let mail = factor_notice(state, client, MailKind::FactorAdded, user.id, "passkey");
-    let change = change(state, user.id, Keep::Nothing, mail);
+    let change = change(state, user, Keep::Nothing, mail);
     match store.add_passkey(change, passkey.clone()).await? {
         AddedPasskey::Added(changed) => {
             state.registry.account_changed(user.id, changed.version);
@@ -122,6 +123,7 @@ pub(in crate::http) async fn add_passkey(
             AuditEvent::FactorAdded(user.id, "passkey").record(state.metrics());
             Ok((passkey, changed))
         }
+        AddedPasskey::Outdated => Err(outdated(state)),
         AddedPasskey::Present => Err(Problem::new(Code::PasskeyExists)),
         AddedPasskey::TooMany => Err(Problem::new(Code::TooManyPasskeys)),
     }
