@@ -46,7 +46,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const CHECK: Duration = Duration::from_millis(500);
 /// How long a stream lasts: for so long clocks that run at different rates stay within a few milliseconds.
 const LASTS: Duration = Duration::from_secs(300);
-/// How far back a follower without a cursor is told of endings, at most.
+/// How far back endings reach for a follower without a cursor, at most.
 const HISTORY: Duration = Duration::from_secs(900);
 /// Endings of one chunk.
 const CHUNK: usize = 500;
@@ -67,7 +67,7 @@ async fn revocations(
         FollowError::TooMany => Problem::overloaded(),
         FollowError::Unavailable => Problem::unavailable(error),
     })?;
-    // After the above: what is told goes on from before this.
+    // After the above: messages go on from before this.
     let window = HISTORY.min(state.config.sessions.retention);
     let first = state.registry.store().endings_after(place, state.now(), window).await?;
     let mut ticks = interval_at(Instant::now() + CHECK, CHECK);

@@ -2,7 +2,7 @@
 //! ago where it has none. Asked of the database alone, so nothing depends on Redis or on which node ended a session.
 //!
 //! On PostgreSQL a place is a snapshot, as in the feed of changes: each change stamps its user's row with its transaction's id, so
-//! a transaction that commits late is not missed. The ended sessions of users who changed are told; some may be told again.
+//! a transaction that commits late is not missed. It returns the ended sessions of users who changed; some may come again.
 //! SQLite serves one process, whose commits take no longer than [`super::TIMEOUT`]: there a place is a time, and each answer
 //! reaches back further than that.
 //!
@@ -60,7 +60,7 @@ pub struct Endings {
     pub place: Place,
     /// When the database was asked: all that was committed before is known.
     pub asked: Moment,
-    /// Since when all endings are told, where the answer does not go on from the place that was asked for.
+    /// Since when the answer has all endings, where it does not go on from the place that was asked for.
     pub since: Option<Timestamp>,
 }
 
@@ -208,7 +208,7 @@ impl Row {
     }
 }
 
-/// The latest first, and one more than is told.
+/// The latest first, and one more than is returned.
 async fn ended_since(db: &DatabaseConnection, from: Timestamp) -> Result<Vec<Row>, DbErr> {
     let rows = session::Entity::find()
         .select_only()
@@ -228,7 +228,7 @@ async fn ended_since(db: &DatabaseConnection, from: Timestamp) -> Result<Vec<Row
     Ok(rows.into_iter().map(Row::new).collect())
 }
 
-/// As many as are told, and since when they are all there are.
+/// The most that are returned, and since when they are all there are.
 fn complete(mut rows: Vec<Row>, from: Timestamp) -> (Vec<Row>, Timestamp) {
     if rows.len() <= MAX_ROWS {
         return (rows, from);

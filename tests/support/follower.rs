@@ -1,4 +1,4 @@
-//! A follower of `/revocations`: reads a stream, keeps what it was told and the cursor it has reached.
+//! A follower of `/revocations`: reads a stream, keeps the endings and the cursor it has reached.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) struct Follower {
     stream: Option<BoxStream<'static, reqwest::Result<actix_web::web::Bytes>>>,
     text: String,
     pub(crate) cursor: Option<String>,
-    /// Endings by session, and how often each was told.
+    /// Endings by session, and how often each came.
     pub(crate) ended: HashMap<String, (Value, usize)>,
     pub(crate) resets: usize,
     began: Stopwatch,

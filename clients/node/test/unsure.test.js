@@ -80,7 +80,7 @@ async function until(what, holds) {
 
 const refusal = (promise) => promise.then(() => assert.fail('accepted'), (error) => error);
 
-test('where nothing is known it asks, refuses or accepts, as it was told', async () => {
+test('where nothing is known it asks, refuses or accepts, as it is configured', async () => {
   service.answers.revocations = 503;
   const [ask, refuse, accept] = ['ask', 'refuse', 'accept'].map((onUnsure) => verifier({ onUnsure }));
   assert.equal((await ask.verify(await token())).userId, 'ada');
@@ -149,7 +149,7 @@ test('a stream that breaks goes on from its cursor, and what was remembered stay
   await it.verify(await token({ sid: 'phone' }));
 });
 
-test('its own clock may be off by as much as it was told, and no comparison but that of `exp` uses it', async () => {
+test('its own clock may be off by as much as it allows for, and no comparison but that of `exp` uses it', async () => {
   const it = verifier({ onUnsure: 'refuse' });
   const tolerant = verifier({ onUnsure: 'refuse', clockTolerance: 35 });
   await until('both follow', () => service.cursors.length === 2);

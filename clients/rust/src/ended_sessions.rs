@@ -76,7 +76,7 @@ struct Event {
     ending: Ending,
 }
 
-/// What is told of a session that is over.
+/// What an event says of a session that is over.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Ending {

@@ -37,7 +37,7 @@ struct Told {
     elapsed_ms: u64,
 }
 
-/// Where endings are told, and the key with the scope `tokens:introspect`.
+/// The address of the stream of endings, and the key with the scope `tokens:introspect`.
 pub(crate) struct Revocations {
     pub(crate) http: Client,
     pub(crate) url: String,

@@ -16,7 +16,7 @@ const HEAD: &str = "\
 const SNAPSHOT: &str = "\
     snapshot AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ends_at)";
 
-/// OFFSET 0 keeps the sessions of each user a look of its own in the index, however many users there may be.
+/// OFFSET 0 keeps the sessions of each user a scan of its own of the index, however many users there may be.
 fn after_statement() -> String {
     format!(
         "WITH {SNAPSHOT}, changed AS MATERIALIZED (\
