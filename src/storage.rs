@@ -14,6 +14,7 @@ pub mod api_keys;
 mod cancelled_work;
 pub mod changes;
 mod database_clock;
+mod deletions;
 pub mod export;
 pub mod factors;
 pub mod ledger;

@@ -24,3 +24,20 @@ fn no_file_is_too_long() {
         .collect();
     assert!(long.is_empty(), "more than {MOST_LINES} lines: {long:?}");
 }
+
+/// Comments keep to the width of the code, so that both can be read side by side with a change.
+#[test]
+fn comments_are_as_wide_as_code_at_most() {
+    const WIDTH: usize = 110;
+    let mut wide = Vec::new();
+    for file in sources(&["src", "entity", "migration", "tests", "clients/rust", "examples", "benches"]) {
+        for (number, line) in file.text.lines().enumerate() {
+            // A link or a table cannot be broken.
+            let is_comment = line.trim_start().starts_with("//") && !line.contains("](") && !line.contains('|');
+            if is_comment && line.chars().count() > WIDTH {
+                wide.push(format!("{}:{}", file.path, number + 1));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "comments wider than {WIDTH} characters: {wide:?}");
+}
