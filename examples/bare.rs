@@ -1,6 +1,6 @@
-//! The framework alone: what `scripts/bench` compares the service with. It answers `GET /session` and `POST /activity`
-//! with the same JSON as the service does, `GET /events` with a stream, and does nothing else: no token, no state, no log, no
-//! metrics.
+//! The framework alone: what `scripts/bench` compares the service with. It answers `GET /session` and `POST
+//! /activity` with the same JSON as the service does, `GET /events` with a stream, and does nothing else: no
+//! token, no state, no log, no metrics.
 //!
 //!     cargo run --release --example bare -- 127.0.0.1:4000 2      address, workers
 

@@ -1,12 +1,12 @@
-//! Prints each event of the auth service once, a line of JSON each, in the order in which a user's events happened.
-//! Nothing here is of the auth service's own code.
+//! Prints each event of the auth service once, a line of JSON each, in the order in which a user's events
+//! happened. Nothing here is of the auth service's own code.
 //!
 //!     GROUP=reports cargo run --example event_consumer
 //!
-//! An event is acknowledged when it was printed, so none is lost, whenever this program is killed. Killed between the
-//! two, it prints that one event again when it is back: a consumer that cannot bear this writes its result and the
-//! event's id in one transaction of its own database. One process at a time reads for a group: two would share the events,
-//! and a user's could overtake each other.
+//! An event is acknowledged when it was printed, so none is lost, whenever this program is killed. Killed
+//! between the two, it prints that one event again when it is back: a consumer that cannot bear this writes
+//! its result and the event's id in one transaction of its own database. One process at a time reads for a
+//! group: two would share the events, and a user's could overtake each other.
 
 use std::env;
 use std::error::Error;
@@ -25,10 +25,12 @@ use tokio::signal::unix::{SignalKind, signal};
 const STREAM: &str = "auth:events";
 const BATCH: usize = 100;
 const WAIT: Duration = Duration::from_secs(1);
-/// Longer than the auth service could still send an event again: it does so when it could not see that Redis has it.
+/// Longer than the auth service could still send an event again: it does so when it could not see that Redis
+/// has it.
 const REMEMBER_SECONDS: u64 = 24 * 3600;
 
-/// Who reads: a group sees each event once. A consumer that comes back under the same name goes on with what it had.
+/// Who reads: a group sees each event once. A consumer that comes back under the same name goes on with what
+/// it had.
 struct Reader {
     group: String,
     consumer: String,
@@ -47,8 +49,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stopping: stopped_by_signal()?,
     };
     while !reader.stopping() {
-        // A line that breaks is replaced and no command is repeated: what it had asked for may have been given out already,
-        // and is among what is read first on the next line.
+        // A line that breaks is replaced and no command is repeated: what it had asked for may have been
+        // given out already, and is among what is read first on the next line.
         if let Err(error) = reader.run(&client).await {
             eprintln!("starting over: {error}");
             tokio::time::sleep(WAIT / 2).await;
@@ -118,7 +120,8 @@ impl Reader {
             let found: StreamAutoClaimReply = line
                 .xautoclaim_options(STREAM, &self.group, &self.consumer, self.claim_idle_ms, &start, options)
                 .await?;
-            // Given out, never acknowledged, and meanwhile trimmed away. What was to be known from them has to be asked for.
+            // Given out, never acknowledged, and meanwhile trimmed away. What was to be known from them has
+            // to be asked for.
             found.deleted_ids.iter().for_each(|id| eprintln!("lost: {id}"));
             for entry in &found.claimed {
                 self.handle(line, entry).await?;

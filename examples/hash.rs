@@ -1,4 +1,5 @@
-//! bcrypt alone: what `scripts/bench` compares logins with. So many threads hash for so many seconds; prints hashes a second.
+//! bcrypt alone: what `scripts/bench` compares logins with. So many threads hash for so many seconds; prints
+//! hashes a second.
 //!
 //!     cargo run --release --example hash -- 12 2 5      cost, threads, seconds
 

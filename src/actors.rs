@@ -1,10 +1,11 @@
 //! Those to whom sessions happen: one actor a user, and a few that live as long as the service.
 //!
-//! In reading order: [`snapshot`] (what a request looks at), [`user_session`] (the one writer of a user's sessions),
-//! [`registry`] (finds, starts, restarts and retires those actors), [`status`] (is this session good?), [`sign_up`]
-//! (the first one), [`devices`] (open connections), [`alarms`] (their timers), then the long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`]
-//! and [`freshness`] (other nodes), [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by [`supervise`].
-//! [`operators`] and [`stats`] serve those who run the service, [`revocations`] the services that verify tokens.
+//! In reading order: [`snapshot`] (what a request looks at), [`user_session`] (the one writer of a user's
+//! sessions), [`registry`] (finds, starts, restarts and retires those actors), [`status`] (is this session
+//! good?), [`sign_up`] (the first one), [`devices`] (open connections), [`alarms`] (their timers), then the
+//! long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`] and [`freshness`] (other
+//! nodes), [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by [`supervise`]. [`operators`]
+//! and [`stats`] serve those who run the service, [`revocations`] the services that verify tokens.
 
 pub mod activity;
 pub mod activity_flusher;

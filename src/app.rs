@@ -57,8 +57,8 @@ const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// How often it is asked at start whether the other nodes are heard.
 const LISTENING_TRIES: usize = 200;
 
-/// How long a user's actor stays with nothing to do. What keeps it is a further message, and those come together: the
-/// requests with which a page begins.
+/// How long a user's actor stays with nothing to do. What keeps it is a further message, and those come
+/// together: the requests with which a page begins.
 const REST_AFTER: Duration = Duration::from_secs(10);
 
 /// Why the service does not start. In words for an operator.
@@ -275,7 +275,7 @@ async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store
     Ok(store)
 }
 
-/// Waits a while until what other nodes do is known: a node that does not know it refuses every protected request. Whether it is.
+/// Waits for the first poll of the feed, without which a node refuses every protected request. Whether it came.
 async fn first_look(registry: &Registry) -> bool {
     for _ in 0..FIRST_LOOK_TRIES {
         if registry.freshness().is_fresh() {
@@ -286,8 +286,8 @@ async fn first_look(registry: &Registry) -> bool {
     false
 }
 
-/// Waits a moment until the other nodes are heard, if Redis is there: what they tell before is missed, and only the feed makes
-/// up for it.
+/// Waits a moment until the other nodes are heard, if Redis is there: what they tell before is missed, and
+/// only the feed makes up for it.
 async fn hears_others(redis: &RedisBus) {
     for _ in 0..LISTENING_TRIES {
         if redis.listens() || !redis.is_up() {

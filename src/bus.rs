@@ -1,5 +1,6 @@
-//! How messages get out of this process: to other services on the public channels, to other nodes on internal ones.
-//! Redis where there is one, else this process only. It makes nodes hear sooner; they depend on it for nothing.
+//! How messages get out of this process: to other services on the public channels, to other nodes on internal
+//! ones. Redis where there is one, else this process only. It makes nodes hear sooner; they depend on it for
+//! nothing.
 
 pub mod in_process;
 pub mod internal;
@@ -91,7 +92,8 @@ impl Bus {
         }
     }
 
-    /// What those who watch in this process are to hear of a change; nothing where it is published to them anyway.
+    /// What those who watch in this process are to hear of a change; nothing where it is published to them
+    /// anyway.
     #[must_use]
     pub fn for_watchers(&self, is_published: bool, announcements: &[Announcement]) -> Vec<Announcement> {
         match self {
@@ -107,8 +109,8 @@ impl Bus {
         }
     }
 
-    /// Hands over messages of a lane in order. All of them are taken, or none is known to be; false where the turn was
-    /// lost meanwhile, and then none is.
+    /// Hands over messages of a lane in order. All of them are taken, or none is known to be; false where the
+    /// turn was lost meanwhile, and then none is.
     ///
     /// # Errors
     /// [`BusError`]; then the same messages are to be published again.
@@ -181,7 +183,8 @@ impl Bus {
         }
     }
 
-    /// Whether there is a Redis that did what it was asked when it was last asked, and forgets nothing it took.
+    /// Whether there is a Redis that did what it was asked when it was last asked, and forgets nothing it
+    /// took.
     #[must_use]
     pub fn keeps_keys(&self) -> bool {
         match self {

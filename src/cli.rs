@@ -1,4 +1,5 @@
-//! The commands beside serving: each does one thing and ends. What they print is for people and scripts, not the log.
+//! The commands beside serving: each does one thing and ends. What they print is for people and scripts, not
+//! the log.
 
 mod account;
 mod api_keys;
@@ -236,11 +237,12 @@ async fn administer_store(
     }
 }
 
-/// Prints every variable with the value in force, if all of them can be used; beside it, what works but should be changed.
+/// Prints every variable with the value in force, if all of them can be used; beside it, what works but
+/// should be changed.
 ///
 /// # Errors
-/// [`KeyError`](crate::security::keys::KeyError) where a key file cannot be used; or when standard output cannot be written
-/// to.
+/// [`KeyError`](crate::security::keys::KeyError) where a key file cannot be used; or when standard output
+/// cannot be written to.
 pub fn show_config(config: &Config) -> Result<(), CommandError> {
     Keyring::load(&config.tokens)?;
     Post::new(config)?;

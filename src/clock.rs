@@ -52,8 +52,8 @@ impl Clock {
     }
 }
 
-/// A moment on a clock that nobody can set and that goes on while the machine is suspended (`CLOCK_BOOTTIME`), where the
-/// system has one: `Instant` stands still then.
+/// A moment on a clock that nobody can set and that goes on while the machine is suspended
+/// (`CLOCK_BOOTTIME`), where the system has one: `Instant` stands still then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 

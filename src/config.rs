@@ -2,10 +2,11 @@
 //!
 //! It must never be reached for as a global, never show a secret, and never stop at the first mistake.
 //!
-//! In reading order: [`setting`] is what a declaration says, [`declared`] lists them, `source` looks values up and collects
-//! what is wrong, `error` says it, `secret` hides what must not be seen, `secret_files` reads those kept in files,
-//! `near_miss` finds mistyped names, `generated` keeps the secrets of a developer's machine, [`env_file`] reads `.env`,
-//! [`documents`] writes what is made of the declarations; then one file per section.
+//! In reading order: [`setting`] is what a declaration says, [`declared`] lists them, `source` looks values
+//! up and collects what is wrong, `error` says it, `secret` hides what must not be seen, `secret_files` reads
+//! those kept in files, `near_miss` finds mistyped names, `generated` keeps the secrets of a developer's
+//! machine, [`env_file`] reads `.env`, [`documents`] writes what is made of the declarations; then one file
+//! per section.
 
 mod cookie;
 mod database;
@@ -142,8 +143,8 @@ impl Config {
         Config::check(vars, unreadable)
     }
 
-    /// The same from a map. Its one side effect: outside production, secrets that are missing are made and kept in the
-    /// data folder, and only when everything else is right.
+    /// The same from a map. Its one side effect: outside production, secrets that are missing are made and
+    /// kept in the data folder, and only when everything else is right.
     ///
     /// # Errors
     /// [`ConfigErrors`]: everything that is wrong.
@@ -203,8 +204,9 @@ impl Config {
         Ok(Config { warnings, listing, ..config })
     }
 
-    /// Every variable with the value in force, written as it could be set again; secrets as `(N bytes)`. `NODE_ENV` and
-    /// `RUST_LOG` are other names of `APP_ENV` and `LOG_LEVEL` and are listed under these; those for a role where they are set.
+    /// Every variable with the value in force, written as it could be set again; secrets as `(N bytes)`.
+    /// `NODE_ENV` and `RUST_LOG` are other names of `APP_ENV` and `LOG_LEVEL` and are listed under these;
+    /// those for a role where they are set.
     #[must_use]
     pub fn effective(&self) -> &[(&'static str, String)] {
         &self.listing

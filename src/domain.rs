@@ -1,8 +1,9 @@
 //! The rules of users and sessions as pure code: no IO, no clock, no randomness; those come in as arguments.
 //!
-//! In reading order: [`time`] and [`ids`], [`text`], [`email`], [`user`], [`authentication`], [`device`], [`address_form`], [`reason`],
-//! [`session`], [`policy`], [`account_change`], [`account_details`], [`event`], [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and
-//! [`command`] (what may happen to them); [`mail`] is what is mailed.
+//! In reading order: [`time`] and [`ids`], [`text`], [`email`], [`user`], [`authentication`], [`device`],
+//! [`address_form`], [`reason`], [`session`], [`policy`], [`account_change`], [`account_details`], [`event`],
+//! [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and [`command`]
+//! (what may happen to them); [`mail`] is what is mailed.
 
 pub mod account_change;
 pub mod account_details;

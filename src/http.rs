@@ -1,8 +1,9 @@
 //! The outside: routes, extractors, answers. A handler extracts, converts, asks and maps; it decides nothing.
 //!
-//! In reading order: [`routes`] (the table), `route`, [`state`], [`server`] and `connection`, [`context`] (request id, log line,
-//! metrics, headers), `head` and `cross_origin` (what is answered before a handler), `trace`,
-//! [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one file a resource.
+//! In reading order: [`routes`] (the table), `route`, [`state`], [`server`] and `connection`, [`context`]
+//! (request id, log line, metrics, headers), `head` and `cross_origin` (what is answered before a handler),
+//! `trace`, [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one
+//! file a resource.
 
 pub mod context;
 pub mod cookie;

@@ -1,6 +1,7 @@
 //! The runtime on which sockets to the database and to Redis live, so that no busy arbiter can stall them.
 //!
-//! A socket belongs to the tokio runtime on which it was opened; queries run there and are awaited from anywhere.
+//! A socket belongs to the tokio runtime on which it was opened; queries run there and are awaited from
+//! anywhere.
 
 use std::future::Future;
 

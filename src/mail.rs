@@ -1,5 +1,6 @@
-//! Mails: their words ([`templates`], tried out with [`samples`]), their form ([`message`]), and the way to the server
-//! ([`smtp`]), or to a folder without one ([`files`]). Knows neither the database nor the request behind a mail.
+//! Mails: their words ([`templates`], tried out with [`samples`]), their form ([`message`]), and the way to
+//! the server ([`smtp`]), or to a folder without one ([`files`]). Knows neither the database nor the request
+//! behind a mail.
 
 pub mod files;
 pub mod message;
@@ -49,7 +50,8 @@ pub enum SendError {
     NotYet(String),
     /// Its text was sent and no answer came: the server may have taken it.
     Unknown(String),
-    /// Another node has the mail by now, or it could not be noted that its text is about to be sent: nothing was sent.
+    /// Another node has the mail by now, or it could not be noted that its text is about to be sent: nothing
+    /// was sent.
     NotNoted,
 }
 

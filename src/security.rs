@@ -1,8 +1,9 @@
-//! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and no SQL.
+//! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and
+//! no SQL.
 //!
-//! In reading order: [`password`] (its own small thread pool), [`password_rules`], [`keys`] and [`generate`], [`tokens`], [`access_token`],
-//! [`refresh_token`], [`ticket`], [`login_ticket`], [`challenge`], [`webauthn`], [`encryption`], [`codes`], [`totp`],
-//! [`recovery_code`], [`rate_limit`], [`client_ip`].
+//! In reading order: [`password`] (its own small thread pool), [`password_rules`], [`keys`] and [`generate`],
+//! [`tokens`], [`access_token`], [`refresh_token`], [`ticket`], [`login_ticket`], [`challenge`],
+//! [`webauthn`], [`encryption`], [`codes`], [`totp`], [`recovery_code`], [`rate_limit`], [`client_ip`].
 
 pub mod access_token;
 pub mod api_key;

@@ -1,11 +1,13 @@
-//! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives here.
+//! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives
+//! here.
 //!
-//! In reading order: [`open`] connects and migrates (`postgres` knows of poolers), [`users`], [`accounts`], [`pages`] and [`stats`] (for operators), [`ledger`] (load, and
-//! compare-and-set commit), [`activity`] (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
-//! sweeper), [`tickets`], [`api_keys`], [`factors`], [`totp`], `recovery_codes` and [`passkeys`], [`legacy`] (an application
-//! that is moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary` and `database_clock` keep a database that is
-//! busy, frozen, cut off or replaced from doing harm.
-//! "Not found" is `Ok(None)`; it becomes an error only at the edge.
+//! In reading order: [`open`] connects and migrates (`postgres` knows of poolers), [`users`], [`accounts`],
+//! [`pages`] and [`stats`] (for operators), [`ledger`] (load, and compare-and-set commit), [`activity`]
+//! (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the sweeper), [`tickets`],
+//! [`api_keys`], [`factors`], [`totp`], `recovery_codes` and [`passkeys`], [`legacy`] (an application that is
+//! moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary` and `database_clock`
+//! keep a database that is busy, frozen, cut off or replaced from doing harm. "Not found" is `Ok(None)`; it
+//! becomes an error only at the edge.
 
 mod account_columns;
 pub mod accounts;
@@ -181,8 +183,8 @@ impl Store {
         done
     }
 
-    /// Has the pool open new connections. What made one read-only often stays with it for its life: a setting of the
-    /// database, or a server that is no longer the one its address leads to.
+    /// Has the pool open new connections. What made one read-only often stays with it for its life: a setting
+    /// of the database, or a server that is no longer the one its address leads to.
     fn drop_idle_connections(&self) {
         if self.is_postgres() {
             let pool = self.db.get_postgres_connection_pool().clone();
@@ -205,7 +207,8 @@ impl Store {
         self.is_postgres()
     }
 
-    /// Whether more work waits for the database than it can do in time: requests that can be repeated should be refused.
+    /// Whether more work waits for the database than it can do in time: requests that can be repeated should
+    /// be refused.
     #[must_use]
     pub fn is_overloaded(&self) -> bool {
         self.load_estimate.expected_wait() > MAX_WAIT

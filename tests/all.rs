@@ -1,9 +1,9 @@
-//! Tests from outside the library. Black-box tests start the real program as a process of its own, speak HTTP to it
-//! over TCP, and look at nothing but what a client or an operator can see. Storage tests are the contract that both
-//! databases keep. Fuzz tests try any input. House tests read the sources.
+//! Tests from outside the library. Black-box tests start the real program as a process of its own, speak HTTP
+//! to it over TCP, and look at nothing but what a client or an operator can see. Storage tests are the
+//! contract that both databases keep. Fuzz tests try any input. House tests read the sources.
 //!
-//! One binary for all of them, because linking is what takes the time; so it is named `all`, and not after a folder,
-//! which rustfmt would take for the place of every module below. Tests named `sqlite` need nothing;
+//! One binary for all of them, because linking is what takes the time; so it is named `all`, and not after a
+//! folder, which rustfmt would take for the place of every module below. Tests named `sqlite` need nothing;
 //! those named `postgres` are ignored by a plain `cargo test` and run by `./scripts/test`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "what a run measured is part of what it says")]
@@ -145,8 +145,8 @@ mod storage {
     mod users;
 }
 
-/// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its turn,
-/// because a few clusters at once would measure nothing but each other.
+/// Several nodes on one database and one Redis, and what is taken from under them. Each test waits for its
+/// turn, because a few clusters at once would measure nothing but each other.
 mod multi_node {
     mod account_changes;
     mod activity_counts;

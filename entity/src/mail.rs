@@ -1,4 +1,5 @@
-//! `mails`: one row a mail, from the change it tells of until a week after it was sent. No code and no words are in it.
+//! `mails`: one row a mail, from the change it tells of until a week after it was sent. No code and no words
+//! are in it.
 
 use sea_orm::entity::prelude::*;
 
@@ -25,7 +26,8 @@ pub struct Model {
     pub created_at: i64,
     /// It is out of date after this, in ms.
     pub useful_until: i64,
-    /// When it may be tried next, in ms: also the end of the lease of the node that has it. None when it is done.
+    /// When it may be tried next, in ms: also the end of the lease of the node that has it. None when it is
+    /// done.
     pub next_at: Option<i64>,
     /// How often a node took it; what a node writes of it holds only while this is what it was.
     pub attempts: i32,

@@ -1,4 +1,5 @@
-//! `mail_requests`: one row for each code that was asked for. The code itself is nowhere: it is derived from the row.
+//! `mail_requests`: one row for each code that was asked for. The code itself is nowhere: it is derived from
+//! the row.
 
 use sea_orm::entity::prelude::*;
 

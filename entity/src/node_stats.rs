@@ -1,4 +1,5 @@
-//! `node_stats`: what each node counts while somebody watches, and, in the row of the nil UUID, what is counted once for all.
+//! `node_stats`: what each node counts while somebody watches, and, in the row of the nil UUID, what is
+//! counted once for all.
 
 use sea_orm::entity::prelude::*;
 

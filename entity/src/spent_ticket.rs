@@ -1,4 +1,5 @@
-//! `spent_tickets`: tickets for live connections that were used, until nobody could take them for good any more.
+//! `spent_tickets`: tickets for live connections that were used, until nobody could take them for good any
+//! more.
 
 use sea_orm::entity::prelude::*;
 

@@ -32,7 +32,8 @@ pub struct Model {
     pub updated_at: i64,
     /// When the account was deleted, in ms; its sessions ended in the same transaction.
     pub deleted_at: Option<i64>,
-    /// When an operator disabled the account, in ms; its sessions ended in the same transaction. None while it may sign in.
+    /// When an operator disabled the account, in ms; its sessions ended in the same transaction. None while
+    /// it may sign in.
     pub disabled_at: Option<i64>,
     /// When the person last showed that the address is theirs, in ms.
     pub email_verified_at: Option<i64>,

@@ -1,6 +1,8 @@
-//! Live sessions by the time at which they could end by their own times, which activity does not move: what the sweeper goes by.
+//! Live sessions by the time at which they could end by their own times, which activity does not move: what
+//! the sweeper goes by.
 //!
-//! The index over `expires_at` stays for now: the version before this one sweeps by it during a rolling restart.
+//! The index over `expires_at` stays for now: the version before this one sweeps by it during a rolling
+//! restart.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,6 @@
-//! Addresses get their domain in ASCII, the form in which they are looked up from now on: `bücher.example` becomes
-//! `xn--bcher-kva.example`. Those that collide with another account, or have no such form, are left and reported.
+//! Addresses get their domain in ASCII, the form in which they are looked up from now on: `bücher.example`
+//! becomes `xn--bcher-kva.example`. Those that collide with another account, or have no such form, are left
+//! and reported.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::prelude::Uuid;
@@ -36,7 +37,8 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// Both forms lead to the same mailbox and are valid in the version before, so there is nothing to take back.
+    /// Both forms lead to the same mailbox and are valid in the version before, so there is nothing to take
+    /// back.
     async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
         Ok(())
     }

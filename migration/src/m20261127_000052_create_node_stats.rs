@@ -1,4 +1,5 @@
-//! Numbers for operators: a row a node, written while somebody watches, and one for what is counted once for all.
+//! Numbers for operators: a row a node, written while somebody watches, and one for what is counted once for
+//! all.
 
 use sea_orm_migration::prelude::*;
 

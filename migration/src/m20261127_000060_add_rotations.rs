@@ -1,4 +1,5 @@
-//! How many of a user's versions were refresh rotations alone: what checks depend on did not change with them.
+//! How many of a user's versions were refresh rotations alone: what checks depend on did not change with
+//! them.
 
 use sea_orm_migration::prelude::*;
 

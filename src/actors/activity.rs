@@ -1,10 +1,11 @@
 //! Activity on its way to the database: noted by requests, written by the flusher in batches.
 //!
-//! Nearly always a request does not wait for that. Where the stored activity is so old that another node could end the session
-//! before the flusher has surely come by, it does: see [`LiveSession::is_stored_long_ago`].
+//! Nearly always a request does not wait for that. Where the stored activity is so old that another node
+//! could end the session before the flusher has surely come by, it does: see
+//! [`LiveSession::is_stored_long_ago`].
 //!
-//! Bounds: one note a session, so never more than there are sessions of resident users, `auth_activity_pending`; one entry
-//! of those to be written now a request that waits, for [`WAIT`].
+//! Bounds: one note a session, so never more than there are sessions of resident users,
+//! `auth_activity_pending`; one entry of those to be written now a request that waits, for [`WAIT`].
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -60,8 +61,8 @@ pub struct ActivityBuffer {
 }
 
 impl ActivityBuffer {
-    /// Notes that a session was active. Returns its latest activity, or nothing if the session is just being ended
-    /// for idleness: then it must be asked for again whether it is live.
+    /// Notes that a session was active. Returns its latest activity, or nothing if the session is just being
+    /// ended for idleness: then it must be asked for again whether it is live.
     pub fn note(&self, session: &Arc<LiveSession>, at: Timestamp) -> Option<Timestamp> {
         session.advance(at);
         if session.is_sealed() {
@@ -73,8 +74,9 @@ impl ActivityBuffer {
         Some(session.last_activity())
     }
 
-    /// A user who was retired, or whose actor was lost, comes back with another value of the same session, while a
-    /// request may still hold the one from before. The buffer holds one of them, and both know what either knew.
+    /// A user who was retired, or whose actor was lost, comes back with another value of the same session,
+    /// while a request may still hold the one from before. The buffer holds one of them, and both know what
+    /// either knew.
     fn hold(&self, session: &Arc<LiveSession>) {
         let before = self.noted.insert(session.id(), Arc::clone(session));
         if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, session)) {
@@ -87,7 +89,8 @@ impl ActivityBuffer {
         }
     }
 
-    /// Has activity that was noted written at once, and waits for that. Nothing if it is not known to be stored in time.
+    /// Has activity that was noted written at once, and waits for that. Nothing if it is not known to be
+    /// stored in time.
     pub(super) async fn write_through(&self, session: &Arc<LiveSession>) -> Option<Written> {
         let (waiter, answer) = oneshot::channel();
         self.put_back(vec![Urgent { session: Arc::clone(session), waiter }]);

@@ -1,6 +1,8 @@
-//! Writes activity to the database in batches: by the clock, at once where a request waits for it, and on request at shutdown.
+//! Writes activity to the database in batches: by the clock, at once where a request waits for it, and on
+//! request at shutdown.
 //!
-//! It has one connection of its own, and waits for no row: what cannot be written stays noted, and delays nobody else.
+//! It has one connection of its own, and waits for no row: what cannot be written stays noted, and delays
+//! nobody else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The timers of all residents: one sorted set, and one actor that wakes theirs when its time has come.
 //!
-//! A timer of its own took 150 bytes of each actor; an entry here takes about 45. Bound: one entry a resident.
+//! A timer of its own took 150 bytes of each actor; an entry here takes about 45. Bound: one entry a
+//! resident.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! The API keys this node knows. They are read with each poll of the feed of changes, so that one revoked anywhere is refused
-//! here within the bound on staleness; what was read longer ago than that is not trusted.
+//! The API keys this node knows. They are read with each poll of the feed of changes, so that one revoked
+//! anywhere is refused here within the bound on staleness; what was read longer ago than that is not trusted.
 //!
 //! Bound: the table, a few rows; all of it is held.
 

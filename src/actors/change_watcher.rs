@@ -1,5 +1,6 @@
-//! Reads the feed of changes a few times a second and marks what this node holds as out of date. With the message on
-//! Redis, which is faster, it keeps the promise that a session ended elsewhere is refused here within the bound.
+//! Reads the feed of changes a few times a second and marks what this node holds as out of date. With the
+//! message on Redis, which is faster, it keeps the promise that a session ended elsewhere is refused here
+//! within the bound.
 
 use std::time::{Duration, Instant};
 

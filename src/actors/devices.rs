@@ -1,7 +1,8 @@
-//! The open connections of a user's devices. The user's actor tells them what happens, and waits for none of them.
+//! The open connections of a user's devices. The user's actor tells them what happens, and waits for none of
+//! them.
 //!
-//! Bound: [`QUEUE`] messages wait for a device; one more and it is dropped (`auth_devices_dropped_total`): it will
-//! connect again and begin with a snapshot.
+//! Bound: [`QUEUE`] messages wait for a device; one more and it is dropped (`auth_devices_dropped_total`): it
+//! will connect again and begin with a snapshot.
 
 use std::collections::HashMap;
 
@@ -34,8 +35,8 @@ pub enum Delivery {
 /// The connection's end of the queue.
 pub type Deliveries = Receiver<Delivery>;
 
-/// A queue for a new connection. Nearly always it is empty, and then takes no room: tokio's keeps a block of 32 places, 1.3
-/// KB, at all times.
+/// A queue for a new connection. Nearly always it is empty, and then takes no room: tokio's keeps a block of
+/// 32 places, 1.3 KB, at all times.
 #[must_use]
 pub fn queue() -> (Sender<Delivery>, Deliveries) {
     // One place more belongs to the sender.
@@ -101,7 +102,8 @@ impl Devices {
         self.warned.get(&session.id()).is_some_and(|warned| *warned >= session.idle_expires_at())
     }
 
-    /// Tells every device what is different from what it knows: endings first, then what was opened, then what changed of the account.
+    /// Tells every device what is different from what it knows: endings first, then what was opened, then
+    /// what changed of the account.
     pub(super) fn tell_changes(&mut self, ledger: &Ledger, now: Timestamp, metrics: &Metrics) {
         if self.connected.is_empty() {
             return;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// When the feed of changes was last read. Counts on a clock that nobody can set, and that goes on while the machine is
-/// suspended.
+/// When the feed of changes was last read. Counts on a clock that nobody can set, and that goes on while the
+/// machine is suspended.
 #[derive(Debug)]
 pub struct Freshness {
     began: Moment,

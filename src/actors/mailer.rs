@@ -1,7 +1,7 @@
 //! Sends the mails that changes have left: on every node, row by row, some at once.
 //!
-//! Bounds: [`STARTED`] mails that are quick, and [`OPEN`] in all, so that slow receivers hold up nobody else's mail; the table is
-//! the queue. `auth_mail_queue_depth`, `auth_mail_oldest_age_seconds`.
+//! Bounds: [`STARTED`] mails that are quick, and [`OPEN`] in all, so that slow receivers hold up nobody
+//! else's mail; the table is the queue. `auth_mail_queue_depth`, `auth_mail_oldest_age_seconds`.
 
 mod delivery;
 
@@ -25,11 +25,13 @@ const STARTED: usize = 32;
 const SLOW: Duration = Duration::from_secs(3);
 /// Most mails of this node that are being sent.
 const OPEN: usize = 512;
-/// How often the table is polled when no commit has signalled: for other nodes' mails, and for retries that are due.
+/// How often the table is polled when no commit has signalled: for other nodes' mails, and for retries that
+/// are due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the queue is measured.
 const MEASURED: u32 = 5;
-/// How long the end of the process waits for what is being sent: a mail whose text is out would else be sent again.
+/// How long the end of the process waits for what is being sent: a mail whose text is out would else be sent
+/// again.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What mails are made of and sent with.

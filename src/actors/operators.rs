@@ -1,6 +1,6 @@
-//! What operators do to accounts, on the command line and over HTTP: the same rules and the same transaction as a user's actor.
-//! The compare-and-set on the version keeps the two apart. The node that does it applies it immediately; the others learn of it
-//! from the feed of changes.
+//! What operators do to accounts, on the command line and over HTTP: the same rules and the same transaction
+//! as a user's actor. The compare-and-set on the version keeps the two apart. The node that does it applies
+//! it immediately; the others learn of it from the feed of changes.
 
 mod account;
 
@@ -30,8 +30,8 @@ use crate::telemetry::audit::{AuditEvent, COMMAND_LINE, Cause};
 
 pub use account::{Edit, Edited, entity_tag};
 
-/// How often a change is tried. With the user's row locked nodes are in the way only where activity keeps a session from ending
-/// as idle; where one process has the database, its own actor is.
+/// How often a change is tried. With the user's row locked nodes are in the way only where activity keeps a
+/// session from ending as idle; where one process has the database, its own actor is.
 const TRIES: usize = 20;
 
 /// Why nothing was done.
@@ -173,7 +173,8 @@ impl Operators {
         Ok(done.ended)
     }
 
-    /// Takes all second factors away and ends all sessions: whether there was a factor, and how many sessions ended.
+    /// Takes all second factors away and ends all sessions: whether there was a factor, and how many sessions
+    /// ended.
     ///
     /// # Errors
     /// [`OperatorError`].
@@ -218,8 +219,9 @@ impl Operators {
         self.store.lookup_user(user).await?.ok_or(OperatorError::NoSuchUser)
     }
 
-    /// Decides on the stored account and its sessions, and stores that. Where nodes may serve the user's row is locked from the
-    /// start: disabling an account must not lose to a user who is busy with it. Where nothing changes nothing is stored.
+    /// Decides on the stored account and its sessions, and stores that. Where nodes may serve the user's row
+    /// is locked from the start: disabling an account must not lose to a user who is busy with it. Where
+    /// nothing changes nothing is stored.
     async fn execute<C: Command>(
         &self,
         user: UserId,

@@ -1,10 +1,11 @@
 //! Takes events from the outbox to the bus, in order, and forgets each only when the bus has taken it.
 //!
-//! The outbox has lanes, and each lane is published by one node at a time, which has its turn. Reading, publishing and
-//! deleting are separate steps, and a turn is tried for: no transaction is open while anything is waited for, and a node
-//! that stands still with the turn loses it when the bus says so.
+//! The outbox has lanes, and each lane is published by one node at a time, which has its turn. Reading,
+//! publishing and deleting are separate steps, and a turn is tried for: no transaction is open while anything
+//! is waited for, and a node that stands still with the turn loses it when the bus says so.
 //!
-//! Bound: one batch a lane in memory; the table is the queue. `auth_outbox_depth`, `auth_outbox_oldest_age_seconds`.
+//! Bound: one batch a lane in memory; the table is the queue. `auth_outbox_depth`,
+//! `auth_outbox_oldest_age_seconds`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +28,9 @@ const BATCH: usize = 500;
 /// How often the outbox is polled when no commit has signalled: for what another run left behind.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after a commit the outbox is read: the client and the devices come first, and what others commit meanwhile
-/// goes out in the same batch. Without it devices heard of an ending about a tenth later (`scripts/bench push`).
+/// How long after a commit the outbox is read: the client and the devices come first, and what others commit
+/// meanwhile goes out in the same batch. Without it devices heard of an ending about a tenth later
+/// (`scripts/bench push`).
 const BATCH_DELAY: Duration = Duration::from_millis(2);
 
 /// How long after a failure it is tried again; twice as long each time.
@@ -47,7 +49,8 @@ const LAST_TRIES: usize = 8;
 #[derive(Debug)]
 pub struct Publisher {
     registry: Registry,
-    /// One for each lane, held while it is drained: two at once would take the same events, and publish each twice.
+    /// One for each lane, held while it is drained: two at once would take the same events, and publish each
+    /// twice.
     draining: Arc<[Mutex<()>]>,
 }
 

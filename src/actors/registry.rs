@@ -1,8 +1,10 @@
-//! Finds the actor of a user, starts it if there is none, starts it afresh after a panic, lets it rest, and retires the
-//! least recently used. It is the supervisor: actix's own catches no panic, and would restart what was meant to retire.
+//! Finds the actor of a user, starts it if there is none, starts it afresh after a panic, lets it rest, and
+//! retires the least recently used. It is the supervisor: actix's own catches no panic, and would restart
+//! what was meant to retire.
 //!
-//! Bounds: at most `MAX_RESIDENT_USERS` residents, and so actors (a newcomer waits for room, then is refused), and
-//! [`MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`, `auth_mailbox_refused_total`.
+//! Bounds: at most `MAX_RESIDENT_USERS` residents, and so actors (a newcomer waits for room, then is
+//! refused), and [`MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`,
+//! `auth_mailbox_refused_total`.
 
 mod dependencies;
 mod invalidation;
@@ -76,8 +78,8 @@ struct Inner {
     room: Arc<Semaphore>,
     /// Held by the one newcomer who makes room for all; when that was last tried.
     making_room: tokio::sync::Mutex<Option<Instant>>,
-    /// Where actors live: not with the HTTP workers, because one that has nothing left to do at shutdown ends, and would
-    /// take along the actors that requests of the others still wait for.
+    /// Where actors live: not with the HTTP workers, because one that has nothing left to do at shutdown
+    /// ends, and would take along the actors that requests of the others still wait for.
     arbiters: RwLock<Vec<ArbiterHandle>>,
 }
 
@@ -116,8 +118,8 @@ impl Registry {
 
     /// Has the user's actor execute a command, and waits for the reply.
     ///
-    /// A repeatable command is tried once more where the actor panicked over it, and is started afresh, or gave no answer within
-    /// [`ANSWER_TIMEOUT`].
+    /// A repeatable command is tried once more where the actor panicked over it, and is started afresh, or
+    /// gave no answer within [`ANSWER_TIMEOUT`].
     ///
     /// # Errors
     /// [`ActorError`].
@@ -132,8 +134,8 @@ impl Registry {
         }
     }
 
-    /// Has the user's actor end what is overdue, and gives what it shows then: that is what it answered with, even if
-    /// the actor has been retired by the time the caller looks.
+    /// Has the user's actor end what is overdue, and gives what it shows then: that is what it answered with,
+    /// even if the actor has been retired by the time the caller looks.
     pub(super) async fn end_overdue(&self, user: UserId) -> Result<Arc<UserSlot>, ActorError> {
         let settled = self.send_and_keep(user, EndOverdue).await;
         let (slot, ()) = match settled {
@@ -200,8 +202,8 @@ impl Registry {
         self.0.residents.len()
     }
 
-    /// The address of the user's actor, with a lease that keeps it from being retired. Starts it if need be; of
-    /// several askers at once one starts it and all are given the same.
+    /// The address of the user's actor, with a lease that keeps it from being retired. Starts it if need be;
+    /// of several askers at once one starts it and all are given the same.
     async fn lease(&self, user: UserId) -> Result<(actix::Addr<UserSession>, Lease), ActorError> {
         if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_active()) {
             return resident.lease().ok_or_else(|| self.refused());
@@ -236,8 +238,9 @@ impl Registry {
         tokio::time::timeout(ROOM_TIMEOUT, permit).await.ok().flatten().ok_or(ActorError::Overloaded)
     }
 
-    /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was `news`, and has
-    /// the publisher look. Where there is no room nothing is lost: the first request for the user starts the actor.
+    /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was
+    /// `news`, and has the publisher look. Where there is no room nothing is lost: the first request for the
+    /// user starts the actor.
     pub(super) async fn insert(&self, ledger: Ledger, news: u64) {
         self.signal_outbox(ledger.user);
         if let Ok(permit) = self.room().await
@@ -277,7 +280,8 @@ impl Registry {
         arbiters.get(index).cloned().unwrap_or_else(Arbiter::current)
     }
 
-    /// What follows a commit, without waiting: notifies the other nodes, wakes the publisher and counts endings.
+    /// What follows a commit, without waiting: notifies the other nodes, wakes the publisher and counts
+    /// endings.
     pub(super) fn committed(
         &self,
         ledger: &Ledger,

@@ -1,8 +1,8 @@
-//! Sends ended sessions to the followers of `/revocations`. One poller asks the database for all of them, and none does where
-//! nobody follows.
+//! Sends ended sessions to the followers of `/revocations`. One poller asks the database for all of them, and
+//! none does where nobody follows.
 //!
-//! Bounds: [`FOLLOWERS`] of a node; [`QUEUE`] answers for each. A follower that is further behind is dropped, and comes back
-//! with the cursor it had reached.
+//! Bounds: [`FOLLOWERS`] of a node; [`QUEUE`] answers for each. A follower that is further behind is dropped,
+//! and comes back with the cursor it had reached.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,7 +92,8 @@ impl Default for Revocations {
 }
 
 impl Revocations {
-    /// Begins to follow. Messages reach back before this returns, so a place that is read afterwards leaves no gap.
+    /// Begins to follow. Messages reach back before this returns, so a place that is read afterwards leaves
+    /// no gap.
     ///
     /// # Errors
     /// [`FollowError`].
@@ -189,7 +190,8 @@ impl Drop for Polling {
     }
 }
 
-/// Remembers the latest sessions that were sent: a user who changes often is found again with endings that were sent before.
+/// Remembers the latest sessions that were sent: a user who changes often is found again with endings that
+/// were sent before.
 #[derive(Debug, Default)]
 struct Once {
     latest: HashSet<SessionId>,

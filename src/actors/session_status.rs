@@ -1,5 +1,5 @@
-//! Is this session live? The check behind every protected request reads the snapshot. It asks the actor only when there is
-//! no snapshot, when it is out of date, or when the session's time seems to be up.
+//! Is this session live? The check behind every protected request reads the snapshot. It asks the actor only
+//! when there is no snapshot, when it is out of date, or when the session's time seems to be up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,16 +160,17 @@ impl Registry {
         self.dependencies().policies.for_role(role)
     }
 
-    /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other services are
-    /// told now and then. Returns the latest activity; nothing if the session may have ended at this very moment.
+    /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other
+    /// services are told now and then. Returns the latest activity; nothing if the session may have ended at
+    /// this very moment.
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
         self.announce_activity(session, latest, now);
         Some(latest)
     }
 
-    /// The same for a report that is answered: it counts whatever happens then. Where several nodes serve it is stored first,
-    /// if what is stored is old.
+    /// The same for a report that is answered: it counts whatever happens then. Where several nodes serve it
+    /// is stored first, if what is stored is old.
     ///
     /// # Errors
     /// [`ActorError::NoAnswer`] when it could not be stored in time; it may have been.

@@ -1,5 +1,5 @@
-//! Whether the current refresh generation of a session has been seen, and since when: one number, so that the check on
-//! every request is one load.
+//! Whether the current refresh generation of a session has been seen, and since when: one number, so that the
+//! check on every request is one load.
 
 mod flusher;
 

@@ -1,6 +1,7 @@
-//! A sign-up: the one change without an actor, because there is no user yet who could have one. The first session is decided
-//! by the same rule as any other, and account, session and events are stored in one transaction. Where the role must have a
-//! second factor no session comes with the account: it is opened when that has been set up, as at any login.
+//! A sign-up: the one change without an actor, because there is no user yet who could have one. The first
+//! session is decided by the same rule as any other, and account, session and events are stored in one
+//! transaction. Where the role must have a second factor no session comes with the account: it is opened when
+//! that has been set up, as at any login.
 
 use super::registry::Registry;
 use crate::clock::new_uuid;

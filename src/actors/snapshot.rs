@@ -113,9 +113,9 @@ impl LiveSession {
         self.stored.fetch_min(at.millis(), Ordering::SeqCst);
     }
 
-    /// Whether another node, which goes by what is stored, could end the session for idleness before activity of now has
-    /// surely been written: from half of the idle timeout on. Until then the flusher has as long as that for its work, and
-    /// heartbeats, which come more often, are never waited for.
+    /// Whether another node, which goes by what is stored, could end the session for idleness before activity
+    /// of now has surely been written: from half of the idle timeout on. Until then the flusher has as long
+    /// as that for its work, and heartbeats, which come more often, are never waited for.
     pub(super) fn is_stored_long_ago(&self, now: Timestamp) -> bool {
         let (stored, times) = (self.stored_activity(), self.times());
         // The absolute end, which no activity moves, may come first.
@@ -160,13 +160,13 @@ impl LiveSession {
 
     /// Whether activity noted just before this call may have come too late to count.
     ///
-    /// The order makes it safe: requests note activity and then look here; the actor seals and then looks at the
-    /// activity. So either the actor sees the activity, or the request sees the seal.
+    /// The order makes it safe: requests note activity and then look here; the actor seals and then looks at
+    /// the activity. So either the actor sees the activity, or the request sees the seal.
     pub(super) fn is_sealed(&self) -> bool {
         self.sealed.load(Ordering::SeqCst)
     }
 
-    /// Seals the session for an idle ending that stands on `known`. False, and not sealed, if it was active since.
+    /// Seals the session for an idle ending that stands on `known`; false if it was active since.
     pub(super) fn seal(&self, known: Timestamp) -> bool {
         self.sealed.store(true, Ordering::SeqCst);
         let idle = self.last_activity.load(Ordering::SeqCst) <= known.millis();
@@ -212,13 +212,13 @@ fn once_in(interval: Duration, last: &AtomicI64, now: Timestamp) -> bool {
     due && last.compare_exchange(told, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
-/// A user's sessions as of one version: what requests look at, and all that the actor keeps. Immutable but for the
-/// activity of its sessions.
+/// A user's sessions as of one version: what requests look at, and all that the actor keeps. Immutable but
+/// for the activity of its sessions.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The version that the actor decides on.
     pub version: i64,
-    /// The version of what checks depend on. It may be ahead of the other: endings of other nodes are applied to what is shown.
+    /// The check version. It may be ahead of the version: other nodes' endings are applied to what is shown.
     pub check_version: i64,
     /// Role, for the policy and for tokens.
     pub role: Role,
@@ -232,8 +232,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Shows a ledger. Sessions that `before` shows too are taken from there, so that activity noted in either is
-    /// noted in both.
+    /// Shows a ledger. Sessions that `before` shows too are taken from there, so that activity noted in
+    /// either is noted in both.
     pub(super) fn of(ledger: &Ledger, before: Option<&Self>) -> Self {
         let live = |session: &Session| match before.and_then(|before| before.find(session.id())) {
             Some(known) => {
@@ -283,8 +283,8 @@ impl Snapshot {
         }
     }
 
-    /// Takes over later activity that another node has seen. False if the ledger is different in anything else: a version
-    /// can be another one's where a backup was restored.
+    /// Takes over later activity that another node has seen. False if the ledger is different in anything
+    /// else: a version can be another one's where a backup was restored.
     pub(super) fn advance(&self, ledger: &Ledger) -> bool {
         let same = self.shows(ledger);
         if same {

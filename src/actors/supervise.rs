@@ -1,4 +1,5 @@
-//! Supervision of the long-lived actors: one that is gone is started again, each time a little later, for ever.
+//! Supervision of the long-lived actors: one that is gone is started again, each time a little later, for
+//! ever.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Finds sessions that time has ended while their user had no actor here, and has the actors end them: there is one
-//! way a session ends. Also deletes accounts whose people wanted that by now, sessions that ended long ago, old mails, and tickets that
-//! nobody could use any more.
+//! Finds sessions that time has ended while their user had no actor here, and has the actors end them: there
+//! is one way a session ends. Also deletes accounts whose people wanted that by now, sessions that ended long
+//! ago, old mails, and tickets that nobody could use any more.
 
 use std::time::Duration;
 
@@ -33,12 +33,14 @@ const MAIL_REQUESTS_KEPT: Duration = Duration::from_secs(86_400);
 const BY: &str = "days_of_grace";
 /// Most accounts of one search for due deletions.
 const DELETIONS_AT_ONCE: u64 = 1_000;
-/// Most sessions of one search: few, so that no node takes more than it can end while others have nothing to do.
+/// Most sessions of one search: few, so that no node takes more than it can end while others have nothing to
+/// do.
 const SESSIONS_AT_ONCE: u64 = 200;
-/// Sessions that were found and are still there are found again after this time: by this node or, if it has died, by another.
-/// Well within the 5 s in which each is to end.
+/// Sessions that were found and are still there are found again after this time: by this node or, if it has
+/// died, by another. Well within the 5 s in which each is to end.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// How long users are left alone of whom nothing can be ended before their rows change, or a newer version reads them.
+/// How long users are left alone of whom nothing can be ended before their rows change, or a newer version
+/// reads them.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 /// Most actors asked at the same time.
 const CONCURRENCY: usize = 16;
@@ -117,8 +119,8 @@ pub(super) enum Found {
     Part,
 }
 
-/// Ends what is overdue. Also of users who are here: their actor may not know yet of a session that was opened on a node
-/// which has died since.
+/// Ends what is overdue. Also of users who are here: their actor may not know yet of a session that was
+/// opened on a node which has died since.
 pub(super) async fn sweep(registry: &Registry) -> Result<Found, StorageError> {
     let margin = registry.dependencies().policies.idle_margin();
     let now = registry.clock().now();
@@ -176,7 +178,8 @@ pub(super) async fn delete_old_sessions(
     Ok(())
 }
 
-/// Deletes mails and requests for codes that are past their time, a bounded number at a time until none is left.
+/// Deletes mails and requests for codes that are past their time, a bounded number at a time until none is
+/// left.
 pub(super) async fn delete_old_mails(registry: &Registry) -> Result<(), StorageError> {
     let (store, now) = (registry.store(), registry.clock().now());
     while store.delete_old_mails(now.minus(MAILS_KEPT), DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
@@ -185,7 +188,8 @@ pub(super) async fn delete_old_mails(registry: &Registry) -> Result<(), StorageE
     Ok(())
 }
 
-/// Deletes spent tickets that nobody can take for good any more, a bounded number at a time until none is left.
+/// Deletes spent tickets that nobody can take for good any more, a bounded number at a time until none is
+/// left.
 pub(super) async fn delete_spent_tickets(registry: &Registry) -> Result<(), StorageError> {
     let before = registry.clock().now().minus(KNOWN_AFTER);
     while registry.store().delete_spent_tickets(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}

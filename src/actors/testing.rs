@@ -1,5 +1,5 @@
-//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it ([`harm`],
-//! [`race`]).
+//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it
+//! ([`harm`], [`race`]).
 
 pub(super) mod harm;
 pub(super) mod race;
@@ -87,7 +87,8 @@ pub(super) struct Setup {
 }
 
 impl Default for Setup {
-    /// A clock that stands still, sessions of five idle minutes, room for everybody, and actors that do not rest.
+    /// A clock that stands still, sessions of five idle minutes, room for everybody, and actors that do not
+    /// rest.
     fn default() -> Self {
         Self {
             clock: Clock::manual(START),

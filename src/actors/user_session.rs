@@ -1,8 +1,8 @@
 //! The actor of one user: the one writer of that user's sessions on this node, and their timer.
 //!
-//! It handles one message at a time, to its end, also over awaits. It never asks another user's actor. What it knows of
-//! the sessions is what it shows, and nothing beside that; all of it can be read again from the database, so the actor may
-//! be lost at any moment.
+//! It handles one message at a time, to its end, also over awaits. It never asks another user's actor. What
+//! it knows of the sessions is what it shows, and nothing beside that; all of it can be read again from the
+//! database, so the actor may be lost at any moment.
 //!
 //! There may be a million of these, so what only few need is kept elsewhere: see `docs/performance.md`.
 
@@ -36,8 +36,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct UserSession {
     user: UserId,
     registry: Registry,
-    /// What it shows is what it knows: nothing until the first message has loaded it, and after a commit whose outcome is
-    /// unknown.
+    /// What it shows is what it knows: nothing until the first message has loaded it, and after a commit
+    /// whose outcome is unknown.
     slot: Arc<UserSlot>,
     /// The one timer. Activity moves the deadline, not the timer.
     timer: Option<Timer>,
@@ -50,7 +50,8 @@ pub struct UserSession {
 }
 
 impl UserSession {
-    /// The actor of a user whose sessions are shown already, are `known`, or are to be loaded by the first message.
+    /// The actor of a user whose sessions are shown already, are `known`, or are to be loaded by the first
+    /// message.
     pub(super) fn new(
         user: UserId,
         registry: Registry,
@@ -88,8 +89,8 @@ impl UserSession {
         self.execution(EndOverdue, Instant::now())
     }
 
-    /// Takes over what a command left, shows it to requests, tells devices, and sees to the timer. The reply goes out
-    /// after this.
+    /// Takes over what a command left, shows it to requests, tells devices, and sees to the timer. The reply
+    /// goes out after this.
     fn install(&mut self, ledger: Option<&Ledger>, ctx: &mut Context<Self>) {
         self.slot.publish(ledger);
         let now = self.registry.clock().now();
@@ -140,8 +141,8 @@ impl UserSession {
         left
     }
 
-    /// The next time at which something is to be done without a request. A user without a session left stays until then, so
-    /// that late requests of ended sessions learn why they ended.
+    /// The next time at which something is to be done without a request. A user without a session left stays
+    /// until then, so that late requests of ended sessions learn why they ended.
     fn next_wake(&self, ledger: &Ledger, now: Timestamp) -> Timestamp {
         let policy = self.registry.policy_ref(ledger.role);
         let Some(deadline) = ledger.earliest_deadline(policy) else { return now.plus(policy.idle_timeout) };
@@ -161,8 +162,8 @@ impl UserSession {
         }
     }
 
-    /// Sets the timer, unless it is set for that time or an earlier one. One whose time is past without a ring is set
-    /// anew.
+    /// Sets the timer, unless it is set for that time or an earlier one. One whose time is past without a
+    /// ring is set anew.
     fn arm(&mut self, deadline: Timestamp) {
         let now = self.registry.clock().now();
         if self.timer.is_some_and(|timer| now < timer.deadline && timer.deadline <= deadline) {
@@ -179,8 +180,8 @@ impl UserSession {
         }
     }
 
-    /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is away and no
-    /// device waits the actor retires, and the sweeper finds what is overdue when it is back.
+    /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is
+    /// away and no device waits the actor retires, and the sweeper finds what is overdue when it is back.
     fn request_reload(&mut self, ctx: &mut Context<Self>) {
         let work = self.end_overdue().run().into_actor(self).map(|(ledger, result), actor, ctx| {
             actor.after_command(ledger.as_ref(), &result, ctx);

@@ -5,7 +5,8 @@ use crate::config::Config;
 /// Files beside connections: log, database, Redis, threads and what the runtimes need.
 const OTHERS: u64 = 200;
 
-/// Raises the limit as far as may be without more rights, and tells where it is lower than the connections that are allowed.
+/// Raises the limit as far as may be without more rights, and tells where it is lower than the connections
+/// that are allowed.
 pub(super) fn raise(config: &Config) {
     #[cfg(target_os = "linux")]
     {

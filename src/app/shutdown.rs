@@ -1,5 +1,5 @@
-//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity, publish events,
-//! finish mails, send the last traces, close.
+//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity,
+//! publish events, finish mails, send the last traces, close.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -54,7 +54,8 @@ pub(super) async fn run(app: App) -> io::Result<()> {
         state.closing.send_replace(true);
         let time = settings.timeout.saturating_sub(settings.drain);
         stop_serving(&handle, time.mul_f64(SHARE_FOR_REQUESTS)).await;
-        // Neither can fail but by its actor being down; then what it holds is lost or published later, as in a crash.
+        // Neither can fail but by its actor being down; then what it holds is lost or published later, as in
+        // a crash.
         let _ = flusher.address().send(FlushActivity).await;
         state.registry.flush_sightings().await;
         if let Some(publisher) = publisher {

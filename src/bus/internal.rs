@@ -1,7 +1,7 @@
 //! What nodes tell each other on channels of their own: that a user's sessions are not what they were.
 //!
-//! Channels are sharded by user, so that a Redis Cluster can place them. Every node listens to all of them. No correctness
-//! hangs on them: the feed of changes tells the same from the database.
+//! Channels are sharded by user, so that a Redis Cluster can place them. Every node listens to all of them.
+//! No correctness hangs on them: the feed of changes tells the same from the database.
 
 use std::time::Duration;
 
@@ -106,7 +106,8 @@ pub fn channel_of(shard: usize) -> String {
     format!("internal:{{{shard}}}")
 }
 
-/// A message that several nodes may have for the other services at the same moment: only the first of them gets through.
+/// A message that several nodes may have for the other services at the same moment: only the first of them
+/// gets through.
 #[derive(Clone, Debug)]
 pub struct OnceForAll {
     /// What it is about.
@@ -124,7 +125,8 @@ impl OnceForAll {
         format!("told:{session}")
     }
 
-    /// How long it is remembered, in ms: a little less than the interval, because each message is a little late.
+    /// How long it is remembered, in ms: a little less than the interval, because each message is a little
+    /// late.
     #[must_use]
     pub fn remembered_for(interval: Duration) -> u64 {
         let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);

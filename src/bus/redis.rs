@@ -1,12 +1,12 @@
-//! The bus on Redis: public channels and the stream for other services, internal channels for the other nodes, and
-//! counters that hold over all nodes.
+//! The bus on Redis: public channels and the stream for other services, internal channels for the other
+//! nodes, and counters that hold over all nodes.
 //!
-//! In reading order: `connection` opens it, `health` watches it, `server` asks what it is, `turns` publishes what is kept,
-//! `sender` what may be lost, `counters` and `tickets` keep what all nodes must agree on, [`subscriber`] listens, [`stream`]
-//! reads what was published.
+//! In reading order: `connection` opens it, `health` watches it, `server` asks what it is, `turns` publishes
+//! what is kept, `sender` what may be lost, `counters` and `tickets` keep what all nodes must agree on,
+//! [`subscriber`] listens, [`stream`] reads what was published.
 //!
-//! Bounds: what may be lost waits in a queue of [`QUEUE`] messages and is dropped past that. Every command has
-//! [`TIMEOUT`]; while Redis is away, counters are not even tried for [`RETRY_AFTER_FAILURE`].
+//! Bounds: what may be lost waits in a queue of [`QUEUE`] messages and is dropped past that. Every command
+//! has [`TIMEOUT`]; while Redis is away, counters are not even tried for [`RETRY_AFTER_FAILURE`].
 
 mod connection;
 mod counters;
@@ -69,7 +69,8 @@ pub struct RedisBus {
 }
 
 impl RedisBus {
-    /// A bus on that Redis, which need not be there: it is only waited for until that is known, or not to be known soon.
+    /// A bus on that Redis, which need not be there: it is only waited for until that is known, or not to be
+    /// known soon.
     ///
     /// # Errors
     /// When the address has no meaning, or leads to a Cluster or a Sentinel.

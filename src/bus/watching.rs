@@ -16,7 +16,8 @@ const QUEUE: usize = 1_000;
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Bus {
-    /// What is published on the public channels from now on, until the receiver is dropped. Call it on an arbiter.
+    /// What is published on the public channels from now on, until the receiver is dropped. Call it on an
+    /// arbiter.
     #[must_use]
     pub fn watch(&self) -> mpsc::Receiver<Message> {
         let (sender, receiver) = mpsc::channel(QUEUE);

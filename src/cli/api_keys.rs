@@ -1,5 +1,5 @@
-//! `api-keys …`: keys for other services and operators. On PostgreSQL running nodes learn of them with the feed of changes; on
-//! SQLite the service must be stopped first.
+//! `api-keys …`: keys for other services and operators. On PostgreSQL running nodes learn of them with the
+//! feed of changes; on SQLite the service must be stopped first.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
-//! `import …`: users of another application, with their password hashes. It may be stopped at any moment and run again:
-//! who is there is left alone, or brought up to date where that is asked for.
+//! `import …`: users of another application, with their password hashes. It may be stopped at any moment and
+//! run again: who is there is left alone, or brought up to date where that is asked for.
 //!
-//! In reading order: `lines` reads files, `candidate` makes accounts of what they hold, `record` keeps the books.
+//! In reading order: `lines` reads files, `candidate` makes accounts of what they hold, `record` keeps the
+//! books.
 
 mod candidate;
 mod lines;
@@ -34,8 +35,8 @@ use record::{Ending, Record};
 /// What to import.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ImportCommand {
-    /// Users in a file: columns or members id, email, name, password (a bcrypt hash), role, createdAt, updatedAt and
-    /// lastActivityAt, of which email, name and password must be there.
+    /// Users in a file: columns or members id, email, name, password (a bcrypt hash), role, createdAt,
+    /// updatedAt and lastActivityAt, of which email, name and password must be there.
     Users {
         /// CSV with a header, or JSON objects, one a line; - is standard input.
         file: PathBuf,
@@ -48,7 +49,8 @@ pub enum ImportCommand {
     },
     /// Users in the PostgreSQL database of an application that uses Prisma.
     Prisma {
-        /// Its address, as Prisma has it. It is only read from. Better in the variable, where no list of processes shows it.
+        /// Its address, as Prisma has it. It is only read from. Better in the variable, where no list of
+        /// processes shows it.
         #[arg(long, value_name = "URL", env = "LEGACY_DATABASE_URL", hide_env_values = true)]
         from: String,
         /// Also tell how many live sessions stay behind: they cannot be imported.
@@ -66,8 +68,8 @@ pub struct ImportArguments {
     /// Change nothing; tell what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Bring users who are there up to date (name, address, password, role) where updatedAt is later than here. A new password
-    /// ends their sessions.
+    /// Bring users who are there up to date (name, address, password, role) where updatedAt is later than
+    /// here. A new password ends their sessions.
     #[arg(long)]
     update: bool,
     /// Also import users without a bcrypt hash; they set a password by mail (`mail resets`).
@@ -247,8 +249,8 @@ impl<'a> Import<'a> {
         Ok(())
     }
 
-    /// Brings those up to date whose password changes, each with the end of its sessions in one commit; all others are a matter
-    /// of one statement. Their ids.
+    /// Brings those up to date whose password changes, each with the end of its sessions in one commit; all
+    /// others are a matter of one statement. Their ids.
     async fn take_over_passwords(
         &self,
         accounts: &[Account],

@@ -28,12 +28,14 @@ pub enum MailCommand {
     },
     /// List mails, the newest first. Addresses are not shown.
     List(List),
-    /// Try mails again that were given up: those of these ids, or all. Mails that are out of date stay given up.
+    /// Try mails again that were given up: those of these ids, or all. Mails that are out of date stay given
+    /// up.
     Retry {
         /// Ids, as listed.
         ids: Vec<Uuid>,
     },
-    /// Mail everybody who has no password yet a code to set one, at a steady rate: people imported without a hash.
+    /// Mail everybody who has no password yet a code to set one, at a steady rate: people imported without a
+    /// hash.
     Resets(Resets),
 }
 

@@ -1,5 +1,5 @@
-//! What commands print: the result to standard output, as a table for people or as JSON for programs; what is said
-//! beside it to standard error. A reader who goes away, as `head` does, ends the command in peace.
+//! What commands print: the result to standard output, as a table for people or as JSON for programs; what is
+//! said beside it to standard error. A reader who goes away, as `head` does, ends the command in peace.
 
 use std::io::{ErrorKind, Write};
 

@@ -1,5 +1,5 @@
-//! The commands for accounts and sessions over a running service's admin API (`--server URL --key …`), so that nothing has to be
-//! stopped and nothing of the database be at hand.
+//! The commands for accounts and sessions over a running service's admin API (`--server URL --key …`), so
+//! that nothing has to be stopped and nothing of the database be at hand.
 
 use std::fmt;
 use std::path::PathBuf;

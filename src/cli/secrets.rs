@@ -1,5 +1,5 @@
-//! `secrets rewrap`: seals stored secrets with the newest `ENCRYPTION_SECRET`, so that earlier ones can be removed. Nodes may run
-//! meanwhile: each row is replaced only if it is still the one that was read.
+//! `secrets rewrap`: seals stored secrets with the newest `ENCRYPTION_SECRET`, so that earlier ones can be
+//! removed. Nodes may run meanwhile: each row is replaced only if it is still the one that was read.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -19,7 +19,8 @@ const PAGE: u64 = 500;
 /// What to do with stored secrets.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SecretsCommand {
-    /// Seal every stored secret with the newest ENCRYPTION_SECRET. Exit code 1 if one cannot be opened with any of them.
+    /// Seal every stored secret with the newest ENCRYPTION_SECRET. Exit code 1 if one cannot be opened with
+    /// any of them.
     Rewrap(Rewrap),
 }
 

@@ -1,5 +1,6 @@
-//! `user …`: making, listing, looking at, changing and deleting accounts. On PostgreSQL running nodes learn of it from
-//! the feed of changes; an embedded database is open to one process only, so the service must be stopped first.
+//! `user …`: making, listing, looking at, changing and deleting accounts. On PostgreSQL running nodes learn
+//! of it from the feed of changes; an embedded database is open to one process only, so the service must be
+//! stopped first.
 
 use std::io::IsTerminal;
 
@@ -61,7 +62,8 @@ pub enum UserCommand {
         /// Address or id of the account.
         user: String,
     },
-    /// Remove its second factors, because the person has lost them: all sessions end, and the password alone signs in again.
+    /// Remove its second factors, because the person has lost them: all sessions end, and the password alone
+    /// signs in again.
     RemoveFactors {
         /// Address or id of the account.
         user: String,
@@ -236,8 +238,8 @@ fn random_password(min_length: usize) -> String {
     Alphanumeric.sample_string(&mut rand::rng(), RANDOM_PASSWORD.max(min_length))
 }
 
-/// What to ask a service for, and the new account's password. The service takes only a hash; which passwords it would refuse
-/// is not known here, so it must be one that is made at random.
+/// What to ask a service for, and the new account's password. The service takes only a hash; which passwords
+/// it would refuse is not known here, so it must be one that is made at random.
 pub(super) fn for_server(create: &Create) -> Result<(Value, String), CommandError> {
     if !create.random_password {
         return Err("with --server an account is created with --random-password".into());
@@ -249,7 +251,8 @@ pub(super) fn for_server(create: &Create) -> Result<(Value, String), CommandErro
     Ok((body, password))
 }
 
-/// Not shown while it is typed; else a line of standard input, so that it is in no list of processes and no history.
+/// Not shown while it is typed; else a line of standard input, so that it is in no list of processes and no
+/// history.
 fn ask_for_password() -> Result<String, CommandError> {
     if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ")?;

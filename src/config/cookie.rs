@@ -31,7 +31,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     .note("`false` in production is warned about"),
 ];
 
-/// Prefixes that browsers keep for cookies of TLS; the first also binds a cookie to the host that set it (RFC 6265bis).
+/// Prefixes that browsers keep for cookies of TLS; the first also binds a cookie to the host that set it (RFC
+/// 6265bis).
 const HOST_PREFIX: &str = "__Host-";
 const SECURE_PREFIX: &str = "__Secure-";
 /// Longest name, in bytes.
@@ -78,8 +79,8 @@ impl CookieConfig {
         CookieConfig { name: name(source, secure), same_site, secure }
     }
 
-    /// The names it is read under: the one it is set under, and the plain one that browsers still hold after a prefix was
-    /// chosen.
+    /// The names it is read under: the one it is set under, and the plain one that browsers still hold after
+    /// a prefix was chosen.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let prefixes = [HOST_PREFIX, SECURE_PREFIX];
         let plain = prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix));

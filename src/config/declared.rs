@@ -1,6 +1,7 @@
 //! All settings there are, by section: what may be looked up, and what the documents are made of.
 //!
-//! Nothing else may be read from the environment: [`super::source::Source`] panics over a name that is not declared.
+//! Nothing else may be read from the environment: [`super::source::Source`] panics over a name that is not
+//! declared.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

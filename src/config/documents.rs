@@ -1,5 +1,5 @@
-//! What is made of the declarations for people to read: the example of a `.env` file, and, by a test, the tables of
-//! docs/configuration.md and the compose file's list.
+//! What is made of the declarations for people to read: the example of a `.env` file, and, by a test, the
+//! tables of docs/configuration.md and the compose file's list.
 //!
 //! It must never hold a value in force: only what is declared.
 

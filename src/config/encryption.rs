@@ -1,6 +1,8 @@
-//! The secret from which keys are derived for what is stored sealed, and for the codes of mails; and those before it.
+//! The secret from which keys are derived for what is stored sealed, and for the codes of mails; and those
+//! before it.
 //!
-//! It must never say what a secret is, and never share one with the tokens: who can read a sealed row must not be able to sign.
+//! It must never say what a secret is, and never share one with the tokens: who can read a sealed row must
+//! not be able to sign.
 
 use std::path::Path;
 
@@ -62,8 +64,8 @@ impl EncryptionConfig {
         EncryptionConfig { secret, previous }
     }
 
-    /// The secret kept in the data folder, where one is needed, none is given, and nothing is wrong so far. Production is
-    /// refused instead.
+    /// The secret kept in the data folder, where one is needed, none is given, and nothing is wrong so far.
+    /// Production is refused instead.
     pub(super) fn make_if_missing(
         &mut self,
         source: &mut Source<'_>,

@@ -1,4 +1,5 @@
-//! The `.env` file: variables that the process was not given come from there, as they stand: no `$` is expanded.
+//! The `.env` file: variables that the process was not given come from there, as they stand: no `$` is
+//! expanded.
 //!
 //! It must never show a line of it: what cannot be read may be a secret.
 
@@ -37,8 +38,8 @@ pub fn load(file: &Path) -> Result<(), EnvFileError> {
     };
     let bad_line = |line| EnvFileError::Line { file: file.to_owned(), line };
     let variables = parse(&text).map_err(bad_line)?;
-    // Setting a variable is unsafe by itself; this crate does it while there is one thread. It expands `$`, but not in
-    // single quotes.
+    // Setting a variable is unsafe by itself; this crate does it while there is one thread. It expands `$`,
+    // but not in single quotes.
     let quoted: String =
         variables.iter().map(|(name, value)| format!("{name}={}\n", in_quotes(value))).collect();
     dotenvy::from_read(quoted.as_bytes()).map_err(|_| bad_line(1))
@@ -53,7 +54,8 @@ fn in_quotes(value: &str) -> String {
     format!("'{}'", value.chars().map(escape).collect::<String>())
 }
 
-/// Names and values in their order, or the number of the first line with which nothing that follows makes sense.
+/// Names and values in their order, or the number of the first line with which nothing that follows makes
+/// sense.
 fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut variables = Vec::new();
@@ -105,7 +107,8 @@ fn plain<'a>(name: &str, rest: &'a str) -> Option<((String, String), &'a str)> {
     (is_name(name) && is_one).then(|| ((name.to_owned(), value.to_owned()), rest))
 }
 
-/// What stands before the closing quote, and what comes after it. `\n`, `\"` and the like mean what they usually do.
+/// What stands before the closing quote, and what comes after it. `\n`, `\"` and the like mean what they
+/// usually do.
 fn double_quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();

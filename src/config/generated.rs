@@ -1,6 +1,7 @@
 //! Secrets made at random for machines that were given none, kept so that a restart signs nobody out.
 //!
-//! It must never replace a file that is there, whatever is in it, and never leave a half-written one to be read.
+//! It must never replace a file that is there, whatever is in it, and never leave a half-written one to be
+//! read.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -16,7 +17,8 @@ use super::secret::SHORTEST;
 
 /// The file's name in the data folder.
 pub(super) const FILE: &str = "secrets.json";
-/// The name of the file with the encryption secret: a file of its own, because the other one may be there already.
+/// The name of the file with the encryption secret: a file of its own, because the other one may be there
+/// already.
 pub(super) const ENCRYPTION_FILE: &str = "encryption-secret";
 
 /// Why there are no generated secrets.
@@ -63,7 +65,8 @@ pub(super) fn load_or_make_encryption(folder: &Path) -> Result<Secret, GenerateE
     if secret.len() < SHORTEST { Err(GenerateError::EncryptionDamaged) } else { Ok(Secret::new(secret)) }
 }
 
-/// Writes a whole file aside and links it to its name, which fails when another process was first: its file counts.
+/// Writes a whole file aside and links it to its name, which fails when another process was first: its file
+/// counts.
 fn publish(folder: &Path, file: &Path, text: &[u8]) -> Result<(), GenerateError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let aside = file.with_extension(format!("{}.tmp", &random_hex()?[..16]));

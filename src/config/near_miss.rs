@@ -1,4 +1,5 @@
-//! Names in the environment that are nearly one of ours: a mistyped setting would otherwise count for nothing in silence.
+//! Names in the environment that are nearly one of ours: a mistyped setting would otherwise count for nothing
+//! in silence.
 //!
 //! It must never show a value, and never refuse: other programs' variables may look alike.
 

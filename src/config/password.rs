@@ -115,8 +115,8 @@ fn is_http(url: &str) -> bool {
         && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@".contains(&byte))
 }
 
-/// As many as are done in about ten seconds, which is as long as anybody waits for a login; a hash of cost 12 takes
-/// about a quarter of a second. At least 64.
+/// As many as are done in about ten seconds, which is as long as anybody waits for a login; a hash of cost 12
+/// takes about a quarter of a second. At least 64.
 fn queue_of(cost: u32, workers: usize) -> usize {
     let in_ten_seconds = (40_usize << 12) >> cost.min(31);
     workers.saturating_mul(in_ten_seconds).clamp(64, 4_096)

@@ -1,4 +1,5 @@
-//! Addresses of PostgreSQL as its own library takes them: several servers, IPv6 literals, sockets, `target_session_attrs`.
+//! Addresses of PostgreSQL as its own library takes them: several servers, IPv6 literals, sockets,
+//! `target_session_attrs`.
 //!
 //! It must never show one: a password is in it.
 
@@ -24,8 +25,8 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// How to connect to it. Without the startup parameter that sqlx adds and poolers refuse: the server's own default
-    /// shows numbers in full too.
+    /// How to connect to it. Without the startup parameter that sqlx adds and poolers refuse: the server's
+    /// own default shows numbers in full too.
     #[must_use]
     pub fn at(&self, options: PgConnectOptions) -> PgConnectOptions {
         options.host(&self.host).port(self.port).extra_float_digits(None)
@@ -116,7 +117,8 @@ impl<'a> Address<'a> {
         fits.then(|| servers.map(|(index, (host, own))| Some((host, port_of(index, own)?))).collect())?
     }
 
-    /// As for one server. The host is kept apart from the URL, with which the brackets of an IPv6 address would stay.
+    /// As for one server. The host is kept apart from the URL, with which the brackets of an IPv6 address
+    /// would stay.
     fn server(&self, host: String, port: u16) -> Option<PostgresServer> {
         let in_url = match host.parse::<IpAddr>() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),

@@ -1,7 +1,7 @@
 //! Who must have a second factor, and for which site passkeys are.
 //!
-//! It must never let a passkey be used on an origin that its site does not cover: browsers would refuse it, and people would be
-//! locked out.
+//! It must never let a passkey be used on an origin that its site does not cover: browsers would refuse it,
+//! and people would be locked out.
 
 use std::net::IpAddr;
 
@@ -117,7 +117,8 @@ struct Site {
 }
 
 impl Site {
-    /// Nothing where no site is named. What is only a consequence of other settings is never refused, but left out.
+    /// Nothing where no site is named. What is only a consequence of other settings is never refused, but
+    /// left out.
     fn parse(source: &mut Source<'_>, http: &HttpConfig, mail: &MailConfig) -> Option<Self> {
         let app = mail.app_url.as_deref().and_then(origin_of);
         let given = source.text(RP_ID).map(str::to_ascii_lowercase);

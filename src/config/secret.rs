@@ -9,7 +9,8 @@ pub(super) const SHORTEST: usize = 32;
 
 /// A string whose content only [`Secret::expose`] gives out.
 ///
-/// Equality is for comparing settings and takes a time that depends on the content: never check a caller's proof with it.
+/// Equality is for comparing settings and takes a time that depends on the content: never check a caller's
+/// proof with it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -49,7 +50,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Found in examples, tutorials and templates, written without case and separators. Whatever contains one is refused.
+/// Found in examples, tutorials and templates, written without case and separators. Whatever contains one is
+/// refused.
 const WELL_KNOWN: &[&str] = &[
     "accesssecrethere",
     "astringsecretatleast",

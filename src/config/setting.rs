@@ -1,5 +1,5 @@
-//! What a setting is. Each is declared once, in its section's `SETTINGS`; parsing, `config check`, `.env.example`, the tables
-//! of docs/configuration.md and the compose file's list all follow from that.
+//! What a setting is. Each is declared once, in its section's `SETTINGS`; parsing, `config check`,
+//! `.env.example`, the tables of docs/configuration.md and the compose file's list all follow from that.
 //!
 //! It must never hold a value: those are read by [`super::source`].
 

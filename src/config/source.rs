@@ -1,8 +1,9 @@
 //! Looks variables up, turns them into values, and collects what is wrong with them instead of stopping.
 //!
-//! What a variable must look like and its default come from its declaration ([`super::declared`]). It must never put a
-//! secret's content into an error, a warning or the listing. A value that is refused is replaced by its default, so that the
-//! rest can be checked too; [`Source::finish`] then hands out the errors and nothing else.
+//! What a variable must look like and its default come from its declaration ([`super::declared`]). It must
+//! never put a secret's content into an error, a warning or the listing. A value that is refused is replaced
+//! by its default, so that the rest can be checked too; [`Source::finish`] then hands out the errors and
+//! nothing else.
 
 mod typed;
 

@@ -1,6 +1,7 @@
 //! Tests of the configuration as a whole, and what the sections' own tests share.
 //!
-//! It must never touch the process environment or the checkout: variables come in a map, files go to a temporary folder.
+//! It must never touch the process environment or the checkout: variables come in a map, files go to a
+//! temporary folder.
 
 use std::collections::HashMap;
 

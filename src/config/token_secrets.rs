@@ -47,8 +47,8 @@ pub(super) fn resolve(
     (access, refresh)
 }
 
-/// The access and the refresh secrets that only verify. Each can be used to make tokens, so it must be as strong as those
-/// that sign, and none may be for both kinds.
+/// The access and the refresh secrets that only verify. Each can be used to make tokens, so it must be as
+/// strong as those that sign, and none may be for both kinds.
 pub(super) fn previous(
     source: &mut Source<'_>,
     environment: Environment,

@@ -99,7 +99,8 @@ pub struct TokenConfig {
     pub access_secret: Secret,
     /// Signs refresh tokens and tickets.
     pub refresh_secret: Secret,
-    /// Secrets that sign no access tokens any more, or not yet, and whose tokens are good. None with any algorithm but HS256.
+    /// Secrets that sign no access tokens any more, or not yet, and whose tokens are good. None with any
+    /// algorithm but HS256.
     pub previous_access_secrets: Vec<Secret>,
     /// The same for refresh tokens and tickets.
     pub previous_refresh_secrets: Vec<Secret>,

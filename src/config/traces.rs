@@ -61,8 +61,8 @@ pub struct TraceConfig {
     pub ratio: f64,
 }
 
-/// Which requests are traced. Those named `Parent…` do as the caller's `traceparent` says, and where there is none as
-/// the rest of the name.
+/// Which requests are traced. Those named `Parent…` do as the caller's `traceparent` says, and where there is
+/// none as the rest of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceSampler {
     /// All.

@@ -64,7 +64,8 @@ impl AccountChange {
         .collect()
     }
 
-    /// Whether what was proved with the credentials before counts no more: a login that checked them opens no session.
+    /// Whether what was proved with the credentials before counts no more: a login that checked them opens no
+    /// session.
     #[must_use]
     pub fn changes_credentials(&self) -> bool {
         self.password.is_some() || self.factors.is_some()

@@ -1,4 +1,5 @@
-//! Fingerprints of account details that no rule needs, so that an actor notices when they change and tells the devices.
+//! Fingerprints of account details that no rule needs, so that an actor notices when they change and tells
+//! the devices.
 
 use super::account_change::AccountChange;
 use super::ledger::Account;
@@ -43,7 +44,8 @@ pub fn changes(before: (Role, &Account), now: (Role, &Account)) -> Vec<&'static 
     let ((role_before, before), (role, now)) = (before, now);
     let (was, is) = (before.details, now.details);
     let credentials = before.credentials_changed_at != now.credentials_changed_at;
-    // A login may rehash the password without changing the credentials; those change with the password or a factor.
+    // A login may rehash the password without changing the credentials; those change with the password or a
+    // factor.
     let password = credentials && was.password != is.password;
     let factors = before.factors != now.factors || (credentials && !password);
     [

@@ -1,7 +1,8 @@
-//! What may happen to a user's sessions. Each command decides on a ledger, a time and a policy, and nothing else.
+//! What may happen to a user's sessions. Each command decides on a ledger, a time and a policy, and nothing
+//! else.
 //!
-//! Time comes first: [`decide`] lets every session end that is overdue before the command sees the ledger, so no
-//! command can act for, or make room by, a session that is already over.
+//! Time comes first: [`decide`] lets every session end that is overdue before the command sees the ledger, so
+//! no command can act for, or make room by, a session that is already over.
 
 mod account;
 mod end;

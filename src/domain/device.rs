@@ -56,8 +56,8 @@ impl DeviceType {
     }
 }
 
-/// A device that is held once, however many sessions were opened on one like it: a browser of one version says the same
-/// on every machine. Free to copy and to compare.
+/// A device that is held once, however many sessions were opened on one like it: a browser of one version
+/// says the same on every machine. Free to copy and to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device(ArcIntern<Known>);
 

@@ -1,6 +1,7 @@
 //! Email addresses, and the one form in which each is stored and compared.
 //!
-//! It must never let two spellings of one mailbox's domain be two accounts, nor an address hold what nobody can see.
+//! It must never let two spellings of one mailbox's domain be two accounts, nor an address hold what nobody
+//! can see.
 
 use std::fmt;
 
@@ -9,7 +10,8 @@ use validator::ValidateEmail;
 use super::text::is_invisible;
 use super::user::{EMAIL_MAX_BYTES, FieldProblem};
 
-/// An email address: trimmed, lower case, at most 254 bytes, with the domain in its ASCII form (UTS #46, non-transitional).
+/// An email address: trimmed, lower case, at most 254 bytes, with the domain in its ASCII form (UTS #46,
+/// non-transitional).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -27,8 +29,8 @@ impl Email {
         }
     }
 
-    /// The form in which addresses are stored and compared, without a check: for the look-up at login. What has no such
-    /// form is looked up in lower case, as it may have been stored before there was one.
+    /// The form in which addresses are stored and compared, without a check: for the look-up at login. What
+    /// has no such form is looked up in lower case, as it may have been stored before there was one.
     #[must_use]
     pub fn lookup_key(text: &str) -> String {
         canonical(text).unwrap_or_else(|| text.trim().to_lowercase())
@@ -60,8 +62,8 @@ fn canonical(text: &str) -> Option<String> {
     let Some((mailbox, domain)) = text.rsplit_once('@') else {
         return Some(text.to_lowercase()).filter(|text| !text.chars().any(is_invisible));
     };
-    // Joiners belong to words of some scripts; the mapping checks that they stand where they may. All else that cannot
-    // be seen it would leave out.
+    // Joiners belong to words of some scripts; the mapping checks that they stand where they may. All else
+    // that cannot be seen it would leave out.
     let is_joiner = |letter: char| matches!(letter, '\u{200c}' | '\u{200d}');
     if mailbox.chars().any(is_invisible) || domain.chars().any(|c| is_invisible(c) && !is_joiner(c)) {
         return None;

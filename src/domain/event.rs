@@ -1,4 +1,5 @@
-//! What happened to a user's sessions: decided by a command, applied to the ledger, stored, and told to others.
+//! What happened to a user's sessions: decided by a command, applied to the ledger, stored, and told to
+//! others.
 
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ pub struct Ending {
 }
 
 impl LedgerEvent {
-    /// Whether it is about a refresh token, so that other nodes need not hear of it unless the session's times change too.
+    /// Whether it is about a refresh token, so that other nodes need not hear of it unless the session's
+    /// times change too.
     #[must_use]
     pub fn is_of_refresh_token(&self) -> bool {
         matches!(self, Self::Rotated { .. } | Self::Reissued { .. })

@@ -45,8 +45,8 @@ id! {
 
 /// The random value that binds access tokens to their session (claim `stk`): 122 random bits.
 ///
-/// Other services get it in the event of a termination, and nobody else does: it has no `Display`, and its `Debug`
-/// hides it.
+/// Other services get it in the event of a termination, and nobody else does: it has no `Display`, and its
+/// `Debug` hides it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SessionToken(Uuid);
 

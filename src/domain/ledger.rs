@@ -58,7 +58,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger of a user with nothing special about the account: `live` are the sessions that have not ended.
+    /// The ledger of a user with nothing special about the account: `live` are the sessions that have not
+    /// ended.
     #[must_use]
     pub fn new(
         user: UserId,
@@ -77,7 +78,8 @@ impl Ledger {
         self.version - self.rotations
     }
 
-    /// Whether a check of any session comes out as with that ledger. Which refresh token is current makes no difference to it.
+    /// Whether a check of any session comes out as with that ledger. Which refresh token is current makes no
+    /// difference to it.
     #[must_use]
     pub fn checks_like(&self, other: &Self) -> bool {
         let same = |(one, other): (&Session, &Session)| {
@@ -152,7 +154,8 @@ impl Ledger {
         self.live.iter().map(deadline).min()
     }
 
-    /// The endings that time has brought by `now`: absolute expiry first, since idleness may still be disproved.
+    /// The endings that time has brought by `now`: absolute expiry first, since idleness may still be
+    /// disproved.
     #[must_use]
     pub fn due(&self, now: Timestamp, policy: &Policy) -> Vec<Ending> {
         let reason = |session: &Session| {

@@ -1,4 +1,5 @@
-//! What is mailed, to whom, and until when it is worth sending. No words and no codes: those are made when a mail is sent.
+//! What is mailed, to whom, and until when it is worth sending. No words and no codes: those are made when a
+//! mail is sent.
 
 use std::time::Duration;
 
@@ -173,7 +174,8 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(3600),
 ];
 
-/// When a mail is tried again whose `attempts` tries have failed, the latest just now; none where it is out of date by then.
+/// When a mail is tried again whose `attempts` tries have failed, the latest just now; none where it is out
+/// of date by then.
 #[must_use]
 pub fn next_try(attempts: u32, now: Timestamp, useful_until: Timestamp) -> Option<Timestamp> {
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);

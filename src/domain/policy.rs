@@ -1,4 +1,5 @@
-//! The numbers the rules go by. They are asked for per user, so that roles can differ; no rule reads a global.
+//! The numbers the rules go by. They are asked for per user, so that roles can differ; no rule reads a
+//! global.
 
 mod own;
 
@@ -63,8 +64,8 @@ pub struct Policy {
     pub access_expiry: Duration,
     /// How long before an idle deadline the session's devices are warned; none: never.
     pub warning: Option<Duration>,
-    /// How long past an idle deadline a session is left alone, because activity seen by another node may still
-    /// be on its way to the database; zero where one node serves alone.
+    /// How long past an idle deadline a session is left alone, because activity seen by another node may
+    /// still be on its way to the database; zero where one node serves alone.
     pub idle_margin: Duration,
 }
 

@@ -18,7 +18,8 @@ pub enum Delivery {
     Body,
 }
 
-/// What is fixed when a session is opened. Some 80 bytes: a copy is cheaper than a place of its own to point at.
+/// What is fixed when a session is opened. Some 80 bytes: a copy is cheaper than a place of its own to point
+/// at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionProfile {
     /// Identifier.
@@ -80,8 +81,9 @@ impl Refresh {
 }
 
 impl Refresh {
-    /// Whether a refresh token of that generation is good at that time: the current one is. So is the one just before,
-    /// until the current one has been seen and for the grace after that: the answer that carried it may have been lost.
+    /// Whether a refresh token of that generation is good at that time: the current one is. So is the one
+    /// just before, until the current one has been seen and for the grace after that: the answer that carried
+    /// it may have been lost.
     #[must_use]
     pub fn accepts(&self, generation: u32, now: Timestamp, grace: Duration) -> bool {
         let is_replaced = generation.checked_add(1) == Some(self.generation);

@@ -1,8 +1,8 @@
-//! The steps between proving who one is and an open session, in their one order. Pure: what the account requires and what
-//! has been shown are arguments.
+//! The steps between proving who one is and an open session, in their one order. Pure: what the account
+//! requires and what has been shown are arguments.
 //!
-//! It must never let a step be skipped: a session is opened only when [`next_step`] has none left. Choosing sessions to end
-//! comes last and is decided with the ledger, by [`super::command::Open`].
+//! It must never let a step be skipped: a session is opened only when [`next_step`] has none left. Choosing
+//! sessions to end comes last and is decided with the ledger, by [`super::command::Open`].
 
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +136,8 @@ mod tests {
 
     use super::*;
 
-    /// A sign-in as `/login` and `/login/continue` conduct it: an answer counts only for the step that was asked for.
+    /// A sign-in as `/login` and `/login/continue` conduct it: an answer counts only for the step that was
+    /// asked for.
     #[derive(Debug)]
     struct SignIn {
         requirements: Requirements,

@@ -17,7 +17,8 @@ pub fn is_invisible(letter: char) -> bool {
             || CodePointSetData::new::<BidiControl>().contains(letter))
 }
 
-/// Whether a text can be shown as a name: something of it is seen, and no change of direction reaches beyond its end.
+/// Whether a text can be shown as a name: something of it is seen, and no change of direction reaches beyond
+/// its end.
 #[must_use]
 pub fn is_presentable(text: &str) -> bool {
     let is_seen = |letter: char| {

@@ -38,8 +38,8 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Reads RFC 3339, what PostgreSQL writes (`2026-11-23 18:00:30.993`, with or without an offset; without one it is
-    /// UTC), a date alone, or a whole number of milliseconds since the epoch.
+    /// Reads RFC 3339, what PostgreSQL writes (`2026-11-23 18:00:30.993`, with or without an offset; without
+    /// one it is UTC), a date alone, or a whole number of milliseconds since the epoch.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(millis) = text.parse() {
@@ -88,9 +88,11 @@ const LENGTH: usize = "1970-01-01T00:00:00.000Z".len();
 const LATEST: i64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// RFC 3339 with milliseconds and `Z`; what is outside 1970 to 9999 is written as the nearest that is not.
+    /// RFC 3339 with milliseconds and `Z`; what is outside 1970 to 9999 is written as the nearest that is
+    /// not.
     ///
-    /// Digit by digit: each answer to a session check has five of them, and through a formatter they took 1.5 % of it.
+    /// Digit by digit: each answer to a session check has five of them, and through a formatter they took 1.5
+    /// % of it.
     fn write(self, buffer: &mut [u8; LENGTH]) -> &str {
         *buffer = *b"0000-00-00T00:00:00.000Z";
         let time = DateTime::from_timestamp_millis(self.0.clamp(0, LATEST)).unwrap_or_default();

@@ -98,7 +98,8 @@ impl Announcer<'_> {
         self.message(Channel::UserRegistered, json!({"email": email}))
     }
 
-    /// That an account changed; after the endings that follow of it. `email` where the address is another one now.
+    /// That an account changed; after the endings that follow of it. `email` where the address is another one
+    /// now.
     #[must_use]
     pub fn updated(&self, changed: &[&str], by: &str, email: Option<&str>) -> Announcement {
         let mut fields = json!({"changed": changed, "by": by});

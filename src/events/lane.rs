@@ -1,5 +1,5 @@
-//! Lanes: parts of the outbox that are published independently, so that publishing grows with the nodes. A user's events
-//! are all in one lane, because their order counts.
+//! Lanes: parts of the outbox that are published independently, so that publishing grows with the nodes. A
+//! user's events are all in one lane, because their order counts.
 //!
 //! Nodes need not agree on the number of lanes: a lane of either division holds a user's events whole.
 

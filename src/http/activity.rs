@@ -1,4 +1,5 @@
-//! `POST /activity`: the person is there. With login, and the same message over a WebSocket, all that moves the idle deadline.
+//! `POST /activity`: the person is there. With login, and the same message over a WebSocket, all that moves
+//! the idle deadline.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -32,7 +33,8 @@ async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<H
         if let Some(latest) = reported.map_err(Problem::from)? {
             return Ok(answer(&active, latest));
         }
-        // The session was just being ended for idleness, here or on another node: the actor knows how that came out.
+        // The session was just being ended for idleness, here or on another node: the actor knows how that
+        // came out.
         let (user, session) = (active.session.user, active.session.id());
         active = match state.registry.status(user, session, None).await.map_err(Problem::from)? {
             SessionStatus::Active(active) => active,

@@ -1,5 +1,5 @@
-//! `/admin`: what operators and other services look at and change, with an API key or as an `ADMIN`. The gateway keeps it
-//! inside.
+//! `/admin`: what operators and other services look at and change, with an API key or as an `ADMIN`. The
+//! gateway keeps it inside.
 //!
 //! In reading order: `cursor` (pages), `precondition`, `view`, [`users`], [`recovery`], [`sessions`],
 //! [`live`].

@@ -59,7 +59,8 @@ impl Asked {
     }
 }
 
-/// Stores the request and its mail. Whether there may be another mail to that address changes nothing that can be seen.
+/// Stores the request and its mail. Whether there may be another mail to that address changes nothing that
+/// can be seen.
 pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Result<Asked, Problem> {
     let now = state.now();
     let (purpose, good_for) = (asking.purpose, asking.purpose.good_for());
@@ -110,7 +111,8 @@ impl CodeBody {
     }
 }
 
-/// The request of a right code, which is still to be spent. Nothing is hashed, and nothing looked up, before it is right.
+/// The request of a right code, which is still to be spent. Nothing is hashed, and nothing looked up, before
+/// it is right.
 ///
 /// # Errors
 /// 422, the same whatever is wrong with it; 429 after too many from that client.
@@ -177,7 +179,8 @@ pub(super) async fn spend(state: &AppState, request: &MailRequest) -> Result<(),
 /// Has the user's actor do what the code is for, to the end also where the client goes away.
 ///
 /// # Errors
-/// 422 where the code was asked for before the credentials last changed; 409 where the new address is somebody else's by now.
+/// 422 where the code was asked for before the credentials last changed; 409 where the new address is
+/// somebody else's by now.
 pub(super) async fn change(
     state: &web::Data<AppState>,
     user: UserId,

@@ -1,6 +1,8 @@
-//! A client's connection, as the HTTP library reads and writes it. What that library leaves open is bounded here:
+//! A client's connection, as the HTTP library reads and writes it. What that library leaves open is bounded
+//! here:
 //!
-//! - Of pipelined requests one is served, then the other connections have their turn ([`ConnectionState::take_turn`]).
+//! - Of pipelined requests one is served, then the other connections have their turn
+//!   ([`ConnectionState::take_turn`]).
 //! - A head after the first that does not come whole is waited for as long as the first (`watch`).
 //! - Bytes behind a request that is being served are left to the system once there are many.
 //! - A request behind one that asked for the connection's end is not served.
@@ -20,8 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(super) use watch::Watched;
 
-/// Most bytes that are read behind a request while it is being served: a body, and what is read along with its end. A body
-/// of 16 KiB in chunks of one byte takes six times as many.
+/// Most bytes that are read behind a request while it is being served: a body, and what is read along with
+/// its end. A body of 16 KiB in chunks of one byte takes six times as many.
 const READ_AHEAD_MAX: usize = 256 * 1024;
 
 /// What the service knows of one connection; shared with the services of its requests, on the same thread.

@@ -1,5 +1,5 @@
-//! What every request gets: an id that its log lines carry, one line of its own, metrics by route pattern, and the headers
-//! that no answer goes without.
+//! What every request gets: an id that its log lines carry, one line of its own, metrics by route pattern,
+//! and the headers that no answer goes without.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -108,8 +108,8 @@ pub async fn around_request(
     serve_request(name, span, serving).await
 }
 
-/// What is remembered of a request until it is answered. (The framework keeps some of it for the latest request it has read,
-/// which with pipelining is another one.)
+/// What is remembered of a request until it is answered. (The framework keeps some of it for the latest
+/// request it has read, which with pipelining is another one.)
 #[derive(Clone, Debug)]
 struct Asked {
     /// For metrics and the log.

@@ -1,7 +1,8 @@
 //! The refresh cookie: no script can read it, and it goes to this host alone.
 //!
-//! Browsers may send several of its name (the one with the longer path first), and beside it whatever other programs of the
-//! host have set. So the header is read byte by byte (RFC 6265, section 5.4), and every cookie of the name counts.
+//! Browsers may send several of its name (the one with the longer path first), and beside it whatever other
+//! programs of the host have set. So the header is read byte by byte (RFC 6265, section 5.4), and every
+//! cookie of the name counts.
 
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use crate::config::{CookieConfig, SameSite};
 use crate::domain::session::SessionProfile;
 use crate::security::refresh_token::RefreshToken;
 
-/// Sets the cookie that carries the refresh token of a session for as long as the token is good, and takes away those of its
-/// other names. It goes when the browser is closed, where the person asked not to be remembered.
+/// Sets the cookie that carries the refresh token of a session for as long as the token is good, and takes
+/// away those of its other names. It goes when the browser is closed, where the person asked not to be
+/// remembered.
 pub fn set(
     answer: &mut HttpResponseBuilder,
     config: &CookieConfig,

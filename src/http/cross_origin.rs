@@ -1,8 +1,8 @@
-//! Answers for pages of other origins (the Fetch standard's CORS protocol): those of `CORS_ORIGIN`, each by name, with
-//! credentials, because the refresh token is a cookie.
+//! Answers for pages of other origins (the Fetch standard's CORS protocol): those of `CORS_ORIGIN`, each by
+//! name, with credentials, because the refresh token is a cookie.
 //!
-//! A preflight of such an origin is answered with all that is allowed, whatever it asked for: what is not among it the browser
-//! refuses by itself, and says so in its console.
+//! A preflight of such an origin is answered with all that is allowed, whatever it asked for: what is not
+//! among it the browser refuses by itself, and says so in its console.
 
 use actix_web::HttpResponse;
 use actix_web::dev::ServiceRequest;

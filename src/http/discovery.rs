@@ -1,5 +1,5 @@
-//! Where standard clients find the service's endpoints: RFC 8414, and OpenID Connect Discovery for those that know nothing
-//! else. Only where the tokens' issuer is an address; a name would be found by nobody.
+//! Where standard clients find the service's endpoints: RFC 8414, and OpenID Connect Discovery for those that
+//! know nothing else. Only where the tokens' issuer is an address; a name would be found by nobody.
 
 use actix_web::http::Uri;
 use actix_web::{HttpResponse, web};

@@ -1,5 +1,5 @@
-//! `/email/…`: showing that the account's address is one's own, and giving the account another one. The old one stays until the new
-//! one has been shown; whether that has an account is said to nobody but its owner.
+//! `/email/…`: showing that the account's address is one's own, and giving the account another one. The old
+//! one stays until the new one has been shown; whether that has an account is said to nobody but its owner.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;

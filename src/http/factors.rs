@@ -1,7 +1,7 @@
 //! `/factors` and `/passkeys`: what a person can show beside the password, set up, listed and removed.
 //!
-//! In reading order: `caller`, `view`, [`enrolment`] (setting up, also on the way in), `totp`, [`recovery_codes`], [`passkeys`]. A
-//! change ends sign-ins that are under way and is noticed by every node.
+//! In reading order: `caller`, `view`, [`enrolment`] (setting up, also on the way in), `totp`,
+//! [`recovery_codes`], [`passkeys`]. A change ends sign-ins that are under way and is noticed by every node.
 
 mod caller;
 pub(super) mod enrolment;

@@ -82,8 +82,8 @@ async fn ask(store: &Store) -> (bool, Duration) {
     let mut ping = std::pin::pin!(store.ping());
     let answer = match tokio::time::timeout(BUSY_PATIENCE, &mut ping).await {
         Ok(answer) => answer.is_ok(),
-        // The question waits behind others, which are answered. A node that is busy must not be taken out: the others
-        // would be so next.
+        // The question waits behind others, which are answered. A node that is busy must not be taken out:
+        // the others would be so next.
         Err(_) if store.succeeded_within(DATABASE_PATIENCE) => true,
         Err(_) => matches!(tokio::time::timeout(DATABASE_PATIENCE, ping).await, Ok(Ok(()))),
     };

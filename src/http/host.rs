@@ -1,5 +1,5 @@
-//! Is this `Host` one? RFC 9112, section 3.2: a request with another is answered 400. That there is one, and one alone, the
-//! framework sees to.
+//! Is this `Host` one? RFC 9112, section 3.2: a request with another is answered 400. That there is one, and
+//! one alone, the framework sees to.
 
 use actix_web::http::header::{HOST, HeaderMap};
 use actix_web::http::uri::Authority;

@@ -1,4 +1,5 @@
-//! `POST /introspect` (RFC 7662): is this access token good? Exactly what a protected request with it would be answered.
+//! `POST /introspect` (RFC 7662): is this access token good? Exactly what a protected request with it would
+//! be answered.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
@@ -13,7 +14,8 @@ use crate::actors::session_status::{ActiveSession, SessionStatus};
 /// Its pattern.
 pub(super) const PATH: &str = "/introspect";
 
-/// The claims in the answer, where the token has them. The session token, which binds it to its session, is not one.
+/// The claims in the answer, where the token has them. The session token, which binds it to its session, is
+/// not one.
 const CLAIMS: [&str; 12] =
     ["sub", "sid", "role", "iss", "aud", "client_id", "iat", "exp", "jti", "auth_time", "acr", "amr"];
 

@@ -1,4 +1,5 @@
-//! How often things may be done, by the numbers of the configuration. A refusal is counted in `auth_rate_limited_total`.
+//! How often things may be done, by the numbers of the configuration. A refusal is counted in
+//! `auth_rate_limited_total`.
 
 mod usage;
 mod whom;
@@ -25,8 +26,9 @@ pub use whom::client_key;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How many times the failures of a minute are allowed in a longer window. So an attacker who goes on waits longer and
-/// longer; and because an account is counted for each address by itself, nobody can shut another's owner out.
+/// How many times the failures of a minute are allowed in a longer window. So an attacker who goes on waits
+/// longer and longer; and because an account is counted for each address by itself, nobody can shut another's
+/// owner out.
 const FAILURE_WINDOWS: [(u32, Duration); 3] = [(1, MINUTE), (3, Duration::from_secs(15 * 60)), (6, HOUR)];
 
 /// How many times the mails of one client to an address all clients together may have sent there.
@@ -88,8 +90,8 @@ impl RateLimits {
     /// Counts a failed login of that account from that address.
     ///
     /// # Errors
-    /// [`Exceeded`] where others have used the quota up meanwhile: then this one is refused too, or many concurrent
-    /// guesses would learn more than the quota allows.
+    /// [`Exceeded`] where others have used the quota up meanwhile: then this one is refused too, or many
+    /// concurrent guesses would learn more than the quota allows.
     pub async fn login_failed(
         &self,
         email: &str,
@@ -152,8 +154,8 @@ impl RateLimits {
         let _ = self.told(Limit::Messages, Whom::Session(session), refused, now);
     }
 
-    /// Whether a line about this kind of refusal may be written: one for each client and kind in a minute, so that refused
-    /// requests cannot fill the disk.
+    /// Whether a line about this kind of refusal may be written: one for each client and kind in a minute, so
+    /// that refused requests cannot fill the disk.
     #[must_use]
     pub fn may_log(&self, address: Option<IpAddr>, kind: &str, now: Timestamp) -> bool {
         let whom = format!("{kind} {}", Whom::Address(address).name());
@@ -195,7 +197,8 @@ impl RateLimits {
         self.count(Limit::MailRequests, Whom::Address(address), most, HOUR, now).await
     }
 
-    /// Counts a mail to an address, asked for from another; whether it may be sent. The answer must not depend on it.
+    /// Counts a mail to an address, asked for from another; whether it may be sent. The answer must not
+    /// depend on it.
     pub async fn mail(&self, to: &str, address: Option<IpAddr>, now: Timestamp) -> bool {
         let most = self.config.mail_per_hour;
         let (pair, all) = (Whom::Account(to, address), Whom::Account(to, None));
@@ -295,7 +298,8 @@ impl RateLimits {
 mod tests {
     use super::*;
 
-    /// The longer somebody goes on, the longer the wait; from another address it is the account's owner who may come.
+    /// The longer somebody goes on, the longer the wait; from another address it is the account's owner who
+    /// may come.
     #[tokio::test]
     async fn an_attacker_who_goes_on_waits_longer() {
         let config = RateLimitConfig {

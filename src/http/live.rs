@@ -29,8 +29,8 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.configure(tickets::configure).configure(sse::configure).configure(websocket::configure);
 }
 
-/// An open connection's share of the node, and its place in the metrics; given back when it is dropped. The queue is dropped
-/// first, so that the user's actor notices before the place is free.
+/// An open connection's share of the node, and its place in the metrics; given back when it is dropped. The
+/// queue is dropped first, so that the user's actor notices before the place is free.
 struct Open {
     deliveries: Deliveries,
     _place: Place,

@@ -59,8 +59,8 @@ async fn log_in(
     SignIn::by_password(user, request.options).proceed(&state, &http, &client).await
 }
 
-/// The user, if there is one and the password is theirs. It takes the same time for an unknown address and for a
-/// disabled account, which is refused in any case.
+/// The user, if there is one and the password is theirs. It takes the same time for an unknown address and
+/// for a disabled account, which is refused in any case.
 async fn check_password(state: &AppState, email: &str, password: Password) -> Result<Option<User>, Problem> {
     let found = if email.len() <= EMAIL_MAX_BYTES {
         state.registry.store().lookup_credentials(email.to_owned()).await?

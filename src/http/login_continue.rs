@@ -1,8 +1,8 @@
-//! `POST /login/continue`: one door for every step of a sign-in. Ticket → answer to the step that it asks → ticket spent → the
-//! next step, or the session.
+//! `POST /login/continue`: one door for every step of a sign-in. Ticket → answer to the step that it asks →
+//! ticket spent → the next step, or the session.
 //!
-//! The answer is checked before the ticket is spent, so a wrong one does not cost the ticket; a code it used up stays used. Of
-//! many right answers at the same time the one that spends the ticket goes on.
+//! The answer is checked before the ticket is spent, so a wrong one does not cost the ticket; a code it used
+//! up stays used. Of many right answers at the same time the one that spends the ticket goes on.
 
 use std::collections::HashSet;
 
@@ -187,7 +187,8 @@ async fn verify_email(
     ))
 }
 
-/// Sets the required new password. Every session of the account ends: it may have been opened with a leaked password.
+/// Sets the required new password. Every session of the account ends: it may have been opened with a leaked
+/// password.
 async fn change_password(
     state: &web::Data<AppState>,
     http: &HttpRequest,
@@ -215,8 +216,8 @@ async fn change_password(
     resume(claims, user).proceed(state, http, client).await
 }
 
-/// The sessions that are to end. One that ended since the list was shown counts as chosen; one that was never the user's is
-/// refused.
+/// The sessions that are to end. One that ended since the list was shown counts as chosen; one that was never
+/// the user's is refused.
 async fn choose(
     state: &AppState,
     ticket: String,

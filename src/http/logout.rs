@@ -1,5 +1,5 @@
-//! `POST /logout`: ends the caller's session and takes the cookie away. Who has no usable access token any more is signed out
-//! by the cookie.
+//! `POST /logout`: ends the caller's session and takes the cookie away. Who has no usable access token any
+//! more is signed out by the cookie.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};

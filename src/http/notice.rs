@@ -1,4 +1,5 @@
-//! Mails that tell a person what happened to the account: when, on which device, from which address. Nothing in them to click.
+//! Mails that tell a person what happened to the account: when, on which device, from which address. Nothing
+//! in them to click.
 
 use std::net::IpAddr;
 

@@ -1,6 +1,6 @@
-//! `/`, `/reset-password` and `/assets/…`: the devices page; `/admin` and `/admin/assets/…`: that of operators. Both come
-//! out of the binary, and speak to the service like any other client. Links in mails lead to `/reset-password` where
-//! `APP_URL` is the service itself.
+//! `/`, `/reset-password` and `/assets/…`: the devices page; `/admin` and `/admin/assets/…`: that of
+//! operators. Both come out of the binary, and speak to the service like any other client. Links in mails
+//! lead to `/reset-password` where `APP_URL` is the service itself.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,5 +1,6 @@
-//! `POST /password/reset`: the same answer, in the same time, for an address with an account and for one without. Who has one is
-//! looked up when the mail is sent. `POST /password/reset/confirm`: a new password for the right code; all sessions end.
+//! `POST /password/reset`: the same answer, in the same time, for an address with an account and for one
+//! without. Who has one is looked up when the mail is sent. `POST /password/reset/confirm`: a new password
+//! for the right code; all sessions end.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -55,7 +56,8 @@ async fn reset(
     let password = fields.required("newPassword", body.0.new_password, Password::parse_new);
     let (Some((id, code)), Some(password)) = (code, password) else { return Err(fields.into_problem()) };
     state.shed_load()?;
-    // Rules that need no account come first; a refusal costs no try. No other service is asked before the code is right.
+    // Rules that need no account come first; a refusal costs no try. No other service is asked before the
+    // code is right.
     new_password::check_here(&state, "newPassword", &password, &[])?;
     let request = codes::check(&state, client.address, &PURPOSES, &id, &code).await?;
     let found = state.registry.store().lookup_credentials(request.address.clone()).await?;

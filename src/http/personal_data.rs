@@ -1,4 +1,5 @@
-//! `GET /me/export` and `DELETE /me`: what is stored about the person, and having it deleted. Both ask for a fresh proof.
+//! `GET /me/export` and `DELETE /me`: what is stored about the person, and having it deleted. Both ask for a
+//! fresh proof.
 
 use std::time::Duration;
 
@@ -130,8 +131,8 @@ async fn delete(
     })
 }
 
-/// Marks the account for deletion before it looks for other administrators, and takes the mark back where there is none: of two who
-/// go at the same time each sees the other's mark, so not both can go.
+/// Marks the account for deletion before it looks for other administrators, and takes the mark back where
+/// there is none: of two who go at the same time each sees the other's mark, so not both can go.
 async fn leave_an_admin(
     state: web::Data<AppState>,
     user: UserId,

@@ -1,4 +1,4 @@
-//! Every error an answer can hold (RFC 9457), in one table. A cause is logged with the request, and never sent.
+//! Every error an answer can hold (RFC 9457), in one table. A cause is logged, and never sent.
 
 mod code;
 mod convert;
@@ -221,7 +221,8 @@ impl Problem {
         self
     }
 
-    /// The session's person must prove once more who they are (RFC 9470, section 3); with two factors, if `second_factor`.
+    /// The session's person must prove once more who they are (RFC 9470, section 3); with two factors, if
+    /// `second_factor`.
     #[must_use]
     pub fn fresh_authentication_required(max_age: Duration, second_factor: bool) -> Self {
         let mut problem = Self::new(Code::FreshAuthenticationRequired).with_challenge();
@@ -298,7 +299,8 @@ impl Problem {
         serde_json::to_string(&body).unwrap_or_default()
     }
 
-    /// RFC 9110, section 15.5.2: every 401 has one. RFC 6750, section 3.1: no error code where no token was shown.
+    /// RFC 9110, section 15.5.2: every 401 has one. RFC 6750, section 3.1: no error code where no token was
+    /// shown.
     fn challenge(&self) -> String {
         if let Some(WantedProof { max_age, second_factor }) = self.0.wanted_proof {
             let level = if second_factor { ", acr_values=\"aal2\"" } else { "" };

@@ -1,5 +1,6 @@
-//! Shows a second factor: a code of an authenticator app, a recovery code, a passkey. What is right is used up by one write, so
-//! it is good once on any number of nodes; what is wrong is counted where it could be guessed.
+//! Shows a second factor: a code of an authenticator app, a recovery code, a passkey. What is right is used
+//! up by one write, so it is good once on any number of nodes; what is wrong is counted where it could be
+//! guessed.
 
 use std::borrow::Cow;
 
@@ -181,8 +182,8 @@ async fn verify_passkey(
     Err(Problem::unavailable_for_now())
 }
 
-/// Whether a device-bound passkey counts as copied: its counter stands still or went back. Synced ones and those without a
-/// counter have none to look at.
+/// Whether a device-bound passkey counts as copied: its counter stands still or went back. Synced ones and
+/// those without a counter have none to look at.
 fn is_regressed(backup_eligible: bool, stored: u32, signed: u32) -> bool {
     !backup_eligible && (stored, signed) != (0, 0) && signed <= stored
 }
@@ -192,8 +193,8 @@ fn refused(state: &AppState, user: UserId, method: &'static str) {
     AuditEvent::FactorRefused(user, method).record(state.metrics());
 }
 
-/// Whether pages of that origin may use passkeys: one that is listed, or the service's own, which is the host that the request
-/// names, if that is the very site. A host that is merely below the site could be anybody's.
+/// Whether pages of that origin may use passkeys: one that is listed, or the service's own, which is the host
+/// that the request names, if that is the very site. A host that is merely below the site could be anybody's.
 pub(super) fn is_allowed(config: &PasskeyConfig, http: &HttpRequest, origin: &str) -> bool {
     if config.origins.iter().any(|allowed| allowed == origin) {
         return true;

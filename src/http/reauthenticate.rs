@@ -91,7 +91,8 @@ async fn show_factor(
     }
 }
 
-/// Notes what was shown, and answers with new tokens. `shown` is when the credentials that were shown were last changed.
+/// Notes what was shown, and answers with new tokens. `shown` is when the credentials that were shown were
+/// last changed.
 pub(super) async fn answer(
     state: &web::Data<AppState>,
     caller: &Authenticated,

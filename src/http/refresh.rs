@@ -113,7 +113,8 @@ async fn rotate(
     state.shed_load()?;
     note_usage(request, state.limits.refresh(claims.session, state.now()).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
-    // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes first.
+    // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes
+    // first.
     let found = present(state.registry.status(user, session, None).await?)?;
     let command = RotateRefresh { session, generation };
     let command = WithTheftNotice { command, notice: theft_notice(state, client, user) };

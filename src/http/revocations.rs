@@ -1,8 +1,8 @@
-//! `GET /revocations`: which sessions end, as Server-Sent Events, for services that verify tokens by themselves and cannot reach
-//! Redis. Needs an API key with the scope `tokens:introspect`, and ends with it.
+//! `GET /revocations`: which sessions end, as Server-Sent Events, for services that verify tokens by
+//! themselves and cannot reach Redis. Needs an API key with the scope `tokens:introspect`, and ends with it.
 //!
 //! ```text
-//! event: reset                 only where the stream does not go on from a cursor: endings before `since` are not all told
+//! event: reset                 not continued from a cursor: some endings before `since` are missing
 //! data: {"since":"2026-11-27T20:00:00.000Z"}
 //!
 //! data: {"sessionId":"…","userId":"…","reason":"logout","tokensExpireAt":"…"}
@@ -95,7 +95,8 @@ async fn revocations(
         .streaming(stream(following)))
 }
 
-/// Where to go on. A browser's or library's `EventSource` repeats the address it began with, and adds how far it came.
+/// Where to go on. A browser's or library's `EventSource` repeats the address it began with, and adds how far
+/// it came.
 fn cursor(request: &HttpRequest) -> Result<Option<Place>, Problem> {
     let invalid = || admin::invalid("cursor");
     let query = Parameters::parse(request.query_string())?;

@@ -1,4 +1,5 @@
-//! `POST /revoke` (RFC 7009): the holder of a token may end its session. An invalid token gets the same answer.
+//! `POST /revoke` (RFC 7009): the holder of a token may end its session. An invalid token gets the same
+//! answer.
 
 use actix_web::{HttpResponse, web};
 

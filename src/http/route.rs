@@ -1,4 +1,5 @@
-//! The route that answers a request: what its answers are counted under. Never the path, which may hold anything.
+//! The route that answers a request: what its answers are counted under. Never the path, which may hold
+//! anything.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -23,8 +24,9 @@ pub(super) fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path)).default_service(web::to(refuse))
 }
 
-/// A resource whose requests are done to their end, also where the client goes away: their handlers go on after a commit, for
-/// instance to take a snapshot back. What an actor does needs no such care, because it lives longer than the request.
+/// A resource whose requests are done to their end, also where the client goes away: their handlers go on
+/// after a commit, for instance to take a snapshot back. What an actor does needs no such care, because it
+/// lives longer than the request.
 pub(super) fn completing(
     path: &'static str,
     allow: &'static str,
@@ -68,7 +70,8 @@ pub(super) struct Route {
     usual: OnceCell<Usual>,
 }
 
-/// The series of the answers that nearly all are. To look them up by their labels took 1 % of a session check (`perf`).
+/// The series of the answers that nearly all are. To look them up by their labels took 1 % of a session check
+/// (`perf`).
 #[derive(Debug)]
 struct Usual {
     method: &'static str,

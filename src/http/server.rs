@@ -1,7 +1,7 @@
 //! The server: workers, layers and time limits.
 //!
-//! It is put together from the framework's parts rather than by its `HttpServer`, which gives no say over how a connection is
-//! read and written: see [`super::connection`].
+//! It is put together from the framework's parts rather than by its `HttpServer`, which gives no say over how
+//! a connection is read and written: see [`super::connection`].
 
 use std::future::ready;
 use std::io;
@@ -35,9 +35,11 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECTIONS_PER_WORKER: usize = 50_000;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
-/// What the system keeps of answers for a client that does not read, in bytes. By itself it would go up to several MB.
+/// What the system keeps of answers for a client that does not read, in bytes. By itself it would go up to
+/// several MB.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Time without an acknowledgement after which a peer counts as gone; by default a stream would stay open for 15 minutes.
+/// Time without an acknowledgement after which a peer counts as gone; by default a stream would stay open for
+/// 15 minutes.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
@@ -78,7 +80,8 @@ fn worker(
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        // Who closes an event stream gives its place back at once, and not when something is next written to it.
+        // Who closes an event stream gives its place back at once, and not when something is next written to
+        // it.
         .h1_allow_half_closed(false)
         .on_connect_ext(|connection: &Connection, data| {
             data.insert(Rc::clone(connection.state()));

@@ -15,8 +15,8 @@ use crate::security::tokens::TokenError;
 /// Most sessions that one request's cookies are tried for. A browser holds one, or a few that were left over.
 const SESSIONS_MAX: usize = 8;
 
-/// The refresh tokens of this request's cookies, if it comes from an origin that may use them: the sessions that a new login
-/// in the same browser replaces. Whether they are live is not looked at.
+/// The refresh tokens of this request's cookies, if it comes from an origin that may use them: the sessions
+/// that a new login in the same browser replaces. Whether they are live is not looked at.
 #[must_use]
 pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Client) -> Vec<RefreshClaims> {
     if !client.origin_allowed {
@@ -25,8 +25,9 @@ pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Cli
     good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie)).unwrap_or_default()
 }
 
-/// The good ones, that made last first: what is left over from earlier is older. Of one session only the newest generation,
-/// because an older one beside it was not stolen but forgotten by the browser's list of cookies.
+/// The good ones, that made last first: what is left over from earlier is older. Of one session only the
+/// newest generation, because an older one beside it was not stolen but forgotten by the browser's list of
+/// cookies.
 ///
 /// # Errors
 /// Why no token is good.

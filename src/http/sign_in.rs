@@ -1,5 +1,5 @@
-//! Conducts a sign-in: from what has been shown to a session, or to the next step, which is a problem with a login ticket. The
-//! order of the steps is `domain/sign_in.rs`'s; nothing is kept between two requests.
+//! Conducts a sign-in: from what has been shown to a session, or to the next step, which is a problem with a
+//! login ticket. The order of the steps is `domain/sign_in.rs`'s; nothing is kept between two requests.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -76,7 +76,8 @@ pub(super) struct SignIn {
     pub(super) choice: Option<Choice>,
 }
 
-/// Sessions that a person chose to end, and the ticket it was done with: where they are too few it is good once more.
+/// Sessions that a person chose to end, and the ticket it was done with: where they are too few it is good
+/// once more.
 #[derive(Debug)]
 pub(super) struct Choice {
     /// The sessions.

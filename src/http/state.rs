@@ -84,7 +84,8 @@ impl AppState {
         self.registry.metrics()
     }
 
-    /// Lets a request that needs the database go on, unless it would wait too long: then it is refused immediately.
+    /// Lets a request that needs the database go on, unless it would wait too long: then it is refused
+    /// immediately.
     ///
     /// # Errors
     /// 503 `overloaded`.
@@ -118,7 +119,8 @@ impl AppState {
         self.shutting_down.load(Ordering::Relaxed)
     }
 
-    /// Signs the tokens of a session: an access token made now, and the refresh token of the current generation.
+    /// Signs the tokens of a session: an access token made now, and the refresh token of the current
+    /// generation.
     ///
     /// # Errors
     /// A 503 when the keys cannot sign, which loading them has ruled out.
@@ -128,7 +130,8 @@ impl AppState {
         role: Role,
         session: &Session,
     ) -> Result<(AccessToken, RefreshToken), Problem> {
-        // Never good for longer than the session's last token was announced to be, however long the commit took.
+        // Never good for longer than the session's last token was announced to be, however long the commit
+        // took.
         let latest = session.tokens_expire_at.minus(self.config.tokens.access_expiry);
         let access = self.access_tokens.sign(Grant::of(user, role, session), self.now().min(latest));
         let refresh = self.refresh_tokens.sign(user, session.id(), session.refresh);

@@ -1,5 +1,5 @@
-//! Files out of the binary. Each is held once, compressed once, known by a tag, and sent in pieces: a reader that does not read
-//! costs one piece and not the file.
+//! Files out of the binary. Each is held once, compressed once, known by a tag, and sent in pieces: a reader
+//! that does not read costs one piece and not the file.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -97,8 +97,8 @@ impl StaticFiles {
     }
 }
 
-/// A text made anew for each answer, compressed where the client takes that. Not for answers with secrets: their length would
-/// tell of them (BREACH).
+/// A text made anew for each answer, compressed where the client takes that. Not for answers with secrets:
+/// their length would tell of them (BREACH).
 pub(super) fn compressed_answer(
     request: &HttpRequest,
     mut answer: HttpResponseBuilder,

@@ -1,6 +1,8 @@
-//! The span of a request, where traces are collected: it begins before all layers and ends with the answer's head.
+//! The span of a request, where traces are collected: it begins before all layers and ends with the answer's
+//! head.
 //!
-//! The path is recorded only where the route is known, and its parameter is an id: elsewhere it may hold anything.
+//! The path is recorded only where the route is known, and its parameter is an id: elsewhere it may hold
+//! anything.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;

@@ -1,8 +1,9 @@
-//! `/verify` and `/verify/…`, with any method: a gateway asks whether a request may pass, and who sent it (forward-auth).
-//! The same look as a session check: no database, no mailbox. It never rotates a token and is no activity.
+//! `/verify` and `/verify/…`, with any method: a gateway asks whether a request may pass, and who sent it
+//! (forward-auth). The same look as a session check: no database, no mailbox. It never rotates a token and is
+//! no activity.
 //!
-//! The identity headers are on every answer, empty where there is nobody: a gateway that copies them so overwrites whatever
-//! the client sent under these names.
+//! The identity headers are on every answer, empty where there is nobody: a gateway that copies them so
+//! overwrites whatever the client sent under these names.
 
 mod filters;
 mod sign_in;
@@ -48,8 +49,8 @@ pub(super) fn is_one(pattern: &str) -> bool {
     pattern == PATH || pattern == PATH_WITH_MORE
 }
 
-/// A gateway may ask with the method of the protected request. A preflight must not be answered in its place: such an answer
-/// lets the request pass and says nothing of who sent it.
+/// A gateway may ask with the method of the protected request. A preflight must not be answered in its place:
+/// such an answer lets the request pass and says nothing of who sent it.
 pub(super) fn never_a_preflight(request: &mut ServiceRequest) {
     if request.method() != Method::OPTIONS {
         return;
@@ -102,7 +103,8 @@ async fn by_token(state: &AppState, token: &[u8]) -> Result<ActiveSession, Probl
     Ok(found)
 }
 
-/// A page may make a browser send the cookie along. Reading does no harm; anything else must come from a page that may.
+/// A page may make a browser send the cookie along. Reading does no harm; anything else must come from a page
+/// that may.
 fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
     if !is_unsafe(headers, request.method()) {

@@ -1,4 +1,5 @@
-//! Where no mail server is set: each mail is a file that its owner alone can read, and a line in the log says where.
+//! Where no mail server is set: each mail is a file that its owner alone can read, and a line in the log says
+//! where.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

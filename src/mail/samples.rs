@@ -1,4 +1,5 @@
-//! Values like those of real mails: every template is rendered with them at start, so that none fails when it is needed.
+//! Values like those of real mails: every template is rendered with them at start, so that none fails when it
+//! is needed.
 
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,8 @@
-//! The mail server, one connection for each mail: a pool breaks on connections that the server has closed, and a slow
-//! receiver must hold up nothing but its own mail.
+//! The mail server, one connection for each mail: a pool breaks on connections that the server has closed,
+//! and a slow receiver must hold up nothing but its own mail.
 //!
-//! Bounds: [`BEFORE_TEXT`] until the text may be sent, which is less than a node has the mail for; [`AFTER_TEXT`] for the answer
-//! to it.
+//! Bounds: [`BEFORE_TEXT`] until the text may be sent, which is less than a node has the mail for;
+//! [`AFTER_TEXT`] for the answer to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -86,8 +86,8 @@ impl Smtp {
         }
     }
 
-    /// As far as the server waits for the text. Only what it says of the recipient, or of the mail itself, is for good: the
-    /// rest is between it and the operator.
+    /// As far as the server waits for the text. Only what it says of the recipient, or of the mail itself, is
+    /// for good: the rest is between it and the operator.
     async fn begin(&self, message: &Message) -> Result<AsyncSmtpConnection, SendError> {
         let not_yet = |error: smtp::Error| SendError::NotYet(class(&error));
         let mut connection = self.connect().await.map_err(not_yet)?;

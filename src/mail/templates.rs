@@ -1,8 +1,8 @@
-//! The words of mails: `<locale>/<kind>.{subject.txt,txt,html}` in Jinja, built in for `en` and `de`; files of an operator's
-//! folder go before them.
+//! The words of mails: `<locale>/<kind>.{subject.txt,txt,html}` in Jinja, built in for `en` and `de`; files
+//! of an operator's folder go before them.
 //!
-//! Every template is rendered with samples when they are loaded. Values are escaped in HTML, a subject is one line, an
-//! undefined value is an error, and a template that does not end is stopped.
+//! Every template is rendered with samples when they are loaded. Values are escaped in HTML, a subject is one
+//! line, an undefined value is an error, and a template that does not end is stopped.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -129,8 +129,8 @@ impl Templates {
         self.known.iter().any(|known| known.split_once('/').is_some_and(|(known, _)| known == locale))
     }
 
-    /// The words of a mail, in the first of these languages that there is: the wanted one, that without what follows its
-    /// first part, the configured one, English.
+    /// The words of a mail, in the first of these languages that there is: the wanted one, that without what
+    /// follows its first part, the configured one, English.
     ///
     /// # Errors
     /// [`TemplateError::Broken`], where the values are not those of the samples.

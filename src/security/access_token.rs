@@ -114,7 +114,8 @@ struct ReadClaims {
     #[serde(rename = "gen", default)]
     generation: u32,
     exp: i64,
-    /// Their values are checked by the validation, which passes over what is of another type (RFC 7519, section 4.1).
+    /// Their values are checked by the validation, which passes over what is of another type (RFC 7519,
+    /// section 4.1).
     #[serde(rename = "iss")]
     _issuer: String,
     #[serde(rename = "aud", default)]

@@ -1,5 +1,5 @@
-//! API keys: `ak_<id>_<secret>`. The id is public; of the secret, 256 random bits, only the SHA-256 is kept. So many bits
-//! need no slow hash: nobody can try them.
+//! API keys: `ak_<id>_<secret>`. The id is public; of the secret, 256 random bits, only the SHA-256 is kept.
+//! So many bits need no slow hash: nobody can try them.
 
 use std::fmt;
 

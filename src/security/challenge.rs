@@ -1,7 +1,8 @@
-//! Challenges for passkeys, signed so that nothing is stored when one is given: what it is for, whom it is bound to and until
-//! when it is good come back with the credential, because the client signs them.
+//! Challenges for passkeys, signed so that nothing is stored when one is given: what it is for, whom it is
+//! bound to and until when it is good come back with the credential, because the client signs them.
 //!
-//! That one is used once is noted where it is used, under [`Challenge::id`] or the login ticket it is bound to.
+//! That one is used once is noted where it is used, under [`Challenge::id`] or the login ticket it is bound
+//! to.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 /// The right-most address that is not one of our proxies.
 ///
 /// `peer` is the other end of the connection. Only if it is a trusted proxy is `forwarded` (the values of
-/// `X-Forwarded-For`, in order) read, from the right, until an address that is not a trusted proxy: everything further
-/// left could have been written by the client, in any bytes.
+/// `X-Forwarded-For`, in order) read, from the right, until an address that is not a trusted proxy:
+/// everything further left could have been written by the client, in any bytes.
 #[must_use]
 pub fn client_ip<'a>(
     peer: Option<IpAddr>,

@@ -1,4 +1,5 @@
-//! Codes of mails: 8 digits, a function of the secret and of what was asked for. None is stored, so nobody can read one.
+//! Codes of mails: 8 digits, a function of the secret and of what was asked for. None is stored, so nobody
+//! can read one.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use uuid::Uuid;

@@ -1,8 +1,8 @@
-//! Keys by purpose, derived from `ENCRYPTION_SECRET` (HKDF, RFC 5869): what is stored sealed (AES-256-GCM), and what is a
-//! function of the secret and of what the database holds (HMAC-SHA-256).
+//! Keys by purpose, derived from `ENCRYPTION_SECRET` (HKDF, RFC 5869): what is stored sealed (AES-256-GCM),
+//! and what is a function of the secret and of what the database holds (HMAC-SHA-256).
 //!
-//! A sealed value says which secret sealed it, and opens only for the row it was sealed for. A new secret seals; the previous
-//! ones open. It must never show a key or what was sealed.
+//! A sealed value says which secret sealed it, and opens only for the row it was sealed for. A new secret
+//! seals; the previous ones open. It must never show a key or what was sealed.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
@@ -158,7 +158,8 @@ impl Encryption {
         Ok(Opened { content, is_current: root.id == self.current.id })
     }
 
-    /// A function of the newest secret and these parts. Their lengths are part of it, so that no two lists of parts are alike.
+    /// A function of the newest secret and these parts. Their lengths are part of it, so that no two lists of
+    /// parts are alike.
     ///
     /// # Errors
     /// [`EncryptionError::Failed`], where the library cannot.
@@ -166,7 +167,8 @@ impl Encryption {
         mac_with(&self.current, purpose, parts)
     }
 
-    /// The same with each of the secrets, the newest first: what was made before the secret was changed is still recognised.
+    /// The same with each of the secrets, the newest first: what was made before the secret was changed is
+    /// still recognised.
     ///
     /// # Errors
     /// [`EncryptionError::Failed`], where the library cannot.

@@ -1,4 +1,5 @@
-//! The keys of access tokens: one signs, it and its predecessors verify, the public ones are shown as JWKs (RFC 7517).
+//! The keys of access tokens: one signs, it and its predecessors verify, the public ones are shown as JWKs
+//! (RFC 7517).
 
 use std::fs;
 use std::path::{Path, PathBuf};

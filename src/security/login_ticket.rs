@@ -1,8 +1,9 @@
-//! Login tickets: a sign-in that is under way. What has been shown and what is still asked is signed and given to the client,
-//! so that no node keeps anything of it, and no session exists that may do less than others.
+//! Login tickets: a sign-in that is under way. What has been shown and what is still asked is signed and
+//! given to the client, so that no node keeps anything of it, and no session exists that may do less than
+//! others.
 //!
-//! A ticket is good once, on any node: the first to store its key in the database has spent it ([`LoginClaims::key`]). Its
-//! `typ` keeps it from being accepted as another kind of token.
+//! A ticket is good once, on any node: the first to store its key in the database has spent it
+//! ([`LoginClaims::key`]). Its `typ` keeps it from being accepted as another kind of token.
 
 use std::time::Duration;
 
@@ -110,7 +111,8 @@ impl LoginClaims {
         Timestamp::from_millis(self.exp.saturating_mul(1000))
     }
 
-    /// Where the database notes that it was spent. A ticket of nobody yet is kept under its own id, which spreads them.
+    /// Where the database notes that it was spent. A ticket of nobody yet is kept under its own id, which
+    /// spreads them.
     #[must_use]
     pub fn key(&self) -> (UserId, Uuid) {
         (self.progress.user.unwrap_or(UserId::new(self.id)), self.id)
@@ -143,11 +145,12 @@ impl LoginTickets {
         self.0.sign(&claims).map(LoginTicket)
     }
 
-    /// Checks algorithm, signature and type, then the time. Whether it was spent, and whether the credentials are still the
-    /// same, only the database knows.
+    /// Checks algorithm, signature and type, then the time. Whether it was spent, and whether the credentials
+    /// are still the same, only the database knows.
     ///
     /// # Errors
-    /// [`TokenError`]. A ticket from the future is not valid either: when it is, it may be forgotten that it was spent.
+    /// [`TokenError`]. A ticket from the future is not valid either: when it is, it may be forgotten that it
+    /// was spent.
     pub fn verify(&self, ticket: &str, now: Timestamp) -> Result<LoginClaims, TokenError> {
         let claims: LoginClaims = self.0.read(ticket)?;
         if claims.valid_until() <= now {

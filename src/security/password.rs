@@ -58,8 +58,8 @@ impl Password {
         &self.0
     }
 
-    /// The same text in Unicode's other normal form, where there is one: keyboards differ in how they type an `ä`, as one
-    /// character or as two.
+    /// The same text in Unicode's other normal form, where there is one: keyboards differ in how they type an
+    /// `ä`, as one character or as two.
     fn in_other_form(&self) -> Option<Self> {
         if self.0.is_ascii() {
             return None;
@@ -77,8 +77,8 @@ impl fmt::Debug for Password {
 }
 
 impl PasswordHash {
-    /// A hash that another system made: bcrypt as `$2a$`, `$2b$` or `$2y$`, which differ in name only for passwords of up
-    /// to 72 bytes.
+    /// A hash that another system made: bcrypt as `$2a$`, `$2b$` or `$2y$`, which differ in name only for
+    /// passwords of up to 72 bytes.
     ///
     /// # Errors
     /// [`FieldProblem`] where it is empty, not a bcrypt hash, or of a cost that takes too long to check.
@@ -219,7 +219,8 @@ impl PasswordPool {
 const MIN_COST: u32 = 4;
 /// The dearest: days.
 const MAX_COST: u32 = 31;
-/// The dearest that is checked, unless new hashes are made at a higher one: about 4 s, for which a thread does nothing else.
+/// The dearest that is checked, unless new hashes are made at a higher one: about 4 s, for which a thread
+/// does nothing else.
 pub const MAX_CHECKED_COST: u32 = 16;
 
 /// The costs of the hashes that together take as long as what one of cost `is` lacks of one of cost `wanted`.
@@ -235,9 +236,9 @@ fn dummy_hash(cost: u32) -> PasswordHash {
     ))
 }
 
-/// Hashes take the time that nothing else wants: where all cores are busy, session checks go first, and at the next round
-/// ([`yielding_bcrypt`]). On Linux a priority is a thread's own; elsewhere it would be the whole process's, so there it stays as
-/// it is.
+/// Hashes take the time that nothing else wants: where all cores are busy, session checks go first, and at
+/// the next round ([`yielding_bcrypt`]). On Linux a priority is a thread's own; elsewhere it would be the
+/// whole process's, so there it stays as it is.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
@@ -268,7 +269,8 @@ impl Worker {
         }
     }
 
-    /// An asker who has gone away does not hear the result; a job whose asker left while it waited is not done.
+    /// An asker who has gone away does not hear the result; a job whose asker left while it waited is not
+    /// done.
     fn work(&self, job: Job) {
         match job {
             Job::Hash(_, reply) if reply.is_closed() => {}
@@ -283,8 +285,9 @@ impl Worker {
         yielding_bcrypt::hash(password, self.cost).map(PasswordHash::from_stored)
     }
 
-    /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper: what the hash
-    /// of cost `c` lacks of the configured cost `C` is 2^`C` − 2^`c`, which is 2^`c` + 2^(`c`+1) + … + 2^(`C`−1).
+    /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper:
+    /// what the hash of cost `c` lacks of the configured cost `C` is 2^`C` − 2^`c`, which is 2^`c` +
+    /// 2^(`c`+1) + … + 2^(`C`−1).
     fn pad_to_cost(&self, password: &Password, hash: &PasswordHash) {
         for cost in missing_costs(hash.cost().unwrap_or(self.cost), self.cost) {
             let _ = yielding_bcrypt::verify(password, dummy_hash(cost).expose());

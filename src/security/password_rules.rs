@@ -1,5 +1,6 @@
-//! What a new password must not be: one of those that everybody tries first, one that the person's own name or the service's gives
-//! away, or one that is known from a breach. Passwords that are there already are not looked at.
+//! What a new password must not be: one of those that everybody tries first, one that the person's own name
+//! or the service's gives away, or one that is known from a breach. Passwords that are there already are not
+//! looked at.
 
 mod breaches;
 
@@ -11,7 +12,8 @@ use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
 use breaches::Breaches;
 
-/// Common passwords of 8 characters and more, in lower case, sorted by bytes: source and licence are beside it.
+/// Common passwords of 8 characters and more, in lower case, sorted by bytes: source and licence are beside
+/// it.
 static COMMON: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| include_str!("password_rules/common.txt").lines().collect());
 
@@ -138,7 +140,8 @@ impl PasswordRules {
     }
 }
 
-/// What may be guessed of a name or an address: the whole, its parts, and the parts without what separates them.
+/// What may be guessed of a name or an address: the whole, its parts, and the parts without what separates
+/// them.
 fn words(text: &str) -> Vec<String> {
     let lower = text.trim().to_lowercase();
     let mut found = vec![lower.clone()];

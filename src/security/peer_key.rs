@@ -1,4 +1,5 @@
-//! The key with which nodes sign what they tell each other over Redis, which may be shared with anybody. It must never be shown.
+//! The key with which nodes sign what they tell each other over Redis, which may be shared with anybody. It
+//! must never be shown.
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use base64::Engine;

@@ -1,8 +1,8 @@
 //! How often something may be done: fixed windows that begin with the first try, counted in this process.
 //!
-//! Bound: [`MAX_KEYS`] counters, of keys that are as long whatever was counted. Expired ones go by time. Past the bound a new key
-//! is not counted (the alternative, refusing strangers because strangers are many, would let an attacker close the door for
-//! all).
+//! Bound: [`MAX_KEYS`] counters, of keys that are as long whatever was counted. Expired ones go by time. Past
+//! the bound a new key is not counted (the alternative, refusing strangers because strangers are many, would
+//! let an attacker close the door for all).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Recovery codes: 120 random bits that are shown once and kept as a keyed hash. Guessing one is out of reach, so they are
-//! not counted.
+//! Recovery codes: 120 random bits that are shown once and kept as a keyed hash. Guessing one is out of
+//! reach, so they are not counted.
 
 use aws_lc_rs::rand;
 
@@ -41,7 +41,8 @@ impl RecoveryCode {
         Some(Self(code))
     }
 
-    /// One as a person types it: in any case, with or without dashes and spaces, and with o, i and l read as digits.
+    /// One as a person types it: in any case, with or without dashes and spaces, and with o, i and l read as
+    /// digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut code = Vec::with_capacity(LENGTH);

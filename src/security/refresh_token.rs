@@ -1,7 +1,7 @@
 //! Refresh tokens: which session and which generation; the ledger knows which generation is current.
 //!
-//! Signing is deterministic: the token of a generation is always the same, so that two tabs that refresh at once
-//! are given the same one and nothing of it has to be stored.
+//! Signing is deterministic: the token of a generation is always the same, so that two tabs that refresh at
+//! once are given the same one and nothing of it has to be stored.
 
 use std::time::Duration;
 

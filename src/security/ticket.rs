@@ -1,5 +1,6 @@
-//! Tickets to open a live connection with, for browsers, which cannot set headers. A ticket is signed, so that nothing
-//! is kept when one is given; that it is good once is noted when it is used, in the one place that it names itself.
+//! Tickets to open a live connection with, for browsers, which cannot set headers. A ticket is signed, so
+//! that nothing is kept when one is given; that it is good once is noted when it is used, in the one place
+//! that it names itself.
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use crate::domain::time::Timestamp;
 pub const GOOD_FOR: Duration = Duration::from_secs(30);
 /// Clocks of two nodes may differ by so much, and a ticket is still good once and on both.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
-/// How long after its expiry a ticket's use must be remembered: the clock of the node that checks it may be that far behind,
-/// and the clock of the one that forgets it that far ahead.
+/// How long after its expiry a ticket's use must be remembered: the clock of the node that checks it may be
+/// that far behind, and the clock of the one that forgets it that far ahead.
 pub const KNOWN_AFTER: Duration = Duration::from_secs(60);
 /// Most used tickets that a node remembers by itself, so that to show one again costs nothing.
 const REMEMBERED: usize = 10_000;
@@ -44,8 +45,8 @@ impl std::fmt::Debug for Ticket {
     }
 }
 
-/// Where it is noted that a ticket was used. Chosen when it is given, because it must be one place for all nodes, also where
-/// one of them is cut off from Redis.
+/// Where it is noted that a ticket was used. Chosen when it is given, because it must be one place for all
+/// nodes, also where one of them is cut off from Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpentIn {
@@ -120,8 +121,8 @@ impl Tickets {
     /// Checks algorithm, signature and type, then the time, and whether this node has seen it used.
     ///
     /// # Errors
-    /// [`TokenError`]. One that seems to have been given in the future is not good either: by the time it is, it may be forgotten
-    /// that it was used.
+    /// [`TokenError`]. One that seems to have been given in the future is not good either: by the time it is,
+    /// it may be forgotten that it was used.
     pub fn verify(&self, ticket: &str, now: Timestamp) -> Result<TicketClaims, TokenError> {
         let claims: TicketClaims = self.signer.read(ticket)?;
         if claims.valid_until() <= now {

@@ -1,5 +1,5 @@
-//! What all kinds of token share: the errors, and reading a JWT whose header and signature are right. And what those share
-//! that this service alone reads.
+//! What all kinds of token share: the errors, and reading a JWT whose header and signature are right. And
+//! what those share that this service alone reads.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation, decode, encode};
 use serde::Serialize;
@@ -18,7 +18,8 @@ pub enum TokenError {
     Expired,
 }
 
-/// A validation of one algorithm and a set of claims. Time is checked by the caller, with the service's clock.
+/// A validation of one algorithm and a set of claims. Time is checked by the caller, with the service's
+/// clock.
 pub(super) fn validation(algorithm: Algorithm, required: &[&str]) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
@@ -47,7 +48,8 @@ pub(super) fn read<C: DeserializeOwned>(
 pub(super) struct Signer {
     typ: &'static str,
     signing: EncodingKey,
-    /// That of the secret it signs with, then those that only verify: they have no names, so one after the other is tried.
+    /// That of the secret it signs with, then those that only verify: they have no names, so one after the
+    /// other is tried.
     verifying: Vec<DecodingKey>,
     validation: Validation,
 }

@@ -1,4 +1,5 @@
-//! Codes of authenticator apps (RFC 6238: SHA-1, 6 digits, 30 s). Which steps were used already is the database's to know.
+//! Codes of authenticator apps (RFC 6238: SHA-1, 6 digits, 30 s). Which steps were used already is the
+//! database's to know.
 
 use aws_lc_rs::rand;
 use totp_rs::{Algorithm, Builder, Secret, Totp, TotpError};
@@ -112,7 +113,8 @@ impl TotpSecret {
         builder.with_issuer(Some(plain(issuer))).build()?.to_url()
     }
 
-    /// The step that the code is of: the present one or the one before. None for any other, and for what is no code.
+    /// The step that the code is of: the present one or the one before. None for any other, and for what is
+    /// no code.
     #[must_use]
     pub fn matching_step(&self, code: &str, now: Timestamp) -> Option<i64> {
         let code = code.trim();

@@ -1,8 +1,8 @@
 //! Access tokens whose signature was checked before: the same token shown again need not be checked again.
 //!
-//! A client shows one token hundreds of times. A token is known by a keyed hash of all of it (SipHash-2-4 with 128 bits,
-//! its key made at start and told to nobody), so that nothing but the very same token is taken for it. Its time is
-//! checked at every use, by the caller.
+//! A client shows one token hundreds of times. A token is known by a keyed hash of all of it (SipHash-2-4
+//! with 128 bits, its key made at start and told to nobody), so that nothing but the very same token is taken
+//! for it. Its time is checked at every use, by the caller.
 //!
 //! Bound: [`MAX_TOKENS`]; past that those go that were not shown lately.
 

@@ -1,7 +1,7 @@
 //! Passkeys: verifies what an authenticator has signed (WebAuthn Level 3, sections 7.1 and 7.2).
 //!
-//! Challenges, users and stored keys are the caller's; so is what a counter that went back means. No attestation is asked
-//! for, and an attestation statement is ignored: nothing relies on what it proves.
+//! Challenges, users and stored keys are the caller's; so is what a counter that went back means. No
+//! attestation is asked for, and an attestation statement is ignored: nothing relies on what it proves.
 
 mod authenticator_data;
 mod cbor;

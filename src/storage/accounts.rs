@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use entity::{outbox, session, user};
 use sea_orm::sea_query::{Expr, Func, OnConflict, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -48,7 +48,8 @@ pub enum ImportOutcome {
 /// What to do with accounts that may be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// One that is there takes over name, address, password and role, if it has changed later than what is there.
+    /// One that is there takes over name, address, password and role, if it has changed later than what is
+    /// there.
     pub update: bool,
     /// Nothing is stored; only told what would be.
     pub dry_run: bool,
@@ -109,7 +110,8 @@ impl Store {
         rows.into_iter().map(user_of).collect()
     }
 
-    /// The same with the latest activity of any of their sessions, which the row of a user learns with the next change.
+    /// The same with the latest activity of any of their sessions, which the row of a user learns with the
+    /// next change.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -157,7 +159,8 @@ impl Store {
         self.run(work).await
     }
 
-    /// Those of the accounts that are there with another password than theirs; one without a password replaces none.
+    /// Those of the accounts that are there with another password than theirs; one without a password
+    /// replaces none.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -180,8 +183,9 @@ impl Store {
         Ok(accounts.into_iter().filter(differs).collect())
     }
 
-    /// Adds, in one transaction, those of at most [`MAX_ACCOUNTS`] accounts that are not there yet, by id or by address.
-    /// No event is sent: a person who is moved has not signed up. The outcomes are in the order of the accounts.
+    /// Adds, in one transaction, those of at most [`MAX_ACCOUNTS`] accounts that are not there yet, by id or
+    /// by address. No event is sent: a person who is moved has not signed up. The outcomes are in the order
+    /// of the accounts.
     ///
     /// # Errors
     /// [`StorageError`]; doing it again is harmless.

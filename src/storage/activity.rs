@@ -1,7 +1,7 @@
 //! Activity reaches the database in batches; a time only ever moves forward, and only on live sessions.
 //!
-//! On PostgreSQL a batch has a connection of its own, so that no queue of other statements delays it, and waits for no row: one
-//! that somebody has locked is left out, and only that one is late.
+//! On PostgreSQL a batch has a connection of its own, so that no queue of other statements delays it, and
+//! waits for no row: one that somebody has locked is left out, and only that one is late.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,8 @@ pub struct Unwritten {
     pub is_over: bool,
 }
 
-/// Writes activity, on a connection of its own where several nodes may serve. One a node, and one more at shutdown.
+/// Writes activity, on a connection of its own where several nodes may serve. One a node, and one more at
+/// shutdown.
 #[derive(Debug)]
 pub struct ActivityWriter {
     store: Store,
@@ -81,8 +82,8 @@ impl Store {
         ActivityWriter { store: self.clone(), servers: self.servers.clone(), connection: None }
     }
 
-    /// Writes the batch on a connection of the pool: one statement for each [`MAX_BATCH`] rows on PostgreSQL, one
-    /// transaction on SQLite. Returns what is not stored, for PostgreSQL.
+    /// Writes the batch on a connection of the pool: one statement for each [`MAX_BATCH`] rows on PostgreSQL,
+    /// one transaction on SQLite. Returns what is not stored, for PostgreSQL.
     ///
     /// # Errors
     /// [`StorageError`]; writing the batch again is harmless.

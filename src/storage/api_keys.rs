@@ -1,4 +1,5 @@
-//! API keys: made, listed and revoked by operators, and read by every node with each poll of the feed of changes.
+//! API keys: made, listed and revoked by operators, and read by every node with each poll of the feed of
+//! changes.
 
 use entity::api_key;
 use sea_orm::ActiveValue::Set;

@@ -1,11 +1,12 @@
 //! Resets connections whose work was cancelled before they return to the pool.
 //!
-//! sqlx puts a connection back into its pool as soon as the server answers on it. That is not enough (sqlx 0.9.0):
+//! sqlx puts a connection back into its pool as soon as the server answers on it. That is not enough (sqlx
+//! 0.9.0):
 //!
 //! * Where a `begin` was given up in its midst, the server begins all the same, and sqlx does not know of it
 //!   (transact-rs/sqlx#4393): what others store on that connection is acknowledged, and lost.
-//! * Where a line has fallen silent the answer never comes, and the pool has a place less until the system gives the line up,
-//!   after a quarter of an hour.
+//! * Where a line has fallen silent the answer never comes, and the pool has a place less until the system
+//!   gives the line up, after a quarter of an hour.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -63,9 +64,9 @@ impl CancelledWork {
         };
         let Ok(answered) = tokio::time::timeout(ANSWERED_WITHIN, asking).await else {
             tracing::warn!("database.connection_silent");
-            // Handed an error, sqlx says goodbye before it closes the connection, and over TLS waits for an answer to that.
-            // The task that gives the connection back is of no other use: as it unwinds the socket is closed, and the pool has
-            // its place again. It is no panic, so nothing is printed.
+            // Handed an error, sqlx says goodbye before it closes the connection, and over TLS waits for an
+            // answer to that. The task that gives the connection back is of no other use: as it unwinds the
+            // socket is closed, and the pool has its place again. It is no panic, so nothing is printed.
             std::panic::resume_unwind(Box::new("a connection that does not answer"));
         };
         answered

@@ -1,19 +1,22 @@
-//! The feed of changes: which users changed since the last poll, on any node, without missing a commit that came late.
+//! The feed of changes: which users changed since the last poll, on any node, without missing a commit that
+//! came late.
 //!
-//! Each change stamps its user's row with its transaction's id. A poll keeps the snapshot it was answered from: the
-//! ids that were in progress, and the first id that nobody had yet. The next one asks for rows with one of those stamps,
-//! and for those from that id up to its own end: each change is read once, however long a transaction stays open in
-//! this database or another of the same server. Stamps of another server, as after a restore, lie past the end and are
-//! never read. The feed has a connection of its own, so that no queue of other queries delays it.
+//! Each change stamps its user's row with its transaction's id. A poll keeps the snapshot it was answered
+//! from: the ids that were in progress, and the first id that nobody had yet. The next one asks for rows with
+//! one of those stamps, and for those from that id up to its own end: each change is read once, however long
+//! a transaction stays open in this database or another of the same server. Stamps of another server, as
+//! after a restore, lie past the end and are never read. The feed has a connection of its own, so that no
+//! queue of other queries delays it.
 //!
-//! After a crash PostgreSQL hands out again the ids of transactions of which nothing had reached the disk, such as those
-//! that were rolled back. A crash ends all connections, and so does a failover: the first look on a new one begins
-//! [`HANDED_OUT_AGAIN`] earlier.
+//! After a crash PostgreSQL hands out again the ids of transactions of which nothing had reached the disk,
+//! such as those that were rolled back. A crash ends all connections, and so does a failover: the first look
+//! on a new one begins [`HANDED_OUT_AGAIN`] earlier.
 //!
-//! Bound: [`MAX_ROWS`] of one look, fewer after one that timed out. Past that the feed begins anew, as at the first look.
+//! Bound: [`MAX_ROWS`] of one look, fewer after one that timed out. Past that the feed begins anew, as at the
+//! first look.
 //!
-//! A standby may be behind, so it is not believed. Where nothing can be written each look has a new connection: the
-//! address may lead to another server by then.
+//! A standby may be behind, so it is not believed. Where nothing can be written each look has a new
+//! connection: the address may lead to another server by then.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -30,8 +33,9 @@ use crate::clock::Moment;
 use crate::domain::ids::UserId;
 use crate::security::api_key::ApiKey;
 
-/// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times the usual
-/// `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look reads as many again.
+/// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times the
+/// usual `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look
+/// reads as many again.
 pub(super) const HANDED_OUT_AGAIN: i64 = 10_000;
 /// Most rows of one look: some 20 to 40 ms of reading. To doubt everything is cheaper than to read more.
 pub const MAX_ROWS: usize = 20_000;
@@ -89,16 +93,16 @@ pub struct Change {
 pub struct Changes {
     /// Users and their versions; some may have been told before.
     pub users: Vec<Change>,
-    /// Whether anything may have changed beside that: at the first look, where there was too much to read, and where
-    /// transaction ids went backwards, as after a restore.
+    /// Whether anything may have changed beside that: at the first look, where there was too much to read,
+    /// and where transaction ids went backwards, as after a restore.
     pub started_over: bool,
 }
 
 /// What a poll found, and how old that is.
 #[derive(Clone, Debug)]
 pub struct Poll {
-    /// When the database was asked: everything that was committed before is known. Opening the connection is not
-    /// counted, and may have taken long.
+    /// When the database was asked: everything that was committed before is known. Opening the connection is
+    /// not counted, and may have taken long.
     pub asked: Moment,
     /// What changed.
     pub changes: Changes,
@@ -134,8 +138,9 @@ impl Store {
         Some(ChangeFeed { store: self.clone(), servers, patience, connection: None, seen: None, timeouts: 0 })
     }
 
-    /// Clears stamps that no transaction of this server can have made yet, as in a database that was restored from
-    /// another: they would pass for changes when this server's ids come to them. Returns how many there were.
+    /// Clears stamps that no transaction of this server can have made yet, as in a database that was restored
+    /// from another: they would pass for changes when this server's ids come to them. Returns how many there
+    /// were.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -220,8 +225,8 @@ impl ChangeFeed {
 }
 
 impl ChangeFeed {
-    /// The API keys that may be used, and when the database was asked: on the feed's own connection, so that no queue of
-    /// queries delays it either. `None` while there is no connection.
+    /// The API keys that may be used, and when the database was asked: on the feed's own connection, so that
+    /// no queue of queries delays it either. `None` while there is no connection.
     ///
     /// # Errors
     /// [`StorageError`]; the next poll then opens another connection.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// Its clock, in ms since 1970, for PostgreSQL.
 pub(super) const NOW: &str = "extract(epoch FROM clock_timestamp()) * 1000";
 
-/// The time of one database, as it told it last. Nodes' clocks are not used: they may differ from it by more than a commit
-/// is waited for.
+/// The time of one database, as it told it last. Nodes' clocks are not used: they may differ from it by more
+/// than a commit is waited for.
 #[derive(Debug)]
 pub(super) struct DatabaseClock {
     began: Instant,
@@ -20,7 +20,8 @@ impl DatabaseClock {
         Self { began: Instant::now(), at_beginning: AtomicI64::new(0) }
     }
 
-    /// It showed this time, in ms since 1970, at that moment or a little before: what it is taken for is never too late.
+    /// It showed this time, in ms since 1970, at that moment or a little before: what it is taken for is
+    /// never too late.
     pub(super) fn read(&self, at: Instant, time: i64) {
         self.at_beginning.store(time - millis(at.duration_since(self.began)), Ordering::Relaxed);
     }

@@ -48,7 +48,8 @@ pub struct PersonalData {
 }
 
 impl Store {
-    /// Sessions, mails and requests of a person. `email` finds those that were made without knowing whose they are.
+    /// Sessions, mails and requests of a person. `email` finds those that were made without knowing whose
+    /// they are.
     ///
     /// # Errors
     /// [`StorageError`].

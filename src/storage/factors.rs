@@ -1,5 +1,6 @@
-//! Second factors of a user: what there is, and changes of it, which are changes of credentials: [`FactorChange`] has all nodes
-//! read the user again and ends sign-ins that are under way. Codes, recovery codes and passkeys have files of their own.
+//! Second factors of a user: what there is, and changes of it, which are changes of credentials:
+//! [`FactorChange`] has all nodes read the user again and ends sign-ins that are under way. Codes, recovery
+//! codes and passkeys have files of their own.
 
 use entity::{factor, passkey, recovery_code, user};
 use futures_util::future::BoxFuture;
@@ -51,8 +52,8 @@ pub struct FactorChange {
     pub user: UserId,
     /// When.
     pub now: Timestamp,
-    /// When the credentials that the person has shown were last changed. If they have changed since, nothing is stored. `None`
-    /// for an operator, who shows none.
+    /// When the credentials that the person has shown were last changed. If they have changed since, nothing
+    /// is stored. `None` for an operator, who shows none.
     pub shown: Option<Option<Timestamp>>,
     /// What must still be there afterwards.
     pub keep: Keep,
@@ -140,8 +141,8 @@ impl Store {
         self.change_factors(change, work).await
     }
 
-    /// A change of what factors the user has: the user's row first, so that others wait, then the change, then how many there
-    /// are now.
+    /// A change of what factors the user has: the user's row first, so that others wait, then the change,
+    /// then how many there are now.
     pub(super) async fn change_factors(
         &self,
         change: FactorChange,

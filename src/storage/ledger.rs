@@ -1,5 +1,6 @@
-//! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that arbitrates
-//! between nodes. `writes` makes the statements of a commit, `single_statement` and `multi_statement` run them.
+//! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that
+//! arbitrates between nodes. `writes` makes the statements of a commit, `single_statement` and
+//! `multi_statement` run them.
 
 mod load;
 mod multi_statement;
@@ -46,8 +47,8 @@ pub struct Commit {
 pub enum CommitOutcome {
     /// Stored, as this version.
     Committed(i64),
-    /// Another node was first, or has seen activity of a session that was to end as idle, or the commit came too late.
-    /// Nothing was stored.
+    /// Another node was first, or has seen activity of a session that was to end as idle, or the commit came
+    /// too late. Nothing was stored.
     Conflict,
 }
 
@@ -75,8 +76,8 @@ impl Drop for RowLock {
 }
 
 impl Store {
-    /// Stores the decision in one transaction, if the ledger's version is still the one decided on; in that of the
-    /// row's lock, if the ledger was read with one.
+    /// Stores the decision in one transaction, if the ledger's version is still the one decided on; in that
+    /// of the row's lock, if the ledger was read with one.
     ///
     /// # Errors
     /// [`StorageError`]; whether it was stored is then unknown, and the ledger must be read again.
@@ -118,8 +119,8 @@ impl Store {
     }
 }
 
-/// Most events of a commit that is one statement. More are rare, and each adds to its length and depth: with a thousand idle
-/// endings the stack would not do.
+/// Most events of a commit that is one statement. More are rare, and each adds to its length and depth: with
+/// a thousand idle endings the stack would not do.
 const MAX_EVENTS_OF_ONE: usize = 32;
 
 /// How a database takes a commit.
@@ -127,8 +128,9 @@ const MAX_EVENTS_OF_ONE: usize = 32;
 pub(super) struct CommitMode {
     single_statement: bool,
     stamp: SimpleExpr,
-    /// When nobody waits for it any more, by the database's clock in ms since 1970. A transaction that nobody waits for is
-    /// not committed; a statement may lie before a frozen database, or on a silent line, and be done when that goes on.
+    /// When nobody waits for it any more, by the database's clock in ms since 1970. A transaction that nobody
+    /// waits for is not committed; a statement may lie before a frozen database, or on a silent line, and be
+    /// done when that goes on.
     deadline: Option<i64>,
 }
 

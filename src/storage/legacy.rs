@@ -1,5 +1,6 @@
-//! Reading users, and counting sessions, in the PostgreSQL database of an application that is moved from: tables as
-//! Prisma makes them, with columns in camelCase. It never writes there: each read is a read-only transaction.
+//! Reading users, and counting sessions, in the PostgreSQL database of an application that is moved from:
+//! tables as Prisma makes them, with columns in camelCase. It never writes there: each read is a read-only
+//! transaction.
 //!
 //! Tables and columns are searched under their usual names; an error about a missing one lists what there is.
 
@@ -17,7 +18,8 @@ use crate::io::{Io, IoGone};
 
 /// How long to wait for the database, and for one page of it.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The names under which each thing is looked for, the likeliest first; the last says whether it must be there.
+/// The names under which each thing is looked for, the likeliest first; the last says whether it must be
+/// there.
 const USER_COLUMNS: [(&str, &[&str], bool); 8] = [
     ("id", &["id"], true),
     ("email", &["email"], true),
@@ -198,7 +200,8 @@ impl Legacy {
             }
             None => (String::new(), Vec::new()),
         };
-        // By the column itself: `id` alone would mean the text that is selected, which is in another order for numbers.
+        // By the column itself: `id` alone would mean the text that is selected, which is in another order
+        // for numbers.
         let sql = format!(
             "SELECT {} FROM {} AS legacy {condition} ORDER BY legacy.\"id\" LIMIT {size}",
             columns.join(", "),
@@ -299,7 +302,8 @@ fn no_column(table: &str, wanted: &[&str], there: &Columns) -> LegacyError {
     }
 }
 
-/// Times as ms since the epoch, anything else as PostgreSQL writes it. A time without a zone is UTC, as Prisma keeps it.
+/// Times as ms since the epoch, anything else as PostgreSQL writes it. A time without a zone is UTC, as
+/// Prisma keeps it.
 fn as_text(column: &str, kind: &str) -> String {
     let column = quote(column);
     match kind {

@@ -1,12 +1,13 @@
-//! How busy the database is: work in hand, and how fast it gets done. From both follows what one more piece would wait
-//! (Little's law), so that a request can be refused at the door instead of after seconds in the queue.
+//! How busy the database is: work in hand, and how fast it gets done. From both follows what one more piece
+//! would wait (Little's law), so that a request can be refused at the door instead of after seconds in the
+//! queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Of the time between two ends a new measurement counts for one part in so many: a hundred good ends, and an old pace is
-/// forgotten. With few, one hitch of the machine would pass for the database's pace.
+/// Of the time between two ends a new measurement counts for one part in so many: a hundred good ends, and an
+/// old pace is forgotten. With few, one hitch of the machine would pass for the database's pace.
 const WEIGHT: u64 = 32;
 /// What was measured longer ago says nothing of a new rush.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(1);
@@ -20,7 +21,8 @@ pub(super) struct LoadEstimate {
     in_hand: AtomicUsize,
     /// When work last began to wait, in µs since `began`: what lies before was not the database's time.
     filled: AtomicU64,
-    /// When work last ended well, in µs since `began`; zero before the first. What was given up says nothing of the pace.
+    /// When work last ended well, in µs since `began`; zero before the first. What was given up says nothing
+    /// of the pace.
     succeeded: AtomicU64,
     /// Mean time between two good ends while work waited, in µs.
     interval: AtomicU64,

@@ -1,4 +1,5 @@
-//! Codes that were asked for. Tries are counted, and the code is spent, by conditional writes: once, on any number of nodes.
+//! Codes that were asked for. Tries are counted, and the code is spent, by conditional writes: once, on any
+//! number of nodes.
 
 use entity::mail_request;
 use sea_orm::ActiveValue::Set;
@@ -74,8 +75,8 @@ impl Store {
         row.map(request_of).transpose()
     }
 
-    /// Takes one of the tries of a request whose code may still be used; nothing where it may not. A right code takes
-    /// the last one it needs, because [`Store::spend_mail_code`] comes next.
+    /// Takes one of the tries of a request whose code may still be used; nothing where it may not. A right
+    /// code takes the last one it needs, because [`Store::spend_mail_code`] comes next.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -125,8 +126,8 @@ impl Store {
         Ok(spent.rows_affected == 1)
     }
 
-    /// Deletes up to `limit` requests that were made before `before`, and empties what waits with those whose codes have expired at
-    /// `now`. Returns how many it deleted.
+    /// Deletes up to `limit` requests that were made before `before`, and empties what waits with those whose
+    /// codes have expired at `now`. Returns how many it deleted.
     ///
     /// # Errors
     /// [`StorageError`].

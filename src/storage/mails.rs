@@ -1,6 +1,7 @@
 //! Mails that wait: written with the change they tell of, taken by one node at a time, kept a week.
 //!
-//! [`operators`] has what commands do with them. A node takes a mail by a conditional write, and what it writes of it later holds only while no other node has taken it.
+//! [`operators`] has what commands do with them. A node takes a mail by a conditional write, and what it
+//! writes of it later holds only while no other node has taken it.
 
 pub mod operators;
 
@@ -78,7 +79,8 @@ impl Store {
         self.run(async move { insert_mails(&db, mails, now).await }).await
     }
 
-    /// Takes at most `limit` mails that are due. No other node has them, nor gets them before their leases end.
+    /// Takes at most `limit` mails that are due. No other node has them, nor gets them before their leases
+    /// end.
     ///
     /// # Errors
     /// [`StorageError`]; what was taken then waits for its lease to end.
@@ -110,7 +112,8 @@ impl Store {
         self.run(work).await?.into_iter().map(leased_of).collect()
     }
 
-    /// Notes that the text of a mail is about to be sent. False if another node has it by now: then it must not be.
+    /// Notes that the text of a mail is about to be sent. False if another node has it by now: then it must
+    /// not be.
     ///
     /// # Errors
     /// [`StorageError`]; it must not be sent then either.
@@ -137,7 +140,8 @@ impl Store {
         self.update_mail(defer).await
     }
 
-    /// A mail is done with. `about` is the account it turned out to be about. False if another node has it by now.
+    /// A mail is done with. `about` is the account it turned out to be about. False if another node has it by
+    /// now.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -193,7 +197,8 @@ impl Store {
         .await
     }
 
-    /// Forgets about `limit` of the mails that were written before `before`: the oldest. Returns how many it found.
+    /// Forgets about `limit` of the mails that were written before `before`: the oldest. Returns how many it
+    /// found.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -1,5 +1,5 @@
-//! Opening the database: connect, refuse what cannot be used, bring the schema up to date. The embedded one is opened in
-//! [`sqlite`].
+//! Opening the database: connect, refuse what cannot be used, bring the schema up to date. The embedded one
+//! is opened in [`sqlite`].
 
 mod sqlite;
 
@@ -202,8 +202,8 @@ impl Store {
 }
 
 impl Store {
-    /// Whether the database has every migration of this version. It may have newer ones: while nodes are upgraded one by
-    /// one, the old ones must be able to start again.
+    /// Whether the database has every migration of this version. It may have newer ones: while nodes are
+    /// upgraded one by one, the old ones must be able to start again.
     async fn has_whole_schema(&self) -> Result<bool, OpenError> {
         let db = self.db.clone();
         let statement = sea_orm::Statement::from_string(

@@ -1,9 +1,9 @@
 //! The outbox: what committed changes owe to the other services, in order, until the bus has taken it.
 //!
-//! Reading, publishing and deleting are separate steps: no transaction is open while the bus is waited for. Who
-//! publishes a lane has the turn on the bus; the order of a user would hold without it. A batch begins with the oldest
-//! message of its lane, and a message is deleted only after it was published, so nobody publishes a message before
-//! those that precede it have been published.
+//! Reading, publishing and deleting are separate steps: no transaction is open while the bus is waited for.
+//! Who publishes a lane has the turn on the bus; the order of a user would hold without it. A batch begins
+//! with the oldest message of its lane, and a message is deleted only after it was published, so nobody
+//! publishes a message before those that precede it have been published.
 
 use entity::outbox;
 use sea_orm::sea_query::Expr;
@@ -73,7 +73,8 @@ impl Store {
         self.run(async move { delete.exec(&db).await.map(drop) }).await
     }
 
-    /// The lanes of the oldest messages, of so many lanes, and when the oldest was written; nothing where none waits.
+    /// The lanes of the oldest messages, of so many lanes, and when the oldest was written; nothing where
+    /// none waits.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -112,8 +113,8 @@ impl Store {
         .await
     }
 
-    /// As [`Lane::of_user`] chooses it. Computed rather than stored: nodes of an older version write rows too. SQLite
-    /// serves one process, which needs no lanes.
+    /// As [`Lane::of_user`] chooses it. Computed rather than stored: nodes of an older version write rows
+    /// too. SQLite serves one process, which needs no lanes.
     fn is_in(&self, lane: Lane) -> Condition {
         if lane.of() == 1 || !self.is_postgres() {
             return Condition::all();

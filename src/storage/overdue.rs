@@ -1,10 +1,11 @@
 //! What the sweeper looks for: users whose sessions time has ended, and ended sessions nobody needs any more.
 //!
-//! Each live session has a time before which it cannot end by its own times, indexed and not moved by activity. One whose
-//! time has come is over, or is given its next time. So what is read is what is due, whatever the timeouts of the others.
+//! Each live session has a time before which it cannot end by its own times, indexed and not moved by
+//! activity. One whose time has come is over, or is given its next time. So what is read is what is due,
+//! whatever the timeouts of the others.
 //!
-//! A node that finds an overdue session takes it by putting that time off: no two nodes work on it, and if that node dies
-//! another finds it.
+//! A node that finds an overdue session takes it by putting that time off: no two nodes work on it, and if
+//! that node dies another finds it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -60,8 +61,8 @@ pub struct Overdue {
 }
 
 impl Store {
-    /// Takes users with a live session that is over by its own times, the longest due first. Sessions that are due and go on
-    /// are given their next time.
+    /// Takes users with a live session that is over by its own times, the longest due first. Sessions that
+    /// are due and go on are given their next time.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -80,8 +81,8 @@ impl Store {
         self.run(work).await
     }
 
-    /// Leaves those users' sessions alone until then, because none of them can be ended: they must not stand in the way of
-    /// others.
+    /// Leaves those users' sessions alone until then, because none of them can be ended: they must not stand
+    /// in the way of others.
     ///
     /// # Errors
     /// [`StorageError`].

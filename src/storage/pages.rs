@@ -1,5 +1,5 @@
-//! Operators' lists, a page at a time. A page begins after a key, not at a number, so that it is read from an index however far
-//! down it is, and stays right while rows come and go.
+//! Operators' lists, a page at a time. A page begins after a key, not at a number, so that it is read from an
+//! index however far down it is, and stays right while rows come and go.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 
-/// Most accounts of an index among which one page is looked for. Where only part of them is wanted, and those lie far down, a page
-/// may so be short, and the next one goes on: no page takes long.
+/// Most accounts of an index among which one page is looked for. Where only part of them is wanted, and those
+/// lie far down, a page may so be short, and the next one goes on: no page takes long.
 pub const SLICE: u64 = 10_000;
 /// Most accounts that are found by their addresses and brought into order.
 pub const FOUND: u64 = 1_000;
-/// For one transaction of PostgreSQL. It would rather read all rows of a role or a state and sort them, where so many of them
-/// are wanted; then how long a page takes would depend on how many there are.
+/// For one transaction of PostgreSQL. It would rather read all rows of a role or a state and sort them, where
+/// so many of them are wanted; then how long a page takes would depend on how many there are.
 const IN_ORDER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 /// Greater than any character of an address.
 const LAST_CHARACTER: char = char::MAX;
@@ -82,15 +82,15 @@ pub struct SessionPage {
 pub struct UserRows {
     /// The accounts.
     pub users: Vec<User>,
-    /// After which key the next page begins; none where this is the last. The page may hold fewer accounts than asked for, even
-    /// none, and go on: see [`SLICE`].
+    /// After which key the next page begins; none where this is the last. The page may hold fewer accounts
+    /// than asked for, even none, and go on: see [`SLICE`].
     pub next: Option<(Timestamp, UserId)>,
 }
 
 impl Store {
-    /// A page of accounts. It reads a bounded number of rows, whatever is filtered by and however the accounts are spread:
-    /// an address, or a beginning that few addresses have, is found by the index of addresses; of other lists a page is
-    /// looked for in the next [`SLICE`] of the index that fits best.
+    /// A page of accounts. It reads a bounded number of rows, whatever is filtered by and however the
+    /// accounts are spread: an address, or a beginning that few addresses have, is found by the index of
+    /// addresses; of other lists a page is looked for in the next [`SLICE`] of the index that fits best.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -110,7 +110,8 @@ impl Store {
         Ok(rows)
     }
 
-    /// Whether at most [`FOUND`] addresses are those that are looked for. The index alone tells, erased accounts among them.
+    /// Whether at most [`FOUND`] addresses are those that are looked for. The index alone tells, erased
+    /// accounts among them.
     async fn is_found_by_address(&self, page: &UserPage) -> Result<bool, StorageError> {
         let db = self.db.clone();
         let query = self.by_address(user::Entity::find(), page);
@@ -124,7 +125,8 @@ impl Store {
         of_rows(self.by_address(present, page), FOUND)
     }
 
-    /// In the order of the index of addresses, so that no other way to find them is cheaper however few there seem to be.
+    /// In the order of the index of addresses, so that no other way to find them is cheaper however few there
+    /// seem to be.
     fn by_address(&self, query: Select<user::Entity>, page: &UserPage) -> Select<user::Entity> {
         // A constant orders nothing; the direction that is written behind it must not follow the operator.
         let in_order = if self.is_postgres() { "email USING ~<~, NULL::integer" } else { "email" };
@@ -207,7 +209,8 @@ impl Store {
         Expr::cust_with_values(format!("{column} {operator} {place}"), [value])
     }
 
-    /// A page of live sessions, with their users. One whose time is up though nobody has ended it yet may be among them.
+    /// A page of live sessions, with their users. One whose time is up though nobody has ended it yet may be
+    /// among them.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -171,8 +171,9 @@ impl Store {
         self.change_factors(change, work).await
     }
 
-    /// Notes that a passkey has signed, unless its counter has moved since it was looked at or it is gone: then false. It also
-    /// lets codes of an app be tried again, and stores what the person is mailed of it. The counter never goes back.
+    /// Notes that a passkey has signed, unless its counter has moved since it was looked at or it is gone:
+    /// then false. It also lets codes of an app be tried again, and stores what the person is mailed of it.
+    /// The counter never goes back.
     ///
     /// # Errors
     /// [`StorageError`].

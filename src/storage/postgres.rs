@@ -1,8 +1,10 @@
-//! Connections to PostgreSQL: what each is opened with, and which poolers in front of it are refused at start.
+//! Connections to PostgreSQL: what each is opened with, and which poolers in front of it are refused at
+//! start.
 //!
-//! Timeouts are set by statement after connecting: a startup parameter is refused or dropped by poolers. Where a pooler
-//! gives each transaction another connection of the server, a setting would be lost, or reach somebody else's
-//! transaction; there the role must have the timeouts, and prepared statements must follow from connection to connection.
+//! Timeouts are set by statement after connecting: a startup parameter is refused or dropped by poolers.
+//! Where a pooler gives each transaction another connection of the server, a setting would be lost, or reach
+//! somebody else's transaction; there the role must have the timeouts, and prepared statements must follow
+//! from connection to connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +22,8 @@ use crate::config::PostgresServer;
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a statement may take; longer means that the server hangs.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a transaction may stand still between two statements: a frozen node must not hold its locks for ever.
+/// How long a transaction may stand still between two statements: a frozen node must not hold its locks for
+/// ever.
 pub(super) const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// How long a question to the pooler may take.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -188,7 +191,8 @@ fn asked(error: &sqlx::Error) -> OpenError {
     OpenError::Connect(DbErr::Custom(error.to_string()))
 }
 
-/// Whether one of two connections is served by the backend that served the other, or by another one than before.
+/// Whether one of two connections is served by the backend that served the other, or by another one than
+/// before.
 async fn share_a_backend(first: &mut PgConnection, second: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let before = backend(first).await?;
     sqlx::raw_sql("BEGIN").execute(&mut *second).await?;

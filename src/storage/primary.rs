@@ -1,5 +1,5 @@
-//! Reading where it must not be old: a standby may not have what another node has just changed, and a pool may still
-//! hold connections to one that its address no longer leads to.
+//! Reading where it must not be old: a standby may not have what another node has just changed, and a pool
+//! may still hold connections to one that its address no longer leads to.
 
 use sea_orm::sea_query::{Expr, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult};

@@ -33,8 +33,8 @@ impl Store {
         self.run(work).await
     }
 
-    /// Uses a recovery code, by what may be stored of it, and lets codes of the app be tried again. False if there is no such
-    /// code, or it was used before.
+    /// Uses a recovery code, by what may be stored of it, and lets codes of the app be tried again. False if
+    /// there is no such code, or it was used before.
     ///
     /// # Errors
     /// [`StorageError`]; then it may have been used.

@@ -1,13 +1,14 @@
-//! Which sessions ended, for services that follow endings over HTTP: after a place that a follower has reached, or of a while
-//! ago where it has none. Asked of the database alone, so nothing depends on Redis or on which node ended a session.
+//! Which sessions ended, for services that follow endings over HTTP: after a place that a follower has
+//! reached, or of a while ago where it has none. Asked of the database alone, so nothing depends on Redis or
+//! on which node ended a session.
 //!
-//! On PostgreSQL a place is a snapshot, as in the feed of changes: each change stamps its user's row with its transaction's id, so
-//! a transaction that commits late is not missed. It returns the ended sessions of users who changed; some may come again.
-//! SQLite serves one process, whose commits take no longer than [`super::TIMEOUT`]: there a place is a time, and each answer
-//! reaches back further than that.
+//! On PostgreSQL a place is a snapshot, as in the feed of changes: each change stamps its user's row with its
+//! transaction's id, so a transaction that commits late is not missed. It returns the ended sessions of users
+//! who changed; some may come again. SQLite serves one process, whose commits take no longer than
+//! [`super::TIMEOUT`]: there a place is a time, and each answer reaches back further than that.
 //!
-//! Bound: [`MAX_ROWS`] users or endings of an answer. Where there are more, or the place is no longer good, the answer begins
-//! anew and says since when it is complete.
+//! Bound: [`MAX_ROWS`] users or endings of an answer. Where there are more, or the place is no longer good,
+//! the answer begins anew and says since when it is complete.
 
 mod place;
 mod postgres;
@@ -93,7 +94,8 @@ impl Store {
         self.run(async move { endings_after(&db, place, reaches_back, now, window).await }).await
     }
 
-    /// The endings from now on. An answer takes no longer than `patience`; where it cannot go on it reaches back for `window`.
+    /// The endings from now on. An answer takes no longer than `patience`; where it cannot go on it reaches
+    /// back for `window`.
     #[must_use]
     pub fn revocation_feed(&self, patience: Duration, window: Duration) -> RevocationFeed {
         let (store, servers) = (self.clone(), self.servers.clone());

@@ -1,4 +1,5 @@
-//! The servers of a PostgreSQL address, and which of them is the primary. Of one server nothing is asked: it is that one.
+//! The servers of a PostgreSQL address, and which of them is the primary. Of one server nothing is asked: it
+//! is that one.
 //!
 //! It must never choose a standby, which may be behind, and cannot be written to.
 
@@ -85,7 +86,8 @@ pub(super) async fn why_unreachable(server: &PostgresServer, error: &DbErr) -> S
 }
 
 impl Store {
-    /// After a failure: has new connections lead to the server that is the primary by now, if there is another.
+    /// After a failure: has new connections lead to the server that is the primary by now, if there is
+    /// another.
     pub(super) fn look_for_primary(&self) {
         let Some(servers) = self.servers.clone().filter(|servers| servers.all.len() > 1) else { return };
         if servers.searching.swap(true, Ordering::AcqRel) {

@@ -1,4 +1,5 @@
-//! That the current refresh token of a session has been seen: written in batches, and only while it is current.
+//! That the current refresh token of a session has been seen: written in batches, and only while it is
+//! current.
 
 use std::collections::HashSet;
 
@@ -52,8 +53,8 @@ pub struct SeenRefresh {
 }
 
 impl Store {
-    /// Writes the batch, where the generation is still current. Returns the sessions that could not be written because
-    /// somebody holds their row.
+    /// Writes the batch, where the generation is still current. Returns the sessions that could not be
+    /// written because somebody holds their row.
     ///
     /// # Errors
     /// [`StorageError`]; writing the batch again is harmless.

@@ -1,4 +1,5 @@
-//! Numbers for operators, over all nodes. What takes long is counted by one node for all, and nothing while nobody watches.
+//! Numbers for operators, over all nodes. What takes long is counted by one node for all, and nothing while
+//! nobody watches.
 
 use std::time::Duration;
 

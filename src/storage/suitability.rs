@@ -1,5 +1,5 @@
-//! What a database must be for the service to be right on it. Asked at start: later it would be somebody's 503 for ever, or two
-//! accounts for one address.
+//! What a database must be for the service to be right on it. Asked at start: later it would be somebody's
+//! 503 for ever, or two accounts for one address.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
@@ -63,8 +63,8 @@ async fn one(db: &DatabaseConnection, sql: &str) -> Result<Option<sea_orm::Query
     db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await
 }
 
-/// Citus spreads tables over servers, and does not send a statement that writes to several tables to the one that holds the
-/// user (citusdata/citus#3948).
+/// Citus spreads tables over servers, and does not send a statement that writes to several tables to the one
+/// that holds the user (citusdata/citus#3948).
 pub(super) async fn is_citus(db: &DatabaseConnection) -> Result<bool, DbErr> {
     Ok(one(db, "SELECT 1 FROM pg_extension WHERE extname = 'citus'").await?.is_some())
 }

@@ -33,7 +33,8 @@ impl Store {
         Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
     }
 
-    /// Whether a user's ticket was used. To be told no is not to have it: that is [`Store::spend_ticket`]'s to decide.
+    /// Whether a user's ticket was used. To be told no is not to have it: that is [`Store::spend_ticket`]'s
+    /// to decide.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -53,7 +54,8 @@ impl Store {
         self.run(async move { delete.exec(&db).await }).await.map(drop)
     }
 
-    /// Forgets spent tickets that were good until before `before`: the oldest, about `limit` of them. Returns how many it found.
+    /// Forgets spent tickets that were good until before `before`: the oldest, about `limit` of them. Returns
+    /// how many it found.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -1,5 +1,5 @@
-//! Codes of authenticator apps: the sealed secret, and which steps were used. A code is used by one conditional write, so it is
-//! good once on any number of nodes.
+//! Codes of authenticator apps: the sealed secret, and which steps were used. A code is used by one
+//! conditional write, so it is good once on any number of nodes.
 
 use entity::factor;
 use sea_orm::ActiveValue::Set;
@@ -54,7 +54,8 @@ pub enum TotpTry {
 }
 
 impl Store {
-    /// Begins to try a code: it is counted as wrong before it is checked, so that concurrent tries cannot pass the limit.
+    /// Begins to try a code: it is counted as wrong before it is checked, so that concurrent tries cannot
+    /// pass the limit.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -79,8 +80,8 @@ impl Store {
         .await
     }
 
-    /// Uses the code of that step, and with it all earlier ones. False if it, or a later one, was used before, or the app is no
-    /// longer that of the sealed secret.
+    /// Uses the code of that step, and with it all earlier ones. False if it, or a later one, was used
+    /// before, or the app is no longer that of the sealed secret.
     ///
     /// # Errors
     /// [`StorageError`]; then it may have been used.
@@ -146,8 +147,8 @@ impl Store {
         Ok(self.run(async move { query.one(&db).await }).await?.map(|row| row.sealed))
     }
 
-    /// Makes the pending app the user's app, with `step` used, and gives new recovery codes. `pending` is its secret as it was
-    /// sealed, `sealed` the same for the place where it is kept now.
+    /// Makes the pending app the user's app, with `step` used, and gives new recovery codes. `pending` is its
+    /// secret as it was sealed, `sealed` the same for the place where it is kept now.
     ///
     /// # Errors
     /// [`StorageError`].

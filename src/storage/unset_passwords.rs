@@ -24,8 +24,8 @@ pub struct UnsetPasswords {
 }
 
 impl Store {
-    /// The next enabled accounts without a password, in the order of their ids, but not those that were invited by mail after
-    /// `since`.
+    /// The next enabled accounts without a password, in the order of their ids, but not those that were
+    /// invited by mail after `since`.
     ///
     /// # Errors
     /// [`StorageError`].

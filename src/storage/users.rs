@@ -170,8 +170,8 @@ impl Store {
         self.change_account(commit, lock, update, is_deleted).await
     }
 
-    /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of the lock, if the
-    /// ledger was read with one.
+    /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of
+    /// the lock, if the ledger was read with one.
     async fn change_account(
         &self,
         commit: Commit,

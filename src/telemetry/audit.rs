@@ -1,7 +1,8 @@
-//! Acts that somebody may have to answer for: one log line each, under a name that does not change, and a count.
+//! Acts that somebody may have to answer for: one log line each, under a name that does not change, and a
+//! count.
 //!
-//! Users and sessions are named by id, accounts and networks by what stands for them; never a name, an email, an address, a
-//! password or a token.
+//! Users and sessions are named by id, accounts and networks by what stands for them; never a name, an email,
+//! an address, a password or a token.
 
 use crate::domain::event::Ending;
 use crate::domain::ids::{SessionId, UserId};
@@ -51,14 +52,16 @@ pub enum AuditEvent<'a> {
     FactorRefused(UserId, &'static str),
     /// The signature counter of a device-bound passkey went back: there may be a copy of its key.
     CounterRegressed(UserId),
-    /// A session ended for a reason that is more than time or the person's own sign-out here; and what brought that about.
+    /// A session ended for a reason that is more than time or the person's own sign-out here; and what
+    /// brought that about.
     Ended(UserId, Ending, Cause),
 }
 
 /// What brought an ending about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A command to the user's actor, by its name: of a request, whose id the line has, or of the actor's own timer.
+    /// A command to the user's actor, by its name: of a request, whose id the line has, or of the actor's own
+    /// timer.
     Decided(&'static str),
     /// An operator, on the command line or over HTTP: the line says who.
     Operator,
@@ -95,7 +98,8 @@ impl Subject<'_> {
 /// Who did it, where that was an operator on the command line.
 pub const COMMAND_LINE: &str = "command_line";
 
-/// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log alone.
+/// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log
+/// alone.
 pub const NAMES: [&str; 15] = [
     "signing_key.loaded",
     "account.created",

@@ -1,8 +1,8 @@
-//! Writes the log on a thread of its own, so that a log that cannot be written stops nothing: a pipe whose reader has
-//! left or stands still, or a full disk.
+//! Writes the log on a thread of its own, so that a log that cannot be written stops nothing: a pipe whose
+//! reader has left or stands still, or a full disk.
 //!
-//! Bound: [`MAX_WAITING`] bytes wait; a line past that is dropped, as is one that the system refuses. Both are counted
-//! in `auth_log_lines_dropped_total`.
+//! Bound: [`MAX_WAITING`] bytes wait; a line past that is dropped, as is one that the system refuses. Both
+//! are counted in `auth_log_lines_dropped_total`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -16,8 +16,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes that wait for a reader who is slow or stands still.
 const MAX_WAITING: usize = 4 * 1024 * 1024;
-/// How long the thread gathers lines after the first: at thousands of lines a second it writes many at once, and a
-/// crash loses no more than this.
+/// How long the thread gathers lines after the first: at thousands of lines a second it writes many at once,
+/// and a crash loses no more than this.
 const GATHERING: Duration = Duration::from_millis(1);
 /// What has grown beyond this in a burst is given back.
 const KEPT_CAPACITY: usize = 64 * 1024;
@@ -50,7 +50,8 @@ pub fn lines_dropped() -> u64 {
     QUEUE.dropped.load(Ordering::Relaxed)
 }
 
-/// Waits until what was logged is written, but no longer than that: the last lines of a process tell why it ended.
+/// Waits until what was logged is written, but no longer than that: the last lines of a process tell why it
+/// ended.
 pub fn flush(timeout: Duration) {
     let until = Instant::now() + timeout;
     let mut waiting = QUEUE.lock();
@@ -64,9 +65,11 @@ pub fn flush(timeout: Duration) {
     }
 }
 
-/// Starts the thread that writes to this stream. Without a thread all lines are dropped once the queue is full.
+/// Starts the thread that writes to this stream. Without a thread all lines are dropped once the queue is
+/// full.
 pub(super) fn start(stream: &impl AsFd) {
-    // Not through the standard library's handle: that keeps what it could not write, and tries it again with each line.
+    // Not through the standard library's handle: that keeps what it could not write, and tries it again with
+    // each line.
     let Ok(file) = stream.as_fd().try_clone_to_owned().map(File::from) else { return };
     // An error means that the system gives no threads, and then the service does not start either.
     let _ = thread::Builder::new().name("log".to_owned()).spawn(move || write_for_ever(file));
@@ -124,8 +127,8 @@ impl Waiting {
     }
 }
 
-/// Writes as much as the system takes, and answers how many lines were lost. A line that was torn in the middle is
-/// ended before the next, which would be glued to it.
+/// Writes as much as the system takes, and answers how many lines were lost. A line that was torn in the
+/// middle is ended before the next, which would be glued to it.
 fn write_lines(out: &mut impl Write, bytes: &[u8], lines: u64, is_torn: &mut bool) -> u64 {
     if *is_torn && write_all(out, b"\n") > 0 {
         return lines;

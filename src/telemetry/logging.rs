@@ -1,7 +1,7 @@
 //! Sets up the log: one line an event, to standard output.
 //!
-//! It must never stop the service: a filter that does not parse becomes `info`, a second set-up changes nothing, and a
-//! line that cannot be written is dropped and counted by [`super::log_writer`].
+//! It must never stop the service: a filter that does not parse becomes `info`, a second set-up changes
+//! nothing, and a line that cannot be written is dropped and counted by [`super::log_writer`].
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -38,7 +38,8 @@ fn init_to(config: &LogConfig, stream: &(impl AsFd + IsTerminal)) {
     }
 }
 
-/// Has panics told in the log: standard error may be a pipe that nobody reads, which would block the thread for ever.
+/// Has panics told in the log: standard error may be a pipe that nobody reads, which would block the thread
+/// for ever.
 pub fn log_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -75,8 +76,8 @@ where
     }
 }
 
-/// The wanted filter, with the database libraries at most at `warn` unless it names them: they log every statement. What
-/// clients send that is no HTTP is not worth an error either.
+/// The wanted filter, with the database libraries at most at `warn` unless it names them: they log every
+/// statement. What clients send that is no HTTP is not worth an error either.
 fn filter(wanted: &str) -> EnvFilter {
     let quiet = match wanted.parse::<LevelFilter>() {
         Ok(level) => level.min(LevelFilter::WARN),

@@ -1,8 +1,8 @@
-//! Pseudonyms of accounts and addresses where neither may be kept: keyed hashes. Without the key they only tell "the same"
-//! from "another".
+//! Pseudonyms of accounts and addresses where neither may be kept: keyed hashes. Without the key they only
+//! tell "the same" from "another".
 //!
-//! The key comes from the secret of refresh tokens, so all nodes agree. For the log it is another one each day: what somebody
-//! did yesterday and today cannot be put together.
+//! The key comes from the secret of refresh tokens, so all nodes agree. For the log it is another one each
+//! day: what somebody did yesterday and today cannot be put together.
 
 use std::fmt;
 use std::net::IpAddr;

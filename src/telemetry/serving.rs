@@ -1,8 +1,8 @@
-//! The request that is being served: its id and its trace, for the log lines written meanwhile and for the spans of what
-//! it waits for.
+//! The request that is being served: its id and its trace, for the log lines written meanwhile and for the
+//! spans of what it waits for.
 //!
-//! Both are kept beside the task and not in a span of the log: one for each request cost 5 % of a session check (`perf`),
-//! and most requests write no line.
+//! Both are kept beside the task and not in a span of the log: one for each request cost 5 % of a session
+//! check (`perf`), and most requests write no line.
 
 use std::cell::Cell;
 use std::fmt;
@@ -59,8 +59,9 @@ pub fn work_within<F: Future>(serving: Option<Serving>, work: F) -> Either<F, Ta
     }
 }
 
-/// Does a part of the request that is being served to its end, also where the client goes away and the rest is dropped: a
-/// change is stored then all the same, and what is to be told of it must be. Nothing, where the process ends in the midst.
+/// Does a part of the request that is being served to its end, also where the client goes away and the rest
+/// is dropped: a change is stored then all the same, and what is to be told of it must be. Nothing, where the
+/// process ends in the midst.
 pub async fn run_to_completion<F>(part: F) -> Option<F::Output>
 where
     F: Future + 'static,

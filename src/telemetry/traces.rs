@@ -1,8 +1,11 @@
-//! Spans of requests and of what they wait for, where a collector is configured. Where none is, none is ever made.
+//! Spans of requests and of what they wait for, where a collector is configured. Where none is, none is ever
+//! made.
 //!
-//! A span carries what a caller cannot choose, and ids: no token, no query, no email and no address of a person.
+//! A span carries what a caller cannot choose, and ids: no token, no query, no email and no address of a
+//! person.
 //!
-//! Bound: spans that have ended wait in a queue (`OTEL_BSP_MAX_QUEUE_SIZE`, 2,048); one more is dropped. `otlp` sends them.
+//! Bound: spans that have ended wait in a queue (`OTEL_BSP_MAX_QUEUE_SIZE`, 2,048); one more is dropped.
+//! `otlp` sends them.
 
 mod otlp;
 
@@ -43,8 +46,8 @@ impl Traces {
         let Some(endpoint) = &config.endpoint else { return Ok(None) };
         let provider = otlp::provider(endpoint, config, io.clone())?;
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
-        // The last one to be dropped would wait seconds for the collector, also where a second signal ends the process at
-        // once; only `finish` may wait. So one lives as long as the process.
+        // The last one to be dropped would wait seconds for the collector, also where a second signal ends
+        // the process at once; only `finish` may wait. So one lives as long as the process.
         std::mem::forget(provider.clone());
         Ok(Some(Self { provider, tracer }))
     }

@@ -1,4 +1,5 @@
-//! `/admin/sessions` and a user's: who is signed in where, ended by an operator, and told to devices and other services.
+//! `/admin/sessions` and a user's: who is signed in where, ended by an operator, and told to devices and
+//! other services.
 
 use std::time::Duration;
 

@@ -220,7 +220,8 @@ fn bcrypt(password: &str) -> String {
     bcrypt::hash(password, 4).unwrap()
 }
 
-/// Each operator adds one to what they last saw, and reads again when refused. A lost change would make the sum smaller.
+/// Each operator adds one to what they last saw, and reads again when refused. A lost change would make the
+/// sum smaller.
 async fn of_changes_at_the_same_time_none_is_lost(db: Database) {
     const OPERATORS: usize = 4;
     const EACH: usize = 15;

@@ -1,5 +1,5 @@
-//! A reset discloses nothing about accounts, whatever the mail server does; and following the links of mails changes
-//! nothing.
+//! A reset discloses nothing about accounts, whatever the mail server does; and following the links of mails
+//! changes nothing.
 
 use std::time::Duration;
 

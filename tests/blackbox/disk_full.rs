@@ -1,8 +1,9 @@
-//! The disk is full under an embedded database: who is signed in stays so, nothing new is promised, and nothing that was
-//! promised is lost.
+//! The disk is full under an embedded database: who is signed in stays so, nothing new is promised, and
+//! nothing that was promised is lost.
 //!
-//! Full is made with a limit on the size of files, which needs no rights and is lifted again while the program runs. To
-//! it the end of the file is where the disk ends: the write that meets it is cut short, the next is refused.
+//! Full is made with a limit on the size of files, which needs no rights and is lifted again while the
+//! program runs. To it the end of the file is where the disk ends: the write that meets it is cut short, the
+//! next is refused.
 
 use std::process::Command;
 use std::time::Duration;

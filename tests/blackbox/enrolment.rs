@@ -1,4 +1,5 @@
-//! Sign-up in a role that must have a second factor: the account exists, and no session does before the factor is set up.
+//! Sign-up in a role that must have a second factor: the account exists, and no session does before the
+//! factor is set up.
 
 use serde_json::json;
 

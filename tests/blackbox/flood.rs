@@ -1,5 +1,5 @@
-//! More requests than the database can do: those that would wait too long are refused immediately, those that need no database
-//! notices nothing, probes do not take the node out, and it is over when the flood is.
+//! More requests than the database can do: those that would wait too long are refused immediately, those that
+//! need no database notices nothing, probes do not take the node out, and it is over when the flood is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,12 +12,14 @@ use crate::support::{Client, Database, Person, Setup, eventually};
 
 /// Who ask again and again.
 const FLOOD: usize = 400;
-/// Of the line to the database, each way: with four connections at most some 200 queries a second are answered.
+/// Of the line to the database, each way: with four connections at most some 200 queries a second are
+/// answered.
 const DELAY: Duration = Duration::from_millis(5);
 /// How long before refusals are checked: the pace of the database must have been seen.
 const FIRST: Duration = Duration::from_secs(4);
 const LASTING: Duration = Duration::from_secs(8);
-/// What was let in waits 1 s by the service's own reckoning; what was not is answered at once. The rest is for slow machines.
+/// What was let in waits 1 s by the service's own reckoning; what was not is answered at once. The rest is
+/// for slow machines.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// What needs no database, on a machine that is flooded.
 const QUICK: Duration = Duration::from_secs(2);

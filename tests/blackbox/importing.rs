@@ -1,5 +1,5 @@
-//! Moving in: users of another application, from a file and from its database, who then log in with the passwords they
-//! have.
+//! Moving in: users of another application, from a file and from its database, who then log in with the
+//! passwords they have.
 
 use std::time::Duration;
 

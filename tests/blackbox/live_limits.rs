@@ -126,9 +126,11 @@ async fn expect_connected(app: &TestApp, wanted: f64) {
     .await;
 }
 
-/// More events than fit into the queue of a device, into the buffers of its transport and into those of its line.
+/// More events than fit into the queue of a device, into the buffers of its transport and into those of its
+/// line.
 const EVENTS_AT_MOST: usize = 2_000;
-/// What a device that reads has to wait for an event, with a machine at its limits. One that does not is waited for for 10 s.
+/// What a device that reads has to wait for an event, with a machine at its limits. One that does not is
+/// waited for for 10 s.
 const WITHOUT_DELAY: Duration = Duration::from_secs(6);
 
 #[tokio::test]

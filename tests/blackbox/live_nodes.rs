@@ -1,4 +1,5 @@
-//! Live connections where several nodes serve: each device hears of everything, whichever node it is connected to.
+//! Live connections where several nodes serve: each device hears of everything, whichever node it is
+//! connected to.
 
 use std::io::Write;
 use std::process::Command;
@@ -86,7 +87,8 @@ const AT_ONCE: usize = 16;
 /// A bound that only a failure reaches; the figures themselves are printed.
 const PUSHED_WITHIN: Duration = Duration::from_secs(5);
 
-/// One person's two devices; what the second one's connections hear of its end comes with the time it came at.
+/// One person's two devices; what the second one's connections hear of its end comes with the time it came
+/// at.
 struct Pair {
     ending: Client,
     ended: Client,

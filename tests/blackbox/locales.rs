@@ -1,4 +1,5 @@
-//! The language of mails: the request's, else the account's, which is that of the first sign-up or login that named one.
+//! The language of mails: the request's, else the account's, which is that of the first sign-up or login that
+//! named one.
 
 use serde_json::json;
 

@@ -111,7 +111,8 @@ async fn an_unknown_email_and_a_wrong_password_look_alike() {
     assert_eq!(wrong.json, unknown.json);
 }
 
-/// What refused logins cost the service: unlike the time they take, it does not hang on what else the machine does.
+/// What refused logins cost the service: unlike the time they take, it does not hang on what else the machine
+/// does.
 async fn cost_of_logins(app: &TestApp, email: &str) -> Duration {
     let before = app.cpu_time();
     for _ in 0..12 {

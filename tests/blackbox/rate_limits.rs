@@ -22,8 +22,8 @@ async fn limited(variable: &str, limit: u32) -> TestApp {
     setup.set(variable, limit).start().await
 }
 
-/// Asks until it is refused: not before the limit, and soon after it. Twice the limit and one more is allowed for,
-/// because the minute may turn meanwhile.
+/// Asks until it is refused: not before the limit, and soon after it. Twice the limit and one more is allowed
+/// for, because the minute may turn meanwhile.
 async fn until_refused(limit: u32, mut ask: impl AsyncFnMut(u32) -> Answer) -> Answer {
     for asked in 0..=2 * limit {
         let answer = ask(asked).await;

@@ -1,4 +1,5 @@
-//! `--server`: the commands for accounts and sessions over the admin API, beside a service that runs on SQLite.
+//! `--server`: the commands for accounts and sessions over the admin API, beside a service that runs on
+//! SQLite.
 
 use serde_json::Value;
 

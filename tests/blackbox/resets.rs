@@ -1,4 +1,5 @@
-//! People who come from elsewhere without a hash: imported, mailed at a steady rate, and let in once they have set a password.
+//! People who come from elsewhere without a hash: imported, mailed at a steady rate, and let in once they
+//! have set a password.
 
 use std::time::Duration;
 

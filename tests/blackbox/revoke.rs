@@ -1,4 +1,5 @@
-//! `/revoke` (RFC 7009): a token's holder ends its session, and nobody learns more than that it was asked for.
+//! `/revoke` (RFC 7009): a token's holder ends its session, and nobody learns more than that it was asked
+//! for.
 
 use reqwest::Method;
 

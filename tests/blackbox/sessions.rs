@@ -1,4 +1,5 @@
-//! GET `/sessions`, DELETE `/sessions/{id}`, DELETE `/sessions/all`: all devices of a person, and ending them.
+//! GET `/sessions`, DELETE `/sessions/{id}`, DELETE `/sessions/all`: all devices of a person, and ending
+//! them.
 
 use std::time::Duration;
 

@@ -36,7 +36,8 @@ async fn requests_in_flight_are_finished(db: Database) {
         let ada = ada.clone();
         logins.spawn(async move { client.login(&ada).await });
     }
-    // All are received when all but those being hashed are done or wait for their turn; the sign-up was one more.
+    // All are received when all but those being hashed are done or wait for their turn; the sign-up was one
+    // more.
     let hashers = std::thread::available_parallelism().unwrap().get();
     let client = app.client();
     eventually("all logins are received", Duration::from_secs(20), async || {

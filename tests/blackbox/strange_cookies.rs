@@ -1,4 +1,5 @@
-//! The cookies that browsers really send: several of one name, beside those of other programs, under an old name.
+//! The cookies that browsers really send: several of one name, beside those of other programs, under an old
+//! name.
 
 use reqwest::header::{COOKIE, HeaderValue};
 use reqwest::{Method, RequestBuilder};

@@ -1,5 +1,6 @@
-//! Tokens as an attacker would make them: with a key that comes along or that everybody has, in bytes that are no text,
-//! of somebody else's session, for somebody else, for later. Without the fault each is good, which is shown first.
+//! Tokens as an attacker would make them: with a key that comes along or that everybody has, in bytes that
+//! are no text, of somebody else's session, for somebody else, for later. Without the fault each is good,
+//! which is shown first.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;

@@ -1,4 +1,5 @@
-//! A log that cannot be written stops nothing: a pipe whose reader has left or stands still, a disk that is full.
+//! A log that cannot be written stops nothing: a pipe whose reader has left or stands still, a disk that is
+//! full.
 
 use std::fs::OpenOptions;
 use std::io::{PipeReader, pipe};

@@ -1,5 +1,5 @@
-//! What the running program makes of any header, cookie and body, by the byte: an answer that the contract knows, never
-//! a server error. Framing is tried in `tests/api`.
+//! What the running program makes of any header, cookie and body, by the byte: an answer that the contract
+//! knows, never a server error. Framing is tried in `tests/api`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,10 +1,11 @@
-//! Plain English in code and documents: turns of phrase that a reader of English stumbles over, with the plain form beside
-//! each. Add to the list what a reviewer has to explain twice.
+//! Plain English in code and documents: turns of phrase that a reader of English stumbles over, with the
+//! plain form beside each. Add to the list what a reviewer has to explain twice.
 
 use std::path::Path;
 use std::process::Command;
 
-/// What is not written, and what to write instead. Words are compared in lower case, with single blanks between them.
+/// What is not written, and what to write instead. Words are compared in lower case, with single blanks
+/// between them.
 const PLAIN: &[(&str, &str)] = &[
     ("whoever", "the client, the caller, the node that …"),
     ("whomever", "the client, the caller, the node that …"),

@@ -33,9 +33,10 @@ fn comments_are_as_wide_as_code_at_most() {
     for file in sources(&["src", "entity", "migration", "tests", "clients/rust", "examples", "benches"]) {
         for (number, line) in file.text.lines().enumerate() {
             // A link or a table cannot be broken.
-            let is_comment = line.trim_start().starts_with("//") && !line.contains("](") && !line.contains('|');
+            let is_comment =
+                line.trim_start().starts_with("//") && !line.contains("](") && !line.contains('|');
             if is_comment && line.chars().count() > WIDTH {
-                wide.push(format!("{}:{}", file.path, number + 1));
+                wide.push(format!("{}:{}", file.path.display(), number + 1));
             }
         }
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::sources::{Source, Token, product, sources};
 
-/// From the outside to the inside. Modules of the same level do not know each other, but for those of level 1.
+/// From the outside to the inside. Modules of the same level do not know each other, but for those of level
+/// 1.
 const LEVELS: [(u8, &[&str]); 7] = [
     (6, &["main", "cli", "app"]),
     (5, &["http"]),

@@ -22,7 +22,8 @@ fn a_broken_threshold_is_told_apart_from_a_failure() {
     assert_eq!([0, 99, 3].map(load_tests_with), [Some(0), Some(99), Some(1)]);
 }
 
-/// In the first step of a move unknown paths stay with the old application, so the gateway must know all of ours.
+/// In the first step of a move unknown paths stay with the old application, so the gateway must know all of
+/// ours.
 #[test]
 fn the_gateway_of_a_move_knows_every_public_path() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,5 +1,5 @@
-//! Activity that was answered 200 counts on every node, whatever delays the one that has answered: a locked row, a line
-//! that falls silent, a pool that is busy.
+//! Activity that was answered 200 counts on every node, whatever delays the one that has answered: a locked
+//! row, a line that falls silent, a pool that is busy.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::support::{Client, Cluster, Person};
 
 /// 3 s.
 const TIMEOUT_MINUTES: &str = "0.05";
-/// Past the deadline that another node knows, and past `ACTIVITY_FLUSH_SECONDS` and half a second of the sweeper.
+/// Past the deadline that another node knows, and past `ACTIVITY_FLUSH_SECONDS` and half a second of the
+/// sweeper.
 const ENDED_BY_THEN_MS: i64 = 1_600;
 
 async fn cluster() -> Cluster {
@@ -31,8 +32,8 @@ async fn people(cluster: &Cluster, count: usize) -> Vec<(Client, i64)> {
     join_all((0..count).map(|number| somebody(cluster, format!("Ada{number}")))).await
 }
 
-/// Reports activity that long before the deadline. Where that is answered 200, the session lives on the other node past its old
-/// deadline. True if it was.
+/// Reports activity that long before the deadline. Where that is answered 200, the session lives on the other
+/// node past its old deadline. True if it was.
 async fn active_before(cluster: &Cluster, (device, deadline): &(Client, i64), before_ms: i64) -> bool {
     until(deadline - before_ms).await;
     let watch = Stopwatch::start();

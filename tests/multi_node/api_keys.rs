@@ -1,4 +1,5 @@
-//! A key that is revoked is refused on every node within the bound, with Redis dead too, and a node that cannot know says so.
+//! A key that is revoked is refused on every node within the bound, with Redis dead too, and a node that
+//! cannot know says so.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! `MAX_SESSIONS_POLICY=ask`: a login at the limit asks which sessions end, and the limit holds on any number of nodes.
+//! `MAX_SESSIONS_POLICY=ask`: a login at the limit asks which sessions end, and the limit holds on any number
+//! of nodes.
 
 use std::convert::Infallible;
 
@@ -15,8 +16,8 @@ fn ids(answer: &Answer) -> Vec<Value> {
     answer.json["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()).collect()
 }
 
-/// Logs in; where it is asked, ends one session of the list, and again until there is room. The new session, and those that were
-/// ended for it.
+/// Logs in; where it is asked, ends one session of the list, and again until there is room. The new session,
+/// and those that were ended for it.
 async fn log_in(cluster: &Cluster, number: usize, ada: &Person) -> (Client, Vec<Value>) {
     let mut device = cluster.client(number % NODES);
     let mut answer = device.login(ada).await;

@@ -1,9 +1,10 @@
-//! A seeded random test: people use all nodes at once while nodes are killed, frozen and cut off; then everything that
-//! was answered is held against the session rules of the contract.
+//! A seeded random test: people use all nodes at once while nodes are killed, frozen and cut off; then
+//! everything that was answered is held against the session rules of the contract.
 //!
-//! In reading order: `history` (what is recorded), `people` (who act), `faults` (what is done to them), `rules` (what
-//! must hold), `soak` (the same for long, on nodes that live on). `CHAOS_SEEDS=50` runs that many seeds instead of five,
-//! `CHAOS_SEED=17` that one. The seed decides who tries what, where and when; the machine decides how it interleaves.
+//! In reading order: `history` (what is recorded), `people` (who act), `faults` (what is done to them),
+//! `rules` (what must hold), `soak` (the same for long, on nodes that live on). `CHAOS_SEEDS=50` runs that
+//! many seeds instead of five, `CHAOS_SEED=17` that one. The seed decides who tries what, where and when; the
+//! machine decides how it interleaves.
 
 mod faults;
 mod history;

@@ -1,5 +1,5 @@
-//! Changes of a password meet each other and logins, on two nodes: one of them wins, and no session of the old password outlives
-//! the answer of the one that does.
+//! Changes of a password meet each other and logins, on two nodes: one of them wins, and no session of the
+//! old password outlives the answer of the one that does.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What one node saw and another goes by: activity in answers and in the choice of whom to evict, and words that are not to
-//! be believed.
+//! What one node saw and another goes by: activity in answers and in the choice of whom to evict, and words
+//! that are not to be believed.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ async fn activity_on_one_node_is_shown_by_another() {
     device.signup(&Person::named("Ada")).await.expect(201);
     let elsewhere = device.at(cluster.base(1));
     let before = millis_of(&elsewhere.session().await.expect(200).json["idleExpiresAt"]);
-    // A word may be lost, above all while the other node is only beginning to listen: the next activity makes up for it.
+    // A word may be lost, above all while the other node is only beginning to listen: the next activity makes
+    // up for it.
     let shown = async || {
         device.activity().await.expect(200);
         let answer = elsewhere.session().await.expect(200);

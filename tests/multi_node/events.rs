@@ -1,4 +1,5 @@
-//! Other services hear of every change, a user's in order, however long Redis was away and whichever node died meanwhile.
+//! Other services hear of every change, a user's in order, however long Redis was away and whichever node
+//! died meanwhile.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -152,7 +153,8 @@ async fn what_a_node_had_not_told_when_it_died_is_told_by_another() {
     everything_is_told(&cluster, &writers).await;
 }
 
-/// A consumer with a list of ended sessions drops an entry at that time: no token of the session may be valid after it.
+/// A consumer with a list of ended sessions drops an entry at that time: no token of the session may be valid
+/// after it.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn no_token_outlives_the_time_that_is_told_with_its_end() {

@@ -1,5 +1,5 @@
-//! A PostgreSQL that is frozen, killed, replaced by its standby, out of connections or read-only: refused within
-//! bounded time meanwhile, nothing acknowledged is lost, and nothing has to be restarted afterwards.
+//! A PostgreSQL that is frozen, killed, replaced by its standby, out of connections or read-only: refused
+//! within bounded time meanwhile, nothing acknowledged is lost, and nothing has to be restarted afterwards.
 
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ impl Scene {
         write_until(&bases, &mut self.writers, fault).await;
     }
 
-    /// Everything that writes is refused, in bounded time. None of it is done later: see [`Self::is_whole_again`].
+    /// Everything that writes is refused, in bounded time. None of it is done later: see
+    /// [`Self::is_whole_again`].
     async fn writes_are_refused(&self) {
         let asked = Stopwatch::start();
         let (mut login, mut signup) = (self.nodes[0].client(), self.nodes[0].client());
@@ -181,7 +182,8 @@ async fn a_standby_that_takes_over_has_everything() {
     scene.is_whole_again().await;
 }
 
-/// No proxy and no changed address: the nodes were given both servers, and find the one that can be written to.
+/// No proxy and no changed address: the nodes were given both servers, and find the one that can be written
+/// to.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn of_several_servers_the_one_that_has_been_promoted_is_found() {
@@ -272,7 +274,8 @@ async fn a_read_only_database_serves_who_is_signed_in() {
     .await;
 }
 
-/// A standby may be behind: here its replay is paused. What a node reads there is no reason to accept anybody.
+/// A standby may be behind: here its replay is paused. What a node reads there is no reason to accept
+/// anybody.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_node_that_was_led_to_a_standby_trusts_nothing_it_reads() {

@@ -7,7 +7,8 @@ use crate::support::{Client, Cluster, Person, eventually};
 
 const TIMEOUT_MINUTES: &str = "0.05";
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// `ACTIVITY_FLUSH_SECONDS`, half a second of the sweeper and a slow machine: so late, at most, is an idle session ended.
+/// `ACTIVITY_FLUSH_SECONDS`, half a second of the sweeper and a slow machine: so late, at most, is an idle
+/// session ended.
 const ENDED_WITHIN_MS: i64 = 3_000;
 /// Tries at what has to be done within a tenth of a second.
 const TRIES: usize = 10;
@@ -19,8 +20,8 @@ async fn signed_in() -> (Cluster, Client) {
     (cluster, device)
 }
 
-/// Asks a node over and over: 200 until the deadline, and never for a request made after it. Returns when it was
-/// first refused.
+/// Asks a node over and over: 200 until the deadline, and never for a request made after it. Returns when it
+/// was first refused.
 async fn refused_at(device: &Client, deadline: i64) -> i64 {
     eventually("the session is idle", TIMEOUT * 3, async || {
         let sent = unix_millis();
@@ -67,7 +68,8 @@ async fn activity_in_the_last_moment_counts_for_who_has_not_heard_of_it() {
     let (cluster, mut device) = signed_in().await;
     let mut deadline = millis_of(&device.session().await.json["idleExpiresAt"]);
     let mut tries = 0;
-    // Twice on each: the node that sees the activity, and the one that is asked just after the deadline it knows of.
+    // Twice on each: the node that sees the activity, and the one that is asked just after the deadline it
+    // knows of.
     for round in 0..6 {
         loop {
             let told = device.at(cluster.base(round));

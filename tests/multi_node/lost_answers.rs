@@ -1,4 +1,5 @@
-//! The answer to a refresh is lost on the way: the client comes again with the token it has, on whichever node.
+//! The answer to a refresh is lost on the way: the client comes again with the token it has, on whichever
+//! node.
 
 use std::time::{Duration, Instant};
 

@@ -87,7 +87,8 @@ async fn a_node_that_is_killed_loses_no_mail_and_doubles_none() {
         cluster.nodes[0].restart().await;
         everybody.extend(people);
     }
-    // Whose text was noted before the kill may have been sent, so it waits for five minutes: that long is not waited here.
+    // Whose text was noted before the kill may have been sent, so it waits for five minutes: that long is not
+    // waited here.
     let of_them = "text_noted_at IS NOT NULL AND next_at IS NOT NULL AND kind = 'password_reset'";
     eventually("each has a mail", LEASE_ENDS, async || {
         let counts = resets(&server, &everybody);

@@ -1,5 +1,5 @@
-//! Neighbours that misbehave: transactions of another database of the server, a database restored from another server, and
-//! hundreds of thousands of changes while a node stands still. Nobody is refused for it.
+//! Neighbours that misbehave: transactions of another database of the server, a database restored from
+//! another server, and hundreds of thousands of changes while a node stands still. Nobody is refused for it.
 
 use std::time::Duration;
 

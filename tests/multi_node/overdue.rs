@@ -1,5 +1,5 @@
-//! Many live sessions of different policies, of users who are resident nowhere: each overdue one ends in time with nobody asking.
-//! Neither the many that are merely idle nor rows that nobody can read hide it.
+//! Many live sessions of different policies, of users who are resident nowhere: each overdue one ends in time
+//! with nobody asking. Neither the many that are merely idle nor rows that nobody can read hide it.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::support::{Cluster, Person, eventually};
 /// How many live sessions there are, where it is another number than [`USUAL`]: more are tried by hand.
 const SESSIONS: &str = "OVERDUE_SESSIONS";
 const USUAL: u32 = 10_000;
-/// Sessions that fall due while the test watches, of users who can be read, and of users with a role that this version does
-/// not know.
+/// Sessions that fall due while the test watches, of users who can be read, and of users with a role that
+/// this version does not know.
 const DUE: u32 = 1_500;
 const BROKEN: u32 = 1_000;
 /// Six policies by their idle timeouts, in ms. A short one falls due while the test watches.
@@ -27,7 +27,8 @@ const SHORT_LIVED: &str =
     "ended_at IS NULL AND least(idle_timeout_ms, expires_at - last_activity) <= 60000 AND name <> 'Ada'";
 const READABLE: &str = "role <> 'WIZARD'";
 
-/// Copies of a user and the session it has. They differ in their names, which are numbers, and all of them are patient.
+/// Copies of a user and the session it has. They differ in their names, which are numbers, and all of them
+/// are patient.
 fn patient_ones(sessions: u32) -> [String; 2] {
     let [x, y, z] = PATIENT;
     [
@@ -47,7 +48,8 @@ fn patient_ones(sessions: u32) -> [String; 2] {
     ]
 }
 
-/// Gives the first ones short times from now on: of six, five are of the short policies, and one ends at its absolute end.
+/// Gives the first ones short times from now on: of six, five are of the short policies, and one ends at its
+/// absolute end.
 fn short_ones() -> String {
     let ([a, b, c], [.., z]) = (SHORT, PATIENT);
     let all = BROKEN + DUE;

@@ -69,7 +69,8 @@ async fn the_bound_holds_with_slow_lines_to_the_database() {
     revoke(&cluster, &home, 3, "the same, on new lines").await;
 }
 
-/// Asks the node that is cut off, for a while past the bound: it must stop accepting, and must not invent refusals.
+/// Asks the node that is cut off, for a while past the bound: it must stop accepting, and must not invent
+/// refusals.
 async fn asks_while_cut_off(device: &Client, cut: &Stopwatch) {
     while cut.elapsed() < BOUND * 3 {
         let sent = cut.elapsed();

@@ -1,4 +1,5 @@
-//! Policies by role and by user: each node goes by the numbers that hold for the user, whichever node the operator spoke to.
+//! Policies by role and by user: each node goes by the numbers that hold for the user, whichever node the
+//! operator spoke to.
 
 use std::time::Duration;
 
@@ -98,7 +99,8 @@ async fn the_numbers_of_role_and_user_hold_on_every_node() {
     second.refresh().await.expect(200);
     assert_eq!(times(&second).await, (20 * 60_000, 3 * HOUR_MS));
 
-    // Replaced whole: what it does not say any more is the role's again. Who is over the limit keeps what is open.
+    // Replaced whole: what it does not say any more is the role's again. Who is over the limit keeps what is
+    // open.
     change(&operator, &user, &json!({"policy": {"maxSessions": 1, "maxSessionsPolicy": "evict_oldest"}}))
         .await
         .expect(200);

@@ -1,5 +1,5 @@
-//! PgBouncer, Debian's own, between the nodes and PostgreSQL: what works with it, what is refused at start, and that
-//! neither a Redis that stands still nor a node that does stops others behind it.
+//! PgBouncer, Debian's own, between the nodes and PostgreSQL: what works with it, what is refused at start,
+//! and that neither a Redis that stands still nor a node that does stops others behind it.
 
 use std::time::Duration;
 
@@ -72,8 +72,8 @@ async fn behind_a_pooler_every_event_is_told_in_order() {
     everything_is_told(&cluster, &writers).await;
 }
 
-/// Each node takes a lane's turn, reads, and stands still before Redis has its events: the line to Redis is slow, so that
-/// it is known when it has the turn.
+/// Each node takes a lane's turn, reads, and stands still before Redis has its events: the line to Redis is
+/// slow, so that it is known when it has the turn.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_node_that_stands_still_with_the_turn_is_replaced() {

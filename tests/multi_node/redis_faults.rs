@@ -1,5 +1,5 @@
-//! A Redis that answers and takes no writes: a replica, or one that is full. What other services are owed waits for it,
-//! and the service itself goes on.
+//! A Redis that answers and takes no writes: a replica, or one that is full. What other services are owed
+//! waits for it, and the service itself goes on.
 
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ async fn health_is_ok(device: &Client) {
     .await;
 }
 
-/// Writes while Redis refuses to, and hears on a channel what comes of it: each event once, when it is writable again.
+/// Writes while Redis refuses to, and hears on a channel what comes of it: each event once, when it is
+/// writable again.
 async fn owes_nothing_after(broken: &[&str], mended: &[&str]) {
     let cluster = Cluster::of(2).start().await;
     let mut writers = writers(&cluster).await;
@@ -89,7 +90,8 @@ async fn what_happened_while_redis_was_full_is_told_once() {
     owes_nothing_after(&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]).await;
 }
 
-/// The address leads to another Redis, and the one before lives on as its replica: nobody closes the connections to it.
+/// The address leads to another Redis, and the one before lives on as its replica: nobody closes the
+/// connections to it.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_redis_that_took_over_is_found() {

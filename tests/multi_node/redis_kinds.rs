@@ -1,5 +1,5 @@
-//! Kinds of Redis: one that evicts, a Cluster, a Sentinel, one with TLS of a private authority, one that is shared with
-//! another deployment. Each works, or is refused in plain words.
+//! Kinds of Redis: one that evicts, a Cluster, a Sentinel, one with TLS of a private authority, one that is
+//! shared with another deployment. Each works, or is refused in plain words.
 
 use std::path::Path;
 use std::process::Command;
@@ -182,8 +182,8 @@ async fn a_wrong_password_is_told() {
     assert!(!app.logs().contains("hunter2"), "{}", app.logs());
 }
 
-/// Channels, stream, turns, counters, tickets: everything is under its own prefix. The two use different databases of the
-/// server too, of which channels know nothing.
+/// Channels, stream, turns, counters, tickets: everything is under its own prefix. The two use different
+/// databases of the server too, of which channels know nothing.
 #[tokio::test]
 #[ignore = "needs Redis: run ./scripts/test"]
 async fn deployments_with_prefixes_of_their_own_share_a_redis() {

@@ -7,8 +7,8 @@ use crate::support::{Answer, Client, Cluster, Person};
 
 /// `REVOCATION_MAX_STALENESS_MS`, as it is by default.
 pub(super) const BOUND: Duration = Duration::from_millis(1_000);
-/// Clocks are read in whole milliseconds. Nothing else has to be forgiven: what counts is when a request was sent,
-/// and it is judged later than that, however slow the machine is.
+/// Clocks are read in whole milliseconds. Nothing else has to be forgiven: what counts is when a request was
+/// sent, and it is judged later than that, however slow the machine is.
 const ROUNDING: Duration = Duration::from_millis(2);
 /// After this a session that is still accepted, or a node that still refuses everything, stays so.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,8 +64,8 @@ impl Household {
     }
 }
 
-/// Asks without a pause until the session is refused. A request sent later than the bound after the session's end
-/// must not be accepted. Being told that the node cannot tell (503) is no refusal yet.
+/// Asks without a pause until the session is refused. A request sent later than the bound after the session's
+/// end must not be accepted. Being told that the node cannot tell (503) is no refusal yet.
 pub(super) async fn refused_after(device: &Client, ended: &Stopwatch) -> Duration {
     let asking = async {
         loop {

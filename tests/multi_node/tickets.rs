@@ -1,4 +1,5 @@
-//! Tickets over several nodes: good on any of them, once, with Redis, without it, and where only some have it.
+//! Tickets over several nodes: good on any of them, once, with Redis, without it, and where only some have
+//! it.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ async fn ticket(device: &Client) -> String {
     answer.json["ticket"].as_str().unwrap().to_owned()
 }
 
-/// Shows a ticket to all nodes at once, a few times; returns how many were let in. Nothing, if a node did not find out in time.
+/// Shows a ticket to all nodes at once, a few times; returns how many were let in. Nothing, if a node did not
+/// find out in time.
 async fn show_at_once(cluster: &Cluster, device: &Client) -> Option<usize> {
     let ticket = ticket(device).await;
     let places = (0..cluster.nodes.len() * TRIES).map(|place| device.at(cluster.base(place)));
@@ -120,7 +122,8 @@ async fn is_spent_where_it_says(cut: &Client, other: &Client) {
     .await;
 }
 
-/// Each way a node can be without Redis while the other has it: a browser goes on connecting, with either's tickets on either.
+/// Each way a node can be without Redis while the other has it: a browser goes on connecting, with either's
+/// tickets on either.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn browsers_connect_while_a_node_is_cut_off_from_redis() {

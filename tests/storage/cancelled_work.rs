@@ -1,5 +1,5 @@
-//! What a database has in hand when nobody waits for it any more: a frozen one goes on with that when it is thawed. And
-//! the connection on which that was: its next user must find it as new.
+//! What a database has in hand when nobody waits for it any more: a frozen one goes on with that when it is
+//! thawed. And the connection on which that was: its next user must find it as new.
 
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ async fn a_commit_that_was_given_up_is_not_stored_later() {
     assert_eq!(store.load_ledger(ledger.user).await.unwrap().unwrap().version, 1);
 }
 
-/// It got no further than to begin. The next user of its connection must not hear that something is stored which
-/// waits in that transaction for a commit that nobody sends.
+/// It got no further than to begin. The next user of its connection must not hear that something is stored
+/// which waits in that transaction for a commit that nobody sends.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_transaction_that_was_given_up_swallows_nothing() {
@@ -78,8 +78,9 @@ async fn a_transaction_that_was_given_up_swallows_nothing() {
     assert_eq!(server.count("SELECT count(*) FROM users").await, 1, "nobody else signed up");
 }
 
-/// A server that lost its power says nothing, and neither does the one that took over its address: nothing is known there of
-/// the connection. The pool must not keep a place for it until the system gives it up, a quarter of an hour later.
+/// A server that lost its power says nothing, and neither does the one that took over its address: nothing is
+/// known there of the connection. The pool must not keep a place for it until the system gives it up, a
+/// quarter of an hour later.
 async fn its_place_is_given_back(server: PostgresServer) {
     let (store, mut ledger) = on(&server).await;
     store.close().await;

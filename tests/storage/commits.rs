@@ -68,7 +68,8 @@ async fn the_limit_holds_whatever_races(db: Database) {
     assert_eq!(store.waiting().await, u64::try_from(2 + 2 * NODES * LOGINS + evicted).unwrap());
 }
 
-/// Where the database is far away, that is what a change takes: 200 ms here, and 1 s with one for each statement.
+/// Where the database is far away, that is what a change takes: 200 ms here, and 1 s with one for each
+/// statement.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_commit_is_one_round_trip() {

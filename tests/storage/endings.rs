@@ -1,4 +1,5 @@
-//! Sessions that end: only those that are as they were thought to be, together, and found again with their reason.
+//! Sessions that end: only those that are as they were thought to be, together, and found again with their
+//! reason.
 
 use std::time::Duration;
 

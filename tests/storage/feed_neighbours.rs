@@ -1,5 +1,5 @@
-//! The feed of changes beside others: transactions that stay open in another database of the server, stamps of another
-//! server, more changes than one look reads, and writers that commit whenever they like.
+//! The feed of changes beside others: transactions that stay open in another database of the server, stamps
+//! of another server, more changes than one look reads, and writers that commit whenever they like.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -97,8 +97,8 @@ async fn the_backlog_tells_depth_and_age(db: Database) {
     assert_eq!(store.outbox_backlog().await.unwrap(), (4, START));
 }
 
-/// Each lane holds all of its users' messages in order, and together the lanes hold everything once. SQLite serves one
-/// process, which publishes alone.
+/// Each lane holds all of its users' messages in order, and together the lanes hold everything once. SQLite
+/// serves one process, which publishes alone.
 async fn lanes_part_the_users(db: Database) {
     const LANES: u32 = 4;
     const USERS: usize = 40;

@@ -1,4 +1,5 @@
-//! Operators' lists: each page is right however it is filtered, and is read from an index, a bounded number of rows of it.
+//! Operators' lists: each page is right however it is filtered, and is read from an index, a bounded number
+//! of rows of it.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ on_each_database!(pages_are_right_however_they_are_filtered);
 const ACCOUNTS: u64 = 2 * SLICE + 500;
 const LIMIT: u64 = 50;
 
-/// `old…` are the oldest, so a page of them lies at the list's end; `few…` are a hundred; most others are `many…`.
+/// `old…` are the oldest, so a page of them lies at the list's end; `few…` are a hundred; most others are
+/// `many…`.
 const SEED_POSTGRES: &str = "\
     INSERT INTO users (id, name, email, password_hash, role, last_activity_at, created_at, updated_at, disabled_at, \
         email_verified_at) \

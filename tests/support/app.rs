@@ -14,7 +14,8 @@ use super::client::{Client, Person};
 use super::database::{Database, PostgresDatabase, connect, execute};
 use super::time::eventually;
 
-/// Where the bound is not what a test is about: a machine that stands still for a second must not have the node say so.
+/// Where the bound is not what a test is about: a machine that stands still for a second must not have the
+/// node say so.
 pub(crate) const STALENESS: &str = "REVOCATION_MAX_STALENESS_MS";
 pub(crate) const PATIENT_STALENESS_MS: u64 = 5_000;
 

@@ -1,5 +1,5 @@
-//! `Authenticator`: a passkey of a browser's, made of bytes, so that a test can have it say anything; and the codes of an
-//! authenticator app.
+//! `Authenticator`: a passkey of a browser's, made of bytes, so that a test can have it say anything; and the
+//! codes of an authenticator app.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;

@@ -109,7 +109,8 @@ impl Process {
     /// User and system time of the process so far, in steps of 10 ms.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The name before may hold blanks. The 14th and 15th fields, in hundredths of a second on every Linux.
+        // The name before may hold blanks. The 14th and 15th fields, in hundredths of a second on every
+        // Linux.
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
         Duration::from_millis(ticks.sum::<u64>() * 10)
@@ -179,8 +180,8 @@ impl Drop for Process {
     }
 }
 
-/// One where nobody listens, of those that the system gives to nobody who asks for any: a server that is down for a while finds
-/// its own free again.
+/// One where nobody listens, of those that the system gives to nobody who asks for any: a server that is down
+/// for a while finds its own free again.
 pub(crate) fn free_port() -> u16 {
     loop {
         let port = 15_000 + u16::try_from(Uuid::new_v4().as_u128() % 15_000).unwrap();

@@ -1,4 +1,5 @@
-//! `Client`: one device of a person. It speaks the service's verbs and keeps, as a browser would, what it was given.
+//! `Client`: one device of a person. It speaks the service's verbs and keeps, as a browser would, what it was
+//! given.
 
 use reqwest::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use reqwest::{Method, RequestBuilder};

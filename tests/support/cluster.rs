@@ -1,4 +1,5 @@
-//! `Cluster`: several real processes of the program on one PostgreSQL database and one Redis, all made for one test.
+//! `Cluster`: several real processes of the program on one PostgreSQL database and one Redis, all made for
+//! one test.
 //!
 //! One cluster at a time: a test holds the turn for as long as its cluster lives.
 

@@ -1,4 +1,5 @@
-//! The databases a test runs on: a SQLite file in the data folder, or a PostgreSQL database made for this test alone.
+//! The databases a test runs on: a SQLite file in the data folder, or a PostgreSQL database made for this
+//! test alone.
 
 use std::fmt::Display;
 

@@ -17,7 +17,8 @@ use super::client::Client;
 use super::time::timestamp;
 use super::token::Token;
 
-/// The next word of the service is waited for so long; the longest idle timeout of the tests is well below it.
+/// The next word of the service is waited for so long; the longest idle timeout of the tests is well below
+/// it.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A stream may stay open for so long, where a request's usual limit would end it.
 const STREAM: Duration = Duration::from_secs(600);
@@ -275,7 +276,8 @@ pub(crate) async fn narrow_stream(client: &Client) -> TcpStream {
     tcp
 }
 
-/// A connection with the least receive buffer and small segments, so that the sender's buffer stays small too.
+/// A connection with the least receive buffer and small segments, so that the sender's buffer stays small
+/// too.
 async fn narrow_line(request: &RequestBuilder) -> TcpStream {
     let request = request.try_clone().unwrap().build().unwrap();
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

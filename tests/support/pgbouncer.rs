@@ -22,7 +22,8 @@ pub(crate) struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// In front of the server at that `host:port`, with further lines of its settings, such as `pool_mode = session`.
+    /// In front of the server at that `host:port`, with further lines of its settings, such as `pool_mode =
+    /// session`.
     pub(crate) async fn start(server: &str, settings: &[&str]) -> Self {
         let (host, server_port) = server.rsplit_once(':').unwrap();
         let (folder, port) = (folder(), free_port());

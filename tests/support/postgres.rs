@@ -1,7 +1,9 @@
-//! `PostgresServer`: a PostgreSQL of one test, so that it may be frozen, killed, followed by a standby and replaced by it.
+//! `PostgresServer`: a PostgreSQL of one test, so that it may be frozen, killed, followed by a standby and
+//! replaced by it.
 //!
 //! What it acknowledged it keeps when it is killed, though not over a power cut. Its programs are those that
-//! `./scripts/test` uses, and as there another user runs them where the tests run as root, whom PostgreSQL refuses.
+//! `./scripts/test` uses, and as there another user runs them where the tests run as root, whom PostgreSQL
+//! refuses.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -134,8 +136,8 @@ impl PostgresServer {
         self.query(sql).await[0].try_get_by_index(0).unwrap()
     }
 
-    /// Ends the connections of applications named so, and takes all there are. They are free again when those that are
-    /// handed over are closed.
+    /// Ends the connections of applications named so, and takes all there are. They are free again when those
+    /// that are handed over are closed.
     pub(crate) async fn use_up_connections(&self, application: &str) -> Vec<DatabaseConnection> {
         let mut options = ConnectOptions::new(self.url());
         // Being refused for want of a connection, the client tries again until then.

@@ -64,8 +64,8 @@ impl Proxy {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// What is open stays open and says nothing any more, ever; new connections are not concerned. So does a firewall
-    /// that has forgotten them.
+    /// What is open stays open and says nothing any more, ever; new connections are not concerned. So does a
+    /// firewall that has forgotten them.
     pub(crate) fn silence_open(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }

@@ -64,7 +64,8 @@ impl RedisServer {
         panic!("no port for redis-server in {TRIES} tries")
     }
 
-    /// One that speaks TLS on a port beside, with that certificate and its key. Gives the other port's address too.
+    /// One that speaks TLS on a port beside, with that certificate and its key. Gives the other port's
+    /// address too.
     pub(crate) async fn start_with_tls(authority: &str, certificate: &str, key: &str) -> (Self, String) {
         let port = free_port();
         let settings = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
@@ -195,8 +196,8 @@ fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
         "",
         "--appendonly",
         "yes",
-        // Written before it is answered, so that a kill loses nothing it has taken: with the default a busy disk may
-        // put the write off.
+        // Written before it is answered, so that a kill loses nothing it has taken: with the default a busy
+        // disk may put the write off.
         "--appendfsync",
         "no",
     ]);

@@ -1,4 +1,5 @@
-//! `TestStore`: the library's own store on a database of one test, and the people and changes it is filled with.
+//! `TestStore`: the library's own store on a database of one test, and the people and changes it is filled
+//! with.
 
 use std::fmt::Display;
 use std::ops::Deref;

@@ -8,7 +8,8 @@ use serde_json::Value;
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Looks until the condition holds and hands over what it found; panics with the last state when `within` has passed.
+/// Looks until the condition holds and hands over what it found; panics with the last state when `within` has
+/// passed.
 pub(crate) async fn eventually<T>(
     what: &str,
     within: Duration,

@@ -1,4 +1,5 @@
-//! `Witness`: one person who uses the service as fast as it goes, and knows what was acknowledged when it dies.
+//! `Witness`: one person who uses the service as fast as it goes, and knows what was acknowledged when it
+//! dies.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -59,7 +60,8 @@ impl Witness {
     }
 
     async fn refresh(&mut self, index: usize) -> reqwest::Result<()> {
-        // Without an answer the token of before is still good: as the current one, or as the one just before it.
+        // Without an answer the token of before is still good: as the current one, or as the one just before
+        // it.
         let device = &mut self.live[index];
         let request = device.body_refresh(device.refresh.as_ref().unwrap());
         device.try_exchange(request).await?.expect(200);

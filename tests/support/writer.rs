@@ -1,4 +1,5 @@
-//! `Writer`: one person who logs in and out until the service says that it cannot, and knows what was acknowledged.
+//! `Writer`: one person who logs in and out until the service says that it cannot, and knows what was
+//! acknowledged.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -90,8 +91,8 @@ impl Writer {
     }
 }
 
-/// Asks, and asks again for as long as the service says that it cannot tell just now: it may, where the machine has
-/// stopped it for longer than the bound.
+/// Asks, and asks again for as long as the service says that it cannot tell just now: it may, where the
+/// machine has stopped it for longer than the bound.
 pub(crate) async fn settled(mut ask: impl AsyncFnMut() -> Answer) -> Answer {
     let asked = Stopwatch::start();
     loop {
@@ -104,8 +105,8 @@ pub(crate) async fn settled(mut ask: impl AsyncFnMut() -> Answer) -> Answer {
     }
 }
 
-/// Has everybody write, each at the next of these addresses, and does something to the service in the midst of it.
-/// Returns when nobody is answered any more.
+/// Has everybody write, each at the next of these addresses, and does something to the service in the midst
+/// of it. Returns when nobody is answered any more.
 pub(crate) async fn write_until(bases: &[&str], writers: &mut [Writer], fault: impl Future<Output = ()>) {
     let acknowledged = AtomicUsize::new(0);
     let enough = writers.len() * 2 * DEVICES;

@@ -1,5 +1,5 @@
-//! actix-web: a handler that takes an [`Identity`] is reached with a live session only. The application's data must hold
-//! a [`Verifier`]. For roles, a second factor or exactness call [`Verifier::verify_header`].
+//! actix-web: a handler that takes an [`Identity`] is reached with a live session only. The application's
+//! data must hold a [`Verifier`]. For roles, a second factor or exactness call [`Verifier::verify_header`].
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,7 +1,9 @@
-//! Which sessions are over, as far as the stream of events tells: that on Redis, or that of `GET /revocations`.
+//! Which sessions are over, as far as the stream of events tells: that on Redis, or that of `GET
+//! /revocations`.
 //!
-//! The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
-//! not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+//! The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a
+//! reader that was not listening. Every process reads all of it for itself; a consumer group would give each
+//! event to one of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +20,8 @@ const BATCH: usize = 1000;
 pub(crate) const RETRY: Duration = Duration::from_millis(200);
 /// A connection that is silent for this long is taken for dead.
 pub(crate) const SILENCE: Duration = Duration::from_secs(2);
-/// Clocks of different machines differ by less than this, and a token is signed this soon after its session changed.
+/// Clocks of different machines differ by less than this, and a token is signed this soon after its session
+/// changed.
 const SLACK_MS: i64 = 5000;
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 86_400_000;
@@ -97,7 +100,8 @@ impl EndedSessions {
         if let Some((reason, _)) = known.ended.get(sid) {
             return Knowledge::Ended(reason.clone());
         }
-        // A session was live when its token was signed. If that was after `since`, its ending would have been read.
+        // A session was live when its token was signed. If that was after `since`, its ending would have been
+        // read.
         let followed = known.since.is_some_and(|since| iat.saturating_mul(1000) > since + SLACK_MS);
         if self.is_fresh(&known) && (followed || known.confirmed.contains_key(sid)) {
             Knowledge::Live
@@ -106,7 +110,8 @@ impl EndedSessions {
         }
     }
 
-    /// Whether an ending of `max_staleness` ago is known, since when every ending is (ms), and how many are remembered.
+    /// Whether an ending of `max_staleness` ago is known, since when every ending is (ms), and how many are
+    /// remembered.
     pub(crate) fn status(&self) -> (bool, Option<i64>, usize) {
         let known = self.lock();
         (self.is_fresh(&known), known.since, known.ended.len())
@@ -129,8 +134,8 @@ impl EndedSessions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads until the task is aborted. A connection that breaks or falls silent is not mended but replaced, so that it
-    /// is known where reading goes on.
+    /// Reads until the task is aborted. A connection that breaks or falls silent is not mended but replaced,
+    /// so that it is known where reading goes on.
     pub(crate) async fn follow(self: Arc<Self>, client: Client, stream: String) {
         let mut last = None;
         loop {

@@ -96,7 +96,8 @@ impl AuthError {
         Self::unauthorized("fresh_authentication_required", "Prove again who you are.", &challenge)
     }
 
-    /// Whether the session is live could not be found out: no reason to let anybody in, nor to sign anybody out.
+    /// Whether the session is live could not be found out: no reason to let anybody in, nor to sign anybody
+    /// out.
     pub(crate) fn unavailable() -> Self {
         Self {
             status: 503,

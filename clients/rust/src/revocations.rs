@@ -1,5 +1,5 @@
-//! Following endings over HTTP (`GET /revocations`), where Redis cannot be reached. A stream that breaks or falls silent is
-//! opened again with the cursor that was reached, at any node of the auth service.
+//! Following endings over HTTP (`GET /revocations`), where Redis cannot be reached. A stream that breaks or
+//! falls silent is opened again with the cursor that was reached, at any node of the auth service.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,8 +54,8 @@ impl Revocations {
             .build()
     }
 
-    /// Reads until the task is aborted. What is remembered stays when a stream ends: the next one goes on from its cursor,
-    /// or says that it does not.
+    /// Reads until the task is aborted. What is remembered stays when a stream ends: the next one goes on
+    /// from its cursor, or says that it does not.
     pub(crate) async fn follow(self, sessions: Arc<EndedSessions>) {
         let mut cursor = None;
         loop {
@@ -117,8 +117,8 @@ fn take(sessions: &EndedSessions, message: &str, requested: Instant) -> Result<O
         }
         Some("heartbeat") => {
             let told: Told = serde_json::from_str(data)?;
-            // The service counts from when the request reached it, which was after it was sent. So this is never too late,
-            // whatever waited on the way.
+            // The service counts from when the request reached it, which was after it was sent. So this is
+            // never too late, whatever waited on the way.
             sessions.reached(requested + Duration::from_millis(told.elapsed_ms));
             return Ok(field("id: ").map(str::to_owned));
         }

@@ -1,5 +1,5 @@
-//! Whether a token is one of the auth service's access tokens. Whether its session is live is another question, which no
-//! signature answers.
+//! Whether a token is one of the auth service's access tokens. Whether its session is live is another
+//! question, which no signature answers.
 
 use std::time::{Duration, Instant};
 
@@ -151,8 +151,8 @@ impl Published {
     }
 }
 
-/// The library leaves this to its caller. It tells an access token from all others that the same key may sign (RFC 9068),
-/// and refuses critical extensions, none of which is known here (RFC 7515, section 4.1.11).
+/// The library leaves this to its caller. It tells an access token from all others that the same key may sign
+/// (RFC 9068), and refuses critical extensions, none of which is known here (RFC 7515, section 4.1.11).
 fn is_access_token(header: &Header) -> bool {
     let typ = header.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
     let critical = header.crit.is_some();

@@ -1,5 +1,5 @@
-//! The verifier: signature, then what the stream tells of the session, then a question to the auth service where that is
-//! not enough.
+//! The verifier: signature, then what the stream tells of the session, then a question to the auth service
+//! where that is not enough.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -45,7 +45,8 @@ pub struct Options {
     pub redis_url: Option<String>,
     /// `REDIS_PREFIX` of the auth service; `auth:` by default.
     pub redis_prefix: Option<String>,
-    /// An API key with the scope `tokens:introspect`, in place of `redis_url`: endings are followed over HTTP.
+    /// An API key with the scope `tokens:introspect`, in place of `redis_url`: endings are followed over
+    /// HTTP.
     pub api_key: Option<String>,
     /// Where endings are followed with `api_key`; `/revocations` of `service_url` by default.
     pub revocations_url: Option<String>,

@@ -1,4 +1,5 @@
-//! One mail, from its row to the server: to whom it goes, its code, its words, and what is noted of how it went.
+//! One mail, from its row to the server: to whom it goes, its code, its words, and what is noted of how it
+//! went.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use crate::storage::StorageError;
 use crate::storage::mail_requests::MailRequest;
 use crate::storage::mails::{AFTER_TEXT, LeasedMail, MailOutcome};
 
-/// How often, and how far apart, it is tried to store how a mail went: for as long as no other node may take it.
+/// How often, and how far apart, it is tried to store how a mail went: for as long as no other node may take
+/// it.
 const NOTES: u32 = 60;
 const NOTE_PAUSE: Duration = Duration::from_secs(4);
 
@@ -72,7 +74,8 @@ impl Delivery {
         self.note(result, about).await;
     }
 
-    /// What the server has taken must not be sent again, so it is tried for as long as nobody else may take it.
+    /// What the server has taken must not be sent again, so it is tried for as long as nobody else may take
+    /// it.
     async fn note(&self, result: Result, about: Option<UserId>) {
         let store = self.registry.store();
         for _ in 0..NOTES {
@@ -115,7 +118,8 @@ impl Delivery {
         Ok((kind, about, Box::pin(self.post(&letter)).await))
     }
 
-    /// The request whose code the mail carries, if it carries one; nothing where its code is of no use any more.
+    /// The request whose code the mail carries, if it carries one; nothing where its code is of no use any
+    /// more.
     async fn request(
         &self,
         now: Timestamp,

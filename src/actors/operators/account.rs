@@ -1,5 +1,5 @@
-//! Changing an account as an operator does it: only what differs from what is stored, and only while that is what the operator
-//! last saw.
+//! Changing an account as an operator does it: only what differs from what is stored, and only while that is
+//! what the operator last saw.
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
@@ -82,8 +82,8 @@ impl Operators {
         Ok(Edited { user: self.find(user).await?, is_changed, ended: done.reply })
     }
 
-    /// Takes over an account from elsewhere that has another password now, if it has changed there later than here: its
-    /// sessions end in the same commit. Whether it was later.
+    /// Takes over an account from elsewhere that has another password now, if it has changed there later than
+    /// here: its sessions end in the same commit. Whether it was later.
     ///
     /// # Errors
     /// [`OperatorError`].
@@ -141,8 +141,8 @@ impl Edit {
     }
 }
 
-/// Names the account as it is: another one, as soon as anything an operator sees is different but its latest activity, which
-/// moves all the time and which no operator changes.
+/// Names the account as it is: another one, as soon as anything an operator sees is different but its latest
+/// activity, which moves all the time and which no operator changes.
 #[must_use]
 pub fn entity_tag(user: &User) -> String {
     let seen = format!(

@@ -17,8 +17,8 @@ use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::storage::changes::Change;
 
-/// How long after its commit a message is believed, in ms. After that it is a reason to read: somebody may have kept it, and the
-/// database may have been restored since.
+/// How long after its commit a message is believed, in ms. After that it is a reason to read: somebody may
+/// have kept it, and the database may have been restored since.
 const BELIEVED_FOR: u64 = 30_000;
 
 fn ended_of(ending: &Ending) -> Ended {
@@ -26,8 +26,9 @@ fn ended_of(ending: &Ending) -> Ended {
 }
 
 impl Registry {
-    /// Another node has committed those versions of a user's sessions. True if it was news here that checks depend on; from now
-    /// on requests no longer trust what was shown, and the actor reads it again when it is next asked.
+    /// Another node has committed those versions of a user's sessions. True if it was news here that checks
+    /// depend on; from now on requests no longer trust what was shown, and the actor reads it again when it
+    /// is next asked.
     pub fn outdate(&self, change: &Change) -> bool {
         self.note(change.user, |slot| slot.require(change.version, change.check_version))
     }
@@ -41,15 +42,17 @@ impl Registry {
         news
     }
 
-    /// Shows nothing of that user until the actor has read everything again: a signed token tells of what is not shown yet.
+    /// Shows nothing of that user until the actor has read everything again: a signed token tells of what is
+    /// not shown yet.
     pub fn invalidate(&self, user: UserId) {
         if let Some(resident) = self.0.residents.get(&user) {
             resident.slot().invalidate();
         }
     }
 
-    /// This node has committed that version of an account otherwise than by the user's actor: it reads the account again before
-    /// it is next asked. Notifies the other nodes and wakes the publisher, without waiting.
+    /// This node has committed that version of an account otherwise than by the user's actor: it reads the
+    /// account again before it is next asked. Notifies the other nodes and wakes the publisher, without
+    /// waiting.
     pub fn account_changed(&self, user: UserId, version: i64) {
         self.committed_beside(user, version, &[], self.clock().now());
     }
@@ -119,8 +122,9 @@ impl Registry {
         self.0.news.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Goes up whenever the feed of changes tells something. Who makes a user resident with what was stored before
-    /// looks at it before storing: news in between may have been about that user, and found nobody to tell.
+    /// Goes up whenever the feed of changes tells something. Who makes a user resident with what was stored
+    /// before looks at it before storing: news in between may have been about that user, and found nobody to
+    /// tell.
     #[must_use]
     pub fn news(&self) -> u64 {
         self.0.news.load(Ordering::Acquire)
@@ -166,7 +170,8 @@ impl Registry {
         Some(SignedChange { tag: self.0.dependencies.peer_key.tag(&text), text })
     }
 
-    /// The change that a message carries, if a node has signed it for that user a moment ago, and all of it is understood.
+    /// The change that a message carries, if a node has signed it for that user a moment ago, and all of it
+    /// is understood.
     fn believed(&self, message: &Invalidation) -> Option<(peer::Change, Vec<RememberedEnding>)> {
         let SignedChange { text, tag } = message.change.as_ref()?;
         if !self.0.dependencies.peer_key.verifies(text, tag) {

@@ -1,5 +1,6 @@
-//! Messages between nodes in any order, repeated, lost or forged, beside readings that overlap them: what is shown is always
-//! what the database had at some version, no message is forgotten, and one reading puts everything right.
+//! Messages between nodes in any order, repeated, lost or forged, beside readings that overlap them: what is
+//! shown is always what the database had at some version, no message is forgotten, and one reading puts
+//! everything right.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -79,8 +79,8 @@ impl Resident {
         self.address().is_some_and(|address| !address.connected())
     }
 
-    /// A right to send to an actor that does not rest; none if too many exist. Called under the map's lock on this entry, as
-    /// are rest and retirement, which look at the count.
+    /// A right to send to an actor that does not rest; none if too many exist. Called under the map's lock on
+    /// this entry, as are rest and retirement, which look at the count.
     pub(super) fn lease(&self) -> Option<(Addr<UserSession>, Lease)> {
         let address = self.address()?;
         Lease::take(&self.slot).map(|lease| (address.clone(), lease))
@@ -102,13 +102,14 @@ impl Resident {
     }
 }
 
-/// What an actor and the requests of its user share. What every request looks at comes first, in one cache line.
+/// What an actor and the requests of its user share. What every request looks at comes first, in one cache
+/// line.
 #[derive(Debug)]
 #[repr(C)]
 pub struct UserSlot {
     snapshot: ArcSwapOption<Snapshot>,
-    /// The lowest check version that may still be shown; higher than the snapshot's when another node changed something that
-    /// checks depend on.
+    /// The lowest check version that may still be shown; higher than the snapshot's when another node changed
+    /// something that checks depend on.
     required_check: AtomicI64,
     /// The lowest version that may be decided on.
     required_version: AtomicI64,
@@ -120,7 +121,8 @@ pub struct UserSlot {
     devices: AtomicBool,
     /// Whether the actor has been asked to look again and has not begun to.
     to_look_again: AtomicBool,
-    /// Whether the actor is gone. Requests read this flag, because asking the mailbox would touch one more cache line.
+    /// Whether the actor is gone. Requests read this flag, because asking the mailbox would touch one more
+    /// cache line.
     gone: AtomicBool,
     in_flight: AtomicUsize,
     /// Of the actor alone: what was doubted and required when it last began to read the ledger.
@@ -172,8 +174,8 @@ impl UserSlot {
         self.snapshot.load_full()
     }
 
-    /// Whether another node is known to have gone past that version, or may have without this one being told: then nothing may
-    /// be decided on it, though checks may still go by what is shown.
+    /// Whether another node is known to have gone past that version, or may have without this one being told:
+    /// then nothing may be decided on it, though checks may still go by what is shown.
     #[must_use]
     pub fn is_behind(&self, version: i64) -> bool {
         version < self.required_version.load(Ordering::SeqCst) || self.is_doubted()
@@ -183,16 +185,16 @@ impl UserSlot {
         self.confirmed_epoch.load(Ordering::Acquire) != self.doubt_epoch.load(Ordering::SeqCst)
     }
 
-    /// The ledger is about to be read: what was doubted before this is settled when that is shown, what is doubted from now on
-    /// is not.
+    /// The ledger is about to be read: what was doubted before this is settled when that is shown, what is
+    /// doubted from now on is not.
     pub(in crate::actors) fn begin_read(&self) {
         self.doubts_when_read.store(self.doubt_epoch.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_when_read.store(self.required_version.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_check_when_read.store(self.required_check.load(Ordering::Acquire), Ordering::Relaxed);
     }
 
-    /// What the actor has read is shown. A version that was asked for before and that the database does not have was never
-    /// committed: a message on Redis can be anybody's.
+    /// What the actor has read is shown. A version that was asked for before and that the database does not
+    /// have was never committed: a message on Redis can be anybody's.
     fn confirm_version(&self, ledger: &Ledger) {
         self.confirmed_epoch.store(self.doubts_when_read.load(Ordering::Relaxed), Ordering::Release);
         let of_version = lower(&self.required_version, &self.required_when_read, ledger.version);
@@ -203,7 +205,8 @@ impl UserSlot {
         }
     }
 
-    /// Notes that another node has gone on to those versions. True if what is shown is older, and that was news.
+    /// Notes that another node has gone on to those versions. True if what is shown is older, and that was
+    /// news.
     pub(super) fn require(&self, version: i64, check_version: i64) -> bool {
         self.required_version.fetch_max(version, Ordering::SeqCst);
         let before = self.required_check.fetch_max(check_version, Ordering::SeqCst);
@@ -211,8 +214,8 @@ impl UserSlot {
         before < check_version && shown.is_some_and(|shown| shown < check_version)
     }
 
-    /// Notes that somebody says so, who may be anybody: the ledger is read again, and a version that does not exist leaves no
-    /// trace. True if what is shown is older.
+    /// Notes that somebody says so, who may be anybody: the ledger is read again, and a version that does not
+    /// exist leaves no trace. True if what is shown is older.
     pub(super) fn doubt(&self, version: i64) -> bool {
         let shown = self.snapshot.load().as_ref().map(|shown| shown.version);
         // Also where nothing is shown: it may just be read.
@@ -222,8 +225,8 @@ impl UserSlot {
         shown.is_some_and(|shown| shown < version)
     }
 
-    /// Applies endings that another node has stored to what is shown, if that is of the check version just before. Otherwise it is
-    /// read again when it is next asked for. True if that was news.
+    /// Applies endings that another node has stored to what is shown, if that is of the check version just
+    /// before. Otherwise it is read again when it is next asked for. True if that was news.
     pub(super) fn apply(&self, version: i64, check_version: i64, ended: &[RememberedEnding]) -> bool {
         // From here on nothing older is shown, whatever the actor is doing.
         if !self.require(version, check_version) {
@@ -253,8 +256,8 @@ impl UserSlot {
         self.last_used.store(now.millis(), Ordering::Relaxed);
     }
 
-    /// Whether a device has connected. News is noted before this is read, and the actor reads the news after setting this:
-    /// so one of the two sees the other.
+    /// Whether a device has connected. News is noted before this is read, and the actor reads the news after
+    /// setting this: so one of the two sees the other.
     pub(in crate::actors) fn has_devices(&self) {
         self.devices.store(true, Ordering::SeqCst);
     }

@@ -1,8 +1,10 @@
-//! Rest: a user whose actor has had nothing to do for a while stays resident without it. Requests look at what it showed, as
-//! before; the next message or the timer has an actor started again, which needs no database for that.
+//! Rest: a user whose actor has had nothing to do for a while stays resident without it. Requests look at
+//! what it showed, as before; the next message or the timer has an actor started again, which needs no
+//! database for that.
 //!
-//! The handshake is that of retirement: a lease is taken, and an actor deactivated, under the same lock of the map. A later
-//! message finds it at rest and starts a new one, and by then the old one has nothing left to do.
+//! The handshake is that of retirement: a lease is taken, and an actor deactivated, under the same lock of
+//! the map. A later message finds it at rest and starts a new one, and by then the old one has nothing left
+//! to do.
 
 use std::sync::Arc;
 
@@ -12,7 +14,8 @@ use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
 impl Registry {
-    /// Lets an actor rest until that deadline if no message to it exists. Called by that actor, which then stops.
+    /// Lets an actor rest until that deadline if no message to it exists. Called by that actor, which then
+    /// stops.
     pub(in crate::actors) fn passivate(&self, user: UserId, slot: &Arc<UserSlot>, until: Timestamp) -> bool {
         let resident = self.0.residents.get_mut(&user);
         let resident = resident.filter(|it| Arc::ptr_eq(it.slot(), slot) && slot.in_flight() == 0);

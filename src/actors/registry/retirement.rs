@@ -1,8 +1,8 @@
 //! Retiring users who were not heard of for longest. The actor itself decides whether it can go.
 //!
-//! The handshake: a lease is taken, and an entry removed, under the same lock of the map. An actor removes its own
-//! entry only if no lease is out; a later message finds no entry and starts a new actor, and by then the old one
-//! has nothing left to do.
+//! The handshake: a lease is taken, and an entry removed, under the same lock of the map. An actor removes
+//! its own entry only if no lease is out; a later message finds no entry and starts a new actor, and by then
+//! the old one has nothing left to do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,16 +11,18 @@ use super::{Registry, UserSlot};
 use crate::actors::messages::Retire;
 use crate::domain::ids::UserId;
 
-/// The share of residents that is retired at once, so that the search for the least recently used pays: one in 16.
+/// The share of residents that is retired at once, so that the search for the least recently used pays: one
+/// in 16.
 const SHARE: usize = 16;
 
-/// Between two rounds: time for those asked to go, and no more rounds than that however many newcomers there are.
+/// Between two rounds: time for those asked to go, and no more rounds than that however many newcomers there
+/// are.
 const ROUND: Duration = Duration::from_millis(5);
 
 impl Registry {
-    /// Has users retired, round after round, until the caller has got what it waits for and drops this. One newcomer
-    /// does it for all. A single round is not enough: an actor that is asked to go stays if a message comes first, and
-    /// everybody may be busy just then.
+    /// Has users retired, round after round, until the caller has got what it waits for and drops this. One
+    /// newcomer does it for all. A single round is not enough: an actor that is asked to go stays if a
+    /// message comes first, and everybody may be busy just then.
     pub(super) async fn make_room(&self) {
         let mut last = self.0.making_room.lock().await;
         loop {

@@ -1,7 +1,8 @@
-//! Sightings on their way to the database: noted by requests without waiting, written in batches. Another node must know
-//! of them before the grace is over: only then does it call a replaced refresh token stolen.
+//! Sightings on their way to the database: noted by requests without waiting, written in batches. Another
+//! node must know of them before the grace is over: only then does it call a replaced refresh token stolen.
 //!
-//! Bound: one entry a session of the residents; what could not be written stays noted until its token is replaced.
+//! Bound: one entry a session of the residents; what could not be written stays noted until its token is
+//! replaced.
 
 use std::time::Duration;
 

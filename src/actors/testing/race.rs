@@ -28,7 +28,8 @@ pub(in crate::actors) struct Raced {
 }
 
 impl Node {
-    /// Has two askers on different arbiters ask for each of these, again and again, each time racing the disturbance.
+    /// Has two askers on different arbiters ask for each of these, again and again, each time racing the
+    /// disturbance.
     pub(in crate::actors) async fn race(&self, people: &[Person], disturb: Disturb) -> Raced {
         let askers = (0..2 * people.len()).map(|asker| {
             let arbiter = &self.arbiters[asker % self.arbiters.len()];

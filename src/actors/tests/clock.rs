@@ -1,5 +1,5 @@
-//! A clock that is set while people are signed in: what has ended stays so, nobody is out for a step back, and nothing
-//! that anybody did is refused.
+//! A clock that is set while people are signed in: what has ended stays so, nobody is out for a step back,
+//! and nothing that anybody did is refused.
 
 use std::time::Duration;
 
@@ -53,7 +53,8 @@ async fn everything_can_be_done_after_a_step_back() {
     assert_eq!(node.present(person).await.snapshot.live().len(), 1);
 }
 
-/// New sessions seem older than those from before the step: the limit still holds, and who is just signed in stays so.
+/// New sessions seem older than those from before the step: the limit still holds, and who is just signed in
+/// stays so.
 #[actix_web::test]
 async fn the_limit_holds_over_a_step_back() {
     let node = Setup::default().start().await;

@@ -1,5 +1,5 @@
-//! An actor with nothing to do goes, its user stays, and nobody notices: no message is lost, no ending is late, nothing is
-//! read again.
+//! An actor with nothing to do goes, its user stays, and nobody notices: no message is lost, no ending is
+//! late, nothing is read again.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -146,8 +146,8 @@ async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
     assert!(matches!(deliveries.next().await, Some(Delivery::Last(_, EndReason::Terminated))));
 }
 
-/// What another node commits after the ledger was read and before the device is there: nobody here is to be told yet, and
-/// then somebody is.
+/// What another node commits after the ledger was read and before the device is there: nobody here is to be
+/// told yet, and then somebody is.
 #[actix_web::test]
 async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile() {
     let node = Setup { arbiters: 1, ..eager_passivation() }.start().await;

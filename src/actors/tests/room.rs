@@ -57,7 +57,8 @@ async fn nobody_is_turned_away_and_the_bound_holds_on_one_arbiter() {
     assert_eq!(node.metrics().commit_conflicts.get(), 0);
 }
 
-/// A user who is retired between the actor's answer and the look at what it shows is asked for again, not signed out.
+/// A user who is retired between the actor's answer and the look at what it shows is asked for again, not
+/// signed out.
 #[actix_web::test]
 async fn nobody_is_signed_out_for_want_of_room() {
     let node = Setup { max_residents: ROOM, ..Setup::default() }.start().await;

@@ -1,4 +1,5 @@
-//! The check behind protected requests: no database and no mailbox while the snapshot is fresh, and never a wrong answer.
+//! The check behind protected requests: no database and no mailbox while the snapshot is fresh, and never a
+//! wrong answer.
 
 use std::time::Duration;
 

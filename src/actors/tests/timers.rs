@@ -69,7 +69,8 @@ async fn a_timer_that_was_lost_is_set_anew() {
     assert_eq!(reason, Some(EndReason::IdleTimeout));
 }
 
-/// Waits until half of the idle time has passed and notes activity then. Nothing, if this machine was too slow.
+/// Waits until half of the idle time has passed and notes activity then. Nothing, if this machine was too
+/// slow.
 async fn note_half_way(node: &Node, person: Person, idle: Duration) -> Option<(Timestamp, Timestamp)> {
     let SessionStatus::Active(present) = node.status(person).await else { return None };
     let (clock, opened) = (node.registry.clock(), present.session.profile.created_at);

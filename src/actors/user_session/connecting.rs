@@ -1,4 +1,5 @@
-//! A device connects: it is let in if its session is live, and told everything from then on, until it is gone.
+//! A device connects: it is let in if its session is live, and told everything from then on, until it is
+//! gone.
 
 use actix::{ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 

@@ -1,4 +1,5 @@
-//! One command from the ledger to the database: load if need be, decide, commit, and again if another node was first.
+//! One command from the ledger to the database: load if need be, decide, commit, and again if another node
+//! was first.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,8 @@ use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 
-/// How often a command is decided before it is given up. Nearly always it was because another node's commit came first.
+/// How often a command is decided before it is given up. Nearly always it was because another node's commit
+/// came first.
 const MAX_TRIES: u32 = 32;
 /// Longest wait after a lost commit.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
@@ -95,8 +97,8 @@ impl<C: Command> Execution<C> {
         self.ledger.as_ref().is_some_and(|ledger| !self.slot.is_behind(ledger.version))
     }
 
-    /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all activity that
-    /// this node knows of.
+    /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all
+    /// activity that this node knows of.
     async fn current_ledger(&mut self, locked: bool) -> Result<Ledger, ActorError> {
         let at_hand = self.is_current_at_hand();
         let mut ledger = match self.ledger.take() {
@@ -143,7 +145,8 @@ impl<C: Command> Execution<C> {
         Ok(ledger)
     }
 
-    /// Asks why sessions that were shown here are gone, so that their devices and late requests get the reason.
+    /// Asks why sessions that were shown here are gone, so that their devices and late requests get the
+    /// reason.
     async fn remember_vanished(&mut self, ledger: &mut Ledger) -> Result<(), ActorError> {
         let Some(shown) = self.slot.snapshot() else { return Ok(()) };
         let vanished = shown.live().map(|live| live.id());
@@ -194,9 +197,10 @@ impl<C: Command> Execution<C> {
     }
 }
 
-/// Whether a commit compares all that such a decision stands on with what other nodes did. A refusal is not committed, and
-/// who was active least lately is not in the version: neither may rest on memory. Nor may reuse be found by it: that a
-/// refresh token was replaced by another node need not have been told to this one.
+/// Whether a commit compares all that such a decision stands on with what other nodes did. A refusal is not
+/// committed, and who was active least lately is not in the version: neither may rest on memory. Nor may
+/// reuse be found by it: that a refresh token was replaced by another node need not have been told to this
+/// one.
 fn is_compared(events: &[LedgerEvent]) -> bool {
     let rests_on_memory = |event: &LedgerEvent| {
         // Whether another node has seen the current refresh token is not in the version either.

@@ -11,8 +11,8 @@ impl UserSession {
         self.rests_at = self.registry.clock().now().plus(self.registry.dependencies().rest_after);
     }
 
-    /// When the first session is over, if that is to come and no device waits to be told something before. Activity that this
-    /// node has seen since the timer was set is enough to say so: that needs no database.
+    /// When the first session is over, if that is to come and no device waits to be told something before.
+    /// Activity that this node has seen since the timer was set is enough to say so: that needs no database.
     pub(super) fn quiet_until(&mut self) -> Option<Timestamp> {
         if self.prune_devices() > 0 {
             return None;

@@ -34,8 +34,8 @@ pub(super) fn client_of(config: &RedisConfig, protocol: ProtocolVersion) -> Resu
 
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// A connection that is opened at first use, on the runtime of its first user. A line that breaks is
-/// mended by the manager; one that has only fallen silent looks whole to it, and is replaced by the health check.
+/// A connection that is opened at first use, on the runtime of its first user. A line that breaks is mended
+/// by the manager; one that has only fallen silent looks whole to it, and is replaced by the health check.
 #[derive(Clone)]
 pub(super) struct Connection {
     client: Client,

@@ -1,4 +1,5 @@
-//! Rate limits over all nodes: one atomic script a try. The window begins with the first try, as in the local counters.
+//! Rate limits over all nodes: one atomic script a try. The window begins with the first try, as in the local
+//! counters.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use super::{COUNTER_TIMEOUT, RedisBus};
 use crate::bus::BusError;
 use crate::security::rate_limit::{Counted, Exceeded, Quota, Usage};
 
-/// Answers whether the try is refused, how many there were with it, and how many ms the window still lasts. A refused try
-/// is not counted.
+/// Answers whether the try is refused, how many there were with it, and how many ms the window still lasts. A
+/// refused try is not counted.
 static COUNT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local used = tonumber(redis.call('GET', KEYS[1]) or '0')

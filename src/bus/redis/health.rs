@@ -27,7 +27,8 @@ const READ_ONLY: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
 pub(super) struct Health {
     /// Host and port.
     address: String,
-    /// What is written to find out whether it takes writes: one that is full, or a replica, answers a ping like any other.
+    /// What is written to find out whether it takes writes: one that is full, or a replica, answers a ping
+    /// like any other.
     ping_key: String,
     up: AtomicBool,
     eviction: ArcSwap<Eviction>,
@@ -94,11 +95,12 @@ impl Health {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Asks for the first time. An address that leads to what can never serve is refused; one that does not answer may
-    /// do so later.
+    /// Asks for the first time. An address that leads to what can never serve is refused; one that does not
+    /// answer may do so later.
     pub(super) async fn begin(&self, connection: &Connection) -> Result<(), BusError> {
         let answer = self.ping(connection, PING_INTERVAL).await;
-        // A Cluster's node may take the write or say MOVED; a Sentinel knows no writes. All of them say what they are.
+        // A Cluster's node may take the write or say MOVED; a Sentinel knows no writes. All of them say what
+        // they are.
         if let Ok(info) = ask(connection.client()).await {
             if info.is_cluster() {
                 return Err(BusError::Cluster);
@@ -112,8 +114,8 @@ impl Health {
         Ok(())
     }
 
-    /// Asks again and again, for as long as the service lives. A line that says nothing any more is replaced, and so is
-    /// one to a Redis that is a replica now: the address may lead to another by then.
+    /// Asks again and again, for as long as the service lives. A line that says nothing any more is replaced,
+    /// and so is one to a Redis that is a replica now: the address may lead to another by then.
     pub(super) async fn watch(self: Arc<Self>, connection: Connection) {
         let (mut useless, mut was_up, mut asked) = (0, true, Some(Instant::now()));
         loop {
@@ -152,7 +154,8 @@ impl Health {
     }
 }
 
-/// Asks on a connection of its own, which tells why it cannot be opened: the manager goes on trying and says nothing.
+/// Asks on a connection of its own, which tells why it cannot be opened: the manager goes on trying and says
+/// nothing.
 async fn ask(client: &Client) -> RedisResult<ServerInfo> {
     let settings = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(QUESTION_TIMEOUT))

@@ -1,7 +1,7 @@
 //! Hearing the other nodes: one connection, subscribed to all shards, mended for ever.
 //!
-//! To all of them, also where no user of a shard is here: somebody may be the next moment, and a message that comes before
-//! the subscription would be missed. From a few hundred users on, each shard has some anyway.
+//! To all of them, also where no user of a shard is here: somebody may be the next moment, and a message that
+//! comes before the subscription would be missed. From a few hundred users on, each shard has some anyway.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

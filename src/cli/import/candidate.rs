@@ -1,4 +1,5 @@
-//! From what another application wrote of a user to an account that may be stored, by the same rules as at sign-up.
+//! From what another application wrote of a user to an account that may be stored, by the same rules as at
+//! sign-up.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ pub(super) const FIELDS: [(&str, &[&str]); 8] = [
     ("lastActivityAt", &["lastActivityAt", "last_activity_at"]),
 ];
 
-/// Makes UUIDs of ids that are none (RFC 9562, section 5.5). It must never change: the same id gives the same UUID.
+/// Makes UUIDs of ids that are none (RFC 9562, section 5.5). It must never change: the same id gives the same
+/// UUID.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_5c0a_9f5b_4d86_9d0e_0c7d_52a1_3be7);
 
 /// What was written of a user, under the names it has here; an empty text counts as nothing.

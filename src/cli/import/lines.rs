@@ -1,4 +1,5 @@
-//! Users in a file, one a line: CSV with a header, or JSON objects. A line that cannot be read is reported and skipped.
+//! Users in a file, one a line: CSV with a header, or JSON objects. A line that cannot be read is reported
+//! and skipped.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

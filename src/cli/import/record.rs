@@ -1,4 +1,5 @@
-//! What is written down of an import: how many of each kind, who was refused and why, and which ids have changed.
+//! What is written down of an import: how many of each kind, who was refused and why, and which ids have
+//! changed.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -49,7 +50,8 @@ impl Record {
         Ok(Self { tally: Tally::default(), report: report.transpose()?, id_map })
     }
 
-    /// Somebody who is not as the other application has it. `field` is what is at fault, where it is one thing.
+    /// Somebody who is not as the other application has it. `field` is what is at fault, where it is one
+    /// thing.
     pub(super) fn tell(
         &mut self,
         line: u64,

@@ -1,4 +1,5 @@
-//! `mail resets`: mails people who have no password yet a code with which they set one, no faster than a mail server likes.
+//! `mail resets`: mails people who have no password yet a code with which they set one, no faster than a mail
+//! server likes.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The documents say what is declared: each is made again and compared. `UPDATE_DOCUMENTS=1 cargo test --lib documents`
-//! writes them.
+//! The documents say what is declared: each is made again and compared. `UPDATE_DOCUMENTS=1 cargo test --lib
+//! documents` writes them.
 
 use std::collections::HashMap;
 use std::path::Path;

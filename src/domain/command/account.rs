@@ -42,7 +42,8 @@ impl Command for ChangeAccount {
     }
 }
 
-/// Sets the required new password during a sign-in. Every session ends: it may have been opened with a leaked password.
+/// Sets the required new password during a sign-in. Every session ends: it may have been opened with a leaked
+/// password.
 #[derive(Clone, Debug)]
 pub struct SetRequiredPassword {
     /// The new password.
@@ -159,14 +160,16 @@ impl Command for ChangePassword {
     }
 }
 
-/// What a code that was mailed changes. A code that was asked for before the credentials last changed changes nothing.
+/// What a code that was mailed changes. A code that was asked for before the credentials last changed changes
+/// nothing.
 #[derive(Clone, Debug)]
 pub struct ChangeByCode {
     /// What changes.
     pub change: AccountChange,
     /// When the code was asked for.
     pub asked_at: Timestamp,
-    /// The request whose code this commit spends. Only for changes of credentials: they void the code for a concurrent request.
+    /// The request whose code this commit spends. Only for changes of credentials: they void the code for a
+    /// concurrent request.
     pub spends: Option<Uuid>,
     /// Why all sessions end, if they do.
     pub end_all: Option<EndReason>,
@@ -251,7 +254,8 @@ fn mailed(mails: &[NewMail]) -> impl Iterator<Item = LedgerEvent> {
     mails.iter().cloned().map(Box::new).map(LedgerEvent::Mailed)
 }
 
-/// The time of a change of credentials is later than that of the one before, whatever the clock says: logins compare it.
+/// The time of a change of credentials is later than that of the one before, whatever the clock says: logins
+/// compare it.
 fn changed(ledger: &Ledger, change: AccountChange, by: ChangedBy, now: Timestamp) -> LedgerEvent {
     let after = |before: Timestamp| before.plus(Duration::from_millis(1)).max(now);
     let at = ledger.account.credentials_changed_at.map_or(now, after);

@@ -126,7 +126,8 @@ impl Command for EndOne {
     }
 }
 
-/// Somebody else signed in with the browser that this session was opened on: the refresh token that came along ends it.
+/// Somebody else signed in with the browser that this session was opened on: the refresh token that came
+/// along ends it.
 #[derive(Clone, Copy, Debug)]
 pub struct EndReplaced(pub Replaces);
 

@@ -32,7 +32,8 @@ pub struct Open {
     pub remember: Option<bool>,
     /// How the refresh token is to be delivered.
     pub delivery: Delivery,
-    /// When the credentials that the person has shown were last changed: no session is opened with older ones.
+    /// When the credentials that the person has shown were last changed: no session is opened with older
+    /// ones.
     pub shown: Option<Timestamp>,
     /// Sessions that the person chose to end.
     pub ends: Vec<SessionId>,

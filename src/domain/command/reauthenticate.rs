@@ -59,7 +59,8 @@ impl Command for Reauthenticate {
     }
 }
 
-/// The person has shown a second factor while setting it up: noted beside what was shown before, and nothing rotates.
+/// The person has shown a second factor while setting it up: noted beside what was shown before, and nothing
+/// rotates.
 #[derive(Clone, Copy, Debug)]
 pub struct NoteProof {
     /// The session.

@@ -61,8 +61,8 @@ impl Command for RotateRefresh {
     }
 }
 
-/// The person signs out with a refresh token of that generation, having no usable access token: judged as at a refresh, and
-/// nothing is rotated.
+/// The person signs out with a refresh token of that generation, having no usable access token: judged as at
+/// a refresh, and nothing is rotated.
 #[derive(Clone, Copy, Debug)]
 pub struct LogoutByRefresh {
     /// The session.
@@ -88,7 +88,8 @@ impl Command for LogoutByRefresh {
     }
 }
 
-/// A session whose times are over by the policy in force ends now, though it was not over by those it was opened with.
+/// A session whose times are over by the policy in force ends now, though it was not over by those it was
+/// opened with.
 fn rotate(
     session: &Session,
     role: Role,
@@ -109,8 +110,8 @@ fn rotate(
     }
 }
 
-/// The answer that carried the current token may have been lost: it is given again, and nothing rotates. Stored is only
-/// that access tokens are good for longer, once in a while.
+/// The answer that carried the current token may have been lost: it is given again, and nothing rotates.
+/// Stored is only that access tokens are good for longer, once in a while.
 fn reissue(
     session: &Session,
     role: Role,

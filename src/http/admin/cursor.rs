@@ -1,5 +1,5 @@
-//! Where a page ended, as an opaque text for the next one: the time and the id of its last row. A cursor of another list, or
-//! one that was changed, is refused.
+//! Where a page ended, as an opaque text for the next one: the time and the id of its last row. A cursor of
+//! another list, or one that was changed, is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,5 +1,5 @@
-//! `/admin/stats` and `/admin/live`: the service's numbers, once, or each second with what happens meanwhile. No address of
-//! anybody is in it, and it ends with the key it was opened with.
+//! `/admin/stats` and `/admin/live`: the service's numbers, once, or each second with what happens meanwhile.
+//! No address of anybody is in it, and it ends with the key it was opened with.
 
 use std::convert::Infallible;
 use std::time::Duration;

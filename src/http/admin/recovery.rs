@@ -1,5 +1,5 @@
-//! Helping a person back in: a password reset by mail, and taking away second factors. An operator neither sees nor chooses a
-//! password.
+//! Helping a person back in: a password reset by mail, and taking away second factors. An operator neither
+//! sees nor chooses a password.
 
 use actix_web::{HttpResponse, web};
 

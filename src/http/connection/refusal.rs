@@ -1,5 +1,6 @@
-//! The library refuses by itself what is no HTTP, a head that is too large or too slow, with a head and no body. Such an answer
-//! is the last of its connection; it is written anew as every other problem of the service is.
+//! The library refuses by itself what is no HTTP, a head that is too large or too slow, with a head and no
+//! body. Such an answer is the last of its connection; it is written anew as every other problem of the
+//! service is.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
-//! Ends connections on which a head was begun and does not come whole. The library times a connection's first head alone.
+//! Ends connections on which a head was begun and does not come whole. The library times a connection's first
+//! head alone.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

@@ -1,4 +1,5 @@
-//! Forms: the bodies of OAuth's endpoints (RFC 6749, appendix B), and query strings, which have the same form.
+//! Forms: the bodies of OAuth's endpoints (RFC 6749, appendix B), and query strings, which have the same
+//! form.
 
 use actix_web::dev::Payload;
 use actix_web::web::Query;

@@ -1,5 +1,6 @@
-//! The proof that a person showed who they are a short while ago, with a second factor if they have one. A handler that
-//! takes a [`Fresh`] cannot be reached without. The stored session counts, not what the token claims.
+//! The proof that a person showed who they are a short while ago, with a second factor if they have one. A
+//! handler that takes a [`Fresh`] cannot be reached without. The stored session counts, not what the token
+//! claims.
 
 use std::time::Duration;
 

@@ -21,7 +21,8 @@ pub const BODY_MAX: usize = 16 * 1024;
 /// A body that has not come whole by then is not waited for.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that is a JSON object. `T` has only optional members: [`Fields`] reports what is missing, with the rest.
+/// A body that is a JSON object. `T` has only optional members: [`Fields`] reports what is missing, with the
+/// rest.
 #[derive(Debug)]
 pub struct JsonObject<T>(pub T);
 
@@ -54,8 +55,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJsonObject<T> {
     }
 }
 
-/// The framework reads the rest of a chunked body whose reader is gone, for ever if need be; while there is a reader it
-/// ends the connection with the answer. So long the reader stays.
+/// The framework reads the rest of a chunked body whose reader is gone, for ever if need be; while there is a
+/// reader it ends the connection with the answer. So long the reader stays.
 const ANSWER_SENT: Duration = Duration::from_secs(1);
 
 /// The whole body, if it is empty or of that media type.

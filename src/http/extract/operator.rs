@@ -1,5 +1,5 @@
-//! The proof that the caller may do what its scope names: an API key that has the scope, or the access token of an `ADMIN`.
-//! A handler that takes an [`Operator`] cannot be reached without.
+//! The proof that the caller may do what its scope names: an API key that has the scope, or the access token
+//! of an `ADMIN`. A handler that takes an [`Operator`] cannot be reached without.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -64,7 +64,8 @@ impl fmt::Display for Principal {
 }
 
 impl Principal {
-    /// Whether the key is still good, or the person still an `ADMIN` with a live session: a stream ends with it.
+    /// Whether the key is still good, or the person still an `ADMIN` with a live session: a stream ends with
+    /// it.
     pub async fn still_may(&self, state: &AppState) -> bool {
         match self {
             Self::Key(key) => state.registry.api_keys().lookup(&key.id, state.now()).is_ok(),

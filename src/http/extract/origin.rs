@@ -1,13 +1,13 @@
-//! May the page that a request comes from use the cookie? The `Origin` header says whose it is: a browser sets it itself, and
-//! a page cannot make it lie.
+//! May the page that a request comes from use the cookie? The `Origin` header says whose it is: a browser
+//! sets it itself, and a page cannot make it lie.
 
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Whether the request has no `Origin`, or only one that is allowed or the service's own. `by_proxy` says whether it comes
-/// through a trusted proxy.
+/// Whether the request has no `Origin`, or only one that is allowed or the service's own. `by_proxy` says
+/// whether it comes through a trusted proxy.
 pub(super) fn is_allowed(headers: &HeaderMap, by_proxy: bool, allowed: &[String]) -> bool {
     headers.get_all(ORIGIN).all(|origin| {
         let Ok(origin) = origin.to_str() else { return false };
@@ -55,8 +55,8 @@ impl<'a> Authority<'a> {
         Some(Self { host, port: port.unwrap_or(default_port), default_port })
     }
 
-    /// Whether a `Host` names the same place. A proxy may write its default port out; and where it has ended TLS, that of
-    /// its inner side.
+    /// Whether a `Host` names the same place. A proxy may write its default port out; and where it has ended
+    /// TLS, that of its inner side.
     fn is_at(&self, host: &str, through_proxy: bool) -> bool {
         let Some((host, port)) = split(host) else { return false };
         let has_same_port = match port {

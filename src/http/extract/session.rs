@@ -1,4 +1,5 @@
-//! The proof that the caller's session is live. A handler that takes an [`Authenticated`] cannot be reached without.
+//! The proof that the caller's session is live. A handler that takes an [`Authenticated`] cannot be reached
+//! without.
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
@@ -43,7 +44,8 @@ impl Authenticated {
         }
     }
 
-    /// The proof that a token gives which was good until a while ago: enough to sign out with, and for nothing else.
+    /// The proof that a token gives which was good until a while ago: enough to sign out with, and for
+    /// nothing else.
     ///
     /// # Errors
     /// As above.

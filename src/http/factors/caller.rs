@@ -1,4 +1,5 @@
-//! Who may come: routes of a feature that is off are not there, and a change wants somebody who has just shown who they are.
+//! Who may come: routes of a feature that is off are not there, and a change wants somebody who has just
+//! shown who they are.
 
 use std::future::{Ready, ready};
 
@@ -40,7 +41,8 @@ feature! {
     TotpOn, Feature::Totp
 }
 feature! {
-    /// Proof that passkeys are on. The first argument of a handler, so that it is checked before the caller is.
+    /// Proof that passkeys are on. The first argument of a handler, so that it is checked before the caller
+    /// is.
     PasskeysOn, Feature::Passkeys
 }
 
@@ -62,8 +64,8 @@ impl FreshCaller {
         self.0.user()
     }
 
-    /// The account as it is stored, with the session live after it was read: a change that compares the account's credentials so
-    /// cannot follow a reset that has ended the session.
+    /// The account as it is stored, with the session live after it was read: a change that compares the
+    /// account's credentials so cannot follow a reset that has ended the session.
     pub(super) async fn account(&self, state: &web::Data<AppState>) -> Result<User, Problem> {
         let user = state.registry.store().lookup_user(self.user()).await?;
         let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;

@@ -24,8 +24,8 @@ use crate::telemetry::audit::AuditEvent;
 /// How long a secret waits for its first code.
 pub(super) const PENDING_FOR: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Makes the app that was set up last the user's app, if that is a code of its. The step is used then. Returns what the credentials
-/// are now.
+/// Makes the app that was set up last the user's app, if that is a code of its. The step is used then.
+/// Returns what the credentials are now.
 pub(in crate::http) async fn confirm_totp(
     state: &AppState,
     client: &Client,
@@ -70,8 +70,8 @@ pub(in crate::http) struct NewPasskey {
     pub(in crate::http) name: Option<String>,
 }
 
-/// Adds a passkey whose challenge was bound to `bound_to`: the login ticket, or the user of a session. Returns what the credentials are
-/// now, too.
+/// Adds a passkey whose challenge was bound to `bound_to`: the login ticket, or the user of a session.
+/// Returns what the credentials are now, too.
 pub(in crate::http) async fn add_passkey(
     state: &AppState,
     http: &HttpRequest,

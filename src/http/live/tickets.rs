@@ -1,7 +1,8 @@
-//! `POST /events/ticket`: a ticket to connect with, single use and short-lived, because a URL ends up in logs.
+//! `POST /events/ticket`: a ticket to connect with, single use and short-lived, because a URL ends up in
+//! logs.
 //!
-//! Issuing one waits for nothing. Using one waits for Redis or, where that was away when the ticket was issued, for the
-//! database.
+//! Issuing one waits for nothing. Using one waits for Redis or, where that was away when the ticket was
+//! issued, for the database.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -1,6 +1,7 @@
 //! `GET /ws`: the same over WebSocket (RFC 6455); the device may report activity on it.
 //!
-//! Close codes: 1008 to a client that sends more than 20 messages a second beyond a burst of 60, 4401 with the reason when the session ended, 1012 at shutdown, 1013 to a device that does not read.
+//! Close codes: 1008 to a client that sends more than 20 messages a second beyond a burst of 60, 4401 with
+//! the reason when the session ended, 1012 at shutdown, 1013 to a device that does not read.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -90,7 +91,8 @@ struct Connection {
     unfinished: Rc<Cell<usize>>,
 }
 
-/// The client's bytes, cut off when too many of them make no message: an unfinished frame is kept whatever its size.
+/// The client's bytes, cut off when too many of them make no message: an unfinished frame is kept whatever
+/// its size.
 fn bounded(payload: web::Payload, unfinished: Rc<Cell<usize>>) -> dev::Payload {
     let counted = payload.into_inner().map(move |chunk| {
         let chunk = chunk?;
@@ -180,7 +182,8 @@ impl Connection {
         self.budget >= 0.0
     }
 
-    /// The only message a client may send; anything else is ignored, so that clients can be newer than the service.
+    /// The only message a client may send; anything else is ignored, so that clients can be newer than the
+    /// service.
     async fn understand(&self, text: &str) {
         #[derive(Deserialize)]
         struct Said {

@@ -22,9 +22,10 @@ pub(super) struct Filters {
 }
 
 impl Filters {
-    /// Reads them. At `/verify` itself a name or value that is not known is refused: it would filter nothing, as would the
-    /// empty value of a variable that a gateway's configuration left unset. Behind `/verify/` the query is that of the protected
-    /// request, as Envoy sends it: there it counts only where it is a filter.
+    /// Reads them. At `/verify` itself a name or value that is not known is refused: it would filter nothing,
+    /// as would the empty value of a variable that a gateway's configuration left unset. Behind `/verify/`
+    /// the query is that of the protected request, as Envoy sends it: there it counts only where it is a
+    /// filter.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let query = request.query_string();
         if query.is_empty() {

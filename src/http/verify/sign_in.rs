@@ -1,6 +1,7 @@
 //! `?redirect=1`: people who are not signed in are sent to the page where they can, and from there back.
 //!
-//! Back only to hosts that are named in `CORS_ORIGIN`, or this one: else anybody's link to the gateway would lead anywhere.
+//! Back only to hosts that are named in `CORS_ORIGIN`, or this one: else anybody's link to the gateway would
+//! lead anywhere.
 
 use actix_web::http::header::{ACCEPT, HOST, HeaderMap, HeaderName, LOCATION, VARY};
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,9 +1,10 @@
-//! bcrypt that yields: after every few rounds the thread offers its core to other threads that are ready to run.
+//! bcrypt that yields: after every few rounds the thread offers its core to other threads that are ready to
+//! run.
 //!
-//! A hash takes a core for tenths of a second, and the scheduler lets a thread that has begun run on for milliseconds,
-//! whatever its priority. With hashes on all cores each session check could wait for that: see docs/performance.md. The
-//! crate `bcrypt` has no place to stop in between, so its loop stands here, on the same block cipher; the text form of
-//! hashes stays the crate's. Both make the same hashes, which is tested.
+//! A hash takes a core for tenths of a second, and the scheduler lets a thread that has begun run on for
+//! milliseconds, whatever its priority. With hashes on all cores each session check could wait for that: see
+//! docs/performance.md. The crate `bcrypt` has no place to stop in between, so its loop stands here, on the
+//! same block cipher; the text form of hashes stays the crate's. Both make the same hashes, which is tested.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
@@ -14,7 +15,8 @@ use zeroize::Zeroizing;
 use super::{MAX_COST, MIN_COST, Password, PasswordError};
 use crate::domain::user::PASSWORD_MAX_BYTES;
 
-/// Rounds between two offers; one takes 35 to 70 µs. With 32 the wait is felt, with 2 it is no shorter than with these.
+/// Rounds between two offers; one takes 35 to 70 µs. With 32 the wait is felt, with 2 it is no shorter than
+/// with these.
 const ROUNDS_AT_A_STRETCH: u32 = 8;
 const SALT_BYTES: usize = 16;
 /// bcrypt makes 24 and has always told 23.

@@ -1,4 +1,5 @@
-//! Passwords known from breaches, asked for by range (as Pwned Passwords answers): what leaves is 5 of 40 digits of a hash.
+//! Passwords known from breaches, asked for by range (as Pwned Passwords answers): what leaves is 5 of 40
+//! digits of a hash.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Reads the CBOR of authenticators (CTAP2 canonical form, RFC 8949): definite lengths, maps without duplicate keys, and no
-//! deeper than what an attestation object needs. It must never read past its input or build what it cannot bound.
+//! Reads the CBOR of authenticators (CTAP2 canonical form, RFC 8949): definite lengths, maps without
+//! duplicate keys, and no deeper than what an attestation object needs. It must never read past its input or
+//! build what it cannot bound.
 
 /// Maps and arrays within each other; an attestation statement with certificates needs three.
 const MAX_DEPTH: usize = 8;

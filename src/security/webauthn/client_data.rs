@@ -1,4 +1,5 @@
-//! Client data (WebAuthn Level 3, section 5.8.1): what the browser says of the ceremony, signed along by the authenticator.
+//! Client data (WebAuthn Level 3, section 5.8.1): what the browser says of the ceremony, signed along by the
+//! authenticator.
 
 use serde::Deserialize;
 

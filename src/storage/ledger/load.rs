@@ -24,15 +24,17 @@ impl Store {
     /// One statement, so that version and sessions are of one moment, and of one server.
     ///
     /// # Errors
-    /// [`StorageError`]; [`StorageError::Standby`] from a connection that leads to a standby, whatever the others do.
+    /// [`StorageError`]; [`StorageError::Standby`] from a connection that leads to a standby, whatever the
+    /// others do.
     pub async fn load_ledger(&self, id: UserId) -> Result<Option<Ledger>, StorageError> {
         let db = self.db.clone();
         let rows = self.run(async move { select(&db, id).await }).await?;
         rows.map(|rows| self.ledger_of(id, rows)).transpose()
     }
 
-    /// The same, with the user's row locked until the lock is used up in a commit, or dropped: a node that lost to another
-    /// node needs it, because that one goes on from what it has just stored and is faster every time.
+    /// The same, with the user's row locked until the lock is used up in a commit, or dropped: a node that
+    /// lost to another node needs it, because that one goes on from what it has just stored and is faster
+    /// every time.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -50,8 +52,8 @@ impl Store {
         Ok(Some((self.ledger_of(id, rows)?, lock)))
     }
 
-    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the lock's connection, if
-    /// there is one: a task that holds a connection must not wait for another.
+    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the lock's
+    /// connection, if there is one: a task that holds a connection must not wait for another.
     ///
     /// # Errors
     /// [`StorageError`]; the lock is gone then.
@@ -148,7 +150,8 @@ async fn select_locked(transaction: &DatabaseTransaction, id: UserId) -> Result<
 
 impl Store {
     fn ledger_of(&self, id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
-        // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the user is here.
+        // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the
+        // user is here.
         let mut live = Vec::with_capacity(sessions.len());
         for row in sessions {
             live.push(session_of(row, self.default_idle_timeout, self.addresses)?);

@@ -1,4 +1,5 @@
-//! A commit as one statement after another, in a transaction that is there already: what every database can do.
+//! A commit as one statement after another, in a transaction that is there already: what every database can
+//! do.
 
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
@@ -6,8 +7,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use super::Commit;
 use super::writes::Writes;
 
-/// False when the version is another, or a session was not as it was thought to be: some may be stored by then, so the
-/// transaction must be rolled back.
+/// False when the version is another, or a session was not as it was thought to be: some may be stored by
+/// then, so the transaction must be rolled back.
 pub(super) async fn store(
     transaction: &DatabaseTransaction,
     commit: Commit,

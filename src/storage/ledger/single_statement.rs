@@ -1,5 +1,6 @@
-//! A commit as one statement, for PostgreSQL: one round trip in place of one for each statement, one to begin and one to
-//! commit, and the user's row is locked for as long as the database works, not for as long as the network takes.
+//! A commit as one statement, for PostgreSQL: one round trip in place of one for each statement, one to begin
+//! and one to commit, and the user's row is locked for as long as the database works, not for as long as the
+//! network takes.
 //!
 //! ```sql
 //! WITH held   AS (lock the user's row, if its version is the one decided on),
@@ -10,10 +11,10 @@
 //! SELECT FROM moved
 //! ```
 //!
-//! `live` is there only where sessions end. Everything stands on `moved`: where that has no row nothing was written, and no
-//! error was raised either. PostgreSQL waits for a row that another transaction is changing and evaluates it again (READ
-//! COMMITTED), as in single statements. The clock is read when the wait is over, because a transaction that held the row and
-//! changed nothing causes no second evaluation.
+//! `live` is there only where sessions end. Everything stands on `moved`: where that has no row nothing was
+//! written, and no error was raised either. PostgreSQL waits for a row that another transaction is changing
+//! and evaluates it again (READ COMMITTED), as in single statements. The clock is read when the wait is over,
+//! because a transaction that held the row and changed nothing causes no second evaluation.
 
 use entity::{session, user};
 use sea_orm::sea_query::{
@@ -31,7 +32,8 @@ const TIMELY: &str = "timely";
 const LIVE: &str = "live";
 const MOVED: &str = "moved";
 
-/// False when the version is another, a session was not as it was thought to be, or it is too late: nothing was stored then.
+/// False when the version is another, a session was not as it was thought to be, or it is too late: nothing
+/// was stored then.
 pub(super) async fn store(
     db: &impl ConnectionTrait,
     commit: Commit,

@@ -1,6 +1,7 @@
 //! What a commit writes, as statements that are the same for every database; [`super::multi_statement`] and
-//! [`super::single_statement`] run them. The user's row comes first: from then on its lock keeps other nodes out, and keeps the
-//! outbox in order. No decision touches a session twice, so beyond that their order does not matter.
+//! [`super::single_statement`] run them. The user's row comes first: from then on its lock keeps other nodes
+//! out, and keeps the outbox in order. No decision touches a session twice, so beyond that their order does
+//! not matter.
 
 use entity::{session, user};
 use sea_orm::sea_query::{
@@ -119,8 +120,8 @@ fn of_session(user: Uuid, session: SessionId) -> UpdateMany<session::Entity> {
         .filter(session::Column::Id.eq(session.uuid()))
 }
 
-/// All that a refresh, a new proof or a new session token changes. When the session could end is left alone, and with it an
-/// index, unless it could end earlier than it is thought to.
+/// All that a refresh, a new proof or a new session token changes. When the session could end is left alone,
+/// and with it an index, unless it could end earlier than it is thought to.
 fn renewal(user: Uuid, session: &Session) -> UpdateStatement {
     let Session { token, times, authentication, refresh, tokens_expire_at, .. } = session;
     let expr = |column: session::Column| Expr::col((session::Entity, column));
@@ -154,7 +155,8 @@ fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<EndStatement> {
     all
 }
 
-/// Sessions that share reason, time and originator. An idle ending holds only as long as no later activity is stored.
+/// Sessions that share reason, time and originator. An idle ending holds only as long as no later activity is
+/// stored.
 fn ends(user: Uuid, group: &[&Ending]) -> Option<EndStatement> {
     let first = group.first()?;
     let mut condition = Condition::all()

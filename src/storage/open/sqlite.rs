@@ -88,8 +88,9 @@ pub(super) async fn open(path: &Path) -> Result<DatabaseConnection, OpenError> {
     if verdict == "ok" { Ok(db) } else { Err(damaged(DbErr::Custom(verdict))) }
 }
 
-/// SQLite itself gives up the transaction that meets a full disk, which sqlx does not notice: the connection would
-/// refuse to begin another for the rest of its life. It is not closed: to open one needs room on the disk.
+/// SQLite itself gives up the transaction that meets a full disk, which sqlx does not notice: the connection
+/// would refuse to begin another for the rest of its life. It is not closed: to open one needs room on the
+/// disk.
 async fn forget_transaction(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     if connection.is_in_transaction() {
         // Lets a rollback happen that is under way already.

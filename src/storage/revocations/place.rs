@@ -2,7 +2,8 @@
 
 use crate::domain::time::Timestamp;
 
-/// Most open transactions that a text lists; with more it begins at the oldest of them, and tells some endings again.
+/// Most open transactions that a text lists; with more it begins at the oldest of them, and tells some
+/// endings again.
 const LISTED: usize = 100;
 /// Longest text, in bytes.
 const LENGTH: usize = 2_500;

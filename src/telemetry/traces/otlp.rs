@@ -1,7 +1,7 @@
 //! Sends spans to a collector: OTLP over HTTP, as protobuf, in batches and from a thread of its own.
 //!
-//! It must never make a request wait. A collector that is away or hangs costs the spans it would have got, and one line
-//! in the log when that begins and one when it is over.
+//! It must never make a request wait. A collector that is away or hangs costs the spans it would have got,
+//! and one line in the log when that begins and one when it is over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What is done to nodes, to Redis and to the pooler: one fault of each at a time, for a short while, over and over.
+//! What is done to nodes, to Redis and to the pooler: one fault of each at a time, for a short while, over
+//! and over.
 
 use futures_util::future::join4;
 use rand::rngs::StdRng;
@@ -17,7 +18,8 @@ use crate::support::time::{unix_millis, until as wait_until};
 /// What a fault of Redis or of the pooler is written down under: no node's.
 const NO_NODE: usize = usize::MAX;
 
-/// Breaks things until it is time, and leaves everything whole. The spared node is frozen where it would be killed.
+/// Breaks things until it is time, and leaves everything whole. The spared node is frozen where it would be
+/// killed.
 pub(super) async fn until(
     ends_at: i64,
     seed: u64,
@@ -116,7 +118,8 @@ async fn break_pooler(ends_at: i64, mut random: StdRng, pooler: Option<&PgBounce
     }
 }
 
-/// Others who use the same database, or another of its server: transactions that stay open, and rows that stay locked.
+/// Others who use the same database, or another of its server: transactions that stay open, and rows that
+/// stay locked.
 async fn use_the_database(
     ends_at: i64,
     mut random: StdRng,

@@ -73,7 +73,8 @@ impl Device {
 
 pub(super) struct Someone {
     number: usize,
-    /// Signs in again and again, so that sessions are evicted; others leave theirs alone, so that they run out.
+    /// Signs in again and again, so that sessions are evicted; others leave theirs alone, so that they run
+    /// out.
     is_restless: bool,
     person: Person,
     http: Client,

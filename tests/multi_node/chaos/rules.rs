@@ -1,7 +1,7 @@
 //! The session rules of the contract (section 2), held against what was answered, stored and told.
 //!
-//! A request counts as sent before it is judged, so that accepting it is wrong only if it was sent too late; a
-//! refusal counts as made before it arrives. So a slow machine never looks like a broken rule.
+//! A request counts as sent before it is judged, so that accepting it is wrong only if it was sent too late;
+//! a refusal counts as made before it arrives. So a slow machine never looks like a broken rule.
 
 mod stored;
 mod violation;
@@ -23,7 +23,8 @@ pub(super) const TIMEOUT_MS: i64 = 3_000;
 pub(super) const FLUSH_MS: i64 = 2_000;
 /// `REVOCATION_MAX_STALENESS_MS`, and the rounding of clocks.
 const STALENESS_MS: i64 = 1_000 + 2;
-/// How long a fault can go on to keep a node from writing activity: connections that broke are found out one by one.
+/// How long a fault can go on to keep a node from writing activity: connections that broke are found out one
+/// by one.
 const AFTERMATH_MS: i64 = 3_000;
 
 /// Counts live sessions again and again, as long as it is polled; keeps the most any user ever had.

@@ -30,8 +30,8 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The sessions of those who signed up since then, and then the events: every ending that is seen there is published by
-    /// then.
+    /// The sessions of those who signed up since then, and then the events: every ending that is seen there
+    /// is published by then.
     pub(crate) async fn read(cluster: &Cluster, since: i64) -> Self {
         let sessions = format!(
             "SELECT sessions.id::text, last_activity, expires_at, ended_at, end_reason, user_id::text \
@@ -106,7 +106,8 @@ impl Stored {
         Ok(())
     }
 
-    /// The stream tells each session's opening and ending once, in order, and never of more than the limit at a time.
+    /// The stream tells each session's opening and ending once, in order, and never of more than the limit at
+    /// a time.
     pub(super) fn check_events(&self) -> Result<(), Violation> {
         let mut live: HashMap<&str, HashSet<&str>> = HashMap::new();
         let mut created = HashSet::new();
