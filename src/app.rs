@@ -275,7 +275,7 @@ async fn open_store(config: &Config, io: &Io, metrics: &Metrics) -> Result<Store
     Ok(store)
 }
 
-/// Waits for the first poll of the feed, without which a node refuses every protected request. Whether it came.
+/// Waits for the first poll of the feed, without which a node refuses protected requests. Whether it came.
 async fn first_look(registry: &Registry) -> bool {
     for _ in 0..FIRST_LOOK_TRIES {
         if registry.freshness().is_fresh() {

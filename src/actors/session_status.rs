@@ -161,7 +161,7 @@ impl Registry {
     }
 
     /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other
-    /// services are told now and then. Returns the latest activity; nothing if the session may have ended at
+    /// services hear of it now and then. Returns the latest activity; nothing if the session may have ended at
     /// this very moment.
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
