@@ -2,7 +2,10 @@ package authverifier
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,11 +31,31 @@ type Ended struct {
 	Reason    string
 }
 
-type remembered struct {
-	reason string
-	// until is when the session's last access token has run out: then it may be forgotten.
-	until time.Time
+// sessionKey is a session's id in 16 bytes: a UUID's own, of anything else a hash.
+type sessionKey [16]byte
+
+func keyOf(session string) sessionKey {
+	var key sessionKey
+	if len(session) == 36 {
+		if _, err := hex.Decode(key[:], []byte(strings.ReplaceAll(session, "-", ""))); err == nil {
+			return key
+		}
+	}
+	hash := sha256.Sum256([]byte(session))
+	copy(key[:], hash[:])
+	return key
 }
+
+// remembered is an ending, in few bytes: there may be very many.
+type remembered struct {
+	// until is when the session's last access token has run out, in seconds: then it may be forgotten.
+	until uint32
+	// reason is its place in endedSessions.reasons.
+	reason uint16
+}
+
+// maxReasons of different names are kept apart.
+const maxReasons = 1000
 
 // knowledge is what is known of a session.
 type knowledge int
@@ -52,9 +75,10 @@ type endedSessions struct {
 	onEnded      func(Ended)
 	onError      func(error)
 
-	mu sync.RWMutex
-	// ended is by session id.
-	ended map[string]remembered
+	mu    sync.RWMutex
+	ended map[sessionKey]remembered
+	// reasons are the names that were heard.
+	reasons []string
 	// confirmed are sessions that the auth service called live after reading began; until when that is of use.
 	confirmed map[string]time.Time
 	// since: endings before it are not known, by the clock of Redis. Zero: nothing is known.
@@ -70,7 +94,7 @@ type endedSessions struct {
 func newEndedSessions(maxStaleness time.Duration, onEnded func(Ended), onError func(error)) *endedSessions {
 	return &endedSessions{
 		maxStaleness: maxStaleness, onEnded: onEnded, onError: onError,
-		ended: map[string]remembered{}, confirmed: map[string]time.Time{},
+		ended: map[sessionKey]remembered{}, reasons: []string{"terminated"}, confirmed: map[string]time.Time{},
 	}
 }
 
@@ -78,8 +102,8 @@ func newEndedSessions(maxStaleness time.Duration, onEnded func(Ended), onError f
 func (s *endedSessions) of(session string, issued time.Time) (knowledge, string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if found, ended := s.ended[session]; ended {
-		return over, found.reason
+	if found, ended := s.ended[keyOf(session)]; ended {
+		return over, s.reasons[found.reason]
 	}
 	if !s.fresh() || s.since.IsZero() {
 		return unsure, ""
@@ -243,9 +267,10 @@ func (s *endedSessions) note(event ending) {
 	if event.TokensExpireAt.IsZero() {
 		event.TokensExpireAt = time.Now().Add(24 * time.Hour)
 	}
+	key := keyOf(event.SessionID)
 	s.mu.Lock()
-	_, known := s.ended[event.SessionID]
-	s.ended[event.SessionID] = remembered{event.Reason, event.TokensExpireAt.Add(slack)}
+	_, known := s.ended[key]
+	s.ended[key] = remembered{uint32(event.TokensExpireAt.Add(slack).Unix()), s.placeOf(event.Reason)}
 	delete(s.confirmed, event.SessionID)
 	s.mu.Unlock()
 	if !known {
@@ -253,12 +278,22 @@ func (s *endedSessions) note(event ending) {
 	}
 }
 
+// placeOf finds the reason, or adds it; the lock is held. An ending is one whatever the reason is called.
+func (s *endedSessions) placeOf(reason string) uint16 {
+	place := slices.Index(s.reasons, reason)
+	if place < 0 && len(s.reasons) < maxReasons {
+		s.reasons = append(s.reasons, reason)
+		place = len(s.reasons) - 1
+	}
+	return uint16(max(place, 0))
+}
+
 func (s *endedSessions) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	for session, found := range s.ended {
-		if found.until.Before(now) {
+		if int64(found.until) < now.Unix() {
 			delete(s.ended, session)
 		}
 	}
