@@ -19,16 +19,50 @@ export interface Ended {
   reason: string;
 }
 
-interface Remembered {
-  reason: string;
-  /** Milliseconds: the session's last access token has run out by then, so it may be forgotten. */
-  until: number;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Reasons of different names that are kept apart. */
+const REASONS = 1000;
+
+/** Endings by session, in few bytes each: there may be very many. */
+class Remembered {
+  /** Session to when its last access token has run out (it may be forgotten then), in seconds, and the reason's place. */
+  #endings = new Map<string, number>();
+  #reasons = ['terminated'];
+
+  get size(): number {
+    return this.#endings.size;
+  }
+
+  reason(sid: string): string | undefined {
+    const found = this.#endings.get(keyOf(sid));
+    return found === undefined ? undefined : this.#reasons[found % REASONS];
+  }
+
+  /** Whether it is news. `until` is in ms. */
+  add(sid: string, reason: string, until: number): boolean {
+    const key = keyOf(sid);
+    const isNews = !this.#endings.has(key);
+    let place = this.#reasons.indexOf(reason);
+    // An ending is one whatever the reason is called.
+    if (place < 0) place = this.#reasons.length < REASONS ? this.#reasons.push(reason) - 1 : 0;
+    this.#endings.set(key, Math.ceil(until / 1000) * REASONS + place);
+    return isNews;
+  }
+
+  forget(now: number): void {
+    for (const [key, found] of this.#endings) if (Math.floor(found / REASONS) * 1000 < now) this.#endings.delete(key);
+  }
+}
+
+/** A UUID's own 16 bytes, as a text of one byte a character. */
+function keyOf(sid: string): string {
+  return UUID.test(sid) ? Buffer.from(sid.replaceAll('-', ''), 'hex').toString('latin1') : sid;
 }
 
 export type Knowledge = { state: 'live' } | { state: 'ended'; reason: string } | { state: 'unsure' };
 
 export class EndedSessions {
-  #ended = new Map<string, Remembered>();
+  #ended = new Remembered();
   /** By session id: the auth service called it live after reading began; until when that is of use, in ms. */
   #confirmed = new Map<string, number>();
   #last: string | undefined;
@@ -58,8 +92,8 @@ export class EndedSessions {
 
   /** What is known of the session of a token that was signed at `iat` (seconds). */
   of(sid: string, iat: number): Knowledge {
-    const ended = this.#ended.get(sid);
-    if (ended) return { state: 'ended', reason: ended.reason };
+    const reason = this.#ended.reason(sid);
+    if (reason !== undefined) return { state: 'ended', reason };
     // A session was live when its token was signed. If that was after `since`, its ending would have been read.
     const known = iat * 1000 > this.#since + SLACK_MS || this.#confirmed.has(sid);
     return this.upToDate && known ? { state: 'live' } : { state: 'unsure' };
@@ -86,7 +120,7 @@ export class EndedSessions {
 
   /** The auth service said that the session is over. */
   note(sid: string, reason: string, exp: number): void {
-    if (!this.#ended.has(sid)) this.#ended.set(sid, { reason, until: exp * 1000 + SLACK_MS });
+    if (this.#ended.reason(sid) === undefined) this.#ended.add(sid, reason, exp * 1000 + SLACK_MS);
   }
 
   /** Reads until it is closed. */
@@ -190,15 +224,14 @@ export class EndedSessions {
     if ((events && !events.has(event.event ?? '')) || sessionId === undefined) return;
     const reason = event.reason ?? 'terminated';
     const until = Date.parse(event.tokensExpireAt ?? '') || Date.now() + 86_400_000;
-    const known = this.#ended.has(sessionId);
-    this.#ended.set(sessionId, { reason, until: until + SLACK_MS });
+    const isNews = this.#ended.add(sessionId, reason, until + SLACK_MS);
     this.#confirmed.delete(sessionId);
-    if (!known) this.#onEnded({ sessionId, userId: event.userId ?? '', reason });
+    if (isNews) this.#onEnded({ sessionId, userId: event.userId ?? '', reason });
   }
 
   #forget(): void {
     const now = Date.now();
-    for (const [sid, { until }] of this.#ended) if (until < now) this.#ended.delete(sid);
+    this.#ended.forget(now);
     for (const [sid, until] of this.#confirmed) if (until < now) this.#confirmed.delete(sid);
   }
 }
