@@ -161,8 +161,8 @@ impl Registry {
     }
 
     /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other
-    /// services hear of it now and then. Returns the latest activity; nothing if the session may have ended at
-    /// this very moment.
+    /// services hear of it now and then. Returns the latest activity; nothing if the session may have ended
+    /// at this very moment.
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
         self.announce_activity(session, latest, now);
