@@ -25,7 +25,7 @@ pub(crate) const ACCESS_SECRET: &str = "access-secret-of-the-tests-0123456789abc
 pub(crate) const REFRESH_SECRET: &str = "refresh-secret-of-the-tests-0123456789abcdef";
 
 /// A bound for starting and for stopping that only a hanging program reaches.
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What a program is started with; everything not set here has its default.
 pub(crate) struct Setup {
