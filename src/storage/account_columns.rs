@@ -1,5 +1,7 @@
 //! What a change of an account writes into the user's row, in the same statement that moves its version on.
 
+use std::mem::discriminant;
+
 use entity::user;
 use sea_orm::UpdateMany;
 use sea_orm::sea_query::{Expr, SimpleExpr};
@@ -9,22 +11,30 @@ use crate::domain::account_change::AccountChange;
 use crate::domain::event::LedgerEvent;
 use crate::domain::time::Timestamp;
 
-/// Adds the columns that the event changes, if it changes any.
+/// Adds the columns that the events change, if they change any. Of several values for a column the last
+/// counts: a statement may set it once.
 pub(super) fn account_columns(
     update: UpdateMany<user::Entity>,
-    event: &LedgerEvent,
+    events: &[LedgerEvent],
 ) -> UpdateMany<user::Entity> {
+    let mut columns: Vec<(user::Column, SimpleExpr)> = Vec::new();
+    for (column, value) in events.iter().flat_map(columns_of) {
+        columns.retain(|(known, _)| discriminant(known) != discriminant(&column));
+        columns.push((column, value));
+    }
+    columns.into_iter().fold(update, |update, (column, value)| update.col_expr(column, value))
+}
+
+fn columns_of(event: &LedgerEvent) -> Vec<(user::Column, SimpleExpr)> {
     let (change, credentials_changed_at, at) = match event {
         LedgerEvent::AccountChanged { change, credentials_changed_at, at, .. } => {
             (change, credentials_changed_at, at)
         }
         // Signing in keeps an account that was to be deleted.
-        LedgerEvent::Opened { .. } => {
-            return update.col_expr(user::Column::DeleteAt, Expr::value(None::<i64>));
-        }
-        _ => return update,
+        LedgerEvent::Opened { .. } => return vec![(user::Column::DeleteAt, Expr::value(None::<i64>))],
+        _ => return Vec::new(),
     };
-    let mut columns: Vec<(user::Column, SimpleExpr)> = vec![(user::Column::UpdatedAt, time(*at))];
+    let mut columns = vec![(user::Column::UpdatedAt, time(*at))];
     let AccountChange {
         password,
         password_change_required,
@@ -58,7 +68,7 @@ pub(super) fn account_columns(
     columns.extend(disabled_at.map(|it| (user::Column::DisabledAt, Expr::value(it))));
     let delete_at = delete_at.map(|at| Expr::value(at.map(Timestamp::millis)));
     columns.extend(delete_at.map(|it| (user::Column::DeleteAt, it)));
-    columns.into_iter().fold(update, |update, (column, value)| update.col_expr(column, value))
+    columns
 }
 
 fn time(at: Timestamp) -> SimpleExpr {

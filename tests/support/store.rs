@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use auth_service::clock::new_uuid;
 use auth_service::config::{DatabaseConfig, DatabaseLocation, Secret};
+use auth_service::domain::account_details::AccountDetails;
 use auth_service::domain::address_form::AddressForm;
 use auth_service::domain::authentication::Methods;
 use auth_service::domain::command::{Command, Open, decide};
@@ -228,6 +229,7 @@ pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
     let mut ledger = Ledger::new(id, Role::default(), 0, START, Vec::new());
     let decision = decide(&open, &ledger, START, &policy());
     decision.events.iter().for_each(|event| ledger.apply(event));
+    ledger.account.details = AccountDetails::of("Ada", email.as_str(), "hash", false);
     let registration = Registration {
         user: User::new(id, "Ada".to_owned(), email, Role::default(), START),
         password_hash: PasswordHash::from_stored("hash".to_owned()),

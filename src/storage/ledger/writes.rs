@@ -111,7 +111,7 @@ fn advance(commit: &Commit, stamp: SimpleExpr, holder: Condition) -> UpdateState
         let rotations = Expr::col(user::Column::Rotations).add(1);
         advance = advance.col_expr(user::Column::Rotations, rotations);
     }
-    commit.events.iter().fold(advance, account_columns).into_query()
+    account_columns(advance, &commit.events).into_query()
 }
 
 fn of_session(user: Uuid, session: SessionId) -> UpdateMany<session::Entity> {
