@@ -304,7 +304,7 @@ impl TestApp {
 
     /// Stops it from running without ending it, as a paused machine would.
     pub(crate) fn freeze(&self) {
-        self.signal("STOP");
+        self.process.freeze();
     }
 
     pub(crate) fn thaw(&self) {

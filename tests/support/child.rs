@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -130,6 +130,28 @@ impl Process {
     /// Sends a signal by its name, as `kill -NAME`; quiet where the process is gone already.
     pub(crate) fn signal(&self, name: &str) {
         send_signal(self.id(), name);
+    }
+
+    /// Stops all its threads from running, and blocks until they stand still: a signal is sent sooner than it is
+    /// heard.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+        let sent = Instant::now();
+        while !self.stands_still() {
+            assert!(sent.elapsed() < Duration::from_secs(10), "the program goes on after SIGSTOP");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether the system shows `T` for each thread; `Z` has ended.
+    fn stands_still(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let stats =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        // The name before may hold anything.
+        stats
+            .into_iter()
+            .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with(['T', 'Z'])))
     }
 
     /// Blocks until it has ended.

@@ -53,7 +53,7 @@ impl PgBouncer {
 
     /// Keeps its connections open and passes nothing on.
     pub(crate) fn freeze(&self) {
-        self.process.signal("STOP");
+        self.process.freeze();
     }
 
     pub(crate) fn thaw(&self) {

@@ -117,7 +117,7 @@ impl RedisServer {
 
     /// Keeps its connections open and answers nobody.
     pub(crate) fn freeze(&self) {
-        self.process.signal("STOP");
+        self.process.freeze();
     }
 
     pub(crate) fn thaw(&self) {
