@@ -132,8 +132,8 @@ impl Process {
         send_signal(self.id(), name);
     }
 
-    /// Stops all its threads from running, and blocks until they stand still: a signal is sent sooner than it is
-    /// heard.
+    /// Stops all its threads from running, and blocks until they stand still: a signal is sent sooner than it
+    /// is heard.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
         let sent = Instant::now();
