@@ -24,14 +24,14 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::{Email, User};
 use crate::events::announcement::Announcer;
 use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
-use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
+use crate::storage::ledger::{Commit, CommitOutcome};
 use crate::storage::{StorageError, Store};
 use crate::telemetry::audit::{AuditEvent, COMMAND_LINE, Cause};
 
 pub use account::{Edit, Edited, entity_tag};
 
-/// How often a change is tried. With the user's row locked nodes are in the way only where activity keeps a
-/// session from ending as idle; where one process has the database, its own actor is.
+/// How often a change is tried. The user's row is locked from the first read, so nodes are in the way only
+/// where activity keeps a session from ending as idle; where one process has the database, its own actor is.
 const TRIES: usize = 20;
 
 /// Why nothing was done.
@@ -228,12 +228,9 @@ impl Operators {
         plan: impl Fn(&User) -> Result<Work<C>, OperatorError>,
     ) -> Result<Done<C::Reply>, OperatorError> {
         for _ in 0..TRIES {
-            let (found, version) = self.store.lookup_account(user).await?.ok_or(OperatorError::NoSuchUser)?;
+            let loaded = self.store.load_account(user).await?;
+            let (found, ledger, lock) = loaded.ok_or(OperatorError::NoSuchUser)?;
             let Work { command, change } = plan(&found)?;
-            let (ledger, lock) = self.load(user).await?;
-            if ledger.version != version {
-                continue;
-            }
             let now = self.clock.now();
             let decision = decide(
                 &command,
@@ -265,15 +262,6 @@ impl Operators {
             }
         }
         Err(OperatorError::Contended)
-    }
-
-    async fn load(&self, user: UserId) -> Result<(Ledger, Option<RowLock>), OperatorError> {
-        let loaded = if self.store.is_shared() {
-            self.store.load_ledger_locked(user).await?.map(|(ledger, lock)| (ledger, Some(lock)))
-        } else {
-            self.store.load_ledger(user).await?.map(|ledger| (ledger, None))
-        };
-        loaded.ok_or(OperatorError::NoSuchUser)
     }
 
     fn commit(&self, ledger: &Ledger, events: Vec<LedgerEvent>, change: Option<&OperatorChange>) -> Commit {

@@ -100,19 +100,6 @@ impl Store {
         self.run(async move { query.one(&db).await }).await?.map(user_of).transpose()
     }
 
-    /// The same, with the version of its sessions that goes with it.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn lookup_account(&self, id: UserId) -> Result<Option<(User, i64)>, StorageError> {
-        let db = self.db.clone();
-        let query = user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null());
-        let row = self.run(async move { query.one(&db).await }).await?;
-        row.map(|row| Ok((row.session_version, user_of(row)?)))
-            .transpose()
-            .map(|found| found.map(|(version, user)| (user, version)))
-    }
-
     /// Makes an account, its first session and its announcements in one transaction.
     ///
     /// # Errors

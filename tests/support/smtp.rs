@@ -11,6 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::eventually;
 
+/// How long a mail may take. A node that dies with a mail leased keeps it from the others for a minute
+/// ([`auth_service::storage::mails::LEASE`]), and a first failure costs ten seconds.
+const WITHIN: Duration = Duration::from_secs(100);
+
 /// What the server does with one mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
@@ -127,7 +131,7 @@ impl MailServer {
 
     /// The mail of that number to that address, once it is there; numbers begin with 1.
     pub(crate) async fn mail(&self, to: &str, number: usize) -> Received {
-        eventually(&format!("mail {number} to {to}"), Duration::from_secs(30), async || {
+        eventually(&format!("mail {number} to {to}"), WITHIN, async || {
             self.received(to).into_iter().nth(number - 1).ok_or_else(|| {
                 format!(
                     "{} mails, {} tries; in all {:?}",
@@ -142,7 +146,7 @@ impl MailServer {
 
     /// The mail of that kind of subject to that address, once it is there.
     pub(crate) async fn mail_about(&self, to: &str, subject: &str) -> Received {
-        eventually(&format!("a mail to {to} about {subject}"), Duration::from_secs(30), async || {
+        eventually(&format!("a mail to {to} about {subject}"), WITHIN, async || {
             let mails = self.received(to);
             let found = mails.iter().rev().find(|mail| mail.header("Subject").contains(subject)).cloned();
             found.ok_or_else(|| format!("{mails:?}"))

@@ -15,7 +15,8 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
-use crate::storage::rows::{account_of, role_of, session_of};
+use crate::domain::user::User;
+use crate::storage::rows::{account_of, role_of, session_of, user_of};
 use crate::storage::{StorageError, Store, primary};
 
 impl Store {
@@ -39,6 +40,31 @@ impl Store {
     /// # Errors
     /// [`StorageError`].
     pub async fn load_ledger_locked(&self, id: UserId) -> Result<Option<(Ledger, RowLock)>, StorageError> {
+        let Some((rows, lock)) = self.select_locked(id).await? else { return Ok(None) };
+        Ok(Some((self.ledger_of(id, rows)?, lock)))
+    }
+
+    /// The account and the user's live sessions, both of one moment. Where other processes share the
+    /// database the row is locked, as by [`Store::load_ledger_locked`].
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn load_account(
+        &self,
+        id: UserId,
+    ) -> Result<Option<(User, Ledger, Option<RowLock>)>, StorageError> {
+        let found = if self.is_shared() {
+            self.select_locked(id).await?.map(|(rows, lock)| (rows, Some(lock)))
+        } else {
+            let db = self.db.clone();
+            self.run(async move { select(&db, id).await }).await?.map(|rows| (rows, None))
+        };
+        let Some((rows, lock)) = found else { return Ok(None) };
+        let user = user_of(rows.0.clone())?;
+        Ok(Some((user, self.ledger_of(id, rows)?, lock)))
+    }
+
+    async fn select_locked(&self, id: UserId) -> Result<Option<(Rows, RowLock)>, StorageError> {
         let (db, io) = (self.db.clone(), self.io.clone());
         let work = async move {
             let lock = RowLock { transaction: Some(db.begin().await?), io };
@@ -48,8 +74,7 @@ impl Store {
             };
             Ok::<_, DbErr>(rows.map(|rows| (rows, lock)))
         };
-        let Some((rows, lock)) = self.run(work).await? else { return Ok(None) };
-        Ok(Some((self.ledger_of(id, rows)?, lock)))
+        self.run(work).await
     }
 
     /// How those sessions of that user ended; what is live or unknown is left out. Asked on the lock's
