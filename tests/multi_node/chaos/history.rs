@@ -11,7 +11,7 @@ use crate::support::time::{millis_of, unix_millis};
 
 /// What somebody tried, or what was done to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum AuditEvent {
+pub(super) enum Act {
     SignUp,
     LogIn,
     Look,
@@ -45,7 +45,7 @@ pub(super) struct Entry {
     pub(super) person: usize,
     /// The session it was done with, or that it opened; empty where there is none.
     pub(super) session: String,
-    pub(super) act: AuditEvent,
+    pub(super) act: Act,
     pub(super) outcome: Outcome,
 }
 
@@ -70,15 +70,15 @@ impl Entry {
     }
 
     pub(super) fn is_login(&self) -> bool {
-        matches!(self.act, AuditEvent::SignUp | AuditEvent::LogIn)
+        matches!(self.act, Act::SignUp | Act::LogIn)
     }
 
     /// The latest activity that an answer to a login or to activity tells.
     pub(super) fn moved_to(&self) -> Option<i64> {
         let answer = self.done()?;
         match self.act {
-            AuditEvent::SignUp | AuditEvent::LogIn => Some(millis_of(&answer["session"]["lastActivity"])),
-            AuditEvent::BeActive => Some(millis_of(&answer["lastActivity"])),
+            Act::SignUp | Act::LogIn => Some(millis_of(&answer["session"]["lastActivity"])),
+            Act::BeActive => Some(millis_of(&answer["lastActivity"])),
             _ => None,
         }
     }
@@ -99,7 +99,7 @@ impl Entry {
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, until, node, person, session, act, outcome } = self;
-        if let AuditEvent::Fault(fault) = act {
+        if let Act::Fault(fault) = act {
             let node = if *node == usize::MAX { String::new() } else { format!("node {node}: ") };
             return write!(f, "{from} +{:<5} {node}{fault}", until - from);
         }
@@ -125,7 +125,7 @@ impl History {
         &self,
         (person, node): (usize, usize),
         session: &str,
-        act: AuditEvent,
+        act: Act,
         trying: impl Future<Output = reqwest::Result<Answer>>,
     ) -> Entry {
         let from = unix_millis();
@@ -139,7 +139,7 @@ impl History {
             Err(_) => Outcome::Unknown("the line broke".to_owned()),
         };
         let mut session = session.to_owned();
-        if let (AuditEvent::SignUp | AuditEvent::LogIn, Outcome::Done(answer)) = (&act, &outcome) {
+        if let (Act::SignUp | Act::LogIn, Outcome::Done(answer)) = (&act, &outcome) {
             answer["session"]["id"].as_str().unwrap().clone_into(&mut session);
         }
         let entry = Entry { from, until, node, person, session, act, outcome };
@@ -155,7 +155,7 @@ impl History {
             node,
             person: usize::MAX,
             session: String::new(),
-            act: AuditEvent::Fault(fault),
+            act: Act::Fault(fault),
             outcome: Outcome::Done(Value::Null),
         });
     }
@@ -171,7 +171,7 @@ impl History {
 pub(super) fn summary(entries: &[Entry]) -> String {
     let mut faults = BTreeMap::new();
     for entry in entries {
-        if let AuditEvent::Fault(fault) = entry.act {
+        if let Act::Fault(fault) = entry.act {
             *faults.entry(fault).or_insert(0) += 1;
         }
     }

@@ -9,13 +9,16 @@ use rand::rngs::StdRng;
 use reqwest::Method;
 use serde_json::json;
 
-use super::history::{AuditEvent, Entry, History};
+use super::history::{Act, Entry, History};
 use super::rules::{LIMIT, TIMEOUT_MS};
 use crate::support::time::{unix_millis, until};
 use crate::support::{Client, Cluster, Person};
 
 /// Longer than a node may take to settle whether a session is idle, shorter than some freezes.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// A phone enters a tunnel this soon after it has asked for new tokens, at the latest: most such refreshes are
+/// carried out, and their answers do not arrive.
+const TUNNEL_WITHIN_MS: u64 = 30;
 /// When nothing is broken any more, every answer is waited for.
 const FINAL_PATIENCE: Duration = Duration::from_secs(20);
 /// And is there at the latest then.
@@ -100,7 +103,7 @@ impl Someone {
     }
 
     pub(super) async fn sign_up(&self, bases: &Bases, history: &History) {
-        let entry = self.open(AuditEvent::SignUp, 0, bases, history).await;
+        let entry = self.open(Act::SignUp, 0, bases, history).await;
         assert!(entry.done().is_some(), "{entry}");
     }
 
@@ -119,7 +122,7 @@ impl Someone {
             return self.try_what_is_over(random, node, bases, history).await;
         }
         if (self.is_restless && choice < 10) || self.sessions.borrow().len() < LIMIT {
-            let entry = self.open(AuditEvent::LogIn, node, bases, history).await;
+            let entry = self.open(Act::LogIn, node, bases, history).await;
             return self.try_what_ended(&entry, bases, history).await;
         }
         let Some(mut device) = self.take(random) else { return };
@@ -145,25 +148,29 @@ impl Someone {
         let client = &device.client;
         let (act, request) = match choice {
             ..50 => return look(device, place, history).await,
-            70..80 => return refresh(device, place, history).await,
+            70..77 => return refresh(device, TIMEOUT, place, history).await,
+            77..80 => {
+                let patience = Duration::from_millis(random.random_range(1..=TUNNEL_WITHIN_MS));
+                return refresh(device, patience, place, history).await;
+            }
             98.. => return steal(device, place, history).await,
-            50..70 => (AuditEvent::BeActive, client.request(Method::POST, "/activity")),
-            80..84 => (AuditEvent::LogOut, client.request(Method::POST, "/logout")),
+            50..70 => (Act::BeActive, client.request(Method::POST, "/activity")),
+            80..84 => (Act::LogOut, client.request(Method::POST, "/logout")),
             84..96 => {
                 let target = self.any_session(random);
                 let request = client.request(Method::DELETE, &format!("/sessions/{target}"));
-                (if target == session { AuditEvent::LogOut } else { AuditEvent::End(target) }, request)
+                (if target == session { Act::LogOut } else { Act::End(target) }, request)
             }
-            96..98 => (AuditEvent::EndOthers, client.request(Method::DELETE, "/sessions/all")),
+            96..98 => (Act::EndOthers, client.request(Method::DELETE, "/sessions/all")),
         };
         history.record(place, &session, act, client.try_send(request)).await
     }
 
     /// Signs in on a new device.
-    async fn open(&self, act: AuditEvent, node: usize, bases: &Bases, history: &History) -> Entry {
+    async fn open(&self, act: Act, node: usize, bases: &Bases, history: &History) -> Entry {
         let mut client = self.http.at(&bases.get(node));
         let (path, mut body) = match act {
-            AuditEvent::SignUp => ("/signup", self.person.registration()),
+            Act::SignUp => ("/signup", self.person.registration()),
             _ => ("/login", self.person.credentials()),
         };
         body["refreshTokenDelivery"] = json!("body");
@@ -195,7 +202,7 @@ impl Someone {
         let ended =
             entry.refusal().is_some_and(|code| code.starts_with("session_") && code != "session_not_found")
                 || entry.refusal() == Some("refresh_token_reused")
-                || (entry.act == AuditEvent::LogOut && entry.done().is_some());
+                || (entry.act == Act::LogOut && entry.done().is_some());
         if !ended {
             return self.at_hand.borrow_mut().push(device);
         }
@@ -217,8 +224,8 @@ impl Someone {
             return;
         }
         let is_ended = |device: &Device| match &entry.act {
-            AuditEvent::End(target) => target == device.session(),
-            AuditEvent::EndOthers => device.session() != entry.session,
+            Act::End(target) => target == device.session(),
+            Act::EndOthers => device.session() != entry.session,
             _ => entry.evicted().any(|evicted| evicted == device.session()),
         };
         let (ended, at_hand) = self.at_hand.take().into_iter().partition::<Vec<_>, _>(is_ended);
@@ -244,7 +251,7 @@ impl Someone {
         let Some(mut device) = taken else { return };
         device.client.follow(&bases.get(node));
         if random.random_bool(0.3) {
-            refresh(&mut device, (self.number, node), history).await;
+            refresh(&mut device, TIMEOUT, (self.number, node), history).await;
         } else {
             look(&device, (self.number, node), history).await;
         }
@@ -277,14 +284,14 @@ impl Someone {
 }
 
 async fn look(device: &Device, place: (usize, usize), history: &History) -> Entry {
-    history.record(place, device.session(), AuditEvent::Look, device.client.try_get("/session")).await
+    history.record(place, device.session(), Act::Look, device.client.try_get("/session")).await
 }
 
-async fn refresh(device: &mut Device, place: (usize, usize), history: &History) -> Entry {
+/// Shows the latest token it has; so after an answer that was lost, the same one again.
+async fn refresh(device: &mut Device, patience: Duration, place: (usize, usize), history: &History) -> Entry {
     let session = device.session().to_owned();
-    let request = device.client.body_refresh(device.tokens.last().unwrap());
-    let entry =
-        history.record(place, &session, AuditEvent::Refresh, device.client.try_exchange(request)).await;
+    let request = device.client.body_refresh(device.tokens.last().unwrap()).timeout(patience);
+    let entry = history.record(place, &session, Act::Refresh, device.client.try_exchange(request)).await;
     if entry.done().is_some() {
         device.keep_token();
     }
@@ -297,5 +304,5 @@ async fn steal(device: &Device, place: (usize, usize), history: &History) -> Ent
         return look(device, place, history).await;
     }
     let request = device.client.body_refresh(&device.tokens[0]);
-    history.record(place, device.session(), AuditEvent::Steal, device.client.try_send(request)).await
+    history.record(place, device.session(), Act::Steal, device.client.try_send(request)).await
 }

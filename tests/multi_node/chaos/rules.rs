@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-use super::history::{AuditEvent, Entry};
+use super::history::{Act, Entry};
 pub(super) use stored::Stored;
 pub(super) use violation::Violation;
 
@@ -97,20 +97,18 @@ impl<'a> Story<'a> {
 
     fn endings(&self) -> Vec<Ending<'a>> {
         let own = self.entries.iter().filter_map(|entry| match (&entry.act, entry.refusal()) {
-            (AuditEvent::LogOut, None) => entry.done().map(|_| Ending { entry, reason: Some("logout") }),
+            (Act::LogOut, None) => entry.done().map(|_| Ending { entry, reason: Some("logout") }),
             (_, Some(code)) => is_over(code).then_some(Ending { entry, reason: None }),
             _ => None,
         });
         let others = self.by_others().filter_map(|entry| {
             entry.done()?;
             match &entry.act {
-                AuditEvent::End(target) if target == self.session => {
+                Act::End(target) if target == self.session => {
                     Some(Ending { entry, reason: Some("terminated") })
                 }
                 // What was opened before it was asked is over, for this reason or an earlier one.
-                AuditEvent::EndOthers if self.opened.until < entry.from => {
-                    Some(Ending { entry, reason: None })
-                }
+                Act::EndOthers if self.opened.until < entry.from => Some(Ending { entry, reason: None }),
                 _ => {
                     let evicted = entry.evicted().any(|evicted| evicted == self.session);
                     evicted.then_some(Ending { entry, reason: Some("evicted") })
@@ -125,7 +123,7 @@ impl<'a> Story<'a> {
         let endings = self.endings();
         for accepted in self.entries.iter().filter(|entry| entry.done().is_some()) {
             for Ending { entry: ended, .. } in &endings {
-                let changes = !matches!(accepted.act, AuditEvent::Look | AuditEvent::BeActive);
+                let changes = !matches!(accepted.act, Act::Look | Act::BeActive);
                 let allowed = if changes || accepted.node == ended.node { 0 } else { STALENESS_MS };
                 if accepted.from > ended.until + allowed {
                     let late = accepted.from - ended.until;
@@ -145,7 +143,7 @@ impl<'a> Story<'a> {
             let before = self.entries.iter().filter(|entry| entry.from <= accepted.until);
             let latest = before.clone().filter_map(|entry| entry.moved_to()).max().unwrap_or_default();
             // Activity without an answer may have come at any time.
-            let unknown = before.clone().any(|entry| entry.act == AuditEvent::BeActive && entry.is_unknown());
+            let unknown = before.clone().any(|entry| entry.act == Act::BeActive && entry.is_unknown());
             let deadline = if unknown { expires_at } else { expires_at.min(latest + TIMEOUT_MS) };
             if accepted.from > deadline {
                 let what = format!("accepted {} ms after its deadline", accepted.from - deadline);
@@ -165,17 +163,16 @@ impl<'a> Story<'a> {
             let others = |wanted: &dyn Fn(&Entry) -> bool| self.by_others().filter(before).any(wanted);
             let explained = match code {
                 // The target of a request, and not the session it was made with.
-                "session_not_found" => matches!(refused.act, AuditEvent::End(_)),
-                "session_logged_out" => own(&|entry| entry.act == AuditEvent::LogOut),
+                "session_not_found" => matches!(refused.act, Act::End(_)),
+                "session_logged_out" => own(&|entry| entry.act == Act::LogOut),
                 "session_evicted" => others(&Entry::is_login),
                 "session_terminated" => others(&|entry| match &entry.act {
-                    AuditEvent::End(target) => target == self.session,
-                    act => *act == AuditEvent::EndOthers,
+                    Act::End(target) => target == self.session,
+                    act => *act == Act::EndOthers,
                 }),
-                // An unanswered refresh may be carried out late, by a node that was frozen.
-                "refresh_token_reused" => own(&|entry| {
-                    entry.act == AuditEvent::Steal || (entry.act == AuditEvent::Refresh && entry.is_unknown())
-                }),
+                "refresh_token_reused" => {
+                    own(&|entry| entry.act == Act::Steal || self.may_come_as_reuse(entry, refused))
+                }
                 "session_expired" => refused.until >= self.opened.expires_at().unwrap(),
                 "session_idle_timeout" => refused.until >= self.earliest_deadline(refused.from),
                 _ => false,
@@ -185,6 +182,18 @@ impl<'a> Story<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a frozen node may have carried it out so late that its token was two generations old. A device
+    /// that lost an answer, and shows the same token again, does not get there.
+    fn may_come_as_reuse(&self, lost: &Entry, refused: &Entry) -> bool {
+        let newer = self.entries.iter().filter(|entry| {
+            entry.act == Act::Refresh
+                && entry.done().is_some()
+                && entry.until > lost.from
+                && entry.from <= refused.until
+        });
+        lost.act == Act::Refresh && lost.is_unknown() && newer.count() >= 2
     }
 
     /// Rule 3, as it is stored: activity that was answered counts.
@@ -213,9 +222,7 @@ impl<'a> Story<'a> {
         self.history.iter().any(|fault| {
             let keeps_from_writing = matches!(
                 fault.act,
-                AuditEvent::Fault(
-                    "killed" | "frozen" | "without the database" | "without the database and Redis"
-                )
+                Act::Fault("killed" | "frozen" | "without the database" | "without the database and Redis")
             );
             keeps_from_writing
                 && fault.node == active.node

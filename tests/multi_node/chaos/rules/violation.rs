@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::multi_node::chaos::history::{AuditEvent, Entry};
+use crate::multi_node::chaos::history::{Act, Entry};
 
 /// Most lines told.
 const LINES: usize = 30;
@@ -33,18 +33,17 @@ impl Violation {
         let from = self.entries.iter().map(|entry| entry.from).min().unwrap_or_default() - BEFORE_MS;
         let until = self.entries.iter().map(|entry| entry.until).max().unwrap_or_default();
         let concerns = |entry: &&Entry| {
-            let targets = matches!(&entry.act, AuditEvent::End(target) if sessions.contains(target.as_str()));
+            let targets = matches!(&entry.act, Act::End(target) if sessions.contains(target.as_str()));
             let evicts = entry.evicted().any(|evicted| sessions.contains(evicted));
-            let fault = matches!(entry.act, AuditEvent::Fault(_));
+            let fault = matches!(entry.act, Act::Fault(_));
             entry.from <= until
                 && entry.until >= from
                 && (fault || targets || evicts || sessions.contains(entry.session.as_str()))
         };
         let concerned: Vec<_> = history.iter().filter(concerns).collect();
         // The entries themselves and the faults, whatever else has to be left out; of the rest the latest.
-        let (needed, rest): (Vec<_>, Vec<_>) = concerned
-            .into_iter()
-            .partition(|entry| self.is_one(entry) || matches!(entry.act, AuditEvent::Fault(_)));
+        let (needed, rest): (Vec<_>, Vec<_>) =
+            concerned.into_iter().partition(|entry| self.is_one(entry) || matches!(entry.act, Act::Fault(_)));
         let room = LINES.saturating_sub(needed.len());
         let mut told = [&needed[..], &rest[rest.len().saturating_sub(room)..]].concat();
         told.sort_by_key(|entry| entry.from);
