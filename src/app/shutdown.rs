@@ -9,6 +9,7 @@ use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::App;
+use super::background::Background;
 use crate::actors::activity_flusher::FlushActivity;
 use crate::actors::mailer::FinishMails;
 use crate::actors::publisher::DrainOutbox;
@@ -39,7 +40,8 @@ impl Signals {
 /// Serves until a signal comes. A second one ends the process at once.
 pub(super) async fn run(app: App) -> io::Result<()> {
     let mut signals = Signals::new()?;
-    let App { server, addresses: _, state, flusher, publisher, mailer } = app;
+    let App { server, addresses: _, state, background } = app;
+    let Background { flusher, publisher, mailer } = background;
     let handle = server.handle();
     let mut serving = actix::spawn(server);
     let signal = tokio::select! {

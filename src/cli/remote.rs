@@ -175,33 +175,8 @@ impl Remote {
 
     async fn user(&self, command: UserCommand) -> Result<(), CommandError> {
         match command {
-            UserCommand::Create(create) => {
-                let json = create.json;
-                let (body, password) = users::for_server(&create)?;
-                let made = self.call("POST", "/admin/users", Some(body), None).await?.json;
-                let id = text(&made["user"]["id"]);
-                match json {
-                    true => say_json(&json!({"id": id, "password": password})),
-                    false => say(&format!("Created account {id}; password: {password}")),
-                }
-            }
-            UserCommand::List(list) => {
-                if !list.after.is_empty() {
-                    return Err("--server lists the newest accounts first; it takes no --after".into());
-                }
-                let mut path = "/admin/users?".to_owned();
-                if let Some(search) = &list.search {
-                    path += &format!("&email={}*", encoded(search));
-                }
-                if let Some(role) = list.role {
-                    path += &format!("&role={}", Role::from(role).as_str());
-                }
-                if list.disabled {
-                    path += "&status=disabled";
-                }
-                let found = self.pages(&path, "users", list.limit).await?;
-                if list.json { say_json(&found) } else { say(&users_table(&found)) }
-            }
+            UserCommand::Create(create) => self.create_user(&create).await,
+            UserCommand::List(list) => self.list_users(&list).await,
             UserCommand::Show { user, json } => {
                 let id = self.find(&user).await?;
                 let mut shown = self.get(&format!("/admin/users/{id}")).await?.json["user"].take();
@@ -237,6 +212,34 @@ impl Remote {
                 say(&format!("{id} is deleted; its sessions ended"))
             }
         }
+    }
+
+    async fn create_user(&self, create: &users::Create) -> Result<(), CommandError> {
+        let (body, password) = users::for_server(create)?;
+        let made = self.call("POST", "/admin/users", Some(body), None).await?.json;
+        let id = text(&made["user"]["id"]);
+        match create.json {
+            true => say_json(&json!({"id": id, "password": password})),
+            false => say(&format!("Created account {id}; password: {password}")),
+        }
+    }
+
+    async fn list_users(&self, list: &users::List) -> Result<(), CommandError> {
+        if !list.after.is_empty() {
+            return Err("--server lists the newest accounts first; it takes no --after".into());
+        }
+        let mut path = "/admin/users?".to_owned();
+        if let Some(search) = &list.search {
+            path += &format!("&email={}*", encoded(search));
+        }
+        if let Some(role) = list.role {
+            path += &format!("&role={}", Role::from(role).as_str());
+        }
+        if list.disabled {
+            path += "&status=disabled";
+        }
+        let found = self.pages(&path, "users", list.limit).await?;
+        if list.json { say_json(&found) } else { say(&users_table(&found)) }
     }
 
     async fn change(&self, user: &str, body: Value) -> Result<String, CommandError> {

@@ -20,7 +20,6 @@ use crate::domain::mail::{CodePurpose, MailKind, MailTo, NewMail};
 use crate::domain::user::FieldProblem;
 use crate::security::codes::CodeOf;
 use crate::storage::mail_requests::MailRequest;
-use crate::telemetry::serving::run_to_completion;
 
 /// A code to be mailed.
 pub(super) struct Asking {
@@ -186,9 +185,7 @@ pub(super) async fn change(
     user: UserId,
     command: ChangeByCode,
 ) -> Result<(), Problem> {
-    let registry = state.registry.clone();
-    let asking = run_to_completion(async move { registry.ask(user, command).await });
-    match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
+    match state.registry.ask(user, command).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(CodeVoid)) | Err(ActorError::NoSuchUser) => Err(wrong_code("code")),
         Err(ActorError::Unavailable(error)) if error.is_duplicate() => Err(Problem::new(Code::EmailTaken)),

@@ -21,7 +21,6 @@ use super::proof::{passkeys, show_code, show_passkey, show_recovery_code, user_o
 use super::sign_in::{Choice, SignIn, state_of_credentials};
 use super::state::AppState;
 use super::{completing, new_password};
-use crate::actors::messages::ActorError;
 use crate::domain::account_change::{AccountChange, ChangedBy};
 use crate::domain::command::{ChangeAccount, Outdated, SetRequiredPassword};
 use crate::domain::ids::SessionId;
@@ -33,7 +32,6 @@ use crate::security::password::Password;
 use crate::security::webauthn::CredentialJson;
 use crate::storage::factors::FactorsChanged;
 use crate::telemetry::audit::AuditEvent;
-use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -207,9 +205,7 @@ async fn change_password(
     spend(state, claims).await?;
     let mails = notice(state, client, MailKind::PasswordChanged, user.id).into_iter().collect();
     let command = SetRequiredPassword { password, shown: user.credentials_changed_at, mails };
-    let (registry, id) = (state.registry.clone(), user.id);
-    let asking = run_to_completion(async move { registry.ask(id, command).await });
-    let set = asking.await.unwrap_or(Err(ActorError::NoAnswer))?;
+    let set = state.registry.ask(user.id, command).await?;
     let credentials_changed_at = set.map_err(|Outdated| invalid_ticket())?;
     AuditEvent::PasswordChanged(user.id).record(state.metrics());
     let user = User { credentials_changed_at, password_change_required: false, ..user };

@@ -12,11 +12,9 @@ use super::personal_data;
 use super::problem::{Code, Problem};
 use super::state::AppState;
 use super::view::UserView;
-use crate::actors::messages::ActorError;
 use crate::domain::account_change::{AccountChange, ChangedBy};
 use crate::domain::command::ChangeAccount;
 use crate::domain::user::parse_name;
-use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 struct Body {
@@ -50,9 +48,7 @@ async fn change(
     if name.is_some() || locale.is_some() {
         let change = AccountChange { name, locale: locale.map(Some), ..AccountChange::default() };
         let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
-        let (registry, user) = (state.registry.clone(), caller.user());
-        let asking = run_to_completion(async move { registry.ask(user, command).await });
-        asking.await.unwrap_or(Err(ActorError::NoAnswer)).map_err(Problem::for_token)?;
+        state.registry.ask(caller.user(), command).await.map_err(Problem::for_token)?;
     }
     answer(&caller, &state).await
 }

@@ -18,7 +18,6 @@ use crate::domain::ids::{SessionToken, UserId};
 use crate::domain::mail::MailKind;
 use crate::security::password::Password;
 use crate::telemetry::audit::AuditEvent;
-use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,8 +56,7 @@ async fn change(
         end_others: request.end_others,
         mails: notice(&state, &client, MailKind::PasswordChanged, user.id).into_iter().collect(),
     };
-    let asking = run_to_completion(ask(state.clone(), user.id, command));
-    match asking.await.unwrap_or(Err(ActorError::NoAnswer)).map_err(Problem::for_token)? {
+    match ask(&state, user.id, command).await.map_err(Problem::for_token)? {
         Ok(PasswordChanged { refreshed, terminated }) => {
             let delivery = refreshed.session.profile.delivery;
             refresh::answer(&state, user.id, &refreshed, delivery, Some(terminated))
@@ -69,7 +67,7 @@ async fn change(
 }
 
 async fn ask(
-    state: web::Data<AppState>,
+    state: &AppState,
     user: UserId,
     command: ChangePassword,
 ) -> Result<Result<PasswordChanged, ChangeRefusal>, ActorError> {

@@ -16,7 +16,6 @@ use super::refresh::session_over;
 use super::resource;
 use super::state::AppState;
 use super::view::UserView;
-use crate::actors::messages::ActorError;
 use crate::actors::operators::Operators;
 use crate::domain::account_change::{AccountChange, ChangedBy};
 use crate::domain::command::{AskForDeletion, ChangeAccount};
@@ -24,11 +23,8 @@ use crate::domain::ids::UserId;
 use crate::domain::mail::{MailKind, MailTo, NewMail, readable};
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
-use crate::io::IoGone;
-use crate::storage::StorageError;
 use crate::storage::export::{StoredMail, StoredSession};
 use crate::telemetry::audit::AuditEvent;
-use crate::telemetry::serving::run_to_completion;
 
 /// How long mails are kept, and requests for codes.
 const MAILS_KEPT: Duration = Duration::from_secs(7 * 86_400);
@@ -114,8 +110,7 @@ async fn delete(
     state.shed_load()?;
     if caller.0.snapshot.role == Role::Admin {
         let marked_until = state.now().plus(grace.max(MARK_HOLDS));
-        let asking = run_to_completion(leave_an_admin(state.clone(), caller.user(), marked_until));
-        asking.await.unwrap_or_else(|| Err(Problem::unavailable_for_now()))?;
+        leave_an_admin(&state, caller.user(), marked_until).await?;
     }
     let delete_at = (!grace.is_zero()).then(|| state.now().plus(grace));
     match delete_at {
@@ -133,11 +128,7 @@ async fn delete(
 
 /// Marks the account for deletion before it looks for other administrators, and takes the mark back where
 /// there is none: of two who go at the same time each sees the other's mark, so not both can go.
-async fn leave_an_admin(
-    state: web::Data<AppState>,
-    user: UserId,
-    marked_until: Timestamp,
-) -> Result<(), Problem> {
+async fn leave_an_admin(state: &AppState, user: UserId, marked_until: Timestamp) -> Result<(), Problem> {
     let mark = |delete_at| {
         let change = AccountChange { delete_at: Some(delete_at), ..AccountChange::default() };
         ChangeAccount { change, by: ChangedBy::User, end_all: None }
@@ -159,8 +150,7 @@ async fn delete_now(state: &web::Data<AppState>, client: &Client, user: UserId) 
     let mail = told_of_deletion(notice_to(state, client, MailKind::AccountDeletion, to), "");
     let mail = mail.map(|mail| NewMail { locale: found.locale, ..mail });
     let operators = Operators::in_service(&state.registry, format!("user:{user}"));
-    let deleting = run_to_completion(async move { operators.delete_own(user, mail).await });
-    Ok(deleting.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
+    Ok(operators.delete_own(user, mail).await?)
 }
 
 async fn delete_later(
@@ -172,11 +162,8 @@ async fn delete_later(
     let (user, by) = (caller.user(), caller.session());
     let mail = notice(state, client, MailKind::AccountDeletion, user);
     let mails = told_of_deletion(mail, &readable(delete_at)).into_iter().collect();
-    let registry = state.registry.clone();
     let command = AskForDeletion { by, delete_at, mails };
-    let asking = run_to_completion(async move { registry.ask(user, command).await });
-    let asked = asking.await.unwrap_or(Err(ActorError::NoAnswer)).map_err(Problem::for_token)?;
-    match asked {
+    match state.registry.ask(user, command).await.map_err(Problem::for_token)? {
         Ok(()) => {
             AuditEvent::DeletionAsked(user).record(state.metrics());
             Ok(())

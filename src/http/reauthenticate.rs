@@ -12,14 +12,12 @@ use super::proof::{show_code, show_passkey, show_recovery_code};
 use super::refresh::{self, session_over};
 use super::state::AppState;
 use super::{completing, own_password};
-use crate::actors::messages::ActorError;
 use crate::domain::authentication::Methods;
 use crate::domain::command::{Reauthenticate, ReauthenticateRefusal};
 use crate::domain::sign_in::{Factor, Shown};
 use crate::domain::time::Timestamp;
 use crate::security::password::Password;
 use crate::security::webauthn::CredentialJson;
-use crate::telemetry::serving::run_to_completion;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,9 +98,7 @@ pub(super) async fn answer(
     shown: Option<Timestamp>,
 ) -> Result<HttpResponse, Problem> {
     let (user, command) = (caller.user(), Reauthenticate { session: caller.session(), methods, shown });
-    let registry = state.registry.clone();
-    let asking = run_to_completion(async move { registry.ask(user, command).await });
-    match asking.await.unwrap_or(Err(ActorError::NoAnswer)).map_err(Problem::for_token)? {
+    match state.registry.ask(user, command).await.map_err(Problem::for_token)? {
         Ok(refreshed) => {
             let delivery = refreshed.session.profile.delivery;
             refresh::answer(state, user, &refreshed, delivery, None)
