@@ -1,11 +1,12 @@
 //! Those to whom sessions happen: one actor a user, and a few that live as long as the service.
 //!
-//! In reading order: [`snapshot`] (what a request looks at), [`user_session`] (the one writer of a user's
-//! sessions), [`registry`] (finds, starts, restarts and retires those actors), [`status`] (is this session
-//! good?), [`sign_up`] (the first one), [`devices`] (open connections), [`alarms`] (their timers), then the
-//! long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`] and [`freshness`] (other
-//! nodes), [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by [`supervise`]. [`operators`]
-//! and [`stats`] serve those who run the service, [`revocations`] the services that verify tokens.
+//! In reading order: [`live_session`] and [`snapshot`] (what a request looks at), [`user_slot`] (what an
+//! actor shares with requests), [`user_session`] (the one writer of a user's sessions), [`registry`] (finds,
+//! starts, restarts and retires those actors), [`session_status`] (is this session good?), [`sign_up`] (the
+//! first one), [`devices`] (open connections), [`alarms`] and [`waker`] (their timers), then the long-lived
+//! ones: [`activity`] and [`activity_flusher`], [`change_watcher`] and [`freshness`] (other nodes),
+//! [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by [`supervise`]. [`operators`] and
+//! [`stats`] serve those who run the service, [`revocations`] the services that verify tokens.
 
 pub mod activity;
 pub mod activity_flusher;
@@ -14,6 +15,7 @@ pub mod api_keys;
 pub mod change_watcher;
 pub mod devices;
 pub mod freshness;
+pub mod live_session;
 pub mod mailer;
 pub mod messages;
 pub mod operators;
@@ -28,6 +30,8 @@ pub mod stats;
 pub mod supervise;
 pub mod sweeper;
 pub mod user_session;
+pub mod user_slot;
+pub mod waker;
 
 #[cfg(test)]
 mod testing;

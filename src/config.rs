@@ -41,6 +41,7 @@ mod tests;
 mod token_secrets;
 mod tokens;
 mod traces;
+mod variables;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -156,9 +157,9 @@ impl Config {
         mut vars: HashMap<String, String>,
         mut errors: Vec<ConfigError>,
     ) -> Result<Config, ConfigErrors> {
-        errors.extend(secret_files::load(&mut vars));
-        let mut source = Source::new(&vars, errors);
-        near_miss::warnings(vars.keys()).into_iter().for_each(|warning| source.warn(warning));
+        errors.extend(secret_files::load(&declared::ALL, &mut vars));
+        let mut source = Source::new(&vars, &declared::ALL, errors);
+        near_miss::warnings(&declared::ALL, vars.keys()).into_iter().for_each(|warning| source.warn(warning));
         Config::read(source)
     }
 

@@ -1,10 +1,11 @@
 //! The rules of users and sessions as pure code: no IO, no clock, no randomness; those come in as arguments.
 //!
-//! In reading order: [`time`] and [`ids`], [`text`], [`email`], [`user`], [`authentication`], [`device`],
-//! [`address_form`], [`reason`], [`session`], [`policy`], [`account_change`], [`account_details`], [`event`],
-//! [`sign_in`] (what comes before a session), then [`ledger`] (what a user's sessions are) and [`command`]
-//! (what may happen to them); [`mail`] is what is mailed.
+//! In reading order: [`time`] and [`ids`], [`text`], [`field_problem`], [`email`], [`role`], [`user`],
+//! [`authentication`], [`device`], [`address_form`], [`reason`], [`session`], [`policy`], [`account_change`],
+//! [`account_details`], [`account`], [`event`], [`sign_in`] (what comes before a session), then [`ledger`]
+//! (what a user's sessions are) and [`command`] (what may happen to them); [`mail`] is what is mailed.
 
+pub mod account;
 pub mod account_change;
 pub mod account_details;
 pub mod address_form;
@@ -13,6 +14,7 @@ pub mod command;
 pub mod device;
 pub mod email;
 pub mod event;
+pub mod field_problem;
 pub mod ids;
 pub mod ledger;
 pub mod mail;
@@ -20,6 +22,7 @@ pub mod operator_change;
 pub mod password_hash;
 pub mod policy;
 pub mod reason;
+pub mod role;
 pub mod session;
 pub mod sign_in;
 pub mod text;

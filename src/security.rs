@@ -8,6 +8,7 @@
 pub mod access_token;
 pub mod api_key;
 pub mod challenge;
+pub mod claims;
 pub mod client_ip;
 pub mod codes;
 pub mod encryption;

@@ -181,6 +181,7 @@ mod multi_node {
 
 /// What the sources themselves must keep to.
 mod house {
+    mod circles;
     mod english;
     mod files;
     mod layers;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::{Notify, oneshot};
 
-use super::snapshot::LiveSession;
+use super::live_session::LiveSession;
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
 use crate::storage::activity::{SeenActivity, Unwritten};

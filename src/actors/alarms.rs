@@ -1,4 +1,4 @@
-//! The timers of all residents: one sorted set, and one actor that wakes theirs when its time has come.
+//! The timers of all residents, in one sorted set. [`super::waker`] wakes the actors whose time has come.
 //!
 //! A timer of its own took 150 bytes of each actor; an entry here takes about 45. Bound: one entry a
 //! resident.
@@ -7,15 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, AsyncContext, Context, WrapFuture};
 use tokio::sync::Notify;
 
-use super::registry::Registry;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
-
-/// After so many alarms other work of the arbiter has its turn.
-const AT_ONCE: usize = 256;
 
 /// When an alarm rings, in ms since the alarms began, on a clock that nobody can set.
 pub(super) type Ringing = u64;
@@ -61,7 +56,7 @@ impl Alarms {
     }
 
     /// Waits for the next alarm, and takes it.
-    async fn next(&self) -> UserId {
+    pub(super) async fn next(&self) -> UserId {
         loop {
             let next = match self.take_due() {
                 Ok(user) => return user,
@@ -115,37 +110,6 @@ async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Wakes actors whose timer is due. A panic loses at most one timer; the sweeper then finds the overdue user.
-#[derive(Debug)]
-pub struct Waker {
-    registry: Registry,
-}
-
-impl Waker {
-    /// The one that a registry needs.
-    #[must_use]
-    pub fn new(registry: Registry) -> Self {
-        Self { registry }
-    }
-}
-
-impl Actor for Waker {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        let registry = self.registry.clone();
-        let waking = async move {
-            loop {
-                for _ in 0..AT_ONCE {
-                    registry.wake(registry.alarms().next().await);
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        ctx.spawn(waking.into_actor(self));
     }
 }
 

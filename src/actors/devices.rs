@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use futures_channel::mpsc::{self, Receiver, Sender};
 
-use crate::domain::account_details::changes;
+use crate::domain::account::{Account, changes};
 use crate::domain::ids::SessionId;
-use crate::domain::ledger::{Account, Ledger, RememberedEnding};
+use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;

@@ -6,7 +6,7 @@ use actix::Message;
 use futures_channel::mpsc::Sender;
 
 use super::devices::Delivery;
-use super::registry::Lease;
+use super::user_slot::Lease;
 use crate::domain::command::Command;
 use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;

@@ -3,7 +3,7 @@
 //! what was meant to retire.
 //!
 //! Bounds: at most `MAX_RESIDENT_USERS` residents, and so actors (a newcomer waits for room, then is
-//! refused), and [`MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`,
+//! refused), and [`super::user_slot::MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`,
 //! `auth_mailbox_refused_total`.
 
 mod dependencies;
@@ -34,6 +34,7 @@ use super::freshness::Freshness;
 use super::messages::{ActorError, Connect, ConnectRefusal, Execute};
 use super::sighting::Sightings;
 use super::user_session::UserSession;
+use super::user_slot::{Lease, UserSlot};
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::{SessionId, UserId};
@@ -46,10 +47,7 @@ use crate::telemetry::traces::Step;
 
 pub use dependencies::Dependencies;
 use resident::Resident;
-pub use resident::{Lease, UserSlot};
 
-/// Most messages that wait for, or are handled by, one user's actor.
-pub const MAX_IN_FLIGHT: usize = 128;
 /// How long a caller waits for an actor's answer.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a newcomer waits for another user to be retired.

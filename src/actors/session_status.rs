@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::activity::Written;
+use super::live_session::LiveSession;
 use super::messages::ActorError;
-use super::registry::{Registry, UserSlot};
-use super::snapshot::{LiveSession, Snapshot};
+use super::registry::Registry;
+use super::snapshot::Snapshot;
+use super::user_slot::UserSlot;
 use crate::bus::internal::OnceForAll;
 use crate::clock::new_uuid;
 use crate::domain::ids::{SessionId, SessionToken, UserId};

@@ -13,11 +13,12 @@ use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use super::alarms::Waker;
 use super::messages::Retire;
-use super::registry::{Dependencies, Registry, UserSlot};
+use super::registry::{Dependencies, Registry};
 use super::session_status::{ActiveSession, SessionStatus};
 use super::user_session::UserSession;
+use super::user_slot::UserSlot;
+use super::waker::Waker;
 use crate::bus::Bus;
 use crate::clock::{Clock, new_uuid};
 use crate::config::{DatabaseConfig, DatabaseLocation};

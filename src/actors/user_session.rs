@@ -20,7 +20,8 @@ use actix::{
 use super::alarms::Timer;
 use super::devices::Devices;
 use super::messages::{ActorError, Execute, LookAgain, Retire, Wake};
-use super::registry::{ANSWER_TIMEOUT, Registry, UserSlot};
+use super::registry::{ANSWER_TIMEOUT, Registry};
+use super::user_slot::UserSlot;
 use crate::domain::command::{Command, EndOverdue};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;

@@ -7,7 +7,6 @@ use actix::Actor;
 use actix_web::web;
 
 use crate::actors::activity_flusher::ActivityFlusher;
-use crate::actors::alarms::Waker;
 use crate::actors::change_watcher::ChangeWatcher;
 use crate::actors::mailer::{Mailer, PostOffice};
 use crate::actors::publisher::Publisher;
@@ -15,6 +14,7 @@ use crate::actors::registry::Registry;
 use crate::actors::sighting::SightingFlusher;
 use crate::actors::supervise::{Supervised, supervise};
 use crate::actors::sweeper::Sweeper;
+use crate::actors::waker::Waker;
 use crate::bus::redis::RedisBus;
 use crate::http::state::AppState;
 

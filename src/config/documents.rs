@@ -6,8 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::declared::{SECTIONS, Section};
+use super::declared::SECTIONS;
 use super::setting::Setting;
+use super::variables::Section;
 
 /// Columns of a line.
 const WIDTH: usize = 119;

@@ -3,7 +3,7 @@
 //!
 //! It must never show a value, and never refuse: other programs' variables may look alike.
 
-use super::declared::VARIABLES;
+use super::variables::Variables;
 
 /// Shorter names are too near to other programs' ones.
 const SHORTEST: usize = 6;
@@ -32,10 +32,10 @@ const UNITS: &[&str] = &[
 ];
 
 /// A warning for each name that is probably meant to be another.
-pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let unknown = names.filter(|name| !VARIABLES.contains(&name.as_str()));
+pub(super) fn warnings<'a>(declared: &Variables, names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let unknown = names.filter(|name| !declared.has(name));
     let mut warnings: Vec<_> = unknown
-        .filter_map(|name| Some((name, nearest(name)?)))
+        .filter_map(|name| Some((name, nearest(declared, name)?)))
         .map(|(name, meant)| {
             format!("{name} is set, but it is not a setting of this service; did you mean {meant}?")
         })
@@ -45,32 +45,36 @@ pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a String>) -> Vec<Strin
 }
 
 /// The name among those in the environment that is probably meant to be this one.
-pub(super) fn meant_for<'a>(mut names: impl Iterator<Item = &'a String>, known: &str) -> Option<&'a String> {
-    names.find(|name| !VARIABLES.contains(&name.as_str()) && nearest(name) == Some(known))
+pub(super) fn meant_for<'a>(
+    declared: &Variables,
+    mut names: impl Iterator<Item = &'a String>,
+    known: &str,
+) -> Option<&'a String> {
+    names.find(|name| !declared.has(name) && nearest(declared, name) == Some(known))
 }
 
-fn nearest(name: &str) -> Option<&'static str> {
+fn nearest(declared: &Variables, name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     // Those of OpenTelemetry's own libraries are many and alike.
     if upper.len() < SHORTEST || !upper.is_ascii() || upper.starts_with("OTEL_") {
         return None;
     }
     let allowed = if upper.len() < LONG { 1 } else { 2 };
-    let mistyped = VARIABLES
-        .iter()
+    let mistyped = declared
+        .names()
         .filter(|known| known.len() >= SHORTEST && known.len().abs_diff(upper.len()) <= allowed)
-        .map(|known| (slips(&upper, known), *known))
+        .map(|known| (slips(&upper, known), known))
         .filter(|(slips, _)| *slips <= allowed)
         .min_by_key(|(slips, _)| *slips);
-    mistyped.map(|(_, known)| known).or_else(|| of_another_unit(&upper))
+    mistyped.map(|(_, known)| known).or_else(|| of_another_unit(declared, &upper))
 }
 
 /// `RATE_LIMIT_SIGNUP_PER_MINUTE`, `SESSION_TIMEOUT` or `SESSION_TIMEOUT_SECONDS`: right but for the unit.
-fn of_another_unit(name: &str) -> Option<&'static str> {
+fn of_another_unit(declared: &Variables, name: &str) -> Option<&'static str> {
     let stem = without_unit(name);
-    let known = VARIABLES.iter().filter(|known| without_unit(known) != **known);
+    let known = declared.names().filter(|known| without_unit(known) != *known);
     let mut alike = known.filter(|known| without_unit(known) == stem && stem.contains('_'));
-    alike.next().copied()
+    alike.next()
 }
 
 fn without_unit(name: &str) -> &str {

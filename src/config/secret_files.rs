@@ -7,16 +7,16 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use super::ConfigError;
-use super::declared::{self, Kind};
 use super::source::quoted;
+use super::variables::{Kind, Variables};
 
 /// Most bytes that are read; a list of secrets is far smaller.
 const MOST: u64 = 64 * 1024;
 
 /// Puts the content of every file that is named where the setting would stand, and gives back what is wrong.
-pub(super) fn load(vars: &mut HashMap<String, String>) -> Vec<ConfigError> {
+pub(super) fn load(declared: &Variables, vars: &mut HashMap<String, String>) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    for variable in declared::all().iter().filter(|variable| variable.kind == Kind::File) {
+    for variable in declared.iter().filter(|variable| variable.kind == Kind::File) {
         let given = |name: &str| vars.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
         let Some(path) = given(variable.name) else { continue };
         let name = variable.setting.name;

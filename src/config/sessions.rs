@@ -168,11 +168,11 @@ impl SessionRules {
     fn of_role(self, source: &mut Source<'_>, role: Role) -> Self {
         let policies = AtLimit::ALL.map(|policy| (policy.as_str(), policy));
         SessionRules {
-            timeout: source.decimal_or(Source::of_role(TIMEOUT, role), self.timeout),
-            lifetime: source.decimal_or(Source::of_role(LIFETIME, role), self.lifetime),
-            max_per_user: source.integer_or(Source::of_role(MAX_PER_USER, role), self.max_per_user),
-            at_limit: source.choice_or(Source::of_role(AT_LIMIT, role), self.at_limit, &policies),
-            warning: source.decimal_or(Source::of_role(WARNING, role), self.warning),
+            timeout: source.decimal_or(source.of_role(TIMEOUT, role), self.timeout),
+            lifetime: source.decimal_or(source.of_role(LIFETIME, role), self.lifetime),
+            max_per_user: source.integer_or(source.of_role(MAX_PER_USER, role), self.max_per_user),
+            at_limit: source.choice_or(source.of_role(AT_LIMIT, role), self.at_limit, &policies),
+            warning: source.decimal_or(source.of_role(WARNING, role), self.warning),
         }
     }
 }

@@ -9,7 +9,7 @@ mod typed;
 
 use std::collections::{HashMap, HashSet};
 
-use super::declared::{self, Kind};
+use super::variables::{Kind, Variables};
 use super::{ConfigError, ConfigErrors, Secret, near_miss};
 use crate::domain::user::Role;
 
@@ -21,14 +21,19 @@ const SHOWN: usize = 80;
 
 pub(super) struct Source<'a> {
     vars: &'a HashMap<String, String>,
+    declared: &'static Variables,
     errors: Vec<ConfigError>,
     warnings: Vec<String>,
     listing: Listing,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(vars: &'a HashMap<String, String>, errors: Vec<ConfigError>) -> Self {
-        Source { vars, errors, warnings: Vec::new(), listing: Vec::new() }
+    pub(super) fn new(
+        vars: &'a HashMap<String, String>,
+        declared: &'static Variables,
+        errors: Vec<ConfigError>,
+    ) -> Self {
+        Source { vars, declared, errors, warnings: Vec::new(), listing: Vec::new() }
     }
 
     /// The warnings and the values in force, if nothing was wrong.
@@ -37,7 +42,8 @@ impl<'a> Source<'a> {
             return Err(ConfigErrors(self.errors));
         }
         self.list_the_rest();
-        self.listing.sort_by_key(|(name, _)| declared::position(name));
+        let declared = self.declared;
+        self.listing.sort_by_key(|(name, _)| declared.position(name));
         Ok((self.warnings, self.listing))
     }
 
@@ -61,7 +67,7 @@ impl<'a> Source<'a> {
     }
 
     pub(super) fn refuse_missing(&mut self, name: &'static str, wants: impl Into<String>) {
-        let got = match near_miss::meant_for(self.vars.keys(), name) {
+        let got = match near_miss::meant_for(self.declared, self.vars.keys(), name) {
             Some(mistyped) => format!("nothing, but {mistyped} is set"),
             None => "nothing".to_owned(),
         };
@@ -70,7 +76,7 @@ impl<'a> Source<'a> {
 
     /// Notes the value in force, for `config check`. The typed readers below do it themselves.
     pub(super) fn list_value(&mut self, name: &'static str, value: impl Into<String>) {
-        let variable = declared::variable(name);
+        let variable = self.declared.get(name);
         debug_assert!(!variable.setting.secret, "{name} is a secret: use list_secret");
         self.note(name, value.into());
     }
@@ -93,7 +99,7 @@ impl<'a> Source<'a> {
     /// What its section did not list is in force as it was given.
     fn list_the_rest(&mut self) {
         let listed: HashSet<_> = self.listing.iter().map(|(name, _)| *name).collect();
-        let rest = declared::all().iter().filter(|variable| {
+        let rest = self.declared.iter().filter(|variable| {
             let itself = variable.kind == Kind::Itself && variable.setting.stands_for.is_none();
             itself && !listed.contains(variable.name)
         });
@@ -108,7 +114,7 @@ impl<'a> Source<'a> {
     }
 
     fn note(&mut self, name: &'static str, value: String) {
-        let variable = declared::variable(name);
+        let variable = self.declared.get(name);
         let of_role = matches!(variable.kind, Kind::OfRole(_));
         if !of_role || self.text(name).is_some() {
             self.listing.push((variable.setting.stands_for.unwrap_or(name), value));
@@ -117,7 +123,7 @@ impl<'a> Source<'a> {
 
     /// The value without the blanks around it; an empty one counts as not set.
     pub(super) fn text(&self, name: &'static str) -> Option<&'a str> {
-        declared::variable(name);
+        self.declared.get(name);
         let value = self.vars.get(name)?.trim();
         (!value.is_empty()).then_some(value)
     }
@@ -145,11 +151,8 @@ impl<'a> Source<'a> {
     }
 
     /// The name of a setting for one role.
-    pub(super) fn of_role(name: &'static str, role: Role) -> &'static str {
-        let setting = declared::variable(name).setting;
-        let mut variables = declared::all().iter().filter(|variable| variable.setting.name == setting.name);
-        let found = variables.find(|variable| variable.kind == Kind::OfRole(role));
-        found.map_or_else(|| panic!("{name} is not declared by role"), |variable| variable.name)
+    pub(super) fn of_role(&self, name: &'static str, role: Role) -> &'static str {
+        self.declared.of_role(name, role)
     }
 }
 
@@ -165,6 +168,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::declared::ALL;
 
     fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
@@ -173,7 +177,7 @@ mod tests {
     #[test]
     fn empty_counts_as_unset() {
         let vars = vars(&[("PORT", "  "), ("JWT_ACCESS_SECRET", "")]);
-        let mut source = Source::new(&vars, Vec::new());
+        let mut source = Source::new(&vars, &ALL, Vec::new());
         assert_eq!(source.integer::<u16>("PORT"), 4001);
         assert!(source.secret("JWT_ACCESS_SECRET").is_none());
         assert!(source.finish().is_ok());
@@ -183,7 +187,7 @@ mod tests {
     fn decimals_are_plain_finite_and_in_range() {
         let read = |value: &str| {
             let vars = vars(&[("SESSION_TIMEOUT_MINUTES", value)]);
-            let mut source = Source::new(&vars, Vec::new());
+            let mut source = Source::new(&vars, &ALL, Vec::new());
             let duration = source.decimal("SESSION_TIMEOUT_MINUTES");
             source.finish().ok().map(|_| duration)
         };
@@ -198,7 +202,7 @@ mod tests {
     fn a_long_value_is_cut() {
         let value = "é".repeat(500);
         let vars = HashMap::from([("PORT".to_owned(), value)]);
-        let mut source = Source::new(&vars, Vec::new());
+        let mut source = Source::new(&vars, &ALL, Vec::new());
         source.integer::<u16>("PORT");
         let told = source.finish().unwrap_err().to_string();
         assert!(told.len() < 300 && told.contains('…'), "{told}");

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::declared::Kind;
+use super::variables::Kind;
 use super::*;
 
 pub(super) const ACCESS_SECRET: &str = "9f2c7a51e08b4d6633c1a0f5be7d2894";
@@ -108,7 +108,7 @@ fn the_listing_has_every_variable_once_and_reads_back_the_same() {
     let config = parse(&vars);
     let listing = config.effective();
     let names = listing.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-    let all = declared::all().iter().filter(|variable| {
+    let all = declared::ALL.iter().filter(|variable| {
         let is_listed = variable.name == "SESSION_TIMEOUT_MINUTES_ADMIN" || variable.kind == Kind::Itself;
         is_listed && variable.setting.stands_for.is_none()
     });

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::ledger::Account;
 use super::password_hash::PasswordHash;
 use super::policy::OwnPolicy;
 use super::time::Timestamp;
@@ -69,22 +68,5 @@ impl AccountChange {
     #[must_use]
     pub fn changes_credentials(&self) -> bool {
         self.password.is_some() || self.factors.is_some()
-    }
-}
-
-impl Account {
-    /// Takes over what the rules need of a change.
-    pub(super) fn apply(&mut self, change: &AccountChange, credentials_changed_at: Option<Timestamp>) {
-        if let Some(disabled) = change.disabled {
-            self.disabled = disabled;
-        }
-        if let Some(factors) = change.factors {
-            self.factors = factors;
-        }
-        if let Some(policy) = &change.policy {
-            self.policy = policy.clone().map(Box::new);
-        }
-        self.credentials_changed_at = credentials_changed_at.or(self.credentials_changed_at);
-        self.details.apply(change);
     }
 }

@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use woothee::parser::Parser;
 
+use super::field_problem::FieldProblem;
 use super::text::is_presentable;
-use super::user::FieldProblem;
 
 /// Most characters of a User-Agent that are kept.
 pub const USER_AGENT_MAX_CHARS: usize = 512;

@@ -7,8 +7,11 @@ use std::fmt;
 
 use validator::ValidateEmail;
 
+use super::field_problem::FieldProblem;
 use super::text::is_invisible;
-use super::user::{EMAIL_MAX_BYTES, FieldProblem};
+
+/// Most bytes of an email address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
+pub const EMAIL_MAX_BYTES: usize = 254;
 
 /// An email address: trimmed, lower case, at most 254 bytes, with the domain in its ASCII form (UTS #46,
 /// non-transitional).

@@ -1,9 +1,9 @@
 //! All that the rules need to know of one user's sessions. It changes by [`Ledger::apply`] alone.
 
-use super::account_details::AccountDetails;
+use super::account::Account;
 use super::event::{Ending, LedgerEvent};
 use super::ids::{SessionId, UserId};
-use super::policy::{OwnPolicy, Policy};
+use super::policy::Policy;
 use super::reason::EndReason;
 use super::session::Session;
 use super::time::Timestamp;
@@ -21,21 +21,6 @@ pub struct RememberedEnding {
     pub reason: EndReason,
     /// The session from which a person ended it.
     pub by: Option<SessionId>,
-}
-
-/// What the rules need of the account, beside its role.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// Whether it is disabled: then no session opens, and none is live, because disabling ended them.
-    pub disabled: bool,
-    /// How many second factors the person has.
-    pub factors: u32,
-    /// When the password last changed: a login that checked an earlier one opens no session.
-    pub credentials_changed_at: Option<Timestamp>,
-    /// Policy that goes before the role's. Few users have one.
-    pub policy: Option<Box<OwnPolicy>>,
-    /// Details whose changes are sent to devices.
-    pub details: AccountDetails,
 }
 
 /// A user's live sessions, as of one version.

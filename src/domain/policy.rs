@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use own::{OutOfRange, OwnPolicy};
 
+use super::role::Role;
 use super::session::Times;
 use super::time::Timestamp;
-use super::user::Role;
 
 /// What happens to a login when the user has as many sessions as allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! A person with an account, and the rules for what may be stored of one.
 
 pub use super::email::Email;
+pub use super::field_problem::FieldProblem;
 use super::ids::UserId;
 use super::policy::OwnPolicy;
+pub use super::role::Role;
 use super::text::is_presentable;
 use super::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// Fewest characters of a password.
 pub const PASSWORD_MIN_CHARS: usize = 8;
@@ -13,46 +14,6 @@ pub const PASSWORD_MIN_CHARS: usize = 8;
 pub const PASSWORD_MAX_BYTES: usize = 72;
 /// Most characters of a name.
 pub const NAME_MAX_CHARS: usize = 100;
-/// Most bytes of an email address (RFC 5321, section 4.5.3.1.3, less the angle brackets).
-pub const EMAIL_MAX_BYTES: usize = 254;
-
-/// What a person has paid for or may do; new users are [`Role::Starter`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Role {
-    /// Given at sign-up.
-    #[default]
-    Starter,
-    /// A paying user.
-    Pro,
-    /// A user of a company with a contract.
-    Enterprise,
-    /// An operator.
-    Admin,
-}
-
-impl Role {
-    /// Every role, in rising order.
-    pub const ALL: [Self; 4] = [Self::Starter, Self::Pro, Self::Enterprise, Self::Admin];
-
-    /// The name used in tokens, answers and rows.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starter => "STARTER",
-            Self::Pro => "PRO",
-            Self::Enterprise => "ENTERPRISE",
-            Self::Admin => "ADMIN",
-        }
-    }
-
-    /// The role of that name.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name)
-    }
-}
-
 /// A user as the service knows one; the password hash is kept apart from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -110,19 +71,6 @@ impl User {
             delete_at: None,
         }
     }
-}
-
-/// Why a member of a request cannot be stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldProblem {
-    /// Nothing is there.
-    Required,
-    /// Fewer characters than asked for.
-    TooShort,
-    /// More than fits.
-    TooLong,
-    /// A character that may not be there, or no such form.
-    Invalid,
 }
 
 /// A trimmed name of 1 to 100 characters, none of them a control character, of which something can be seen.

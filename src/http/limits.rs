@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::actors::registry::UserSlot;
+use crate::actors::user_slot::UserSlot;
 use crate::bus::Bus;
 use crate::config::RateLimitConfig;
 use crate::domain::ids::{SessionId, UserId};

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::extract::client::Client;
 use super::notice::notice;
 use super::problem::{Code, FieldError, Problem};
-use super::sign_in::methods;
 use super::state::AppState;
 use crate::config::PasskeyConfig;
 use crate::domain::ids::UserId;
@@ -23,6 +22,7 @@ use crate::security::encryption::Encryption;
 use crate::security::recovery_code::RecoveryCode;
 use crate::security::totp::{Place, TotpSecret};
 use crate::security::webauthn::{self, CredentialJson, Expected, Known};
+use crate::storage::factors::Factors;
 use crate::storage::passkeys::PasskeyUse;
 use crate::storage::totp::TotpTry;
 use crate::telemetry::audit::AuditEvent;
@@ -38,6 +38,17 @@ pub(super) fn wrong(field: &'static str) -> Problem {
 /// The keys, where the feature is on.
 pub(super) fn keys(state: &AppState) -> Result<&Encryption, Problem> {
     state.encryption()
+}
+
+/// The second factors that a user can show now, as `methods` in answers. A blocked one is left out.
+pub(super) fn methods(factors: &Factors) -> Vec<&'static str> {
+    let app = factors.totp.is_some_and(|totp| !totp.blocked);
+    let methods = [
+        (app, "totp"),
+        (factors.recovery_codes > 0, "recovery_code"),
+        (!factors.passkeys.is_empty(), "passkey"),
+    ];
+    methods.into_iter().filter(|(there, _)| *there).map(|(_, method)| method).collect()
 }
 
 /// Counts what came of showing a factor.

@@ -13,7 +13,7 @@ use super::refresh::session_over;
 use super::state::AppState;
 use super::view::{session_view, sessions_answer};
 use super::{cookie, resource};
-use crate::actors::snapshot::LiveSession;
+use crate::actors::live_session::LiveSession;
 use crate::domain::command::{Terminate, TerminateOthers, TerminateRefusal, Terminated};
 use crate::domain::ids::SessionId;
 use crate::events::session_view::SessionView;

@@ -14,6 +14,7 @@ use super::extract::json::Fields;
 use super::factors::recovery_codes::give_recovery_codes;
 use super::notice::masked;
 use super::problem::{Code, Problem};
+use super::proof::methods;
 use super::shown::sessions_of_cookies;
 use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
@@ -30,7 +31,6 @@ use crate::domain::sign_in::{Requirements, Shown, Step, next_step};
 use crate::domain::user::User;
 use crate::events::session_view::SessionView;
 use crate::security::login_ticket::{LoginClaims, LoginOptions, LoginProgress, VALID_FOR};
-use crate::storage::factors::Factors;
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::serving::run_to_completion;
 
@@ -92,17 +92,6 @@ pub(super) struct Choice {
 pub(super) fn state_of_credentials(user: &User) -> String {
     let changed_at = user.credentials_changed_at.map_or(0, |at| at.millis());
     format!("{changed_at}.{}", user.factors)
-}
-
-/// The second factors that a user can show now, as `methods` in answers. A blocked one is left out.
-pub(super) fn methods(factors: &Factors) -> Vec<&'static str> {
-    let app = factors.totp.is_some_and(|totp| !totp.blocked);
-    let methods = [
-        (app, "totp"),
-        (factors.recovery_codes > 0, "recovery_code"),
-        (!factors.passkeys.is_empty(), "passkey"),
-    ];
-    methods.into_iter().filter(|(there, _)| *there).map(|(_, method)| method).collect()
 }
 
 impl SignIn {

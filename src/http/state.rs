@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::health::Probe;
 use super::limits::RateLimits;
+use super::probe::Probe;
 use crate::actors::registry::Registry;
 use crate::actors::revocations::Revocations;
 use crate::actors::stats::Stats;

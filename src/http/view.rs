@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use serde::Serialize;
 
-use crate::actors::snapshot::LiveSession;
+use crate::actors::live_session::LiveSession;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};

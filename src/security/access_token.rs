@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use super::claims::AccessClaims;
 use super::keys::{KeyError, Keyring};
 use super::tokens::{TokenError, read, validation};
 use super::verified_tokens::VerifiedTokens;
@@ -38,19 +39,6 @@ impl std::fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AccessToken(hidden)")
     }
-}
-
-/// What a verified access token says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccessClaims {
-    /// Whose.
-    pub user: UserId,
-    /// Of which session.
-    pub session: SessionId,
-    /// The session's token at that time.
-    pub token: SessionToken,
-    /// The session's refresh generation at that time; 0 in tokens of an older version.
-    pub generation: u32,
 }
 
 /// What an access token is to say.

@@ -11,7 +11,7 @@ use std::fmt;
 use quick_cache::sync::Cache;
 use siphasher::sip128::SipHasher24;
 
-use super::access_token::AccessClaims;
+use super::claims::AccessClaims;
 
 /// Most tokens held, about 100 bytes each. As many as users may be resident by default.
 const MAX_TOKENS: usize = 1_000_000;

@@ -1,25 +1,16 @@
-//! Second factors of a user: what there is, and changes of it, which are changes of credentials:
-//! [`FactorChange`] has all nodes read the user again and ends sign-ins that are under way. Codes, recovery
-//! codes and passkeys have files of their own.
+//! Second factors of a user: what there is, and the removal of all of them. Codes, recovery codes and
+//! passkeys have files of their own.
 
 use entity::{factor, passkey, recovery_code, user};
-use futures_util::future::BoxFuture;
-use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
-    QuerySelect, TransactionTrait,
-};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 
-use super::mails::insert_mails;
+use super::factor_change::Work;
+pub use super::factor_change::{FactorChange, FactorOutcome, FactorsChanged, Keep};
+use super::factor_rows::TOTP;
 use super::passkeys::{Passkey, passkey_of};
-use super::recovery_codes::delete_recovery_codes;
-use super::rows::outbox_rows;
-use super::totp::{TOTP, TotpFactor, totp_of};
-use super::{StorageError, Store, greater_of};
+use super::totp::{TotpFactor, totp_of};
+use super::{StorageError, Store};
 use crate::domain::ids::UserId;
-use crate::domain::mail::NewMail;
-use crate::domain::time::Timestamp;
-use crate::events::announcement::Announcement;
 
 /// The second factors of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,62 +24,6 @@ pub struct Factors {
     /// Passkeys, the oldest first.
     pub passkeys: Vec<Passkey>,
 }
-
-/// What must still be there after a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Nothing: an operator removes them, or nothing is removed.
-    Nothing,
-    /// A way to sign in: a passkey, where the account has no password.
-    WayToSignIn,
-    /// That, and a second factor, because the role must have one.
-    SecondFactor,
-}
-
-/// What a change of factors stands on and what comes with it.
-#[derive(Clone, Debug)]
-pub struct FactorChange {
-    /// Whose.
-    pub user: UserId,
-    /// When.
-    pub now: Timestamp,
-    /// When the credentials that the person has shown were last changed. If they have changed since, nothing
-    /// is stored. `None` for an operator, who shows none.
-    pub shown: Option<Option<Timestamp>>,
-    /// What must still be there afterwards.
-    pub keep: Keep,
-    /// Its events to other services.
-    pub announcements: Vec<Announcement>,
-    /// What the person is mailed.
-    pub mails: Vec<NewMail>,
-}
-
-/// The account after a change of its factors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FactorsChanged {
-    /// The user's version.
-    pub version: i64,
-    /// The time that tells the credentials from those before.
-    pub credentials_changed_at: Option<Timestamp>,
-}
-
-/// What became of a change of factors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum FactorOutcome {
-    /// Stored.
-    Changed(FactorsChanged),
-    /// There was nothing to change, or it is not as it was any more. Nothing was stored.
-    Unchanged,
-    /// The credentials that the person has shown are not the current ones any more. Nothing was stored.
-    Outdated,
-    /// It would have taken the last way to sign in, or a factor that the role must have. Nothing was stored.
-    LastMethod,
-}
-
-/// The work of a change, in its transaction. False where there is nothing to change.
-pub(super) type Work =
-    Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<bool, DbErr>> + Send>;
 
 impl Store {
     /// The second factors of a user.
@@ -140,92 +75,4 @@ impl Store {
         });
         self.change_factors(change, work).await
     }
-
-    /// A change of what factors the user has: the user's row first, so that others wait, then the change,
-    /// then how many there are now.
-    pub(super) async fn change_factors(
-        &self,
-        change: FactorChange,
-        work: Work,
-    ) -> Result<FactorOutcome, StorageError> {
-        let (db, stamp) = (self.db.clone(), self.change_stamp());
-        let FactorChange { user, now, shown, keep, announcements, mails } = change;
-        let announcements = self.kept(announcements);
-        let changed_at = Expr::col(user::Column::CredentialsChangedAt).if_null(0).add(1);
-        let lock = user::Entity::update_many()
-            .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
-            .col_expr(user::Column::ChangeStamp, stamp)
-            .col_expr(user::Column::CredentialsChangedAt, greater_of(changed_at, now.millis()))
-            .filter(user::Column::Id.eq(user.uuid()))
-            .filter(user::Column::DeletedAt.is_null());
-        let lock = match shown {
-            None => lock,
-            Some(None) => lock.filter(user::Column::CredentialsChangedAt.is_null()),
-            Some(Some(at)) => lock.filter(user::Column::CredentialsChangedAt.eq(at.millis())),
-        };
-        self.run(async move {
-            let transaction = db.begin().await?;
-            if lock.exec(&transaction).await?.rows_affected == 0 {
-                transaction.rollback().await?;
-                return Ok(if shown.is_some() { FactorOutcome::Outdated } else { FactorOutcome::Unchanged });
-            }
-            if !work(&transaction).await? {
-                transaction.rollback().await?;
-                return Ok(FactorOutcome::Unchanged);
-            }
-            let Some(changed) = store_count(&transaction, user, keep).await? else {
-                transaction.rollback().await?;
-                return Ok(FactorOutcome::LastMethod);
-            };
-            if !announcements.is_empty() {
-                let rows = outbox_rows(announcements, now);
-                entity::outbox::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
-            }
-            insert_mails(&transaction, mails, now).await?;
-            transaction.commit().await?;
-            Ok::<_, DbErr>(FactorOutcome::Changed(changed))
-        })
-        .await
-    }
-}
-
-/// Writes how many second factors the user has into the row that a login reads. Nothing where what must be
-/// kept is gone.
-async fn store_count(
-    transaction: &DatabaseTransaction,
-    user: UserId,
-    keep: Keep,
-) -> Result<Option<FactorsChanged>, DbErr> {
-    let apps = factor::Entity::find_by_id((user.uuid(), TOTP.to_owned())).count(transaction).await?;
-    let passkeys =
-        passkey::Entity::find().filter(passkey::Column::UserId.eq(user.uuid())).count(transaction).await?;
-    let (version, hash, changed_at) = user::Entity::find_by_id(user.uuid())
-        .select_only()
-        .column(user::Column::SessionVersion)
-        .column(user::Column::PasswordHash)
-        .column(user::Column::CredentialsChangedAt)
-        .into_tuple::<(i64, String, Option<i64>)>()
-        .one(transaction)
-        .await?
-        .ok_or(DbErr::RecordNotUpdated)?;
-    let (has_way_in, has_factor) = (!hash.is_empty() || passkeys > 0, apps + passkeys > 0);
-    let is_kept = match keep {
-        Keep::Nothing => true,
-        Keep::WayToSignIn => has_way_in,
-        Keep::SecondFactor => has_way_in && has_factor,
-    };
-    if !is_kept {
-        return Ok(None);
-    }
-    if !has_factor {
-        delete_recovery_codes(transaction, user).await?;
-    }
-    let count = i32::try_from(apps + passkeys).unwrap_or(i32::MAX);
-    user::Entity::update_many()
-        .col_expr(user::Column::Factors, Expr::value(count))
-        .filter(user::Column::Id.eq(user.uuid()))
-        .exec(transaction)
-        .await?;
-    let credentials_changed_at = changed_at.map(Timestamp::from_millis);
-    Ok(Some(FactorsChanged { version, credentials_changed_at }))
 }

@@ -3,23 +3,23 @@
 
 mod sqlite;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use super::Store;
 use super::cancelled_work::CancelledWork;
 use super::database_clock::DatabaseClock;
 use super::load_estimate::LoadEstimate;
-use super::postgres::{self, PoolerError, Pooling};
+pub use super::open_error::OpenError;
+use super::postgres::{self, Pooling};
 use super::servers::Servers;
-use super::suitability::{Unsuitable, insist_on_encoding, is_citus};
+use super::suitability::{insist_on_encoding, is_citus};
 use crate::config::{DatabaseConfig, DatabaseLocation};
 use crate::domain::address_form::AddressForm;
-use crate::io::{Io, IoGone};
+use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
 
 /// Key of the advisory lock under which nodes that start at once take turns to migrate.
@@ -39,61 +39,6 @@ pub struct StoreOptions {
     pub default_idle_timeout: Duration,
     /// How much of a client's address to return, even where more was stored before.
     pub addresses: AddressForm,
-}
-
-/// Why the database cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The folder or file is not accessible.
-    #[error("cannot open the database file {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Another process holds the file.
-    #[error(
-        "the database file {path} is in use by another process; an embedded database serves one process only: stop that one first"
-    )]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is there and is no database, or a broken one.
-    #[error("the database file {path} is damaged or no SQLite database; it was left as it is: {source}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: DbErr,
-    },
-    /// The address is not valid, which the configuration refuses.
-    #[error("the address of the database cannot be used")]
-    Address,
-    /// The server cannot be reached, or refuses.
-    #[error("cannot connect to the database at {address}: {cause}")]
-    Unreachable {
-        /// Its host and port.
-        address: String,
-        /// What it said, or the system.
-        cause: String,
-    },
-    /// What stands in front of the server cannot be used as it is set.
-    #[error(transparent)]
-    Pooler(#[from] PoolerError),
-    /// The server takes connections and answers nothing of use.
-    #[error("cannot connect to the database: {0}")]
-    Connect(DbErr),
-    /// The schema could not be brought up to date.
-    #[error("cannot migrate the database: {0}")]
-    Migrate(DbErr),
-    /// The service could not be right on it.
-    #[error(transparent)]
-    Unsuitable(#[from] Unsuitable),
-    /// The runtime for sockets has ended.
-    #[error(transparent)]
-    Gone(#[from] IoGone),
 }
 
 impl Store {

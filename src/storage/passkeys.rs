@@ -8,9 +8,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::factors::{FactorChange, FactorOutcome, FactorsChanged, Work};
+use super::factor_change::{FactorChange, FactorOutcome, FactorsChanged, Work};
+use super::factor_rows::forget_failures;
 use super::mails::insert_mails;
-use super::totp::forget_failures;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::mail::NewMail;

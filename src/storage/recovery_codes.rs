@@ -4,8 +4,8 @@ use entity::recovery_code;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, TransactionTrait};
 
+use super::factor_rows::forget_failures;
 use super::mails::insert_mails;
-use super::totp::forget_failures;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::mail::NewMail;

@@ -6,12 +6,12 @@ use sea_orm::ActiveValue::{NotSet, Set};
 use std::time::Duration;
 
 use super::StorageError;
+use crate::domain::account::Account;
 use crate::domain::account_details::AccountDetails;
 use crate::domain::address_form::AddressForm;
 use crate::domain::authentication::{Authentication, Methods};
 use crate::domain::device::{Device, DeviceInfo, DeviceType};
 use crate::domain::ids::{SessionId, SessionToken, UserId};
-use crate::domain::ledger::Account;
 use crate::domain::policy::OwnPolicy;
 use crate::domain::session::{Delivery, Refresh, Session, SessionProfile, Times};
 use crate::domain::time::Timestamp;

@@ -4,7 +4,7 @@ use entity::factor;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::totp::PENDING;
+use super::factor_rows::PENDING;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 

@@ -4,27 +4,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use super::Store;
-use super::open::OpenError;
-
-/// Why the service cannot be right on a database.
-#[derive(Debug, thiserror::Error)]
-pub enum Unsuitable {
-    /// It cannot hold every name there is.
-    #[error(
-        "the database has the encoding {encoding}, and the service needs UTF8; create one WITH ENCODING 'UTF8' \
-         TEMPLATE template0 and restore the data into it"
-    )]
-    Encoding {
-        /// What it has.
-        encoding: String,
-    },
-    /// It would take two accounts of one address.
-    #[error(
-        "users.email has no unique constraint, so one address could get several accounts; remove duplicates, then \
-         ALTER TABLE users ADD UNIQUE (email). A partitioned users table cannot have one: keep users whole"
-    )]
-    EmailNotUnique,
-}
+use super::open_error::{OpenError, Unsuitable};
 
 /// An index that is on the address alone and on all users.
 const POSTGRES_UNIQUE: &str = "\

@@ -4,9 +4,10 @@
 use entity::factor;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, ExprTrait, QueryFilter};
 
-use super::factors::{FactorChange, FactorOutcome, Work};
+use super::factor_change::{FactorChange, FactorOutcome, Work};
+use super::factor_rows::{PENDING, TOTP};
 use super::recovery_codes::{delete_recovery_codes, put_recovery_codes};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
@@ -14,9 +15,6 @@ use crate::domain::time::Timestamp;
 
 /// Wrong codes in a row after which no code is taken any more.
 pub const MAX_FAILURES: i32 = 100;
-
-pub(super) const TOTP: &str = "totp";
-pub(super) const PENDING: &str = "totp_pending";
 
 /// An authenticator app that was confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,15 +204,4 @@ impl Store {
         });
         self.change_factors(change, work).await
     }
-}
-
-/// Lets codes of the app be tried again, because something better was shown.
-pub(super) async fn forget_failures(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
-    factor::Entity::update_many()
-        .col_expr(factor::Column::Failures, Expr::value(0))
-        .filter(factor::Column::UserId.eq(user.uuid()))
-        .filter(factor::Column::Failures.gt(0))
-        .exec(db)
-        .await
-        .map(drop)
 }

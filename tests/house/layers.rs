@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::sources::{Source, Token, product, sources};
+use super::sources::{Product, Source, Token, product, sources};
 
 /// From the outside to the inside. Modules of the same level do not know each other, but for those of level
 /// 1.
@@ -36,7 +36,7 @@ fn may_import(from: &str, to: &str) -> bool {
 }
 
 /// The path of the module in a file: `src/http/login.rs` is `["http", "login"]`, `src/lib.rs` the root.
-fn module_of(path: &Path) -> Vec<String> {
+pub(super) fn module_of(path: &Path) -> Vec<String> {
     let inner = path.strip_prefix("src").unwrap().with_extension("");
     let names: Vec<_> = inner.iter().map(|name| name.to_str().unwrap().to_owned()).collect();
     if names == ["lib"] { Vec::new() } else { names }
@@ -100,8 +100,16 @@ fn relative(module: &[String], tokens: &[Token]) -> Vec<String> {
 }
 
 /// Whether the file belongs to a module that is declared under `#[cfg(test)]`.
-fn is_of_tests(path: &Path, test_modules: &[PathBuf]) -> bool {
+pub(super) fn is_of_tests(path: &Path, test_modules: &[PathBuf]) -> bool {
     test_modules.iter().any(|module| path.starts_with(module) || path == module.with_extension("rs"))
+}
+
+/// The folders of the modules that are declared under `#[cfg(test)]`.
+pub(super) fn test_modules(products: &[(&PathBuf, Product)]) -> Vec<PathBuf> {
+    let of = |(path, product): &(&PathBuf, Product)| {
+        product.test_modules.iter().map(|module| folder(path, module)).collect::<Vec<_>>()
+    };
+    products.iter().flat_map(of).collect()
 }
 
 /// The folder that a module declared in a file would have.
@@ -112,10 +120,7 @@ fn folder(declaring: &Path, module: &str) -> PathBuf {
 
 fn violations(files: &[Source]) -> Vec<String> {
     let products: Vec<_> = files.iter().map(|file| (&file.path, product(&file.text))).collect();
-    let test_modules: Vec<_> = products
-        .iter()
-        .flat_map(|(path, product)| product.test_modules.iter().map(|module| folder(path, module)))
-        .collect();
+    let test_modules = test_modules(&products);
     let mut violations = Vec::new();
     for (path, product) in products.iter().filter(|(path, _)| !is_of_tests(path, &test_modules)) {
         let module = module_of(path);

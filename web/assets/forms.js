@@ -1,6 +1,6 @@
 // Signing in and signing up: what was typed goes to the service, what is wrong with it comes back beside its field.
-import { canOfferPasskeys, canUsePasskeys, usePasskey, wasCancelled } from './passkeys.js';
-import { busy, say, show } from './screens.js';
+import { canOfferPasskeys, canUsePasskeys, offerPasskeys, usePasskey, wasCancelled } from './passkeys.js';
+import { busy, say, show, whenFirstShown } from './screens.js';
 import { failureInWords } from './words.js';
 
 const signInForm = document.getElementById('sign-in');
@@ -38,7 +38,7 @@ export function setUpForms(client, done, step) {
     const features = config.features ?? [];
     document.getElementById('to-forgot').hidden = !features.includes('mail');
     passkeyButton.hidden = !features.includes('passkeys') || !canUsePasskeys();
-    if (!passkeyButton.hidden) offerPasskeys(client, done, step);
+    if (!passkeyButton.hidden) whenFirstShown('sign-in', () => offerToSignIn(client, done, step));
   }, () => undefined);
 }
 
@@ -51,23 +51,18 @@ export function welcome(text) {
 
 /** A passkey signs in without an address or a password. */
 function setUpPasskeys(client, done, step) {
-  passkeyButton.addEventListener('click', () => busy(passkeyButton, () => signInByPasskey(client, done, step)));
+  passkeyButton.addEventListener('click', () => busy(passkeyButton, () => signInByPasskey(usePasskey, client, done, step)));
 }
 
-let offered;
-
-/** Passkeys among the suggestions of the email field. The button's own dialog takes this one's place. */
-async function offerPasskeys(client, done, step) {
-  if (!(await canOfferPasskeys())) return;
-  offered = new AbortController();
-  await signInByPasskey(client, done, step, { mediation: 'conditional', signal: offered.signal });
+/** Passkeys among the suggestions of the email field, for as long as nobody signs in otherwise. */
+async function offerToSignIn(client, done, step) {
+  if (await canOfferPasskeys()) await signInByPasskey(offerPasskeys, client, done, step);
 }
 
-async function signInByPasskey(client, done, step, more) {
-  if (more === undefined) offered?.abort();
+async function signInByPasskey(pick, client, done, step) {
   try {
     const { loginTicket, publicKey } = await client.passkeyLogin();
-    const answer = await client.continueLogin(loginTicket, { credential: await usePasskey(publicKey, more) });
+    const answer = await client.continueLogin(loginTicket, { credential: await pick(publicKey) });
     clear(signInForm);
     done(answer);
   } catch (error) {

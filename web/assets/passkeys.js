@@ -6,19 +6,43 @@ export function canUsePasskeys() {
     && typeof PublicKeyCredential.parseCreationOptionsFromJSON === 'function';
 }
 
+/** The offer that stands in the email field: its controller, and a promise that it is over. */
+let offer;
+
+/** A browser takes one request at a time, and refuses another while an offer stands. */
+async function withdrawOffer() {
+  const standing = offer;
+  offer = undefined;
+  standing?.controller.abort();
+  await standing?.over;
+}
+
 /** Makes a passkey on this device. */
 export async function createPasskey(publicKey) {
+  await withdrawOffer();
   const options = PublicKeyCredential.parseCreationOptionsFromJSON(publicKey);
   return (await navigator.credentials.create({ publicKey: options })).toJSON();
 }
 
 /** Asks the person for a passkey. */
-export async function usePasskey(publicKey, more = {}) {
+export async function usePasskey(publicKey) {
+  await withdrawOffer();
   const options = PublicKeyCredential.parseRequestOptionsFromJSON(publicKey);
-  return (await navigator.credentials.get({ publicKey: options, ...more })).toJSON();
+  return (await navigator.credentials.get({ publicKey: options })).toJSON();
 }
 
-/** Offers passkeys in the email field's own list, without a button, where the browser can. */
+/** Offers passkeys in the email field's own list, and waits until one is picked there. */
+export async function offerPasskeys(publicKey) {
+  await withdrawOffer();
+  const controller = new AbortController();
+  const picking = navigator.credentials.get({
+    publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(publicKey), mediation: 'conditional', signal: controller.signal,
+  });
+  offer = { controller, over: picking.catch(() => undefined) };
+  return (await picking).toJSON();
+}
+
+/** Whether this browser can offer passkeys without a button. */
 export async function canOfferPasskeys() {
   return canUsePasskeys() && Boolean(await PublicKeyCredential.isConditionalMediationAvailable?.());
 }

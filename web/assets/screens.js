@@ -19,6 +19,19 @@ export function onScreen(listener) {
   listeners.push(listener);
 }
 
+/** Calls once: now if that screen is shown, else when it first is. */
+export function whenFirstShown(name, work) {
+  if (isShown(name)) {
+    work();
+    return;
+  }
+  listeners.push(function listener(shown) {
+    if (shown !== name) return;
+    listeners.splice(listeners.indexOf(listener), 1);
+    work();
+  });
+}
+
 export function isShown(name) {
   return !screen(name).hidden;
 }
@@ -29,7 +42,7 @@ export function show(name) {
   document.title = TITLES[name] ?? 'Your devices';
   window.scrollTo(0, 0);
   (screen(name).querySelector('form input') ?? screen(name).querySelector('h1'))?.focus();
-  for (const listener of listeners) listener(name);
+  for (const listener of [...listeners]) listener(name);
 }
 
 /** Shows a line of text in its place, or takes it away. */

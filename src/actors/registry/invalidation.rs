@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use actix::{Handler, Message};
 
 use super::{Registry, UserSlot};
+use crate::actors::live_session::LiveSession;
 use crate::actors::messages::{Disconnected, Wake};
-use crate::actors::snapshot::LiveSession;
 use crate::actors::user_session::UserSession;
 use crate::bus::internal::{self as peer, Activity, Ended, Invalidation, SignedChange};
 use crate::bus::redis::subscriber::Listener;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::UserSlot;
+use crate::actors::user_slot::UserSlot;
 use crate::domain::authentication::Methods;
 use crate::domain::command::{Command, EndOne, Open, RotateRefresh, decide};
 use crate::domain::device::{Device, DeviceInfo};

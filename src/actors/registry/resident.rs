@@ -1,21 +1,13 @@
-//! A user's place in the registry: the actor's address, and what the actor shares with requests.
+//! A user's place in the registry: the actor's address, and the slot.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
 
 use actix::Addr;
-use arc_swap::ArcSwapOption;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::MAX_IN_FLIGHT;
 use crate::actors::alarms::Timer;
 use crate::actors::messages::LookAgain;
-use crate::actors::snapshot::Snapshot;
 use crate::actors::user_session::UserSession;
-use crate::domain::ledger::{Ledger, RememberedEnding};
-use crate::domain::time::Timestamp;
-use crate::security::rate_limit::Counter;
-use crate::telemetry::metrics::Metrics;
+use crate::actors::user_slot::{Lease, UserSlot};
 
 /// An entry of the registry: 48 bytes, of which the map holds up to twice as many as there are residents.
 #[derive(Debug)]
@@ -60,10 +52,8 @@ impl Resident {
 
     /// Has the actor look again, if it has devices to tell. At most one such message waits.
     pub(super) fn request_reload(&self) {
-        let slot = &self.slot;
         if let Some(address) = self.address()
-            && slot.devices.load(Ordering::SeqCst)
-            && !slot.to_look_again.swap(true, Ordering::AcqRel)
+            && self.slot.wants_look_again()
         {
             address.do_send(LookAgain);
         }
@@ -88,9 +78,7 @@ impl Resident {
 
     /// The actor goes; its user stays.
     pub(super) fn rest(&mut self, timer: Timer) {
-        // It has no devices, and so nobody to tell what it looks for.
-        self.slot.devices.store(false, Ordering::Release);
-        self.slot.to_look_again.store(false, Ordering::Release);
+        self.slot.forget_devices();
         self.actor = ActorState::Resting(timer);
     }
 
@@ -99,249 +87,5 @@ impl Resident {
         if let Some(timer) = self.resting() {
             self.actor = ActorState::Active(activate(&self.slot, timer));
         }
-    }
-}
-
-/// What an actor and the requests of its user share. What every request looks at comes first, in one cache
-/// line.
-#[derive(Debug)]
-#[repr(C)]
-pub struct UserSlot {
-    snapshot: ArcSwapOption<Snapshot>,
-    /// The lowest check version that may still be shown; higher than the snapshot's when another node changed
-    /// something that checks depend on.
-    required_check: AtomicI64,
-    /// The lowest version that may be decided on.
-    required_version: AtomicI64,
-    /// How often everything remembered was doubted, and how often it had been when what is shown was read.
-    doubt_epoch: AtomicU32,
-    confirmed_epoch: AtomicU32,
-    last_used: AtomicI64,
-    /// Whether a device has connected to this actor: then news of other nodes cannot wait for a request.
-    devices: AtomicBool,
-    /// Whether the actor has been asked to look again and has not begun to.
-    to_look_again: AtomicBool,
-    /// Whether the actor is gone. Requests read this flag, because asking the mailbox would touch one more
-    /// cache line.
-    gone: AtomicBool,
-    in_flight: AtomicUsize,
-    /// Of the actor alone: what was doubted and required when it last began to read the ledger.
-    doubts_when_read: AtomicU32,
-    required_when_read: AtomicI64,
-    required_check_when_read: AtomicI64,
-    /// Requests of the user on this node.
-    pub api_requests: Counter,
-    metrics: Metrics,
-    _room: OwnedSemaphorePermit,
-}
-
-impl UserSlot {
-    pub(super) fn new(room: OwnedSemaphorePermit, metrics: Metrics, now: Timestamp) -> Self {
-        metrics.resident_users.inc();
-        Self {
-            snapshot: ArcSwapOption::empty(),
-            required_check: AtomicI64::new(i64::MIN),
-            required_version: AtomicI64::new(i64::MIN),
-            doubt_epoch: AtomicU32::new(0),
-            confirmed_epoch: AtomicU32::new(0),
-            doubts_when_read: AtomicU32::new(0),
-            required_when_read: AtomicI64::new(i64::MIN),
-            required_check_when_read: AtomicI64::new(i64::MIN),
-            in_flight: AtomicUsize::new(0),
-            last_used: AtomicI64::new(now.millis()),
-            devices: AtomicBool::new(false),
-            to_look_again: AtomicBool::new(false),
-            gone: AtomicBool::new(false),
-            api_requests: Counter::default(),
-            metrics,
-            _room: room,
-        }
-    }
-
-    /// The user's sessions as of the last change, if that is known and nothing newer is known to exist.
-    #[must_use]
-    pub fn fresh_snapshot(&self) -> Option<arc_swap::Guard<Option<Arc<Snapshot>>>> {
-        let snapshot = self.snapshot.load();
-        let required = self.required_check.load(Ordering::SeqCst);
-        let is_fresh = |shown: &Arc<Snapshot>| shown.check_version >= required && !self.is_doubted();
-        let fresh = snapshot.as_ref().is_some_and(is_fresh);
-        fresh.then_some(snapshot)
-    }
-
-    /// The user's sessions as they were last shown, fresh or not.
-    #[must_use]
-    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
-        self.snapshot.load_full()
-    }
-
-    /// Whether another node is known to have gone past that version, or may have without this one being told:
-    /// then nothing may be decided on it, though checks may still go by what is shown.
-    #[must_use]
-    pub fn is_behind(&self, version: i64) -> bool {
-        version < self.required_version.load(Ordering::SeqCst) || self.is_doubted()
-    }
-
-    fn is_doubted(&self) -> bool {
-        self.confirmed_epoch.load(Ordering::Acquire) != self.doubt_epoch.load(Ordering::SeqCst)
-    }
-
-    /// The ledger is about to be read: what was doubted before this is settled when that is shown, what is
-    /// doubted from now on is not.
-    pub(in crate::actors) fn begin_read(&self) {
-        self.doubts_when_read.store(self.doubt_epoch.load(Ordering::Acquire), Ordering::Relaxed);
-        self.required_when_read.store(self.required_version.load(Ordering::Acquire), Ordering::Relaxed);
-        self.required_check_when_read.store(self.required_check.load(Ordering::Acquire), Ordering::Relaxed);
-    }
-
-    /// What the actor has read is shown. A version that was asked for before and that the database does not
-    /// have was never committed: a message on Redis can be anybody's.
-    fn confirm_version(&self, ledger: &Ledger) {
-        self.confirmed_epoch.store(self.doubts_when_read.load(Ordering::Relaxed), Ordering::Release);
-        let of_version = lower(&self.required_version, &self.required_when_read, ledger.version);
-        let of_check = lower(&self.required_check, &self.required_check_when_read, ledger.check_version());
-        if of_version || of_check {
-            // News that came meanwhile was lower than that, and left no trace.
-            self.invalidate();
-        }
-    }
-
-    /// Notes that another node has gone on to those versions. True if what is shown is older, and that was
-    /// news.
-    pub(super) fn require(&self, version: i64, check_version: i64) -> bool {
-        self.required_version.fetch_max(version, Ordering::SeqCst);
-        let before = self.required_check.fetch_max(check_version, Ordering::SeqCst);
-        let shown = self.snapshot.load().as_ref().map(|shown| shown.check_version);
-        before < check_version && shown.is_some_and(|shown| shown < check_version)
-    }
-
-    /// Notes that somebody says so, who may be anybody: the ledger is read again, and a version that does not
-    /// exist leaves no trace. True if what is shown is older.
-    pub(super) fn doubt(&self, version: i64) -> bool {
-        let shown = self.snapshot.load().as_ref().map(|shown| shown.version);
-        // Also where nothing is shown: it may just be read.
-        if shown.is_none_or(|shown| shown < version) {
-            self.invalidate();
-        }
-        shown.is_some_and(|shown| shown < version)
-    }
-
-    /// Applies endings that another node has stored to what is shown, if that is of the check version just
-    /// before. Otherwise it is read again when it is next asked for. True if that was news.
-    pub(super) fn apply(&self, version: i64, check_version: i64, ended: &[RememberedEnding]) -> bool {
-        // From here on nothing older is shown, whatever the actor is doing.
-        if !self.require(version, check_version) {
-            return false;
-        }
-        let before = self.snapshot.load_full();
-        if let Some(shown) =
-            before.as_ref().filter(|shown| shown.check_version.checked_add(1) == Some(check_version))
-        {
-            let after = Arc::new(shown.after_endings(check_version, ended));
-            let live = after.live().len();
-            let replaced = self.snapshot.compare_and_swap(&before, Some(after));
-            if replaced.as_ref().is_some_and(|replaced| Arc::ptr_eq(replaced, shown)) {
-                self.count_sessions(shown.live().len(), live);
-            }
-        }
-        true
-    }
-
-    /// Shows nothing until the actor has read everything again, also where it is just reading.
-    pub(in crate::actors) fn invalidate(&self) {
-        self.doubt_epoch.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Notes that a user request came by, for the choice of whom to retire.
-    pub fn used(&self, now: Timestamp) {
-        self.last_used.store(now.millis(), Ordering::Relaxed);
-    }
-
-    /// Whether a device has connected. News is noted before this is read, and the actor reads the news after
-    /// setting this: so one of the two sees the other.
-    pub(in crate::actors) fn has_devices(&self) {
-        self.devices.store(true, Ordering::SeqCst);
-    }
-
-    /// The actor begins to look.
-    pub(in crate::actors) fn clear_look_again(&self) {
-        self.to_look_again.store(false, Ordering::Release);
-    }
-
-    /// The actor has stopped, or was lost in a panic.
-    pub(in crate::actors) fn mark_gone(&self) {
-        self.gone.store(true, Ordering::Release);
-    }
-
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
-    }
-
-    pub(super) fn last_used(&self) -> i64 {
-        self.last_used.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
-    }
-
-    /// Shows a ledger to requests from now on, or nothing.
-    pub(in crate::actors) fn publish(&self, ledger: Option<&Ledger>) {
-        let before = self.snapshot.load_full();
-        if !before.as_ref().zip(ledger).is_some_and(|(shown, ledger)| shown.advance(ledger)) {
-            let after = ledger.map(|ledger| Arc::new(Snapshot::of(ledger, before.as_deref())));
-            let count =
-                |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map_or(0, |shown| shown.live().len());
-            let shown = count(&after);
-            // Endings may have been applied since.
-            let replaced = self.snapshot.swap(after);
-            self.count_sessions(count(&replaced), shown);
-        }
-        if let Some(ledger) = ledger {
-            self.confirm_version(ledger);
-        }
-    }
-
-    fn count_sessions(&self, before: usize, after: usize) {
-        self.metrics.active_sessions.add(after as i64 - before as i64);
-    }
-}
-
-/// Takes back what was required when the reading began, where that turns out not to exist.
-fn lower(required: &AtomicI64, when_read: &AtomicI64, found: i64) -> bool {
-    let asked_for = when_read.swap(i64::MIN, Ordering::Relaxed);
-    if found < asked_for {
-        let _ = required.compare_exchange(asked_for, found, Ordering::AcqRel, Ordering::Acquire);
-    }
-    found < asked_for
-}
-
-impl Drop for UserSlot {
-    fn drop(&mut self) {
-        self.metrics.resident_users.dec();
-        let shown = self.snapshot.load().as_ref().map_or(0, |shown| shown.live().len());
-        self.count_sessions(shown, 0);
-    }
-}
-
-/// The right to have a message handled: as long as one exists, its actor is not retired.
-#[derive(Debug)]
-pub struct Lease(Arc<UserSlot>);
-
-impl Lease {
-    /// What the leased actor shares.
-    pub(super) fn slot(&self) -> Arc<UserSlot> {
-        Arc::clone(&self.0)
-    }
-
-    fn take(slot: &Arc<UserSlot>) -> Option<Self> {
-        let before = slot.in_flight.fetch_add(1, Ordering::AcqRel);
-        let lease = Self(Arc::clone(slot));
-        (before < MAX_IN_FLIGHT).then_some(lease)
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }

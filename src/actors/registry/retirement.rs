@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Registry, UserSlot};
+use super::Registry;
 use crate::actors::messages::Retire;
+use crate::actors::user_slot::UserSlot;
 use crate::domain::ids::UserId;
 
 /// The share of residents that is retired at once, so that the search for the least recently used pays: one

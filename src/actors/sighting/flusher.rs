@@ -9,8 +9,8 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, WrapFuture};
 use dashmap::DashMap;
 
+use crate::actors::live_session::LiveSession;
 use crate::actors::registry::Registry;
-use crate::actors::snapshot::LiveSession;
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
 use crate::storage::sightings::SeenRefresh;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::LiveSession;
+use crate::actors::live_session::LiveSession;
 use crate::domain::authentication::Authentication;
 use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::session::{Refresh, Session};

@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 
 use crate::actors::messages::ActorError;
-use crate::actors::registry::MAX_IN_FLIGHT;
 use crate::actors::testing::{Setup, eventually, login};
+use crate::actors::user_slot::MAX_IN_FLIGHT;
 use crate::domain::command::EndOverdue;
 
 const OVER: usize = 72;

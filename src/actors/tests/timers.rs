@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::actors::live_session::LiveSession;
 use crate::actors::session_status::SessionStatus;
-use crate::actors::snapshot::LiveSession;
 use crate::actors::testing::{Node, Person, Setup, delay, eventually};
 use crate::domain::command::EndOverdue;
 use crate::domain::reason::EndReason;

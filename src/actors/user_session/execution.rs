@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
+use crate::actors::live_session::LiveSession;
 use crate::actors::messages::ActorError;
-use crate::actors::registry::{Registry, UserSlot};
-use crate::actors::snapshot::{LiveSession, Snapshot};
+use crate::actors::registry::Registry;
+use crate::actors::snapshot::Snapshot;
+use crate::actors::user_slot::UserSlot;
 use crate::clock::new_uuid;
 use crate::domain::command::{Command, decide};
 use crate::domain::event::LedgerEvent;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::super::Config;
-use super::super::declared::{SECTIONS, Section, variables_of};
+use super::super::declared::SECTIONS;
 use super::super::setting::{Preset, Setting};
+use super::super::variables::{Section, variables_of};
 use super::env_example;
 
 /// Compares a file of the repository with what it should be, or makes it so.

@@ -1,5 +1,6 @@
 //! Names of settings that were mistyped, and names of other programs.
 
+use super::super::declared::ALL;
 use super::super::tests::parse;
 use super::*;
 
@@ -20,7 +21,7 @@ fn a_mistyped_name_is_warned_about_with_the_right_one() {
         ("CORS_ORIGINS", "CORS_ORIGIN"),
         ("REDIS_URL_FIEL", "REDIS_URL_FILE"),
     ] {
-        assert_eq!(nearest(name), Some(meant), "{name}");
+        assert_eq!(nearest(&ALL, name), Some(meant), "{name}");
     }
     let warnings = parse(&[("DATABSE_URL", "postgres://u:hunter2@h/d")]).warnings.join("\n");
     assert!(warnings.contains("DATABSE_URL is set") && warnings.contains("did you mean DATABASE_URL?"));
@@ -70,12 +71,12 @@ fn names_of_other_programs_are_left_alone() {
         "http_proxy",
         "ÄÄÄÄÄÄÄ",
     ] {
-        assert_eq!(nearest(name), None, "{name}");
+        assert_eq!(nearest(&ALL, name), None, "{name}");
     }
 }
 
 #[test]
 fn every_known_name_is_no_near_miss() {
-    let known = VARIABLES.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    assert_eq!(warnings(known.iter()), Vec::<String>::new());
+    let known = ALL.names().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(warnings(&ALL, known.iter()), Vec::<String>::new());
 }

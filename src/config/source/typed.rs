@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Source;
-use crate::config::declared;
 use crate::config::setting::{Form, Preset};
 
 impl Source<'_> {
@@ -31,7 +30,7 @@ impl Source<'_> {
 
     /// Short text, or the declared default.
     pub(in crate::config) fn short_text(&mut self, name: &'static str) -> String {
-        self.text_or(name, preset(name).unwrap_or_default())
+        self.text_or(name, self.preset(name).unwrap_or_default())
     }
 
     pub(in crate::config) fn integer<T: TryFrom<u64> + Copy + ToString>(&mut self, name: &'static str) -> T {
@@ -48,7 +47,7 @@ impl Source<'_> {
     }
 
     fn whole<T: TryFrom<u64> + Copy + ToString>(&mut self, name: &'static str, default: Option<T>) -> T {
-        let Form::Number(low, high) = declared::variable(name).setting.form else {
+        let Form::Number(low, high) = self.declared.setting(name).form else {
             unreachable!("{name} is declared as a number");
         };
         let parse = |text: &str| {
@@ -79,7 +78,7 @@ impl Source<'_> {
     }
 
     fn in_unit(&mut self, name: &'static str, default: Option<Duration>) -> Duration {
-        let Form::Decimal(unit, low, high) = declared::variable(name).setting.form else {
+        let Form::Decimal(unit, low, high) = self.declared.setting(name).form else {
             unreachable!("{name} is declared as a number with decimals");
         };
         let parse = |text: &str| {
@@ -93,7 +92,7 @@ impl Source<'_> {
 
     /// Whole seconds, with the unit in the value, since that is what the claims of a token can say.
     pub(in crate::config) fn duration(&mut self, name: &'static str) -> Duration {
-        let Form::Duration(low, high) = declared::variable(name).setting.form else {
+        let Form::Duration(low, high) = self.declared.setting(name).form else {
             unreachable!("{name} is declared as a duration");
         };
         let bound =
@@ -153,7 +152,7 @@ impl Source<'_> {
     ) -> T {
         let words = choices.iter().map(|(word, _)| *word).collect::<Vec<_>>();
         debug_assert!(
-            matches!(declared::variable(name).setting.form, Form::Word(declared) if declared == words),
+            matches!(self.declared.setting(name).form, Form::Word(declared) if declared == words),
             "{name} is declared with other words"
         );
         let parse = |text: &str| {
@@ -177,7 +176,7 @@ impl Source<'_> {
         show: impl Fn(T) -> String,
     ) -> T {
         let given = self.text(name);
-        let value = given.and_then(&parse).or(default).or_else(|| preset(name).and_then(&parse));
+        let value = given.and_then(&parse).or(default).or_else(|| self.preset(name).and_then(&parse));
         if let Some(refused) = given.filter(|text| parse(text).is_none()) {
             self.refuse(name, refused, wants());
         }
@@ -185,14 +184,14 @@ impl Source<'_> {
         self.note(name, show(value));
         value
     }
-}
 
-/// The declared default; another name of a setting has that of the setting.
-fn preset(name: &'static str) -> Option<&'static str> {
-    let setting = declared::variable(name).setting;
-    let setting = setting.stands_for.map_or(setting, |name| declared::variable(name).setting);
-    match setting.preset {
-        Preset::Value(text) => Some(text),
-        Preset::Told(_) | Preset::Unset => None,
+    /// The declared default; another name of a setting has that of the setting.
+    fn preset(&self, name: &'static str) -> Option<&'static str> {
+        let setting = self.declared.setting(name);
+        let setting = setting.stands_for.map_or(setting, |name| self.declared.setting(name));
+        match setting.preset {
+            Preset::Value(text) => Some(text),
+            Preset::Told(_) | Preset::Unset => None,
+        }
     }
 }

@@ -16,8 +16,8 @@ use crate::support::{Client, Cluster, Person};
 
 /// Longer than a node may take to settle whether a session is idle, shorter than some freezes.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// A phone enters a tunnel this soon after it has asked for new tokens, at the latest: most such refreshes are
-/// carried out, and their answers do not arrive.
+/// A phone enters a tunnel this soon after it has asked for new tokens, at the latest: most such refreshes
+/// are carried out, and their answers do not arrive.
 const TUNNEL_WITHIN_MS: u64 = 30;
 /// When nothing is broken any more, every answer is waited for.
 const FINAL_PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,83 @@
+//! Why a database cannot be used.
+
+use std::path::PathBuf;
+
+use sea_orm::DbErr;
+
+use super::postgres::PoolerError;
+use crate::io::IoGone;
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or file is not accessible.
+    #[error("cannot open the database file {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process holds the file.
+    #[error(
+        "the database file {path} is in use by another process; an embedded database serves one process only: stop that one first"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is there and is no database, or a broken one.
+    #[error("the database file {path} is damaged or no SQLite database; it was left as it is: {source}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: DbErr,
+    },
+    /// The address is not valid, which the configuration refuses.
+    #[error("the address of the database cannot be used")]
+    Address,
+    /// The server cannot be reached, or refuses.
+    #[error("cannot connect to the database at {address}: {cause}")]
+    Unreachable {
+        /// Its host and port.
+        address: String,
+        /// What it said, or the system.
+        cause: String,
+    },
+    /// What stands in front of the server cannot be used as it is set.
+    #[error(transparent)]
+    Pooler(#[from] PoolerError),
+    /// The server takes connections and answers nothing of use.
+    #[error("cannot connect to the database: {0}")]
+    Connect(DbErr),
+    /// The schema could not be brought up to date.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(DbErr),
+    /// The service could not be right on it.
+    #[error(transparent)]
+    Unsuitable(#[from] Unsuitable),
+    /// The runtime for sockets has ended.
+    #[error(transparent)]
+    Gone(#[from] IoGone),
+}
+
+/// Why the service cannot be right on a database.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsuitable {
+    /// It cannot hold every name there is.
+    #[error(
+        "the database has the encoding {encoding}, and the service needs UTF8; create one WITH ENCODING 'UTF8' \
+         TEMPLATE template0 and restore the data into it"
+    )]
+    Encoding {
+        /// What it has.
+        encoding: String,
+    },
+    /// It would take two accounts of one address.
+    #[error(
+        "users.email has no unique constraint, so one address could get several accounts; remove duplicates, then \
+         ALTER TABLE users ADD UNIQUE (email). A partitioned users table cannot have one: keep users whole"
+    )]
+    EmailNotUnique,
+}
