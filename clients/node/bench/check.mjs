@@ -31,7 +31,7 @@ const alone = await micros(library);
 const following = await micros(() => verifier.verify(token));
 console.log(`library alone ${alone.toFixed(1)} µs, verifier ${following.toFixed(1)} µs: ${(following / alone).toFixed(2)} ×`);
 
-const sessions = new EndedSessions(1000, () => {}, () => {});
+const sessions = new EndedSessions(1000, 0, () => {}, () => {});
 globalThis.gc();
 const before = process.memoryUsage().heapUsed;
 for (let number = 0; number < ENDINGS; number += 1) sessions.note(id(number), 'logout', now + 3600);
