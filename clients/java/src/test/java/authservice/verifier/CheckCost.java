@@ -4,9 +4,7 @@ import com.nimbusds.jose.JOSEObjectType;
 import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jose.JWSHeader;
 import com.nimbusds.jose.crypto.MACSigner;
-import com.nimbusds.jose.jwk.source.ImmutableSecret;
 import com.nimbusds.jose.proc.DefaultJOSEObjectTypeVerifier;
-import com.nimbusds.jose.proc.JWSVerificationKeySelector;
 import com.nimbusds.jose.proc.SecurityContext;
 import com.nimbusds.jwt.JWTClaimsSet;
 import com.nimbusds.jwt.SignedJWT;
@@ -20,16 +18,20 @@ import java.util.Date;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import javax.crypto.spec.SecretKeySpec;
+import org.junit.jupiter.api.Test;
 
-/** What a check costs beside the library alone, and the memory of each remembered ending; docs/performance.md says how to run it. */
-final class CheckCost {
+/**
+ * What a check costs beside the library alone, and the memory of each remembered ending. Its name is none of a test, so that it
+ * runs only when asked for: {@code mvn test -Dtest=CheckCost}.
+ */
+class CheckCost {
     private static final String SECRET = "access-secret-of-the-tests-0123456789abcdef";
     private static final int CHECKS = 20_000;
     private static final int ENDINGS = 500_000;
 
-    private CheckCost() {}
-
-    public static void main(String[] arguments) throws Exception {
+    @Test
+    void measure() throws Exception {
         String token = token();
         DefaultJWTProcessor<SecurityContext> library = library();
         try (Verifier verifier = new Verifier(new VerifierOptions("auth-service")
@@ -62,8 +64,8 @@ final class CheckCost {
     private static DefaultJWTProcessor<SecurityContext> library() {
         DefaultJWTProcessor<SecurityContext> library = new DefaultJWTProcessor<>();
         library.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(new JOSEObjectType("at+jwt")));
-        library.setJWSKeySelector(new JWSVerificationKeySelector<>(
-                JWSAlgorithm.HS256, new ImmutableSecret<>(SECRET.getBytes(StandardCharsets.UTF_8))));
+        List<SecretKeySpec> keys = List.of(new SecretKeySpec(SECRET.getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
+        library.setJWSKeySelector((header, context) -> JWSAlgorithm.HS256.equals(header.getAlgorithm()) ? keys : List.of());
         library.setJWTClaimsSetVerifier(new DefaultJWTClaimsVerifier<>(
                 new JWTClaimsSet.Builder().issuer("auth-service").build(), Set.of("sub", "sid", "iat", "exp")));
         return library;
