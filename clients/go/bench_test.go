@@ -62,7 +62,7 @@ func BenchmarkVerifier(b *testing.B) {
 func BenchmarkRemembered(b *testing.B) {
 	const endings = 500_000
 	for range b.N {
-		sessions := newEndedSessions(time.Second, func(Ended) {}, func(error) {})
+		sessions := newEndedSessions(time.Second, 0, func(Ended) {}, func(error) {})
 		before := heap()
 		remember(sessions, endings)
 		b.ReportMetric(float64(heap()-before)/endings, "B/ending")

@@ -72,8 +72,10 @@ const (
 // not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
 type endedSessions struct {
 	maxStaleness time.Duration
-	onEnded      func(Ended)
-	onError      func(error)
+	// tolerance is how much longer than until they run out tokens are accepted.
+	tolerance time.Duration
+	onEnded   func(Ended)
+	onError   func(error)
 
 	mu    sync.RWMutex
 	ended map[sessionKey]remembered
@@ -91,9 +93,9 @@ type endedSessions struct {
 	last string
 }
 
-func newEndedSessions(maxStaleness time.Duration, onEnded func(Ended), onError func(error)) *endedSessions {
+func newEndedSessions(maxStaleness, tolerance time.Duration, onEnded func(Ended), onError func(error)) *endedSessions {
 	return &endedSessions{
-		maxStaleness: maxStaleness, onEnded: onEnded, onError: onError,
+		maxStaleness: maxStaleness, tolerance: tolerance, onEnded: onEnded, onError: onError,
 		ended: map[sessionKey]remembered{}, reasons: []string{"terminated"}, confirmed: map[string]time.Time{},
 	}
 }
@@ -270,7 +272,8 @@ func (s *endedSessions) note(event ending) {
 	key := keyOf(event.SessionID)
 	s.mu.Lock()
 	_, known := s.ended[key]
-	s.ended[key] = remembered{uint32(event.TokensExpireAt.Add(slack).Unix()), s.placeOf(event.Reason)}
+	until := event.TokensExpireAt.Add(s.tolerance + slack).Unix()
+	s.ended[key] = remembered{uint32(until), s.placeOf(event.Reason)}
 	delete(s.confirmed, event.SessionID)
 	s.mu.Unlock()
 	if !known {

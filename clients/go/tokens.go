@@ -2,33 +2,11 @@ package authverifier
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"math/big"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-)
-
-const (
-	// keysFor is how long the answer with the keys may be kept, so that a retired key is forgotten.
-	keysFor = 5 * time.Minute
-	// cooldown is how soon an unknown key id has them fetched again: not for every forged token.
-	cooldown = 5 * time.Second
-	// retryKeys is how soon the keys are asked for again after a failure.
-	retryKeys = time.Second
-	// maxKeySet is the most that is read of an answer with keys, in bytes.
-	maxKeySet = 1 << 20
 )
 
 // claims are those of an access token.
@@ -160,110 +138,4 @@ func isAccessToken(token *jwt.Token) bool {
 	typ, _ := token.Header["typ"].(string)
 	_, critical := token.Header["crit"]
 	return !critical && strings.TrimPrefix(strings.ToLower(typ), "application/") == "at+jwt"
-}
-
-// keySet are the published keys.
-type keySet struct {
-	url     string
-	client  *http.Client
-	mu      sync.Mutex
-	keys    map[string]publishedKey
-	fetched time.Time
-	failed  time.Time
-	failure error
-}
-
-type publishedKey struct {
-	algorithm string
-	key       any
-}
-
-func (s *keySet) key(ctx context.Context, kid, algorithm string) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, known := s.keys[kid]
-	age := time.Since(s.fetched)
-	if s.fetched.IsZero() || age > keysFor || (!known && age > cooldown) {
-		// A server that is away is not asked for each request.
-		if s.failure == nil || time.Since(s.failed) > retryKeys {
-			s.failure, s.failed = s.fetch(ctx), time.Now()
-		}
-		if err := s.failure; err != nil {
-			// That the keys cannot be fetched says nothing about the token.
-			return nil, errUnavailable(err)
-		}
-		found, known = s.keys[kid]
-	}
-	if !known || found.algorithm != algorithm {
-		return nil, errors.New("no such key")
-	}
-	return found.key, nil
-}
-
-func (s *keySet) fetch(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := s.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("the keys were answered with %d", answer.StatusCode)
-	}
-	var set struct {
-		Keys []jwk `json:"keys"`
-	}
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxKeySet)).Decode(&set); err != nil {
-		return err
-	}
-	keys := make(map[string]publishedKey, len(set.Keys))
-	for _, each := range set.Keys {
-		if key, err := each.parse(); err == nil {
-			keys[each.KeyID] = publishedKey{each.Algorithm, key}
-		}
-	}
-	s.keys, s.fetched = keys, time.Now()
-	return nil
-}
-
-// jwk is a public key (RFC 7517, RFC 8037).
-type jwk struct {
-	KeyID     string `json:"kid"`
-	Algorithm string `json:"alg"`
-	X, Y      string
-	N, E      string
-}
-
-func (k jwk) parse() (any, error) {
-	switch k.Algorithm {
-	case "EdDSA":
-		x, err := base64.RawURLEncoding.DecodeString(k.X)
-		if err != nil || len(x) != ed25519.PublicKeySize {
-			return nil, errors.New("not an Ed25519 key")
-		}
-		return ed25519.PublicKey(x), nil
-	case "ES256":
-		x, errX := number(k.X)
-		y, errY := number(k.Y)
-		if errX != nil || errY != nil || !elliptic.P256().IsOnCurve(x, y) {
-			return nil, errors.New("not a P-256 key")
-		}
-		return &ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, nil
-	case "RS256":
-		n, errN := number(k.N)
-		e, errE := number(k.E)
-		if errN != nil || errE != nil || n.BitLen() < 2048 || !e.IsInt64() {
-			return nil, errors.New("not an RSA key of 2,048 bits or more")
-		}
-		return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
-	}
-	return nil, errors.New("unknown algorithm")
-}
-
-func number(text string) (*big.Int, error) {
-	bytes, err := base64.RawURLEncoding.DecodeString(text)
-	return new(big.Int).SetBytes(bytes), err
 }

@@ -144,7 +144,7 @@ func New(options Options) (*Verifier, error) {
 		onError = func(error) {}
 	}
 	verifier := &Verifier{
-		tokens: tokens, sessions: newEndedSessions(options.MaxStaleness, onEnded, onError),
+		tokens: tokens, sessions: newEndedSessions(options.MaxStaleness, options.ClockTolerance, onEnded, onError),
 		serviceURL: strings.TrimRight(options.ServiceURL, "/"), onUnsure: options.OnUnsure, client: client,
 		stop: func() {},
 	}

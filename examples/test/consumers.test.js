@@ -22,7 +22,7 @@ let here;
 let auth;
 
 before(async () => {
-  here = await place(7);
+  here = await place(0);
   auth = await authService(here);
 });
 

@@ -76,13 +76,16 @@ export class EndedSessions {
   #closed = false;
   #timer: NodeJS.Timeout;
   readonly #maxStaleness: number;
+  /** How much longer than until they run out tokens are accepted, in ms. */
+  readonly #tolerance: number;
   /** How long a read waits for new entries: two reads must fit into `maxStaleness`. */
   readonly #waitMs: number;
   readonly #onEnded: (ended: Ended) => void;
   readonly #onError: (error: unknown) => void;
 
-  constructor(maxStaleness: number, onEnded: (ended: Ended) => void, onError: (error: unknown) => void) {
+  constructor(maxStaleness: number, tolerance: number, onEnded: (ended: Ended) => void, onError: (error: unknown) => void) {
     this.#maxStaleness = maxStaleness;
+    this.#tolerance = tolerance;
     this.#waitMs = Math.min(250, Math.floor(maxStaleness / 4));
     this.#onEnded = onEnded;
     this.#onError = onError;
@@ -120,7 +123,7 @@ export class EndedSessions {
 
   /** The auth service said that the session is over. */
   note(sid: string, reason: string, exp: number): void {
-    if (this.#ended.reason(sid) === undefined) this.#ended.add(sid, reason, exp * 1000 + SLACK_MS);
+    if (this.#ended.reason(sid) === undefined) this.#ended.add(sid, reason, this.#forgottenAt(exp * 1000));
   }
 
   /** Reads until it is closed. */
@@ -224,9 +227,14 @@ export class EndedSessions {
     if ((events && !events.has(event.event ?? '')) || sessionId === undefined) return;
     const reason = event.reason ?? 'terminated';
     const until = Date.parse(event.tokensExpireAt ?? '') || Date.now() + 86_400_000;
-    const isNews = this.#ended.add(sessionId, reason, until + SLACK_MS);
+    const isNews = this.#ended.add(sessionId, reason, this.#forgottenAt(until));
     this.#confirmed.delete(sessionId);
     if (isNews) this.#onEnded({ sessionId, userId: event.userId ?? '', reason });
+  }
+
+  /** When an ending is of no more use: its tokens ran out at `until` (ms), and no clock takes them for good any more. */
+  #forgottenAt(until: number): number {
+    return until + this.#tolerance + SLACK_MS;
   }
 
   #forget(): void {

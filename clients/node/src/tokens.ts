@@ -1,7 +1,8 @@
 // Whether a token is one of the auth service's access tokens. Whether its session is live is another question, which no
 // signature answers.
-import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { AuthError } from './errors.js';
+import { publishedKeys } from './published-keys.js';
 
 export interface TokenOptions {
   /** `JWT_ISSUER` of the auth service; its `SERVICE_NAME` where that is not set. */
@@ -69,8 +70,5 @@ function keysOf(options: TokenOptions): { key: Uint8Array | JWTVerifyGetKey; alg
     if (secrets.length === 0 || secrets.some((secret) => secret.length === 0)) throw new TypeError('`secret` is empty');
     return secrets.map((secret) => ({ key: new TextEncoder().encode(secret), algorithms: ['HS256'] }));
   }
-  // Keys are kept for 5 minutes, as the answer allows, so that a retired one is forgotten. An unknown key id has them
-  // fetched earlier, but not for every forged token.
-  const url = new URL(options.jwksUrl as string | URL);
-  return [{ key: createRemoteJWKSet(url, { cacheMaxAge: 300_000, cooldownDuration: 5_000 }), algorithms: ASYMMETRIC }];
+  return [{ key: publishedKeys(new URL(options.jwksUrl as string | URL)), algorithms: ASYMMETRIC }];
 }

@@ -80,6 +80,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     this.#verifyToken = tokenVerifier(options);
     this.#sessions = new EndedSessions(
       maxStaleness,
+      (options.clockTolerance ?? 0) * 1000,
       (ended) => this.emit('ended', ended),
       // Nobody has to listen: checks ask the auth service meanwhile.
       (error) => { if (this.listenerCount('error') > 0) this.emit('error', error); },

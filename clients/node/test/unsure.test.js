@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, mock, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { SignJWT } from 'jose';
 import { createVerifier } from '../dist/index.js';
@@ -44,8 +44,8 @@ beforeEach(async () => {
       const elapsedMs = Math.floor(performance.now() - stream.began - agoMs);
       stream.write(`event: heartbeat\nid: ${id}\ndata: ${JSON.stringify({ elapsedMs })}\n\n`);
     }),
-    ended: (sessionId, reason) => send(`data: ${JSON.stringify({
-      sessionId, userId: 'ada', reason, tokensExpireAt: new Date(Date.now() + 60_000).toISOString(),
+    ended: (sessionId, reason, lasts = 60) => send(`data: ${JSON.stringify({
+      sessionId, userId: 'ada', reason, tokensExpireAt: new Date(Date.now() + lasts * 1000).toISOString(),
     })}\n\n`),
     drop: () => streams.forEach((stream) => stream.destroy()),
     close: () => { server.closeAllConnections(); server.close(); },
@@ -167,6 +167,22 @@ test('its own clock may be off by as much as it allows for, and no comparison bu
     } finally {
       Date.now = real;
     }
+  }
+});
+
+test('an ending is remembered for as long as a token of that session is accepted', async () => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  try {
+    const it = verifier({ clockTolerance: 60 });
+    await service.followed();
+    service.ended('laptop', 'logout', -30);
+    service.ended('phone', 'logout', -90);
+    await until('both are remembered', () => it.status.remembered === 2);
+    mock.timers.tick(60_000);
+    assert.equal(it.status.remembered, 1);
+    assert.equal((await refusal(it.verify(await token({ lasts: -30 })))).code, 'session_logged_out');
+  } finally {
+    mock.timers.reset();
   }
 });
 

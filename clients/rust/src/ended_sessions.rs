@@ -16,6 +16,8 @@ use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisResult};
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use crate::remembered::Remembered;
+
 const BATCH: usize = 1000;
 pub(crate) const RETRY: Duration = Duration::from_millis(200);
 /// A connection that is silent for this long is taken for dead.
@@ -52,8 +54,7 @@ pub type Listener = Box<dyn Fn(&Ended) + Send + Sync>;
 /// What was read. Times in ms are of the epoch.
 #[derive(Default)]
 struct Known {
-    /// Session id to reason, and to when its last access token has run out: after that it may be forgotten.
-    ended: HashMap<String, (String, i64)>,
+    ended: Remembered,
     /// Sessions that the auth service called live after reading began, to when that is of no more use.
     confirmed: HashMap<String, i64>,
     /// Endings before this are not known, by the clock of Redis.
@@ -69,6 +70,8 @@ struct Known {
 pub(crate) struct EndedSessions {
     known: Mutex<Known>,
     max_staleness: Duration,
+    /// How much longer than until they run out tokens are accepted.
+    tolerance: Duration,
     listener: Option<Listener>,
 }
 
@@ -90,15 +93,15 @@ pub(crate) struct Ending {
 }
 
 impl EndedSessions {
-    pub(crate) fn new(max_staleness: Duration, listener: Option<Listener>) -> Self {
-        Self { known: Mutex::default(), max_staleness, listener }
+    pub(crate) fn new(max_staleness: Duration, tolerance: Duration, listener: Option<Listener>) -> Self {
+        Self { known: Mutex::default(), max_staleness, tolerance, listener }
     }
 
     /// What is known of the session of a token that was signed at `iat` (seconds).
     pub(crate) fn of(&self, sid: &str, iat: i64) -> Knowledge {
         let known = self.lock();
-        if let Some((reason, _)) = known.ended.get(sid) {
-            return Knowledge::Ended(reason.clone());
+        if let Some(reason) = known.ended.reason(sid) {
+            return Knowledge::Ended(reason.to_owned());
         }
         // A session was live when its token was signed. If that was after `since`, its ending would have been
         // read.
@@ -251,11 +254,12 @@ impl EndedSessions {
         let Some(session_id) = event.session_id else { return };
         let reason = event.reason.unwrap_or_else(|| "terminated".to_owned());
         let expiry = event.tokens_expire_at.and_then(|text| DateTime::parse_from_rfc3339(&text).ok());
-        let until = expiry.map_or_else(|| now_ms() + DAY_MS, |time| time.timestamp_millis()) + SLACK_MS;
+        let expiry = expiry.map_or_else(|| now_ms() + DAY_MS, |time| time.timestamp_millis());
+        let until = expiry + self.tolerance.as_millis() as i64 + SLACK_MS;
         let new = {
             let mut known = self.lock();
             known.confirmed.remove(&session_id);
-            known.ended.insert(session_id.clone(), (reason.clone(), until)).is_none()
+            known.ended.add(&session_id, &reason, until)
         };
         if let (true, Some(listener)) = (new, &self.listener) {
             listener(&Ended { session_id, user_id: event.user_id.unwrap_or_default(), reason });
@@ -269,7 +273,7 @@ impl EndedSessions {
         }
         known.forgot = Some(Instant::now());
         let now = now_ms();
-        known.ended.retain(|_, (_, until)| *until >= now);
+        known.ended.forget(now);
         known.confirmed.retain(|_, until| *until >= now);
     }
 }
@@ -280,4 +284,26 @@ impl EndedSessions {
 )]
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ending_is_remembered_for_as_long_as_a_token_is_accepted() {
+        let sessions = EndedSessions::new(Duration::from_secs(1), Duration::from_secs(60), None);
+        for (sid, seconds_ago) in [("laptop", 30), ("phone", 90)] {
+            let ran_out = DateTime::from_timestamp_millis(now_ms() - seconds_ago * 1000);
+            sessions.note(Ending {
+                session_id: Some(sid.to_owned()),
+                user_id: None,
+                reason: Some("logout".to_owned()),
+                tokens_expire_at: ran_out.map(|time| time.to_rfc3339()),
+            });
+        }
+        sessions.forget_now_and_then();
+        assert_eq!(sessions.of("laptop", 0), Knowledge::Ended("logout".to_owned()));
+        assert_eq!(sessions.of("phone", 0), Knowledge::Unsure);
+    }
 }

@@ -4,6 +4,8 @@
 
 mod ended_sessions;
 mod error;
+mod published_keys;
+mod remembered;
 mod revocations;
 mod tokens;
 mod verifier;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jsonwebtoken::DecodingKey;
+use reqwest::Client;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use crate::ended_sessions::{EndedSessions, Knowledge, Listener};
 use crate::error::AuthError;
+use crate::published_keys::PublishedKeys;
 use crate::revocations::Revocations;
 use crate::tokens::{Claims, Keys, TokenVerifier};
 
@@ -138,7 +139,7 @@ pub struct Verifier(Arc<Inner>);
 struct Inner {
     tokens: TokenVerifier,
     sessions: Arc<EndedSessions>,
-    http: reqwest::Client,
+    http: Client,
     service_url: Option<String>,
     on_unsure: OnUnsure,
     reading: Option<AbortHandle>,
@@ -168,13 +169,14 @@ impl Verifier {
         if options.on_unsure == OnUnsure::Ask && options.service_url.is_none() {
             return Err(OptionsError::ServiceUrl);
         }
-        let keys = keys(options.jwks_url, &options.secrets)?;
-        let http = reqwest::Client::builder()
+        let http = Client::builder()
             .timeout(ASK_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(OptionsError::Http)?;
-        let sessions = Arc::new(EndedSessions::new(max_staleness, options.on_ended));
+        let keys = keys(options.jwks_url, &options.secrets, &http)?;
+        let sessions = EndedSessions::new(max_staleness, options.clock_tolerance, options.on_ended);
+        let sessions = Arc::new(sessions);
         let stream = format!("{}events", options.redis_prefix.as_deref().unwrap_or("auth:"));
         let client =
             options.redis_url.map(redis::Client::open).transpose().map_err(OptionsError::RedisUrl)?;
@@ -187,7 +189,8 @@ impl Verifier {
             (None, Some(revocations)) => Some(tokio::spawn(revocations.follow(following)).abort_handle()),
             (None, None) => None,
         };
-        let tokens = TokenVerifier::new(keys, options.issuer, options.audience, options.clock_tolerance);
+        let tolerance = options.clock_tolerance;
+        let tokens = TokenVerifier::new(keys, &options.issuer, options.audience.as_deref(), tolerance);
         Ok(Self(Arc::new(Inner {
             tokens,
             sessions,
@@ -206,7 +209,7 @@ impl Verifier {
         if token.is_empty() {
             return Err(AuthError::missing());
         }
-        let claims = self.0.tokens.verify(token, &self.0.http).await?;
+        let claims = self.0.tokens.verify(token).await?;
         self.check_session(token, &claims, check.exact).await?;
         authorize(claims, check)
     }
@@ -294,9 +297,9 @@ fn revocations(
     Ok(Some(Revocations { http, url, authorization }))
 }
 
-fn keys(jwks_url: Option<String>, secrets: &[String]) -> Result<Keys, OptionsError> {
+fn keys(jwks_url: Option<String>, secrets: &[String], http: &Client) -> Result<Keys, OptionsError> {
     match jwks_url {
-        Some(url) if secrets.is_empty() => Ok(Keys::Published { url, set: Mutex::default() }),
+        Some(url) if secrets.is_empty() => Ok(Keys::Published(PublishedKeys::new(url, http.clone()))),
         None if !secrets.is_empty() && !secrets.iter().any(String::is_empty) => Ok(Keys::Secrets(
             secrets.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect(),
         )),

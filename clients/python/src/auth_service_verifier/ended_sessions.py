@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -29,18 +30,58 @@ _SILENCE_SECONDS = 2.0
 _SLACK_SECONDS = 5.0
 _FORGET_EVERY_SECONDS = 60.0
 _DAY_SECONDS = 86_400.0
+# What a message that is not as expected may cause. It must not end the task that follows.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class _Remembered:
+    """Endings by session, in few bytes each: there may be very many."""
+
+    def __init__(self) -> None:
+        # When the session's last access token has run out (in seconds: then it may be forgotten), and the reason.
+        self._endings: dict[int | str, tuple[int, str]] = {}
+        # The same pairs: many sessions share one.
+        self._pairs: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._endings)
+
+    def reason(self, sid: str) -> str | None:
+        found = self._endings.get(_key(sid))
+        return None if found is None else found[1]
+
+    def add(self, sid: str, reason: str, until: float) -> bool:
+        """Whether it is news."""
+        key = _key(sid)
+        is_news = key not in self._endings
+        pair = (math.ceil(until), reason)
+        self._endings[key] = self._pairs.setdefault(pair, pair)
+        return is_news
+
+    def forget(self, now: float) -> None:
+        self._endings = {key: pair for key, pair in self._endings.items() if pair[0] >= now}
+        self._pairs = {pair: pair for pair in self._pairs if pair[0] >= now}
+
+
+def _key(sid: str) -> int | str:
+    """A UUID as the number that it is."""
+    return int(sid.replace("-", ""), 16) if _UUID.fullmatch(sid) else sid
 
 
 class EndedSessions:
     """Follows the stream in a task of its own."""
 
-    def __init__(self, max_staleness: float, on_ended: Callable[[str, str, str], None]) -> None:
+    def __init__(
+        self, max_staleness: float, tolerance: float, on_ended: Callable[[str, str, str], None]
+    ) -> None:
         self._max_staleness = max_staleness
+        # How much longer than until they run out tokens are accepted, in seconds.
+        self._tolerance = tolerance
         # Two reads must fit into max_staleness.
         self._wait_ms = max(1, min(250, int(max_staleness * 250)))
         self._on_ended = on_ended
-        # Session id to reason, and to when its last access token has run out (seconds): then it may be forgotten.
-        self._ended: dict[str, tuple[str, float]] = {}
+        self._ended = _Remembered()
         # Sessions that the auth service called live after reading began; until when that is of use, in seconds.
         self._confirmed: dict[str, float] = {}
         self._last: bytes | None = None
@@ -53,9 +94,9 @@ class EndedSessions:
 
     def of(self, sid: str, iat: float) -> tuple[str, str | None]:
         """``("live", None)``, ``("ended", reason)`` or ``("unsure", None)`` for a token that was signed at ``iat``."""
-        ended = self._ended.get(sid)
-        if ended is not None:
-            return "ended", ended[0]
+        reason = self._ended.reason(sid)
+        if reason is not None:
+            return "ended", reason
         # A session was live when its token was signed. If that was after `since`, its ending would have been read.
         known = iat > self._since + _SLACK_SECONDS or sid in self._confirmed
         return ("live" if self.up_to_date and known else "unsure"), None
@@ -124,7 +165,7 @@ class EndedSessions:
                             cursor = self._hear(fields, requested_at) or cursor
                             fields = {}
                         self._forget()
-                except (httpx.HTTPError, ValueError) as error:
+                except (httpx.HTTPError, *_UNREADABLE) as error:
                     _LOG.warning("cannot follow the endings of the auth service: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
@@ -194,19 +235,17 @@ class EndedSessions:
             self._last = entry_id
             try:
                 event = json.loads(fields.get(b"data", b"{}"))
-            except ValueError:
-                _LOG.warning("an entry of the stream is not JSON: %s", entry_id)
-                continue
-            if event.get("event") in _ENDINGS and "sessionId" in event:
-                self._take_ending(event)
+                if event.get("event") in _ENDINGS and "sessionId" in event:
+                    self._take_ending(event)
+            except _UNREADABLE:
+                _LOG.warning("an entry of the stream is not an event: %s", entry_id)
 
     def _take_ending(self, event: dict[str, Any]) -> None:
         sid = str(event["sessionId"])
         reason = str(event.get("reason", "terminated"))
-        known = sid in self._ended
-        self._ended[sid] = (reason, _expiry(event) + _SLACK_SECONDS)
+        is_news = self._ended.add(sid, reason, _expiry(event) + self._tolerance + _SLACK_SECONDS)
         self._confirmed.pop(sid, None)
-        if not known:
+        if is_news:
             self._on_ended(sid, str(event.get("userId", "")), reason)
 
     def _forget(self) -> None:
@@ -214,7 +253,7 @@ class EndedSessions:
             return
         self._forgot_at = time.monotonic()
         now = time.time()
-        self._ended = {sid: ended for sid, ended in self._ended.items() if ended[1] >= now}
+        self._ended.forget(now)
         self._confirmed = {sid: until for sid, until in self._confirmed.items() if until >= now}
 
 

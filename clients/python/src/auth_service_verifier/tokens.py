@@ -5,8 +5,6 @@ Whether its session is live is another question, which no signature answers.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +12,11 @@ import httpx
 import jwt
 
 from . import errors
+from .keys import PublishedKeys
 
 # Never an algorithm that the token's header picks together with its own key.
 _ASYMMETRIC = ["ES256", "EdDSA", "RS256"]
 _REQUIRED = ["sub", "sid", "iat", "exp", "iss"]
-# The keys are kept for 5 minutes, as the answer allows, so that a retired one is forgotten.
-_KEYS_FOR_SECONDS = 300.0
-# An unknown key id has them fetched earlier, but not for every forged token.
-_COOLDOWN_SECONDS = 5.0
-_RETRY_SECONDS = 1.0
 
 
 class TokenVerifier:
@@ -43,24 +37,27 @@ class TokenVerifier:
         self._issuer = issuer
         self._audience = audience
         self._leeway = clock_tolerance
+        # A clock a second behind must not refuse a token that was just signed.
+        self._options: Any = {"require": _REQUIRED, "verify_aud": audience is not None, "verify_iat": False}
         self._secrets = [secret] if isinstance(secret, str) else list(secret or [])
-        self._jwks = None if jwks_url is None else _Jwks(jwks_url, http)
+        self._jwks = None if jwks_url is None else PublishedKeys(jwks_url, http)
 
     async def claims(self, token: str) -> dict[str, Any]:
         """The claims of a good token; raises ``AuthError`` otherwise."""
-        try:
-            header = jwt.get_unverified_header(token)
-        except (jwt.PyJWTError, ValueError, TypeError):
-            raise errors.invalid() from None
-        if not _is_access_token(header.get("typ")) or "crit" in header:
-            raise errors.invalid()
         if self._jwks is None:
             return self._with_secrets(token)
+        # Before a key is looked up, so that none is fetched for a token that could not pass anyway.
+        header = _header(token)
         algorithm = header.get("alg")
-        if algorithm not in _ASYMMETRIC:
+        if algorithm not in _ASYMMETRIC or not _is_access_token(header):
             raise errors.invalid()
         key = await self._jwks.key(header.get("kid"), algorithm)
         return self._decode(token, key, [algorithm])
+
+    async def aclose(self) -> None:
+        """Gives up fetching keys."""
+        if self._jwks is not None:
+            await self._jwks.aclose()
 
     def _with_secrets(self, token: str) -> dict[str, Any]:
         for secret in self._secrets[:-1]:
@@ -73,66 +70,43 @@ class TokenVerifier:
 
     def _decode(self, token: str, key: Any, algorithms: list[str]) -> dict[str, Any]:
         try:
-            claims = jwt.decode(
+            # The header comes with it, so that it is read once.
+            decoded = jwt.decode_complete(
                 token,
                 key,
                 algorithms=algorithms,
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=self._leeway,
-                # A clock a second behind must not refuse a token that was just signed.
-                options={"require": _REQUIRED, "verify_aud": self._audience is not None, "verify_iat": False},
+                options=self._options,
             )
         except jwt.ExpiredSignatureError:
-            raise errors.expired() from None
+            raise (errors.expired() if _is_access_token(_header(token)) else errors.invalid()) from None
         except (jwt.PyJWTError, ValueError, TypeError):
             raise errors.invalid() from None
-        if not isinstance(claims["exp"], (int, float)) or not isinstance(claims["iat"], (int, float)):
-            raise errors.invalid()
-        if not all(isinstance(claims[name], str) and claims[name] for name in ("sub", "sid")):
+        claims: dict[str, Any] = decoded["payload"]
+        sub, sid = claims["sub"], claims["sid"]
+        if not (
+            _is_access_token(decoded["header"])
+            and isinstance(claims["exp"], (int, float))
+            and isinstance(claims["iat"], (int, float))
+            and isinstance(sub, str)
+            and isinstance(sid, str)
+            and sub
+            and sid
+        ):
             raise errors.invalid()
         return claims
 
 
-def _is_access_token(typ: object) -> bool:
-    return isinstance(typ, str) and typ.lower().removeprefix("application/") == "at+jwt"
+def _header(token: str) -> dict[str, Any]:
+    try:
+        return jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        raise errors.invalid() from None
 
 
-class _Jwks:
-    """The published keys."""
-
-    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
-        self._url = url
-        self._http = http
-        self._keys: dict[tuple[str, str], Any] = {}
-        self._fetched_at = -float("inf")
-        self._failed_at = -float("inf")
-        self._fetching = asyncio.Lock()
-
-    async def key(self, kid: object, algorithm: str) -> Any:
-        await self._fetch_if_older_than(_KEYS_FOR_SECONDS)
-        if (kid, algorithm) not in self._keys:
-            await self._fetch_if_older_than(_COOLDOWN_SECONDS)
-        try:
-            return self._keys[(kid, algorithm)]  # type: ignore[index]
-        except (KeyError, TypeError):
-            raise errors.invalid() from None
-
-    async def _fetch_if_older_than(self, seconds: float) -> None:
-        async with self._fetching:
-            now = time.monotonic()
-            if now - self._fetched_at < seconds:
-                return
-            # A server that is away is not asked for each request.
-            if now - self._failed_at < _RETRY_SECONDS:
-                raise errors.unavailable()
-            try:
-                answer = await self._http.get(self._url)
-                answer.raise_for_status()
-                keys = answer.json()["keys"]
-            except (httpx.HTTPError, ValueError, KeyError) as error:
-                # That the keys cannot be fetched says nothing about the token.
-                self._failed_at = time.monotonic()
-                raise errors.unavailable() from error
-            self._keys = {(jwk.get("kid"), jwk.get("alg")): jwt.PyJWK(jwk).key for jwk in keys}
-            self._fetched_at = time.monotonic()
+def _is_access_token(header: dict[str, Any]) -> bool:
+    """RFC 9068; no critical extension is known here (RFC 7515, section 4.1.11)."""
+    typ = header.get("typ")
+    return isinstance(typ, str) and typ.lower().removeprefix("application/") == "at+jwt" and "crit" not in header

@@ -104,7 +104,7 @@ class Verifier:
         self._revocations_url = revocations_url or f"{self._service_url}/revocations"
         self._stream = f"{redis_prefix}events"
         self._listeners: list[Callable[[Ended], None]] = []
-        self._sessions = EndedSessions(max_staleness, self._heard)
+        self._sessions = EndedSessions(max_staleness, clock_tolerance, self._heard)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Verifier:
@@ -130,6 +130,7 @@ class Verifier:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        await self._tokens.aclose()
         await self._http.aclose()
 
     def on_ended(self, listener: Callable[[Ended], None]) -> None:
@@ -185,11 +186,11 @@ class Verifier:
             answer = await self._http.get(
                 f"{self._service_url}/session", headers={"Authorization": f"Bearer {token}"}
             )
-            body = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+            code = answer.json().get("code")
+        except (httpx.HTTPError, ValueError, AttributeError) as error:
             raise errors.unavailable() from error
         if answer.status_code == 401:
-            raise _refusal(body.get("code"))
+            raise _refusal(code)
         if answer.status_code != 200:
             raise errors.unavailable()
         self._sessions.confirm(claims["sid"], claims["exp"], asked_at)

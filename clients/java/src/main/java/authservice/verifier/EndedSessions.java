@@ -49,15 +49,15 @@ final class EndedSessions implements AutoCloseable {
         static final Knowledge UNSURE = new Knowledge(false, null);
     }
 
-    private record Remembered(String reason, Instant until) {}
-
     /** Where reading stands; nanoTime for what is compared with the present. */
     private record Place(Instant since, long begunAt, Long upToDateAt) {}
 
-    private final Map<String, Remembered> ended = new ConcurrentHashMap<>();
+    private final Remembered ended = new Remembered();
     /** Sessions that the auth service called live after reading began; until when that is of use. */
     private final Map<String, Instant> confirmed = new ConcurrentHashMap<>();
     private final Duration maxStaleness;
+    /** How much longer than until they run out tokens are accepted. */
+    private final Duration tolerance;
     private final Consumer<Ended> onEnded;
     private volatile Place place;
     private volatile boolean closed;
@@ -68,16 +68,17 @@ final class EndedSessions implements AutoCloseable {
     /** When what is old was last forgotten; the reading thread's own. */
     private long forgotAt = System.nanoTime();
 
-    EndedSessions(Duration maxStaleness, Consumer<Ended> onEnded) {
+    EndedSessions(Duration maxStaleness, Duration tolerance, Consumer<Ended> onEnded) {
         this.maxStaleness = maxStaleness;
+        this.tolerance = tolerance;
         this.onEnded = onEnded;
     }
 
     /** What is known of the session of a token that was signed at that time. */
     Knowledge of(String session, Instant issued) {
-        Remembered found = ended.get(session);
-        if (found != null) {
-            return new Knowledge(false, found.reason());
+        String reason = ended.reason(session);
+        if (reason != null) {
+            return new Knowledge(false, reason);
         }
         Place now = place;
         if (!isFresh(now)) {
@@ -259,7 +260,7 @@ final class EndedSessions implements AutoCloseable {
         }
         String reason = event.get("reason") instanceof String text ? text : "terminated";
         confirmed.remove(session);
-        if (ended.put(session, new Remembered(reason, expiry(event).plus(SLACK))) != null) {
+        if (!ended.add(session, reason, expiry(event).plus(tolerance).plus(SLACK))) {
             return;
         }
         try {
@@ -277,9 +278,9 @@ final class EndedSessions implements AutoCloseable {
         }
     }
 
-    private void forget() {
+    void forget() {
         Instant now = Instant.now();
-        ended.values().removeIf(remembered -> remembered.until().isBefore(now));
+        ended.forget(now);
         confirmed.values().removeIf(until -> until.isBefore(now));
     }
 

@@ -10,13 +10,9 @@ import com.nimbusds.jose.crypto.Ed25519Verifier;
 import com.nimbusds.jose.crypto.MACVerifier;
 import com.nimbusds.jose.crypto.RSASSAVerifier;
 import com.nimbusds.jose.jwk.JWK;
-import com.nimbusds.jose.jwk.JWKSet;
 import com.nimbusds.jwt.JWTClaimsSet;
 import com.nimbusds.jwt.SignedJWT;
-import java.io.IOException;
 import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.text.ParseException;
 import java.time.Duration;
@@ -30,27 +26,27 @@ import java.util.Map;
  * signature answers.
  */
 final class Tokens {
-    /** The keys may be kept this long, as the answer says, so that a retired one is forgotten. */
-    private static final long KEEP_KEYS_NANOS = Duration.ofMinutes(5).toNanos();
-    /** An unknown key id has them fetched earlier, but not for every forged token. */
-    private static final long COOLDOWN_NANOS = Duration.ofSeconds(5).toNanos();
-    /** A server that is away is not asked for each request. */
-    private static final long RETRY_NANOS = Duration.ofSeconds(1).toNanos();
     /** Never an algorithm that the header picks together with its own key. */
     private static final List<JWSAlgorithm> ASYMMETRIC =
             List.of(JWSAlgorithm.ES256, JWSAlgorithm.EdDSA, JWSAlgorithm.RS256);
 
     private final VerifierOptions options;
-    private final HttpClient http;
-    private final Duration timeout;
-    private JWKSet keys;
-    private long fetchedAt;
-    private Long failedAt;
+    /** Null where tokens are signed with a secret. */
+    final PublishedKeys keys;
+    private final List<MACVerifier> secrets;
 
     Tokens(VerifierOptions options, HttpClient http, Duration timeout) {
         this.options = options;
-        this.http = http;
-        this.timeout = timeout;
+        keys = options.jwksUrl == null ? null : new PublishedKeys(http, options.jwksUrl, timeout);
+        secrets = options.secrets.stream().map(Tokens::secret).toList();
+    }
+
+    private static MACVerifier secret(String value) {
+        try {
+            return new MACVerifier(value.getBytes(StandardCharsets.UTF_8));
+        } catch (JOSEException error) {
+            throw new IllegalArgumentException("a secret is shorter than 32 bytes", error);
+        }
     }
 
     JWTClaimsSet verify(String token) throws AuthException {
@@ -77,14 +73,14 @@ final class Tokens {
 
     private boolean isSigned(SignedJWT token, JWSHeader header) throws AuthException, JOSEException {
         JWSAlgorithm algorithm = header.getAlgorithm();
-        if (options.jwksUrl != null) {
-            return ASYMMETRIC.contains(algorithm) && token.verify(verifier(key(header.getKeyID(), algorithm)));
+        if (keys != null) {
+            return ASYMMETRIC.contains(algorithm) && token.verify(verifier(keys.key(header.getKeyID(), algorithm)));
         }
         if (!JWSAlgorithm.HS256.equals(algorithm)) {
             return false;
         }
-        for (String secret : options.secrets) {
-            if (token.verify(new MACVerifier(secret.getBytes(StandardCharsets.UTF_8)))) {
+        for (MACVerifier secret : secrets) {
+            if (token.verify(secret)) {
                 return true;
             }
         }
@@ -101,7 +97,7 @@ final class Tokens {
 
     private JWTClaimsSet checked(SignedJWT token) throws AuthException, ParseException {
         Map<String, Object> raw = token.getPayload().toJSONObject();
-        JWTClaimsSet claims = token.getJWTClaimsSet();
+        JWTClaimsSet claims = JWTClaimsSet.parse(raw);
         boolean complete = raw.get("exp") instanceof Number && raw.get("iat") instanceof Number
                 && isText(claims.getSubject()) && isText(claims.getStringClaim("sid"))
                 && options.issuer.equals(claims.getIssuer())
@@ -119,42 +115,4 @@ final class Tokens {
     private static boolean isText(String value) {
         return value != null && !value.isEmpty();
     }
-
-    /** Locked while fetching: of many who miss a key, one fetches it. */
-    private synchronized JWK key(String id, JWSAlgorithm algorithm) throws AuthException {
-        long age = System.nanoTime() - fetchedAt;
-        boolean known = keys != null && id != null && keys.getKeyByKeyId(id) != null;
-        if (keys == null || age > (known ? KEEP_KEYS_NANOS : COOLDOWN_NANOS)) {
-            fetch();
-        }
-        JWK found = id == null ? null : keys.getKeyByKeyId(id);
-        if (found == null || found.getAlgorithm() == null || !found.getAlgorithm().getName().equals(algorithm.getName())) {
-            throw AuthException.invalid();
-        }
-        return found;
-    }
-
-    private void fetch() throws AuthException {
-        if (failedAt != null && System.nanoTime() - failedAt < RETRY_NANOS) {
-            throw AuthException.unavailable(null);
-        }
-        try {
-            HttpRequest request = HttpRequest.newBuilder(options.jwksUrl).timeout(timeout).build();
-            HttpResponse<String> answer = http.send(request, HttpResponse.BodyHandlers.ofString());
-            if (answer.statusCode() != 200) {
-                throw new IOException("the keys were answered with " + answer.statusCode());
-            }
-            keys = JWKSet.parse(answer.body());
-            fetchedAt = System.nanoTime();
-            failedAt = null;
-        } catch (IOException | ParseException error) {
-            // That the keys cannot be fetched says nothing about the token.
-            failedAt = System.nanoTime();
-            throw AuthException.unavailable(error);
-        } catch (InterruptedException error) {
-            Thread.currentThread().interrupt();
-            throw AuthException.unavailable(error);
-        }
-    }
-
 }

@@ -23,8 +23,8 @@ public final class Verifier implements AutoCloseable {
     private static final Pattern BEARER = Pattern.compile("Bearer +(\\S+) *", Pattern.CASE_INSENSITIVE);
 
     private final VerifierOptions options;
-    private final Tokens tokens;
-    private final EndedSessions sessions;
+    final Tokens tokens;
+    final EndedSessions sessions;
     private final HttpClient http;
 
     /** Makes a verifier that follows the events until it is closed. */
@@ -33,7 +33,7 @@ public final class Verifier implements AutoCloseable {
         this.options = options;
         http = HttpClient.newBuilder().connectTimeout(ASK_TIMEOUT).followRedirects(HttpClient.Redirect.NEVER).build();
         tokens = new Tokens(options, http, ASK_TIMEOUT);
-        sessions = new EndedSessions(options.maxStaleness, options.onEnded);
+        sessions = new EndedSessions(options.maxStaleness, options.clockTolerance, options.onEnded);
         if (options.redisUrl != null) {
             sessions.follow(options.redisUrl, options.redisPrefix + "events");
         }

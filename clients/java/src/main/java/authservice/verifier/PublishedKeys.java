@@ -1,0 +1,137 @@
+package authservice.verifier;
+
+import com.nimbusds.jose.JWSAlgorithm;
+import com.nimbusds.jose.jwk.JWK;
+import com.nimbusds.jose.jwk.JWKSet;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.text.ParseException;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/** The keys that the auth service publishes. Whoever has the key of a token does not wait for a service that is away. */
+final class PublishedKeys {
+    /** Keys are kept for so long, as the answer allows, so that a retired one is forgotten. */
+    private static final Duration KEEP = Duration.ofMinutes(5);
+    /** Where newer ones cannot be had they are used for so long, and no longer. */
+    private static final Duration KEEP_AT_MOST = Duration.ofHours(1);
+    /** Who has old keys replaced waits this long for new ones: after a quiet time no key is used that was taken away. */
+    private static final Duration MOMENT = Duration.ofMillis(250);
+    /** An unknown key id has them fetched earlier, but not for every forged token. */
+    private static final Duration COOLDOWN = Duration.ofSeconds(5);
+    /** A server that is away is not asked for each request. */
+    private static final long RETRY_NANOS = Duration.ofSeconds(1).toNanos();
+
+    /** What was fetched at that {@link System#nanoTime()}. */
+    record Fetched(JWKSet keys, long at) {
+        JWK key(String id) {
+            return id == null ? null : keys.getKeyByKeyId(id);
+        }
+
+        boolean isOlderThan(Duration age) {
+            return System.nanoTime() - at > age.toNanos();
+        }
+    }
+
+    private final HttpClient http;
+    private final HttpRequest request;
+    /** Null until keys were fetched. */
+    volatile Fetched fetched;
+    /** The fetch that runs, or ran last; its lock is this. */
+    private CompletableFuture<Fetched> fetch;
+    private Long failedAt;
+
+    PublishedKeys(HttpClient http, URI url, Duration timeout) {
+        this.http = http;
+        request = HttpRequest.newBuilder(url).timeout(timeout).build();
+    }
+
+    /** The key of a token. That keys cannot be fetched says nothing about the token. */
+    JWK key(String id, JWSAlgorithm algorithm) throws AuthException {
+        Fetched now = fetched;
+        boolean isKnown = now != null && now.key(id) != null && !now.isOlderThan(KEEP_AT_MOST);
+        if (isKnown && now.isOlderThan(KEEP)) {
+            now = newerWithinAMoment(now);
+        } else if (!isKnown && (now == null || now.isOlderThan(COOLDOWN))) {
+            now = newer();
+        }
+        JWK found = now.key(id);
+        if (found == null || found.getAlgorithm() == null || !found.getAlgorithm().getName().equals(algorithm.getName())) {
+            throw AuthException.invalid();
+        }
+        return found;
+    }
+
+    private Fetched newerWithinAMoment(Fetched old) throws AuthException {
+        CompletableFuture<Fetched> started;
+        synchronized (this) {
+            if (isRunning() || failedAMomentAgo()) {
+                return old;
+            }
+            started = start();
+        }
+        try {
+            return started.get(MOMENT.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (ExecutionException | TimeoutException error) {
+            return old;
+        } catch (InterruptedException error) {
+            Thread.currentThread().interrupt();
+            throw AuthException.unavailable(error);
+        }
+    }
+
+    private Fetched newer() throws AuthException {
+        CompletableFuture<Fetched> running;
+        synchronized (this) {
+            running = isRunning() || failedAMomentAgo() ? fetch : start();
+        }
+        try {
+            return running.get();
+        } catch (ExecutionException error) {
+            throw AuthException.unavailable(error.getCause());
+        } catch (InterruptedException error) {
+            Thread.currentThread().interrupt();
+            throw AuthException.unavailable(error);
+        }
+    }
+
+    private boolean isRunning() {
+        return fetch != null && !fetch.isDone();
+    }
+
+    private boolean failedAMomentAgo() {
+        return failedAt != null && System.nanoTime() - failedAt < RETRY_NANOS;
+    }
+
+    /** It goes on whatever becomes of the request that wants it. */
+    private CompletableFuture<Fetched> start() {
+        fetch = http.sendAsync(request, HttpResponse.BodyHandlers.ofString()).thenApply(PublishedKeys::read)
+                .whenComplete(this::note);
+        return fetch;
+    }
+
+    private synchronized void note(Fetched found, Throwable error) {
+        failedAt = error == null ? null : (Long) System.nanoTime();
+        if (error == null) {
+            fetched = found;
+        }
+    }
+
+    private static Fetched read(HttpResponse<String> answer) {
+        if (answer.statusCode() != 200) {
+            throw new CompletionException(new IOException("the keys were answered with " + answer.statusCode()));
+        }
+        try {
+            return new Fetched(JWKSet.parse(answer.body()), System.nanoTime());
+        } catch (ParseException error) {
+            throw new CompletionException(error);
+        }
+    }
+}

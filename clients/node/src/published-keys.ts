@@ -1,0 +1,59 @@
+// The keys that the auth service publishes. Whoever has the key of a token does not wait for a service that is away.
+import { setTimeout as pause } from 'node:timers/promises';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+
+/** Keys are kept for so long, as the answer allows, so that a retired one is forgotten. */
+const KEEP_MS = 300_000;
+/** Where newer ones cannot be had they are used for so long, and no longer. */
+const KEEP_AT_MOST_MS = 3_600_000;
+/** Who has old keys replaced waits this long for new ones: after a quiet time no key is used that was taken away. */
+const MOMENT_MS = 250;
+/** An unknown key id has them fetched earlier, but not for every forged token. */
+const COOLDOWN_MS = 5000;
+/** A server that is away is not asked for each request. */
+const RETRY_MS = 1000;
+const FETCH_TIMEOUT_MS = 2000;
+
+/** Finds the key of a token; an error that is not about the token says that the keys cannot be had. */
+export function publishedKeys(url: URL): JWTVerifyGetKey {
+  let keys: JWTVerifyGetKey | undefined;
+  let fetching: Promise<void> | undefined;
+  let failure: unknown;
+  let fetchedAt = -Infinity, failedAt = -Infinity;
+
+  const load = async (): Promise<void> => {
+    try {
+      const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+      if (answer.status !== 200) throw new Error(`the keys were answered with ${answer.status}`);
+      keys = createLocalJWKSet((await answer.json()) as JSONWebKeySet);
+      fetchedAt = performance.now();
+    } catch (error) {
+      failure = error;
+      failedAt = performance.now();
+      throw error;
+    } finally {
+      fetching = undefined;
+    }
+  };
+  /** One at a time. */
+  const fetched = (): Promise<void> => {
+    if (fetching === undefined && performance.now() - failedAt < RETRY_MS) return Promise.reject(failure);
+    return (fetching ??= load());
+  };
+
+  return async (header, token) => {
+    const age = performance.now() - fetchedAt;
+    if (keys === undefined || age > KEEP_AT_MOST_MS) await fetched();
+    else if (age > KEEP_MS && fetching === undefined) {
+      await Promise.race([fetched().catch(() => {}), pause(MOMENT_MS, undefined, { ref: false })]);
+    }
+    try {
+      return await keys!(header, token);
+    } catch (error) {
+      const isCurrent = performance.now() - fetchedAt < COOLDOWN_MS;
+      if (!(error instanceof errors.JWKSNoMatchingKey) || isCurrent) throw error;
+      await fetched();
+      return keys!(header, token);
+    }
+  };
+}
