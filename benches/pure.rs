@@ -80,7 +80,7 @@ fn rules(criterion: &mut Criterion) {
     criterion.bench_function("decide: nothing is overdue", |bencher| {
         bencher.iter(|| decide(black_box(&EndOverdue), &ledger, NOW, &policy));
     });
-    let announcer = Announcer { service: "auth-service", user: ledger.user, now: NOW, new_id: new_uuid };
+    let announcer = Announcer::new("auth-service", ledger.user, NOW);
     let events = decide(&login, &ledger, NOW, &policy).events;
     criterion.bench_function("announce: a login that evicts", |bencher| {
         bencher.iter(|| announcer.announce(black_box(&events)));

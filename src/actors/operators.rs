@@ -180,7 +180,7 @@ impl Operators {
     /// [`OperatorError`].
     pub async fn remove_factors(&self, user: UserId) -> Result<(bool, usize), OperatorError> {
         let now = self.clock.now();
-        let announcer = Announcer { service: &self.service_name, user, now, new_id: new_uuid };
+        let announcer = Announcer::new(&self.service_name, user, now);
         let announcements = announcer.factors_changed(ChangedBy::Operator);
         let mails = self.removal_notice(user, now).into_iter().collect();
         let change = FactorChange { user, now, shown: None, keep: Keep::Nothing, announcements, mails };
@@ -266,7 +266,7 @@ impl Operators {
 
     fn commit(&self, ledger: &Ledger, events: Vec<LedgerEvent>, change: Option<&OperatorChange>) -> Commit {
         let (user, now) = (ledger.user, self.clock.now());
-        let announcer = Announcer { service: &self.service_name, user, now, new_id: new_uuid };
+        let announcer = Announcer::new(&self.service_name, user, now);
         let mut announcements = announcer.announce(&events);
         match change {
             Some(change) if change.deleted => announcements.push(announcer.deleted()),

@@ -11,7 +11,6 @@ use super::registry::Registry;
 use super::snapshot::Snapshot;
 use super::user_slot::UserSlot;
 use crate::bus::internal::OnceForAll;
-use crate::clock::new_uuid;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
@@ -208,8 +207,7 @@ impl Registry {
             self.tell_activity(session, latest, tells);
         }
         if tells {
-            let announcer =
-                Announcer { service: &dependencies.service_name, user: session.user, now, new_id: new_uuid };
+            let announcer = Announcer::new(&dependencies.service_name, session.user, now);
             dependencies.bus.publish_once(OnceForAll {
                 session: session.id(),
                 interval: dependencies.activity_event_interval,

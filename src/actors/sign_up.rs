@@ -70,7 +70,7 @@ impl Registry {
             AccountDetails::of(&user.name, user.email.as_str(), password_hash.expose(), is_verified);
         let decision = decide(&open, &ledger, now, self.policy_ref(user.role));
         let opened = decision.reply.map_err(|_| SignUpError::NoSessionAllowed)?;
-        let announcer = Announcer { service: self.service_name(), user: user.id, now, new_id: new_uuid };
+        let announcer = Announcer::new(self.service_name(), user.id, now);
         let registration = Registration {
             user: user.clone(),
             password_hash,
@@ -96,7 +96,7 @@ impl Registry {
     pub async fn register(&self, sign_up: SignUp) -> Result<User, SignUpError> {
         let now = self.clock().now();
         let (user, password_hash) = sign_up.account(now);
-        let announcer = Announcer { service: self.service_name(), user: user.id, now, new_id: new_uuid };
+        let announcer = Announcer::new(self.service_name(), user.id, now);
         let announcement = announcer.registered(user.email.as_str());
         let bus = &self.dependencies().bus;
         let announcements =

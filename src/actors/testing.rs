@@ -221,7 +221,7 @@ impl Node {
         let ledger = Ledger::new(id, Role::default(), 0, now, Vec::new());
         let decision = decide(&open, &ledger, now, &self.registry.policy(Role::default()));
         let session = decision.reply.unwrap().session;
-        let announcer = Announcer { service: "auth-service", user: id, now, new_id: new_uuid };
+        let announcer = Announcer::new("auth-service", id, now);
         let registration = Registration {
             user: User::new(id, "Ada".to_owned(), email, Role::default(), now),
             password_hash: PasswordHash::from_stored("none".to_owned()),

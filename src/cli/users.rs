@@ -220,7 +220,7 @@ async fn create(config: &Config, store: &Store, io: Io, create: Create) -> Resul
     let password_hash = PasswordPool::start(&config.password, metrics)?.hash(password).await?;
     let now = Clock::System.now();
     let user = User::new(UserId::new(new_uuid()), name, email, create.role.into(), now);
-    let announcer = Announcer { service: &config.service_name, user: user.id, now, new_id: new_uuid };
+    let announcer = Announcer::new(&config.service_name, user.id, now);
     let announcement = announcer.registered(user.email.as_str());
     let id = user.id;
     if !store.add_account(Account { user, password_hash }, announcement).await? {

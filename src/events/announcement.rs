@@ -1,10 +1,10 @@
 //! Messages to other services, made from what happened, in the order in which consumers must see it.
 
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::Message;
 use super::channel::Channel;
+use crate::clock::new_uuid;
 use crate::domain::account_change::ChangedBy;
 use crate::domain::event::{Ending, LedgerEvent, OpenedBy};
 use crate::domain::ids::{SessionId, UserId};
@@ -35,17 +35,18 @@ impl Announcement {
 /// Makes announcements of one user at one time.
 #[derive(Debug)]
 pub struct Announcer<'a> {
-    /// `SERVICE_NAME`.
-    pub service: &'a str,
-    /// Whose sessions.
-    pub user: UserId,
-    /// When it happened.
-    pub now: Timestamp,
-    /// Makes the id that consumers recognise a repeated message by.
-    pub new_id: fn() -> Uuid,
+    service: &'a str,
+    user: UserId,
+    now: Timestamp,
 }
 
-impl Announcer<'_> {
+impl<'a> Announcer<'a> {
+    /// For events of that user at that time; `service` is `SERVICE_NAME`.
+    #[must_use]
+    pub fn new(service: &'a str, user: UserId, now: Timestamp) -> Self {
+        Self { service, user, now }
+    }
+
     /// All announcements of these events. Endings come before the session that they made room for.
     #[must_use]
     pub fn announce(&self, events: &[LedgerEvent]) -> Vec<Announcement> {
@@ -153,7 +154,7 @@ impl Announcer<'_> {
     fn message(&self, channel: Channel, fields: Value) -> Announcement {
         let mut message = Map::new();
         message.insert("event".into(), channel.event_name().into());
-        message.insert("eventId".into(), json!((self.new_id)()));
+        message.insert("eventId".into(), json!(new_uuid()));
         message.insert("timestamp".into(), json!(self.now));
         message.insert("service".into(), self.service.into());
         message.insert("userId".into(), json!(self.user));

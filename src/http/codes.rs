@@ -88,7 +88,7 @@ pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Re
     if !is_sent {
         mails.clear();
     }
-    state.registry.store().add_mail_request(request, mails).await?;
+    state.store().add_mail_request(request, mails).await?;
     state.registry.ring_mail_bell();
     state.metrics().codes.with_label_values(&[purpose.as_str(), "asked"]).inc();
     Ok(Asked { request_id: id, expires_in: good_for.as_secs() })
@@ -142,7 +142,7 @@ async fn try_code(
     let Ok(id) = Uuid::try_parse(request) else { return Ok(None) };
     let keys = state.encryption()?;
     for purpose in purposes {
-        let Some(request) = state.registry.store().try_mail_code(id, *purpose, state.now()).await? else {
+        let Some(request) = state.store().try_mail_code(id, *purpose, state.now()).await? else {
             continue;
         };
         let MailRequest { purpose, address, created_at, .. } = &request;
@@ -155,7 +155,7 @@ async fn try_code(
 
 /// Gives the try back of a right code that is not used yet, because a new password was refused.
 pub(super) async fn give_back(state: &AppState, request: &MailRequest) -> Result<(), Problem> {
-    Ok(state.registry.store().give_back_mail_try(request.id).await?)
+    Ok(state.store().give_back_mail_try(request.id).await?)
 }
 
 /// Counts a right code.
@@ -168,7 +168,7 @@ pub(super) fn count_right(state: &AppState, request: &MailRequest) {
 /// # Errors
 /// 422, as for a wrong one.
 pub(super) async fn spend(state: &AppState, request: &MailRequest) -> Result<(), Problem> {
-    if !state.registry.store().spend_mail_code(request.id, state.now()).await? {
+    if !state.store().spend_mail_code(request.id, state.now()).await? {
         return Err(wrong_code("code"));
     }
     count_right(state, request);

@@ -131,7 +131,7 @@ async fn change(
     body: JsonObject<CodeBody>,
 ) -> Result<HttpResponse, Problem> {
     let request = own_request(&caller, &state, &client, body.0, CodePurpose::EmailChange).await?;
-    let owner = state.registry.store().lookup_credentials(request.address.clone()).await?;
+    let owner = state.store().lookup_credentials(request.address.clone()).await?;
     codes::spend(&state, &request).await?;
     // Found here it costs no commit; the database decides between two at the same time.
     if owner.is_some_and(|owner| owner.user.id != caller.user()) {
@@ -175,6 +175,6 @@ async fn apply(
 }
 
 async fn account(state: &AppState, user: UserId) -> Result<User, Problem> {
-    let found = state.registry.store().lookup_user(user).await?;
+    let found = state.store().lookup_user(user).await?;
     found.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())
 }

@@ -19,7 +19,6 @@ use super::notice::factor_notice;
 use super::problem::{Code, Problem};
 use super::resource;
 use super::state::AppState;
-use crate::clock::new_uuid;
 use crate::domain::account_change::ChangedBy;
 use crate::domain::ids::UserId;
 use crate::domain::mail::{MailKind, NewMail};
@@ -39,7 +38,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 async fn list(_: TotpOn, caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let store = state.registry.store();
+    let store = state.store();
     let factors = store.list_factors(caller.user()).await?;
     let has_any = factors.totp.is_some() || !factors.passkeys.is_empty();
     Ok(HttpResponse::Ok().json(json!({
@@ -53,7 +52,7 @@ async fn list(_: TotpOn, caller: Authenticated, state: web::Data<AppState>) -> R
 /// A change of that user's factors, and the mail about it.
 fn change(state: &AppState, user: &User, keep: Keep, mail: Option<NewMail>) -> FactorChange {
     let (shown, user, now) = (Some(user.credentials_changed_at), user.id, state.now());
-    let announcer = Announcer { service: &state.config.service_name, user, now, new_id: new_uuid };
+    let announcer = Announcer::new(&state.config.service_name, user, now);
     let announcements = announcer.factors_changed(ChangedBy::User);
     FactorChange { user, now, shown, keep, announcements, mails: mail.into_iter().collect() }
 }

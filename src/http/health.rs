@@ -16,8 +16,8 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 async fn health(state: web::Data<AppState>) -> HttpResponse {
-    let (database, latency) = state.probe.look(state.registry.store()).await;
-    let events = state.registry.dependencies().bus.condition();
+    let (database, latency) = state.probe.look(state.store()).await;
+    let events = state.bus().condition();
     let (status, word) = match (database, &events) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         (true, BusCondition::Away | BusCondition::Evicts(_)) => (StatusCode::OK, "degraded"),
@@ -42,7 +42,7 @@ async fn live() -> HttpResponse {
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
     // Until the feed of changes was read, every protected request would be refused.
     let can_serve = !state.is_shutting_down() && state.registry.freshness().is_fresh();
-    if can_serve && state.probe.look(state.registry.store()).await.0 {
+    if can_serve && state.probe.look(state.store()).await.0 {
         HttpResponse::Ok().json(json!({"status": "ok"}))
     } else {
         HttpResponse::ServiceUnavailable().json(json!({"status": "unavailable"}))

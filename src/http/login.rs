@@ -64,7 +64,7 @@ async fn log_in(
 /// for a disabled account, which is refused in any case.
 async fn check_password(state: &AppState, email: &str, password: Password) -> Result<Option<User>, Problem> {
     let found = if email.len() <= EMAIL_MAX_BYTES {
-        state.registry.store().lookup_credentials(email.to_owned()).await?
+        state.store().lookup_credentials(email.to_owned()).await?
     } else {
         None
     };
@@ -74,7 +74,7 @@ async fn check_password(state: &AppState, email: &str, password: Password) -> Re
     match (state.passwords.verify(password, hash).await?, found) {
         (Verdict::Right { rehashed }, Some(Credentials { user, password_hash })) => {
             if let Some(new) = rehashed {
-                state.registry.store().replace_password_hash(user.id, password_hash, new).await?;
+                state.store().replace_password_hash(user.id, password_hash, new).await?;
             }
             Ok(Some(user))
         }

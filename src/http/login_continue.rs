@@ -96,7 +96,7 @@ pub(super) fn verify(state: &AppState, ticket: &str) -> Result<LoginClaims, Prob
 
 /// The user of a ticket, if it was not spent and stands on the credentials as they are.
 pub(super) async fn standing(state: &AppState, claims: &LoginClaims) -> Result<User, Problem> {
-    let store = state.registry.store();
+    let store = state.store();
     let id = claims.progress.user.ok_or_else(invalid_ticket)?;
     let user = store.lookup_user(id).await?.filter(|user| user.disabled_at.is_none());
     let user = user.filter(|user| state_of_credentials(user) == claims.progress.credentials);
@@ -107,14 +107,14 @@ pub(super) async fn standing(state: &AppState, claims: &LoginClaims) -> Result<U
 
 async fn check_unspent(state: &AppState, claims: &LoginClaims) -> Result<(), Problem> {
     let (owner, id) = claims.key();
-    let spent = state.registry.store().is_ticket_spent(owner, id).await?;
+    let spent = state.store().is_ticket_spent(owner, id).await?;
     if spent { Err(invalid_ticket()) } else { Ok(()) }
 }
 
 /// The first to come has the ticket.
 pub(super) async fn spend(state: &AppState, claims: &LoginClaims) -> Result<(), Problem> {
     let (owner, id) = claims.key();
-    let first = state.registry.store().spend_ticket(owner, id, claims.valid_until()).await?;
+    let first = state.store().spend_ticket(owner, id, claims.valid_until()).await?;
     // What stood still in between may come when it is no longer known that the ticket was spent before.
     let in_time = claims.valid_until() > state.now();
     if first && in_time { Ok(()) } else { Err(invalid_ticket()) }
@@ -135,7 +135,7 @@ async fn by_passkey(
     let refused = || Problem::new(Code::InvalidCredentials);
     let id = user_of(&credential).ok_or_else(refused)?;
     // Before: what changes of the credentials from now on ends this sign-in.
-    let user = state.registry.store().lookup_user(id).await?;
+    let user = state.store().lookup_user(id).await?;
     let factor = show_passkey(state, http, client, id, &credential, claims.id).await?;
     let user = user.filter(|user| user.disabled_at.is_none()).ok_or_else(refused)?;
     let options = claims.progress.options.clone();
@@ -177,7 +177,7 @@ async fn verify_email(
     let change = AccountChange { email_verified_at: Some(Some(state.now())), ..AccountChange::default() };
     let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
     state.registry.ask(user.id, command).await?;
-    let now = state.registry.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
+    let now = state.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
     // Credentials that changed meanwhile are not those that were shown.
     Ok(resume(
         claims,
@@ -224,7 +224,7 @@ async fn choose(
     let ids = body.end_session_ids.ok_or_else(|| missing("endSessionIds"))?;
     let parse = |id: &String| Uuid::parse_str(id).map(SessionId::new).map_err(|_| wrong("endSessionIds"));
     let ends = ids.iter().map(parse).collect::<Result<HashSet<_>, _>>()?;
-    let known = state.registry.store().count_sessions(user.id, ends.iter().copied().collect()).await?;
+    let known = state.store().count_sessions(user.id, ends.iter().copied().collect()).await?;
     if known < ends.len() as u64 {
         return Err(wrong("endSessionIds"));
     }
@@ -252,8 +252,7 @@ async fn answer(
             let (factor, changed) = enrol(state, http, client, &sign_in.user, claims.id, body).await?;
             sign_in.shown = sign_in.shown.and(factor);
             sign_in.enrolled = true;
-            let now =
-                state.registry.store().lookup_user(sign_in.user.id).await?.ok_or_else(invalid_ticket)?;
+            let now = state.store().lookup_user(sign_in.user.id).await?.ok_or_else(invalid_ticket)?;
             sign_in.user = User { credentials_changed_at: changed.credentials_changed_at, ..now };
         }
         Step::EmailVerification | Step::PasswordChange | Step::SessionChoice => return Err(invalid_ticket()),

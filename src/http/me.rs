@@ -54,7 +54,7 @@ async fn change(
 }
 
 async fn answer(caller: &Authenticated, state: &AppState) -> Result<HttpResponse, Problem> {
-    let user = state.registry.store().lookup_user(caller.user()).await?;
+    let user = state.store().lookup_user(caller.user()).await?;
     let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated))?;
     let last_activity_at = caller.0.snapshot.last_activity_at();
     Ok(HttpResponse::Ok().json(json!({"user": UserView::new(&user, last_activity_at)})))

@@ -11,7 +11,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 async fn metrics(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
-    let (open, idle) = state.registry.store().connections();
+    let (open, idle) = state.store().connections();
     let idle = i64::try_from(idle).unwrap_or(i64::MAX);
     let pool = &state.metrics().database_pool;
     pool.with_label_values(&["idle"]).set(idle);

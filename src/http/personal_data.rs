@@ -43,7 +43,7 @@ pub(super) fn deletion() -> actix_web::Route {
 
 async fn export(caller: Fresh, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     state.shed_load()?;
-    let (store, id) = (state.registry.store(), caller.user());
+    let (store, id) = (state.store(), caller.user());
     let user = store.lookup_user(id).await?.ok_or_else(|| Problem::new(Code::SessionTerminated))?;
     let factors = store.list_factors(id).await?;
     let data = store.export(id, user.email.as_str().to_owned()).await?;
@@ -135,7 +135,7 @@ async fn leave_an_admin(state: &AppState, user: UserId, marked_until: Timestamp)
     };
     let registry = &state.registry;
     registry.ask(user, mark(Some(marked_until))).await.map_err(Problem::for_token)?;
-    if registry.store().count_enabled(Role::Admin).await? > 0 {
+    if state.store().count_enabled(Role::Admin).await? > 0 {
         return Ok(());
     }
     registry.ask(user, mark(None)).await.map_err(Problem::for_token)?;
@@ -143,7 +143,7 @@ async fn leave_an_admin(state: &AppState, user: UserId, marked_until: Timestamp)
 }
 
 async fn delete_now(state: &web::Data<AppState>, client: &Client, user: UserId) -> Result<(), Problem> {
-    let found = state.registry.store().lookup_user(user).await?;
+    let found = state.store().lookup_user(user).await?;
     let found = found.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
     // The account no longer has an address when the mail is sent.
     let to = MailTo::Address(found.email.as_str().to_owned(), None);

@@ -58,7 +58,7 @@ pub(super) fn count(state: &AppState, method: &str, outcome: &str) {
 
 /// A code of the user's authenticator app.
 pub(super) async fn show_code(state: &AppState, user: UserId, code: &str) -> Result<Factor, Problem> {
-    let (keys, store, now) = (keys(state)?, state.registry.store(), state.now());
+    let (keys, store, now) = (keys(state)?, state.store(), state.now());
     state.limits.check_code_failures(&user.to_string(), now).await?;
     let right = match store.try_totp(user).await? {
         TotpTry::Absent => false,
@@ -96,7 +96,7 @@ pub(super) async fn show_recovery_code(
         Some(code) => {
             let hashes = code.hashes(user, keys).map_err(Problem::unavailable)?;
             let hashes = hashes.into_iter().map(Vec::from).collect();
-            state.registry.store().use_recovery_code(user, hashes).await?
+            state.store().use_recovery_code(user, hashes).await?
         }
         None => false,
     };
@@ -150,7 +150,7 @@ async fn verify_passkey(
     ticket: Uuid,
 ) -> Result<Option<Factor>, Problem> {
     let config = passkeys(state)?;
-    let (store, now) = (state.registry.store(), state.now());
+    let (store, now) = (state.store(), state.now());
     let (Some(id), Some(challenge)) = (credential.id(), credential.challenge()) else { return Ok(None) };
     // Without a handle it is a passkey of whom the ticket names; with one it must be the same person's.
     let is_theirs = credential.user_handle().is_none() || user_of(credential) == Some(user);

@@ -42,7 +42,7 @@ async fn reauthenticate(
 ) -> Result<HttpResponse, Problem> {
     let mut body = body.0;
     state.shed_load()?;
-    let known = state.registry.store().lookup_user(caller.user()).await?;
+    let known = state.store().lookup_user(caller.user()).await?;
     let known = known.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
     let Some(password) = body.password.take() else {
         let factor = show_factor(&state, &http, &client, &caller, body).await?;

@@ -150,7 +150,7 @@ pub(super) async fn session_over(
 ) -> Result<Problem, Problem> {
     let reason = match over.reason {
         Some(reason) => Some(reason),
-        None => state.registry.store().lookup_ending(user, over.session).await?,
+        None => state.store().lookup_ending(user, over.session).await?,
     };
     Ok(Problem::session_over(reason))
 }

@@ -69,7 +69,7 @@ async fn revocations(
     })?;
     // After the above: messages go on from before this.
     let window = HISTORY.min(state.config.sessions.retention);
-    let first = state.registry.store().endings_after(place, state.now(), window).await?;
+    let first = state.store().endings_after(place, state.now(), window).await?;
     let mut ticks = interval_at(Instant::now() + CHECK, CHECK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut following = Following {

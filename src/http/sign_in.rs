@@ -124,7 +124,7 @@ impl SignIn {
         let mut mail_request = None;
         let problem = match step {
             Step::SecondFactor => {
-                let factors = state.registry.store().list_factors(self.user.id).await?;
+                let factors = state.store().list_factors(self.user.id).await?;
                 let methods = methods(&factors);
                 Problem::new(Code::SecondFactorRequired).with("methods", json!(methods))
             }
@@ -165,7 +165,7 @@ impl SignIn {
         };
         // Too few were chosen, and nothing has ended: the ticket is not spent.
         let (owner, id) = choice.claims.key();
-        state.registry.store().unspend_ticket(owner, id).await?;
+        state.store().unspend_ticket(owner, id).await?;
         let left = state.now().until(choice.claims.valid_until()).as_secs();
         Ok(problem.with("loginTicket", json!(choice.ticket)).with("expiresIn", json!(left)))
     }

@@ -11,6 +11,7 @@ use super::probe::Probe;
 use crate::actors::registry::Registry;
 use crate::actors::revocations::Revocations;
 use crate::actors::stats::Stats;
+use crate::bus::Bus;
 use crate::config::{Config, Feature};
 use crate::domain::ids::UserId;
 use crate::domain::session::Session;
@@ -25,6 +26,7 @@ use crate::security::password::PasswordPool;
 use crate::security::password_rules::PasswordRules;
 use crate::security::refresh_token::{RefreshToken, RefreshTokens};
 use crate::security::ticket::Tickets;
+use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -78,6 +80,18 @@ impl AppState {
         self.registry.clock().now()
     }
 
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.registry.store()
+    }
+
+    /// The way to other nodes and services.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.registry.dependencies().bus
+    }
+
     /// What is counted.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
@@ -90,7 +104,7 @@ impl AppState {
     /// # Errors
     /// 503 `overloaded`.
     pub fn shed_load(&self) -> Result<(), Problem> {
-        if self.registry.store().is_overloaded() {
+        if self.store().is_overloaded() {
             self.metrics().requests_shed.inc();
             return Err(Problem::overloaded());
         }

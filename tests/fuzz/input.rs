@@ -135,7 +135,7 @@ proptest! {
         let device = &session.profile.device;
         let (kept, named) = (device.user_agent.clone(), device.name.clone());
         let announcer =
-            Announcer { service: "auth-service", user: ledger.user, now: START, new_id: new_uuid };
+            Announcer::new("auth-service", ledger.user, START);
         let occasion = OpenedBy::Signup { email: email.as_str().into() };
         let mut seen = (false, false);
         for announcement in announcer.announce(&[LedgerEvent::Opened { session, occasion }]) {

@@ -258,7 +258,7 @@ fn is_rotation(events: &[LedgerEvent]) -> bool {
 }
 
 fn announcer(user: UserId, now: Timestamp) -> Announcer<'static> {
-    Announcer { service: "auth-service", user, now, new_id: new_uuid }
+    Announcer::new("auth-service", user, now)
 }
 
 /// A login on a device of which everything is known.

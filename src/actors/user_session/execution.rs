@@ -11,7 +11,6 @@ use crate::actors::messages::ActorError;
 use crate::actors::registry::Registry;
 use crate::actors::snapshot::Snapshot;
 use crate::actors::user_slot::UserSlot;
-use crate::clock::new_uuid;
 use crate::domain::command::{Command, decide};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
@@ -178,7 +177,7 @@ impl<C: Command> Execution<C> {
             return Err(ActorError::NoAnswer);
         }
         let service = self.registry.service_name();
-        let announcer = Announcer { service, user: self.user, now, new_id: new_uuid };
+        let announcer = Announcer::new(service, self.user, now);
         let commit = Commit {
             user: self.user,
             decided_on: ledger.version,

@@ -1,6 +1,9 @@
 //! What an event says, field by field.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
 
 use super::*;
 use crate::domain::authentication::Methods;
@@ -11,7 +14,6 @@ use crate::domain::ledger::Ledger;
 use crate::domain::policy::{AtLimit, Policy};
 use crate::domain::session::Delivery;
 use crate::domain::user::Role;
-use std::time::Duration;
 
 const USER: UserId = UserId::new(Uuid::from_u128(1));
 
@@ -31,8 +33,7 @@ fn policy(max_sessions: usize) -> Policy {
 }
 
 fn names(events: &[LedgerEvent]) -> Vec<&'static str> {
-    let announcer =
-        Announcer { service: "auth-service", user: USER, now: Timestamp::default(), new_id: Uuid::new_v4 };
+    let announcer = Announcer::new("auth-service", USER, Timestamp::default());
     announcer.announce(events).iter().map(|made| made.channel.event_name()).collect()
 }
 

@@ -52,7 +52,7 @@ async fn live(caller: Operator<SessionsRead>, state: web::Data<AppState>) -> Res
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let connection = Watching {
         principal: caller.principal,
-        messages: state.registry.dependencies().bus.watch(),
+        messages: state.bus().watch(),
         closing: state.closing.subscribe(),
         state,
         ticks,

@@ -59,7 +59,7 @@ async fn page(
     let after = cursor::read(&name, &query)?.map(|(time, id)| (time, SessionId::new(id)));
     let idle_timeout = state.config.sessions.timeout;
     let page = SessionPage { user, after, limit: limit + 1, idle_timeout };
-    let mut sessions = state.registry.store().page_sessions(page).await?;
+    let mut sessions = state.store().page_sessions(page).await?;
     let has_more = sessions.len() as u64 > limit;
     sessions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = sessions.last().filter(|_| has_more);

@@ -55,7 +55,7 @@ async fn list(
     let after = cursor::read(LIST, &query)?.map(|(time, id)| (time, UserId::new(id)));
     let (email, status) = (query.one("email")?.map(email_filter), status(&query)?);
     let page = UserPage { email, role, status, after, limit };
-    let UserRows { users, next } = state.registry.store().page_users(page).await?;
+    let UserRows { users, next } = state.store().page_users(page).await?;
     let next = next.map(|(created_at, id)| cursor::write(LIST, created_at, id.uuid()));
     let users: Vec<_> = users.iter().map(UserView::new).collect();
     Ok(HttpResponse::Ok().json(json!({"users": users, "nextCursor": next})))
@@ -176,13 +176,8 @@ async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (account, invite) = account_of(&state, body.0)?;
     let user = account.user.clone();
-    let announcer = Announcer {
-        service: &state.config.service_name,
-        user: user.id,
-        now: user.created_at,
-        new_id: new_uuid,
-    };
-    let store = state.registry.store();
+    let announcer = Announcer::new(&state.config.service_name, user.id, user.created_at);
+    let store = state.store();
     if !store.add_account(account, announcer.registered(user.email.as_str())).await? {
         let is_address = store.lookup_credentials(user.email.as_str().to_owned()).await?.is_some();
         return Err(Problem::new(if is_address { Code::EmailTaken } else { Code::IdTaken }));

@@ -80,7 +80,7 @@ impl Generation {
 }
 
 fn judge(state: &AppState, found: &ActiveSession, generation: u32) -> Generation {
-    let grace = state.registry.policy_ref(found.snapshot.role).refresh_reuse_grace;
+    let grace = state.config.tokens.refresh_reuse_grace;
     let Some(current) = found.snapshot.refresh(found.session.id()) else { return Generation::Ahead };
     // Rotations of other nodes are no news to checks, but this one depends on them.
     if found.slot.is_behind(found.snapshot.version) {

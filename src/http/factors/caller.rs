@@ -67,7 +67,7 @@ impl FreshCaller {
     /// The account as it is stored, with the session live after it was read: a change that compares the
     /// account's credentials so cannot follow a reset that has ended the session.
     pub(super) async fn account(&self, state: &web::Data<AppState>) -> Result<User, Problem> {
-        let user = state.registry.store().lookup_user(self.user()).await?;
+        let user = state.store().lookup_user(self.user()).await?;
         let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
         let read = ReadProof { session: self.0.session() };
         match state.registry.ask(user.id, read).await.map_err(Problem::for_token)? {

@@ -33,7 +33,7 @@ pub(in crate::http) async fn confirm_totp(
     code: &str,
     codes: &[RecoveryCode],
 ) -> Result<FactorsChanged, Problem> {
-    let (keys, store, now) = (keys(state)?, state.registry.store(), state.now());
+    let (keys, store, now) = (keys(state)?, state.store(), state.now());
     let refused = || {
         count(state, "totp", "failure");
         wrong("code")
@@ -80,7 +80,7 @@ pub(in crate::http) async fn add_passkey(
     new: NewPasskey,
     bound_to: Uuid,
 ) -> Result<(Passkey, FactorsChanged), Problem> {
-    let (config, store, now) = (passkeys(state)?, state.registry.store(), state.now());
+    let (config, store, now) = (passkeys(state)?, state.store(), state.now());
     let name = new.name.map(|name| parse_name(&name)).transpose();
     let name = name.map_err(|unfit| Problem::validation(vec![FieldError::new("name", unfit)]))?;
     let refused = || {

@@ -122,7 +122,7 @@ async fn options(
     let config = passkeys(&state)?;
     let enroller = Enroller::of(&state, &http, body.0.and_then(|body| body.login_ticket)).await?;
     let user = enroller.user();
-    let known = state.registry.store().list_factors(user.id).await?.passkeys;
+    let known = state.store().list_factors(user.id).await?.passkeys;
     let challenge = state.challenges.make(Purpose::Register, enroller.binding(), state.now());
     let options = creation_options(&state.config.service_name, config, user, &known, &challenge);
     Ok(HttpResponse::Ok().json(json!({"requestId": challenge, "publicKey": options})))
@@ -240,7 +240,7 @@ async fn rename(
         return Err(fields.into_problem());
     };
     let id = parse_id(&path)?;
-    let renamed = state.registry.store().rename_passkey(caller.user(), id, name).await?;
+    let renamed = state.store().rename_passkey(caller.user(), id, name).await?;
     let passkey = renamed.ok_or_else(no_such_factor)?;
     Ok(HttpResponse::Ok().json(json!({"passkey": PasskeyView::from(&passkey)})))
 }
@@ -255,7 +255,7 @@ async fn remove(
     let id = parse_id(&path)?;
     let user = caller.account(&state).await?;
     let removal = removal(&state, &client, &user, "passkey");
-    let outcome = state.registry.store().delete_passkey(removal, id).await?;
+    let outcome = state.store().delete_passkey(removal, id).await?;
     removed(&state, user.id, "passkey", outcome)
 }
 

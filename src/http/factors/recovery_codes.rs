@@ -26,7 +26,7 @@ async fn give(
     state: web::Data<AppState>,
     client: Client,
 ) -> Result<HttpResponse, Problem> {
-    let factors = state.registry.store().list_factors(caller.user()).await?;
+    let factors = state.store().list_factors(caller.user()).await?;
     if factors.totp.is_none() && factors.passkeys.is_empty() {
         return Err(Problem::new(Code::NoSecondFactor));
     }
@@ -52,7 +52,7 @@ pub(in crate::http) async fn give_recovery_codes(
     let hashes = codes.iter().map(|code| code.hash(user, keys).map(Vec::from)).collect::<Result<_, _>>();
     let hashes = hashes.map_err(Problem::unavailable)?;
     let mails = mail.into_iter().collect();
-    state.registry.store().replace_recovery_codes(user, hashes, mails, state.now()).await?;
+    state.store().replace_recovery_codes(user, hashes, mails, state.now()).await?;
     state.registry.ring_mail_bell();
     AuditEvent::FactorAdded(user, "recovery_codes").record(state.metrics());
     Ok(codes.iter().map(RecoveryCode::expose).collect())

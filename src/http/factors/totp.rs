@@ -55,7 +55,7 @@ async fn set_up(
     let sealed = secret.seal(keys, user.id, Place::Pending).map_err(Problem::unavailable)?;
     let uri = secret.otpauth_uri(&state.config.service_name, user.email.as_str());
     let uri = uri.map_err(Problem::unavailable)?;
-    state.registry.store().put_pending_totp(user.id, sealed, state.now()).await?;
+    state.store().put_pending_totp(user.id, sealed, state.now()).await?;
     let body = json!({"secret": secret.base32(), "otpauthUri": uri, "expiresIn": PENDING_FOR.as_secs()});
     Ok(HttpResponse::build(StatusCode::CREATED).json(body))
 }
@@ -84,6 +84,6 @@ async fn remove(
 ) -> Result<HttpResponse, Problem> {
     let user = caller.account(&state).await?;
     let removal = removal(&state, &client, &user, "totp");
-    let outcome = state.registry.store().delete_totp(removal).await?;
+    let outcome = state.store().delete_totp(removal).await?;
     removed(&state, user.id, "totp", outcome)
 }

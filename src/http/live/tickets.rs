@@ -34,12 +34,12 @@ impl PresentedTicket {
         let is_first = match ticket.spent_in {
             SpentIn::Redis => {
                 let known_for = state.now().until(ticket.valid_until()) + KNOWN_AFTER;
-                let bus = &state.registry.dependencies().bus;
+                let bus = &state.bus();
                 bus.spend_ticket(ticket.id, known_for).await.map_err(Problem::unavailable)?
             }
             SpentIn::Database => {
                 state.shed_load()?;
-                state.registry.store().spend_ticket(ticket.user, ticket.id, ticket.valid_until()).await?
+                state.store().spend_ticket(ticket.user, ticket.id, ticket.valid_until()).await?
             }
         };
         state.tickets.remember_used(&ticket);
@@ -54,8 +54,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 }
 
 async fn give(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    let spent_in =
-        if state.registry.dependencies().bus.keeps_keys() { SpentIn::Redis } else { SpentIn::Database };
+    let spent_in = if state.bus().keeps_keys() { SpentIn::Redis } else { SpentIn::Database };
     let ticket = state.tickets.sign(caller.user(), caller.session(), spent_in, state.now());
     let ticket = ticket.map_err(Problem::unavailable)?;
     let body = json!({"ticket": ticket, "expiresIn": GOOD_FOR.as_secs()});
