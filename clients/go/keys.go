@@ -22,7 +22,7 @@ const (
 	keysFor = 5 * time.Minute
 	// keysForAtMost is how long keys are used where newer ones cannot be had.
 	keysForAtMost = time.Hour
-	// moment is how long whoever has old keys replaced waits for new ones: after a quiet time no key is used that was
+	// moment is how long the request that has old keys replaced waits for new ones: after a quiet time no key is used that was
 	// taken away.
 	moment = 250 * time.Millisecond
 	// cooldown is how soon an unknown key id has them fetched again: not for every forged token.
@@ -33,7 +33,7 @@ const (
 	maxKeySet = 1 << 20
 )
 
-// keySet are the published keys. Whoever has the key of a token does not wait for a service that is away.
+// keySet are the published keys. A check whose key is known does not wait for a service that is away.
 type keySet struct {
 	url    string
 	client *http.Client

@@ -1,4 +1,4 @@
-//! A live session as requests see it: its activity, and what was told of it.
+//! A live session as requests see it: its activity, and what devices and nodes have heard of it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-// The keys that the auth service publishes. Whoever has the key of a token does not wait for a service that is away.
+// The keys that the auth service publishes. A check whose key is known does not wait for a service that is away.
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 

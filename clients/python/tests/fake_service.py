@@ -11,7 +11,7 @@ SECRET = "access-secret-of-the-tests-0123456789abcdef"
 
 
 class FakeService:
-    """Answers ``/session`` with ``session``, and follows ``/revocations`` with what is told."""
+    """Answers ``/session`` with ``session``, and serves ``/revocations`` from what the test sends."""
 
     def __init__(self):
         self.session = 200

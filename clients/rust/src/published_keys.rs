@@ -1,5 +1,5 @@
-//! The keys that the auth service publishes. Whoever has the key of a token does not wait for a service that
-//! is away.
+//! The keys that the auth service publishes. A check whose key is known does not wait for a service that is
+//! away.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 """The keys that the auth service publishes.
 
-Whoever has the key of a token does not wait for a service that is away.
+A check whose key is known does not wait for a service that is away.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** The keys that the auth service publishes. Whoever has the key of a token does not wait for a service that is away. */
+/** The keys that the auth service publishes. A check whose key is known does not wait for a service that is away. */
 final class PublishedKeys {
     /** Keys are kept for so long, as the answer allows, so that a retired one is forgotten. */
     private static final Duration KEEP = Duration.ofMinutes(5);
