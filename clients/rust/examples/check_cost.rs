@@ -1,5 +1,5 @@
-//! What a check costs beside the library alone, and the memory of each remembered ending. On Linux, which says
-//! what a thread and a process used: `cargo run --release -p auth-service-verifier --example check_cost`
+//! What a check costs beside the library alone, and the memory of each remembered ending. On Linux, which
+//! says what a thread and a process used: `cargo run --release -p auth-service-verifier --example check_cost`
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 #![expect(clippy::print_stdout, reason = "figures are printed")]
 
