@@ -126,8 +126,8 @@ async fn concurrent_batches_end_at_the_latest_time(db: Database) {
             batch.reverse();
         }
         tokio::spawn(async move {
-            // What another batch has locked just then is left out, and SQLite may have no connection for so many
-            // in time. The flusher tries again too.
+            // What another batch has locked just then is left out, and SQLite may have no connection in time
+            // for so many. The flusher tries again too.
             for _ in 0..TRIES {
                 match store.store_activity(batch.clone()).await {
                     Ok(left) if left.is_empty() => return,
