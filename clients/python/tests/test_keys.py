@@ -21,7 +21,7 @@ def with_unknown_key():
 
 
 class KeyServer:
-    """Answers with its keys, or as ``mode`` says: ``fail``, ``hang``, or ``none`` of the keys left."""
+    """Answers with its keys, or as ``mode`` says: ``fail``, ``hang``, ``drip`` an endless answer, or ``none`` of the keys left."""
 
     mode = "answer"
     asked = 0
@@ -31,6 +31,11 @@ class KeyServer:
         self.asked += 1
         if self.mode == "hang":
             await reader.read()
+        if self.mode == "drip":
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            while not reader.at_eof():
+                writer.write(b" ")
+                await asyncio.sleep(0.1)
         body = json.dumps({"keys": []} if self.mode == "none" else FILE["jwks"])
         status = "500 X" if self.mode == "fail" else "200 OK"
         writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode())
@@ -84,6 +89,12 @@ async def test_a_request_that_is_given_up_does_not_end_the_fetch(server):
     first.cancel()
     assert await second == 503
     assert server.asked == 2
+
+
+async def test_an_answer_that_comes_by_the_byte_is_given_up(server):
+    server.mode = "drip"
+    age(server, 61)
+    assert await asyncio.wait_for(answer(server, GOOD), 5) == 503
 
 
 async def test_old_keys_are_replaced_and_not_used_for_more_than_an_hour(server):

@@ -19,11 +19,16 @@ struct Ending {
     reason: u16,
 }
 
-#[derive(Default)]
 pub(crate) struct Remembered {
     endings: HashMap<Key, Ending>,
-    /// The names that were heard.
+    /// The names that were heard. The first stands for those that are past the bound.
     reasons: Vec<String>,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self { endings: HashMap::default(), reasons: vec!["terminated".to_owned()] }
+    }
 }
 
 impl Remembered {
@@ -50,13 +55,14 @@ impl Remembered {
 
     /// An ending is one whatever the reason is called.
     fn place(&mut self, reason: &str) -> u16 {
-        let known = self.reasons.iter().position(|known| known == reason);
-        let place = known.unwrap_or_else(|| {
-            if self.reasons.len() < REASONS {
+        let place = match self.reasons.iter().position(|known| known == reason) {
+            Some(known) => known,
+            None if self.reasons.len() < REASONS => {
                 self.reasons.push(reason.to_owned());
+                self.reasons.len() - 1
             }
-            self.reasons.len() - 1
-        });
+            None => 0,
+        };
         u16::try_from(place).unwrap_or_default()
     }
 }
@@ -114,6 +120,7 @@ mod tests {
             remembered.add(&number.to_string(), &number.to_string(), 1000);
         }
         assert_eq!(remembered.reasons.len(), REASONS);
-        assert!(remembered.reason("1999").is_some());
+        assert_eq!(remembered.reason("7"), Some("7"));
+        assert_eq!(remembered.reason("1999"), Some("terminated"));
     }
 }

@@ -24,6 +24,8 @@ _MOMENT_SECONDS = 0.25
 _COOLDOWN_SECONDS = 5.0
 # A server that is away is not asked for each request.
 _RETRY_SECONDS = 1.0
+# For all of a fetch: that of the client is for each read, and an answer may come by the byte.
+_FETCH_SECONDS = 2.0
 
 
 class PublishedKeys:
@@ -78,10 +80,10 @@ class PublishedKeys:
 
     async def _load(self) -> None:
         try:
-            answer = await self._http.get(self._url)
+            answer = await asyncio.wait_for(self._http.get(self._url), _FETCH_SECONDS)
             answer.raise_for_status()
             self._keys = {(jwk.get("kid"), jwk.get("alg")): jwt.PyJWK(jwk).key for jwk in answer.json()["keys"]}
-        except (httpx.HTTPError, jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (httpx.HTTPError, asyncio.TimeoutError, jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError) as error:
             # That the keys cannot be fetched says nothing about the token.
             raise errors.unavailable() from error
         self._fetched_at = time.monotonic()

@@ -183,11 +183,13 @@ class Verifier:
             raise errors.unavailable()
         asked_at = time.monotonic()
         try:
-            answer = await self._http.get(
+            # For all of the answer: the client's own time is for each read of it.
+            asking = self._http.get(
                 f"{self._service_url}/session", headers={"Authorization": f"Bearer {token}"}
             )
+            answer = await asyncio.wait_for(asking, _ASK_TIMEOUT_SECONDS)
             code = answer.json().get("code")
-        except (httpx.HTTPError, ValueError, AttributeError) as error:
+        except (httpx.HTTPError, asyncio.TimeoutError, ValueError, AttributeError) as error:
             raise errors.unavailable() from error
         if answer.status_code == 401:
             raise _refusal(code)

@@ -42,6 +42,8 @@ final class PublishedKeys {
 
     private final HttpClient http;
     private final HttpRequest request;
+    /** For all of a fetch: that of the request is over when the head of the answer is there. */
+    private final Duration timeout;
     /** Null until keys were fetched. */
     volatile Fetched fetched;
     /** The fetch that runs, or ran last; its lock is this. */
@@ -50,6 +52,7 @@ final class PublishedKeys {
 
     PublishedKeys(HttpClient http, URI url, Duration timeout) {
         this.http = http;
+        this.timeout = timeout;
         request = HttpRequest.newBuilder(url).timeout(timeout).build();
     }
 
@@ -113,7 +116,7 @@ final class PublishedKeys {
     /** It goes on whatever becomes of the request that wants it. */
     private CompletableFuture<Fetched> start() {
         fetch = http.sendAsync(request, HttpResponse.BodyHandlers.ofString()).thenApply(PublishedKeys::read)
-                .whenComplete(this::note);
+                .orTimeout(timeout.toMillis(), TimeUnit.MILLISECONDS).whenComplete(this::note);
         return fetch;
     }
 

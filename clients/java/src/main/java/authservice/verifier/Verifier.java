@@ -11,6 +11,9 @@ import java.text.ParseException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -107,9 +110,11 @@ public final class Verifier implements AutoCloseable {
         HttpResponse<String> answer;
         Object code;
         try {
-            answer = http.send(request, HttpResponse.BodyHandlers.ofString());
+            // The request's own time is over when the head of the answer is there.
+            answer = http.sendAsync(request, HttpResponse.BodyHandlers.ofString())
+                    .get(ASK_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
             code = JSONObjectUtils.parse(answer.body()).get("code");
-        } catch (IOException | ParseException error) {
+        } catch (ExecutionException | TimeoutException | ParseException error) {
             throw AuthException.unavailable(error);
         } catch (InterruptedException error) {
             Thread.currentThread().interrupt();

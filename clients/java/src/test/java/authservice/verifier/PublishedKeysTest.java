@@ -16,6 +16,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -34,6 +35,8 @@ class PublishedKeysTest {
     /** What the server answers; null: nothing. */
     private volatile String answer = KEYS;
     private volatile int answerStatus = 200;
+    /** Whether only the head is answered, and half of the rest. */
+    private volatile boolean stopsInTheMiddle;
 
     @BeforeEach
     void start() throws Exception {
@@ -41,15 +44,16 @@ class PublishedKeysTest {
         server.setExecutor(threads);
         server.createContext("/", exchange -> {
             asked.incrementAndGet();
-            try {
-                if (answer == null) {
-                    over.await();
-                }
-            } catch (InterruptedException error) {
-                throw new IOException(error);
+            if (answer == null) {
+                await();
             }
             byte[] body = String.valueOf(answer).getBytes(StandardCharsets.UTF_8);
             exchange.sendResponseHeaders(answerStatus, body.length);
+            if (stopsInTheMiddle) {
+                exchange.getResponseBody().write(body, 0, body.length / 2);
+                exchange.getResponseBody().flush();
+                await();
+            }
             exchange.getResponseBody().write(body);
             exchange.close();
         });
@@ -57,6 +61,14 @@ class PublishedKeysTest {
         URI url = URI.create("http://127.0.0.1:" + server.getAddress().getPort());
         keys = new PublishedKeys(HttpClient.newHttpClient(), url, Duration.ofSeconds(2));
         assertEquals(200, status("a"));
+    }
+
+    private void await() throws IOException {
+        try {
+            over.await();
+        } catch (InterruptedException error) {
+            throw new IOException(error);
+        }
     }
 
     @AfterEach
@@ -91,6 +103,14 @@ class PublishedKeysTest {
         assertTrue(System.nanoTime() - began < Duration.ofSeconds(1).toNanos());
         assertEquals(503, waiting.join(), "whose key is not known waits");
         assertEquals(2, asked.get(), "one fetch at a time");
+    }
+
+    @Test
+    void anAnswerThatStopsInTheMiddleIsGivenUp() throws Exception {
+        stopsInTheMiddle = true;
+        age(61);
+        CompletableFuture<Integer> waiting = CompletableFuture.supplyAsync(() -> status("a"), threads);
+        assertEquals(503, waiting.get(5, TimeUnit.SECONDS));
     }
 
     @Test
