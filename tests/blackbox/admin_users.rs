@@ -207,6 +207,7 @@ async fn an_account_is_made_disabled_and_deleted(db: Database) {
     device.session().await.expect_problem(401, "session_terminated");
     operator.get(&format!("/admin/users/{id}")).await.expect_problem(404, "user_not_found");
     operator.send(operator.request(Method::DELETE, &format!("/admin/users/{id}"))).await.expect(404);
+    app.expect_log("account.deleted").await;
     let logs = app.logs();
     for act in ["account.disabled", "account.enabled", "account.deleted"] {
         let line =

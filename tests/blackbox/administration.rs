@@ -89,22 +89,25 @@ async fn an_account_is_made_with_a_password_from_standard_input(db: Database) {
     let ada = Person::named("Ada");
     let create = ["user", "create", "ADA@example.com ", "--name", " Ada ", "--role", "pro", "--json"];
     setup.command_with_input(&create, "short\n").await.expect_code(1).expect_output("at least 8 characters");
-    let made = setup.command_with_input(&create, &format!("{}\n", ada.password)).await.expect_code(0).output;
-    let made: Value = serde_json::from_str(&made).unwrap();
+    let made = setup.command_with_input(&create, &format!("{}\n", ada.password)).await.expect_code(0).json();
     setup
         .command_with_input(&create, "another password")
         .await
         .expect_code(1)
         .expect_output("already exists");
     let random = ["user", "create", "eve@example.com", "--name", "Eve", "--random-password", "--json"];
-    let random = setup.command(&random).await.expect_code(0).output;
-    let random: Value = serde_json::from_str(&random).unwrap();
+    let random = setup.command(&random).await.expect_code(0).json();
 
     let list = async |arguments: &[&str]| {
         let arguments = [&["user", "list", "--json"], arguments].concat();
-        let listed = setup.command(&arguments).await.expect_code(0).output;
-        let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
-        listed.iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+        let listed = setup.command(&arguments).await.expect_code(0).json();
+        listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["email"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(list(&[]).await, "ada@example.com eve@example.com");
     assert_eq!(list(&["--limit", "1"]).await, "ada@example.com");

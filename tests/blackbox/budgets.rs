@@ -16,8 +16,14 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// A head that is not whole by then (10 s) is not waited for; the rest is for slow machines.
 const HEAD_WITHIN: Duration = Duration::from_secs(16);
 
-fn lines_with(app: &TestApp, parts: &[&str]) -> usize {
-    app.logs().lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+/// Waits for the one line that has all these parts, and insists that there is no second by then.
+async fn expect_one_line(app: &TestApp, parts: &[&str]) {
+    eventually("it is in the log once", TIMEOUT, async || {
+        let logs = app.logs();
+        let count = logs.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count();
+        if count == 1 { Ok(()) } else { Err(format!("{count} lines with {parts:?} in {logs}")) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -36,7 +42,7 @@ async fn a_client_that_sends_messages_without_pause_is_closed() {
         }
         assert_eq!(connection.closing().await, Closing::Frame(1008, "too many messages".to_owned()));
     }
-    assert_eq!(lines_with(&app, &["rate_limit.hit", "\"messages\""]), 1, "{}", app.logs());
+    expect_one_line(&app, &["rate_limit.hit", "\"messages\""]).await;
 }
 
 #[tokio::test]
@@ -73,9 +79,9 @@ async fn refused_requests_write_one_line() {
     ada.session().await.expect(429);
     for (route, status) in [("/refresh", "401"), ("/session", "429"), ("unmatched", "404")] {
         let parts = ["request.finished", &format!("\"route\":\"{route}\""), &format!("\"status\":{status}")];
-        assert_eq!(lines_with(&app, &parts), 1, "{route}: {}", app.logs());
+        expect_one_line(&app, &parts).await;
     }
-    assert_eq!(lines_with(&app, &["rate_limit.hit", "\"api\""]), 1, "{}", app.logs());
+    expect_one_line(&app, &["rate_limit.hit", "\"api\""]).await;
 }
 
 /// After each answer the other connections have their turn.

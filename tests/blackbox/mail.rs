@@ -196,8 +196,7 @@ async fn operators_try_the_server_out_and_look_after_what_failed() {
     .await;
     let mut app = app;
     app.terminate().await.expect_code(0);
-    let list = app.setup.command(&["mail", "list", "--failed", "--json"]).await.expect_code(0);
-    let list: Value = serde_json::from_str(list.output.trim()).unwrap();
+    let list = app.setup.command(&["mail", "list", "--failed", "--json"]).await.expect_code(0).json();
     assert_eq!((&list[0]["outcome"], &list[0]["error"]), (&json!("failed"), &json!("smtp_550")), "{list}");
     app.setup.command(&["mail", "retry"]).await.expect_code(0).expect_output("2 mails tried again");
     server.always(&eve.email, Manner::Take);

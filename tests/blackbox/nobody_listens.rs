@@ -41,7 +41,7 @@ async fn without_redis_no_event_is_kept_or_counted(db: Database) {
     assert_eq!(count(&app, db, "SELECT count(*) FROM outbox").await, 0);
     let published = Metrics::read(&app.client()).await.sum("auth_events_published_total");
     assert_eq!(published, Some(0.0));
-    assert!(app.logs().contains("events.not_published"), "{}", app.logs());
+    app.expect_log("events.not_published").await;
     app.terminate().await.expect_code(0);
 }
 

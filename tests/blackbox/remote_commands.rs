@@ -1,8 +1,6 @@
 //! `--server`: the commands for accounts and sessions over the admin API, beside a service that runs on
 //! SQLite.
 
-use serde_json::Value;
-
 use super::admin_users::operated;
 use crate::support::{Database, Person, Setup};
 
@@ -22,8 +20,7 @@ async fn accounts_and_sessions_are_looked_after_beside_a_running_service() {
     };
     let ada = Person::named("Ada");
     let devices = app.devices(&ada, 3).await;
-    let shown = run(&["user", "show", &ada.email, "--json"]).await.expect_code(0).output;
-    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let shown = run(&["user", "show", &ada.email, "--json"]).await.expect_code(0).json();
     assert_eq!(
         (&shown["email"], shown["sessions"].as_array().unwrap().len()),
         (&ada.email.as_str().into(), 3)
@@ -42,12 +39,11 @@ async fn accounts_and_sessions_are_looked_after_beside_a_running_service() {
     app.client().login(&ada).await.expect_problem(401, "invalid_credentials");
     run(&["user", "enable", &ada.email]).await.expect_code(0);
     let listed =
-        run(&["user", "list", "--search", "ADA", "--role", "pro", "--json"]).await.expect_code(0).output;
-    let listed: Value = serde_json::from_str(&listed).unwrap();
+        run(&["user", "list", "--search", "ADA", "--role", "pro", "--json"]).await.expect_code(0).json();
     assert_eq!(listed[0]["email"], ada.email.as_str());
 
     let create = ["user", "create", "grace@example.com", "--name", "Grace", "--random-password", "--json"];
-    let made: Value = serde_json::from_str(&run(&create).await.expect_code(0).output).unwrap();
+    let made = run(&create).await.expect_code(0).json();
     let grace = Person { password: made["password"].as_str().unwrap().to_owned(), ..Person::named("Grace") };
     app.client().login(&grace).await.expect(200);
     run(&["user", "create", "x@example.com", "--name", "X"])

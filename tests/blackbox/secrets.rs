@@ -18,11 +18,7 @@ async fn sign_in(app: &TestApp, ada: &Person, totp: &App) -> u16 {
 }
 
 async fn rewrap(app: &TestApp, code: i32) -> Value {
-    let ended = app.setup.command(&["secrets", "rewrap", "--json"]).await.expect_code(code);
-    // The log is on standard error, one line each.
-    let start = ended.output.find("{\n").unwrap_or_else(|| panic!("no JSON in {}", ended.output));
-    let end = start + ended.output[start..].find("\n}").unwrap() + 2;
-    serde_json::from_str(&ended.output[start..end]).unwrap()
+    app.setup.command(&["secrets", "rewrap", "--json"]).await.expect_code(code).json()
 }
 
 async fn stored_secrets_move_to_the_newest_secret(db: Database) {

@@ -101,7 +101,7 @@ async fn elsewhere_missing_secrets_are_made_kept_and_told() {
     let mut app = setup.start().await;
     let mut ada = app.client();
     ada.signup(&Person::named("Ada")).await.expect(201);
-    assert!(app.logs().contains("WARN"), "no warning:\n{}", app.logs());
+    app.expect_log("WARN").await;
 
     app.restart().await;
     ada.follow(app.base());

@@ -268,6 +268,15 @@ impl TestApp {
         self.process.logs()
     }
 
+    /// Waits for a text in the log: an answer may be here before the line that was written before it.
+    pub(crate) async fn expect_log(&self, part: &str) {
+        eventually("it is in the log", Duration::from_secs(10), async || {
+            let logs = self.logs();
+            if logs.contains(part) { Ok(()) } else { Err(format!("no {part} in {logs}")) }
+        })
+        .await;
+    }
+
     /// The time its threads have worked.
     pub(crate) fn cpu_time(&self) -> Duration {
         self.process.cpu_time()

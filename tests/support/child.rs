@@ -20,11 +20,23 @@ const LINES_KEPT: usize = 5_000;
 /// What the readers of stdout and stderr have gathered.
 #[derive(Default)]
 struct Printed {
-    lines: VecDeque<String>,
+    lines: VecDeque<Line>,
     /// From the line that tells that the program listens.
     address: Option<SocketAddr>,
     /// The first line that tells of a panic.
     panic: Option<String>,
+}
+
+struct Line {
+    /// Of stdout: part of a command's answer.
+    is_answer: bool,
+    text: String,
+}
+
+impl Printed {
+    fn text(&self, wanted: impl Fn(&Line) -> bool) -> String {
+        self.lines.iter().filter(|line| wanted(line)).map(|line| format!("{}\n", line.text)).collect()
+    }
 }
 
 /// How a run ended.
@@ -32,8 +44,10 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     /// From the signal, or from the start where there was none.
     pub(crate) took: Duration,
-    /// Everything printed, stdout and stderr together.
+    /// Everything printed, stdout and stderr together, in any order of the two.
     pub(crate) output: String,
+    /// What was printed to stdout alone.
+    answer: String,
 }
 
 impl Ended {
@@ -41,6 +55,11 @@ impl Ended {
     pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "exit status {}; printed:\n{}", self.status, self.output);
         self
+    }
+
+    /// The JSON that was printed to stdout; logs may stand beside it on stderr.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.answer).unwrap_or_else(|error| panic!("{error} in {}", self.output))
     }
 
     /// Insists that a text was printed, in whatever case.
@@ -71,8 +90,8 @@ impl Process {
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let printed = Arc::new(Mutex::new(Printed::default()));
         let readers = vec![
-            keep_reading(child.stdout.take().unwrap(), Arc::clone(&printed)),
-            keep_reading(child.stderr.take().unwrap(), Arc::clone(&printed)),
+            keep_reading(child.stdout.take().unwrap(), true, Arc::clone(&printed)),
+            keep_reading(child.stderr.take().unwrap(), false, Arc::clone(&printed)),
         ];
         Self { child, printed, readers, watch: Stopwatch::start() }
     }
@@ -102,8 +121,7 @@ impl Process {
     }
 
     pub(crate) fn logs(&self) -> String {
-        let printed = self.printed.lock().unwrap();
-        printed.lines.iter().map(|line| format!("{line}\n")).collect()
+        self.printed.lock().unwrap().text(|_| true)
     }
 
     /// User and system time of the process so far, in steps of 10 ms.
@@ -175,7 +193,8 @@ impl Process {
         .await;
         let took = watch.elapsed();
         self.drain();
-        Ended { status, took, output: self.logs() }
+        let answer = self.printed.lock().unwrap().text(|line| line.is_answer);
+        Ended { status, took, output: self.logs(), answer }
     }
 
     /// Since it was started.
@@ -222,19 +241,20 @@ pub(crate) fn send_signal(pid: u32, name: &str) {
 
 fn keep_reading(
     stream: impl Read + Send + 'static,
+    is_answer: bool,
     printed: Arc<Mutex<Printed>>,
 ) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+        for text in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut printed = printed.lock().unwrap();
-            printed.address = printed.address.or_else(|| listening(&line));
-            if printed.panic.is_none() && line.contains("panicked at") {
-                printed.panic = Some(line.clone());
+            printed.address = printed.address.or_else(|| listening(&text));
+            if printed.panic.is_none() && text.contains("panicked at") {
+                printed.panic = Some(text.clone());
             }
             if printed.lines.len() == LINES_KEPT {
                 printed.lines.pop_front();
             }
-            printed.lines.push_back(line);
+            printed.lines.push_back(Line { is_answer, text });
         }
     })
 }

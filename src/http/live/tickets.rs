@@ -34,7 +34,7 @@ impl PresentedTicket {
         let is_first = match ticket.spent_in {
             SpentIn::Redis => {
                 let known_for = state.now().until(ticket.valid_until()) + KNOWN_AFTER;
-                let bus = &state.bus();
+                let bus = state.bus();
                 bus.spend_ticket(ticket.id, known_for).await.map_err(Problem::unavailable)?
             }
             SpentIn::Database => {
