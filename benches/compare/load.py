@@ -4,8 +4,9 @@ import re
 import socket
 import subprocess
 import tempfile
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
@@ -104,11 +105,9 @@ def visit_all(service, tokens):
     """Each user once, which starts its actor: over a few connections, many requests at a time."""
     share = -(-len(tokens) // 4)
     parts = [tokens[at : at + share] for at in range(0, len(tokens), share)]
-    workers = [threading.Thread(target=visit, args=(service.port, part)) for part in parts]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(len(parts)) as workers:
+        # The results are asked for, because a failure in a thread is raised only there.
+        list(workers.map(partial(visit, service.port), parts))
 
 
 def visit(port, tokens, method="GET", path="/session"):
