@@ -3,6 +3,7 @@
 
 mod account;
 mod api_keys;
+mod command;
 mod events;
 mod health;
 mod import;
@@ -14,7 +15,7 @@ mod secrets;
 mod sessions;
 mod users;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::config::Config;
@@ -26,135 +27,17 @@ use crate::security::keys::Keyring;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
-pub use api_keys::ApiKeysCommand;
-pub use events::EventsCommand;
+pub use command::{
+    AdministrationCommand, Cli, Command, ConfigCommand, Direction, ServiceCommand, StandaloneCommand,
+};
 pub use health::ask_health;
-pub use import::ImportCommand;
-pub use keys::{KeysCommand, generate_key};
-pub use mail::MailCommand;
+use keys::{KeysCommand, generate_key};
+use mail::MailCommand;
 use output::{remark, say};
 pub use remote::{RemoteArguments, run as run_remotely};
-pub use secrets::SecretsCommand;
-pub use sessions::SessionsCommand;
-pub use users::UserCommand;
 
 /// What a command may fail with; told in one line.
 pub type CommandError = Box<dyn std::error::Error>;
-
-/// A session service: sign-up, login, rotating tokens, devices, timeouts and limits.
-///
-/// It is configured by environment variables and a .env file; see .env.example.
-#[derive(Debug, Parser)]
-#[command(name = "auth-service", version)]
-pub struct Cli {
-    /// The command; `serve` by default.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// Where `user` and `sessions` are done, if not on the database.
-    #[command(flatten)]
-    pub remote: RemoteArguments,
-}
-
-/// A command.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// Serve (the default).
-    Serve,
-    /// Run or revert database migrations.
-    Migrate {
-        /// Which way.
-        #[command(subcommand)]
-        direction: Option<Direction>,
-    },
-    /// Check whether the service on this machine is ready (exit code 0) or not (1).
-    Health,
-    /// Generate keys.
-    Keys {
-        /// What to do.
-        #[command(subcommand)]
-        command: KeysCommand,
-    },
-    /// Inspect the configuration.
-    Config {
-        /// What to do.
-        #[command(subcommand)]
-        command: ConfigCommand,
-    },
-    /// Manage user accounts.
-    User {
-        /// What to do.
-        #[command(subcommand)]
-        command: UserCommand,
-    },
-    /// List or end a user's sessions.
-    Sessions {
-        /// What to do.
-        #[command(subcommand)]
-        command: SessionsCommand,
-    },
-    /// Manage API keys, for other services and operators.
-    ApiKeys {
-        /// What to do.
-        #[command(subcommand)]
-        command: ApiKeysCommand,
-    },
-    /// Follow the events that other services receive.
-    Events {
-        /// What to do.
-        #[command(subcommand)]
-        command: EventsCommand,
-    },
-    /// Try the mail server out, or look after mails that were not sent.
-    Mail {
-        /// What to do.
-        #[command(subcommand)]
-        command: MailCommand,
-    },
-    /// Look after what is stored encrypted.
-    Secrets {
-        /// What to do.
-        #[command(subcommand)]
-        command: SecretsCommand,
-    },
-    /// Import users from another application.
-    Import {
-        /// What to do.
-        #[command(subcommand)]
-        command: ImportCommand,
-    },
-    /// Print the OpenAPI document.
-    Openapi,
-    /// Generate shell completions.
-    Completions {
-        /// The shell.
-        #[arg(value_enum)]
-        shell: Shell,
-    },
-}
-
-/// Which way to migrate.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum Direction {
-    /// Apply pending migrations (the default).
-    Up,
-    /// Revert the latest migrations.
-    Down {
-        /// How many.
-        #[arg(long, default_value_t = 1)]
-        steps: u32,
-    },
-    /// Show how many migrations are pending; exit code 1 if there are any.
-    Status,
-}
-
-/// What to do with the configuration.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Check it and print the value in force of every variable; secrets show only their length.
-    Check,
-    /// Print an example of a .env file: every variable, commented out, with its default.
-    Example,
-}
 
 /// Applies or reverts migrations, or tells how many are missing.
 ///
@@ -180,20 +63,49 @@ pub async fn migrate(config: Config, io: Io, direction: Direction) -> Result<(),
     Ok(())
 }
 
-/// Does one of the commands that need the database or Redis, beside the service.
+/// Runs a command on the service's data, beside the service.
 ///
 /// # Errors
-/// Why it could not be done; what was done before that is printed.
-pub async fn administer(config: Config, io: Io, command: Command) -> Result<(), CommandError> {
-    if let Command::Events { command } = command {
-        return events::run(&config, io, command).await;
+/// Why it failed; what was done before that is printed.
+pub async fn administer(config: &Config, io: Io, command: AdministrationCommand) -> Result<(), CommandError> {
+    use AdministrationCommand::{ApiKeys, Events, Import, Mail, Secrets, Sessions, User};
+    match command {
+        Events { command } => events::run(config, io, command).await,
+        Mail { command: MailCommand::Test { address } } => mail::test(config, io, address).await,
+        Mail { command: MailCommand::Stored(command) } => {
+            with_store(config, &io, async |store| mail::run(config, store, command).await).await
+        }
+        User { command } => {
+            with_store(config, &io, async |store| users::run(config, store, io.clone(), command).await).await
+        }
+        Sessions { command } => {
+            with_store(config, &io, async |store| sessions::run(config, store, command).await).await
+        }
+        ApiKeys { command } => {
+            with_store(config, &io, async |store| api_keys::run(store, command).await).await
+        }
+        Secrets { command } => {
+            with_store(config, &io, async |store| secrets::run(config, store, command).await).await
+        }
+        Import { command } => {
+            let import = async |store: &Store| {
+                let operators = account::operators(config, store);
+                Box::pin(import::run(&operators, store, io.clone(), command)).await
+            };
+            with_store(config, &io, import).await
+        }
     }
-    if let Command::Mail { command: MailCommand::Test { address } } = command {
-        return mail::test(&config, io, address).await;
-    }
-    let store = Store::open(store_options(&config, io.clone())?).await?;
+}
+
+/// Opens the database, refuses one whose schema is not up to date, and closes it when the work is done.
+async fn with_store(
+    config: &Config,
+    io: &Io,
+    work: impl AsyncFnOnce(&Store) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let store = Store::open(store_options(config, io.clone())?).await?;
     let done = match store.pending_migrations().await? {
-        0 => administer_store(&config, &store, io, command).await,
+        0 => work(&store).await,
         missing => Err(format!("{missing} migrations are pending; run `auth-service migrate`").into()),
     };
     store.close().await;
@@ -211,29 +123,17 @@ fn store_options(config: &Config, io: Io) -> Result<StoreOptions, CommandError> 
     })
 }
 
-async fn administer_store(
-    config: &Config,
-    store: &Store,
-    io: Io,
-    command: Command,
-) -> Result<(), CommandError> {
+/// Runs a command that needs no settings.
+///
+/// # Errors
+/// When what it makes cannot be written.
+pub fn run_standalone(command: StandaloneCommand) -> Result<(), CommandError> {
     match command {
-        Command::User { command } => users::run(config, store, io, command).await,
-        Command::Sessions { command } => sessions::run(config, store, command).await,
-        Command::ApiKeys { command } => api_keys::run(store, command).await,
-        Command::Mail { command } => mail::run(config, store, command).await,
-        Command::Secrets { command } => secrets::run(config, store, command).await,
-        Command::Import { command } => {
-            Box::pin(import::run(&account::operators(config, store), store, io, command)).await
+        StandaloneCommand::Keys { command: KeysCommand::Generate { algorithm, out } } => {
+            generate_key(algorithm, &out)
         }
-        Command::Serve
-        | Command::Migrate { .. }
-        | Command::Health
-        | Command::Keys { .. }
-        | Command::Config { .. }
-        | Command::Events { .. }
-        | Command::Openapi
-        | Command::Completions { .. } => Err("this command needs no database".into()),
+        StandaloneCommand::Openapi => say(OPENAPI),
+        StandaloneCommand::Completions { shell } => show_completions(shell),
     }
 }
 
@@ -258,19 +158,7 @@ pub fn show_example() -> Result<(), CommandError> {
     say(env_example().trim_end())
 }
 
-/// Prints the OpenAPI document.
-///
-/// # Errors
-/// When standard output cannot be written to.
-pub fn show_openapi() -> Result<(), CommandError> {
-    say(OPENAPI)
-}
-
-/// Prints what completes the commands in that shell.
-///
-/// # Errors
-/// When standard output cannot be written to.
-pub fn show_completions(shell: Shell) -> Result<(), CommandError> {
+fn show_completions(shell: Shell) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "auth-service", &mut script);
     say(String::from_utf8(script)?.trim_end())

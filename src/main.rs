@@ -9,8 +9,7 @@ use std::time::Duration;
 use auth_service::app::{App, StartError};
 use auth_service::bus::BusError;
 use auth_service::cli::{
-    self, Cli, Command, CommandError, ConfigCommand, Direction, KeysCommand, RemoteArguments, ask_health,
-    generate_key, show_completions, show_config, show_example, show_openapi,
+    self, Cli, Command, CommandError, ConfigCommand, Direction, RemoteArguments, ServiceCommand,
 };
 use auth_service::config::{Config, env_file};
 use auth_service::io::Io;
@@ -30,35 +29,24 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let Cli { command, remote } = Cli::parse();
-    let command = command.unwrap_or(Command::Serve);
+    let command = command.unwrap_or(Command::Service(ServiceCommand::Serve));
     if let Some(server) = &remote.server {
         return exit(remotely(server, &remote, command));
     }
     match command {
-        Command::Keys { command: KeysCommand::Generate { algorithm, out } } => {
-            return exit(generate_key(algorithm, &out));
-        }
-        Command::Config { command: ConfigCommand::Example } => return exit(show_example()),
-        Command::Openapi => return exit(show_openapi()),
-        Command::Completions { shell } => return exit(show_completions(shell)),
-        Command::Serve
-        | Command::Migrate { .. }
-        | Command::Health
-        | Command::Config { command: ConfigCommand::Check }
-        | Command::User { .. }
-        | Command::Sessions { .. }
-        | Command::ApiKeys { .. }
-        | Command::Events { .. }
-        | Command::Mail { .. }
-        | Command::Secrets { .. }
-        | Command::Import { .. } => {}
-    }
-    if let Err(error) = env_file::load(Path::new(".env")) {
-        return fail(2, &error);
-    }
-    match Config::from_env() {
-        Ok(config) => exit(run(command, config)),
-        Err(errors) => fail(2, &errors),
+        Command::Standalone(command) => exit(cli::run_standalone(command)),
+        Command::Config { command: ConfigCommand::Example } => exit(cli::show_example()),
+        Command::Config { command: ConfigCommand::Check } => configured(|config| cli::show_config(&config)),
+        Command::Health => configured(|config| cli::ask_health(&config.http)),
+        Command::Service(command) => configured(|config| {
+            logging::init(&config.log);
+            on_actix(|io| run(command, config, io))
+        }),
+        Command::Administration(command) => configured(|config| {
+            // What it prints is for people and scripts: the log must not be in it.
+            logging::init_aside(&config.log);
+            on_actix(async |io| cli::administer(&config, io, command).await)
+        }),
     }
 }
 
@@ -68,56 +56,47 @@ fn remotely(server: &str, arguments: &RemoteArguments, command: Command) -> Resu
     runtime.block_on(cli::run_remotely(server, arguments, command))
 }
 
-fn run(command: Command, config: Config) -> Result<(), CommandError> {
-    match &command {
-        Command::Health => return ask_health(&config.http),
-        Command::Config { command: ConfigCommand::Check } => return show_config(&config),
-        // What they print is for people and scripts: the log must not be in it.
-        Command::User { .. }
-        | Command::Sessions { .. }
-        | Command::ApiKeys { .. }
-        | Command::Events { .. }
-        | Command::Mail { .. }
-        | Command::Secrets { .. }
-        | Command::Import { .. } => {
-            logging::init_aside(&config.log);
-        }
-        Command::Serve
-        | Command::Migrate { .. }
-        | Command::Keys { .. }
-        | Command::Config { command: ConfigCommand::Example }
-        | Command::Openapi
-        | Command::Completions { .. } => logging::init(&config.log),
+/// Runs what needs the settings.
+fn configured(work: impl FnOnce(Config) -> Result<(), CommandError>) -> ExitCode {
+    if let Err(error) = env_file::load(Path::new(".env")) {
+        return fail(2, &error);
     }
+    match Config::from_env() {
+        Ok(config) => exit(work(config)),
+        Err(errors) => fail(2, &errors),
+    }
+}
+
+/// Runs work in an actix system, with a runtime of its own for sockets, and writes the last log lines.
+fn on_actix(work: impl AsyncFnOnce(Io) -> Result<(), CommandError>) -> Result<(), CommandError> {
     logging::log_panics();
-    if matches!(command, Command::Serve) {
-        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        if let Some(site) = &config.second_factors.passkeys {
-            tracing::info!(rp_id = %site.rp_id, origins = %site.origins.join(","), "passkeys.on");
-        }
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("io")
         .enable_all()
         .build()?;
     let io = Io::new(runtime.handle().clone());
-    let result = actix::System::new().block_on(async {
-        match command {
-            Command::Serve => serve(config, io).await,
-            Command::Migrate { direction } => {
-                cli::migrate(config, io, direction.unwrap_or(Direction::Up)).await
-            }
-            // Boxed, because it is large and would be copied from future to future.
-            command => Box::pin(cli::administer(config, io, command)).await,
-        }
-    });
+    // Boxed, because it is large and would be copied from future to future.
+    let result = actix::System::new().block_on(Box::pin(work(io)));
     runtime.shutdown_background();
     log_writer::flush(LOG_TIMEOUT);
     result
 }
 
+async fn run(command: ServiceCommand, config: Config, io: Io) -> Result<(), CommandError> {
+    match command {
+        ServiceCommand::Serve => serve(config, io).await,
+        ServiceCommand::Migrate { direction } => {
+            cli::migrate(config, io, direction.unwrap_or(Direction::Up)).await
+        }
+    }
+}
+
 async fn serve(config: Config, io: Io) -> Result<(), CommandError> {
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if let Some(site) = &config.second_factors.passkeys {
+        tracing::info!(rp_id = %site.rp_id, origins = %site.origins.join(","), "passkeys.on");
+    }
     let app = App::start(config, io).await?;
     for address in app.addresses() {
         let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { host_of(*address) };

@@ -26,6 +26,14 @@ pub enum MailCommand {
         /// The address.
         address: String,
     },
+    /// What needs the database.
+    #[command(flatten)]
+    Stored(StoredMailCommand),
+}
+
+/// What to do with mails in the database.
+#[derive(Clone, Debug, Subcommand)]
+pub enum StoredMailCommand {
     /// List mails, the newest first. Addresses are not shown.
     List(List),
     /// Try mails again that were given up: those of these ids, or all. Mails that are out of date stay given
@@ -45,7 +53,7 @@ pub struct List {
     /// Only those that were given up.
     #[arg(long)]
     failed: bool,
-    /// At most so many.
+    /// Maximum number of mails to list.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     limit: u64,
     /// Print JSON.
@@ -83,18 +91,21 @@ pub(super) async fn test(config: &Config, io: Io, address: String) -> Result<(),
     }
 }
 
-pub(super) async fn run(config: &Config, store: &Store, command: MailCommand) -> Result<(), CommandError> {
+pub(super) async fn run(
+    config: &Config,
+    store: &Store,
+    command: StoredMailCommand,
+) -> Result<(), CommandError> {
     match command {
-        MailCommand::Test { .. } => Err("this command needs no database".into()),
-        MailCommand::Resets(resets) => resets::run(config, store, resets).await,
-        MailCommand::List(List { failed, limit, json }) => {
+        StoredMailCommand::Resets(resets) => resets::run(config, store, resets).await,
+        StoredMailCommand::List(List { failed, limit, json }) => {
             let mails = store.list_mails(failed, limit).await?;
             if mails.len() as u64 == limit {
                 remark("there may be more: --limit");
             }
             list(&mails, json)
         }
-        MailCommand::Retry { ids } => {
+        StoredMailCommand::Retry { ids } => {
             let wanted = ids.len() as u64;
             let retried = store.retry_mails(ids, Clock::System.now()).await?;
             say(&format!("{} tried again", plural(usize::try_from(retried).unwrap_or(usize::MAX), "mail")))?;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::output::{say, say_json, table};
 use super::sessions::SessionsCommand;
 use super::users::{self, UserCommand};
-use super::{Command, CommandError, plural};
+use super::{AdministrationCommand, Command, CommandError, plural};
 use crate::domain::reason::EndReason;
 use crate::domain::user::Role;
 
@@ -77,8 +77,10 @@ pub async fn run(server: &str, arguments: &RemoteArguments, command: Command) ->
     let http = Client::builder(TokioExecutor::new()).build(connector);
     let remote = Remote { http, server: server.trim_end_matches('/').to_owned(), key };
     match command {
-        Command::User { command } => remote.user(command).await,
-        Command::Sessions { command } => remote.sessions(command).await,
+        Command::Administration(AdministrationCommand::User { command }) => remote.user(command).await,
+        Command::Administration(AdministrationCommand::Sessions { command }) => {
+            remote.sessions(command).await
+        }
         _ => Err("--server is for the commands of `user` and `sessions`".into()),
     }
 }
