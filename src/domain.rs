@@ -18,7 +18,6 @@ pub mod field_problem;
 pub mod ids;
 pub mod ledger;
 pub mod mail;
-pub mod operator_change;
 pub mod password_hash;
 pub mod policy;
 pub mod reason;

@@ -22,6 +22,7 @@ import admin
 import pool
 import scale
 import shared
+import strangers
 from load import drive, visit_all
 from seed import seed
 from service import BUILT, Bare, Service, key_file, token_maker
@@ -319,6 +320,7 @@ COMPARISONS = {
     "admin": admin.admin,
     "memory": memory,
     "devices": devices,
+    "strangers": strangers.strangers,
 }
 
 

@@ -121,7 +121,7 @@ def visit(port, tokens, method="GET", path="/session"):
                 read_answer(answers)
 
 
-def read_answer(answers):
+def read_answer(answers, allowed=(b" 200 ",)):
     status, length = answers.readline(), 0
     while (line := answers.readline()) != b"\r\n":
         if not line:
@@ -129,5 +129,5 @@ def read_answer(answers):
         if line.lower().startswith(b"content-length:"):
             length = int(line.split(b":")[1])
     body = answers.read(length)
-    if b" 200 " not in status:
+    if not any(code in status for code in allowed):
         raise SystemExit(f"{status.decode().strip()} {body.decode()}")

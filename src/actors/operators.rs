@@ -5,23 +5,20 @@
 mod account;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::actors::registry::Registry;
 use crate::clock::{Clock, new_uuid};
 use crate::domain::account_change::ChangedBy;
-use crate::domain::command::{Command, EndAll, EndOne, EndWithAccount, SessionOver, decide};
+use crate::domain::command::{Command, Decision, DeleteAccount, EndAll, EndOne, SessionOver, decide};
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::ledger::Ledger;
 use crate::domain::mail::{MailKind, MailTo, NOTICE_GOOD_FOR, NewMail, readable};
-use crate::domain::operator_change::OperatorChange;
 use crate::domain::policy::Policies;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
-use crate::domain::user::{Email, User};
+use crate::domain::user::User;
 use crate::events::announcement::Announcer;
 use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
 use crate::storage::ledger::{Commit, CommitOutcome};
@@ -69,16 +66,11 @@ pub struct Operators {
     mails: bool,
 }
 
-/// What is to be done with an account whose row and sessions are known.
-struct Work<C> {
-    command: C,
-    change: Option<OperatorChange>,
-}
-
 /// What was done.
-struct Done<R> {
-    reply: R,
-    change: Option<OperatorChange>,
+struct Done<C: Command> {
+    /// The command, as it was planned for the account that was found.
+    command: C,
+    reply: C::Reply,
     /// Sessions that ended by it, those that were merely overdue left out.
     ended: usize,
 }
@@ -116,8 +108,8 @@ impl Operators {
         session: SessionId,
         reason: EndReason,
     ) -> Result<(), OperatorError> {
-        let done = self.execute(user, |_| Ok(Work { command: EndOne { session, reason }, change: None }));
-        done.await?.reply.map_err(OperatorError::NoSuchSession)
+        let done = self.execute(user, |_| Ok(EndOne { session, reason })).await?;
+        done.reply.map_err(OperatorError::NoSuchSession)
     }
 
     /// Ends all sessions; how many there were.
@@ -125,8 +117,7 @@ impl Operators {
     /// # Errors
     /// [`OperatorError`].
     pub async fn end_sessions(&self, user: UserId, reason: EndReason) -> Result<usize, OperatorError> {
-        let done = self.execute(user, |_| Ok(Work { command: EndAll { reason }, change: None })).await?;
-        Ok(done.reply)
+        Ok(self.execute(user, |_| Ok(EndAll { reason })).await?.reply)
     }
 
     /// Deletes an account; how many sessions ended with it.
@@ -165,8 +156,7 @@ impl Operators {
     ) -> Result<usize, OperatorError> {
         let plan = |found: &User| {
             may(found)?;
-            let command = EndWithAccount { mails: mails.clone() };
-            Ok(Work { command, change: Some(OperatorChange::deletion()) })
+            Ok(DeleteAccount { mails: mails.clone() })
         };
         let done = self.execute(user, plan).await?;
         self.audit(AuditEvent::Deleted(user));
@@ -225,67 +215,34 @@ impl Operators {
     async fn execute<C: Command>(
         &self,
         user: UserId,
-        plan: impl Fn(&User) -> Result<Work<C>, OperatorError>,
-    ) -> Result<Done<C::Reply>, OperatorError> {
+        plan: impl Fn(&User) -> Result<C, OperatorError>,
+    ) -> Result<Done<C>, OperatorError> {
         for _ in 0..TRIES {
             let loaded = self.store.load_account(user).await?;
             let (found, ledger, lock) = loaded.ok_or(OperatorError::NoSuchUser)?;
-            let Work { command, change } = plan(&found)?;
+            let command = plan(&found)?;
             let now = self.clock.now();
-            let decision = decide(
-                &command,
-                &ledger,
-                now,
-                &self.policies.of(ledger.role, ledger.account.policy.as_deref()),
-            );
-            let endings: Vec<_> = decision.events.iter().filter_map(LedgerEvent::ending).copied().collect();
-            let (events, reply) = (decision.events, decision.reply);
-            if events.is_empty() && change.is_none() {
-                return Ok(Done { reply, change, ended: 0 });
+            let policy = self.policies.of(ledger.role, ledger.account.policy.as_deref());
+            let Decision { events, reply } = decide(&command, &ledger, now, &policy);
+            if events.is_empty() {
+                return Ok(Done { command, reply, ended: 0 });
             }
-            let commit = self.commit(&ledger, events, change.as_ref());
+            let endings: Vec<_> = events.iter().filter_map(LedgerEvent::ending).copied().collect();
+            let commit = Commit::of(&ledger, events, &self.service_name, now);
             let bus = self.registry.as_ref().map(|registry| &registry.dependencies().bus);
             let announcements = bus
                 .map(|bus| bus.for_watchers(self.store.keeps_events(), &commit.announcements))
                 .unwrap_or_default();
-            let outcome = match &change {
-                Some(change) => self.store.commit_account(commit, lock, change.clone()).await?,
-                None => self.store.commit(commit, lock).await?,
-            };
-            if let CommitOutcome::Committed(version) = outcome {
+            if let CommitOutcome::Committed(version) = self.store.commit(commit, lock).await? {
                 self.committed(user, version, &endings);
                 if let Some(bus) = bus {
                     bus.tell_watchers(announcements);
                 }
                 let ended = endings.iter().filter(|ending| !ending.reason.is_of_time()).count();
-                return Ok(Done { reply, change, ended });
+                return Ok(Done { command, reply, ended });
             }
         }
         Err(OperatorError::Contended)
-    }
-
-    fn commit(&self, ledger: &Ledger, events: Vec<LedgerEvent>, change: Option<&OperatorChange>) -> Commit {
-        let (user, now) = (ledger.user, self.clock.now());
-        let announcer = Announcer::new(&self.service_name, user, now);
-        let mut announcements = announcer.announce(&events);
-        match change {
-            Some(change) if change.deleted => announcements.push(announcer.deleted()),
-            Some(change) if !change.names().is_empty() => {
-                let email = change.email.as_ref().map(Email::as_str);
-                announcements.push(announcer.updated(&change.names(), "operator", email));
-            }
-            Some(_) | None => {}
-        }
-        Commit {
-            user,
-            decided_on: ledger.version,
-            announcements,
-            is_rotation: false,
-            events,
-            last_activity_at: ledger.last_activity_at,
-            now,
-            wanted_for: Duration::MAX,
-        }
     }
 
     fn audit(&self, event: AuditEvent<'_>) {

@@ -12,7 +12,7 @@ mod refresh;
 mod theft_notice;
 
 pub use account::{
-    AskForDeletion, ChangeAccount, ChangeByCode, ChangePassword, ChangeRefusal, CodeVoid, EndWithAccount,
+    AskForDeletion, ChangeAccount, ChangeByCode, ChangePassword, ChangeRefusal, CodeVoid, DeleteAccount,
     Outdated, PasswordChanged, SetRequiredPassword,
 };
 pub use end::{

@@ -61,6 +61,7 @@ impl LedgerEvent {
             | Self::Renewed { .. }
             | Self::BulkTerminated { .. }
             | Self::AccountChanged { .. }
+            | Self::AccountDeleted { .. }
             | Self::CodeSpent { .. }
             | Self::Mailed(_) => None,
         }
@@ -106,6 +107,11 @@ pub enum LedgerEvent {
         by: ChangedBy,
         /// The time that tells these credentials from those before, where they changed.
         credentials_changed_at: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// The account was deleted; the endings of all its sessions come before.
+    AccountDeleted {
         /// When.
         at: Timestamp,
     },

@@ -185,7 +185,11 @@ impl Ledger {
                 self.account.apply(change, *credentials_changed_at);
                 self.role = change.role.unwrap_or(self.role);
             }
-            LedgerEvent::BulkTerminated { .. } | LedgerEvent::CodeSpent { .. } | LedgerEvent::Mailed(_) => {}
+            // Of a deleted account no ledger is loaded again.
+            LedgerEvent::AccountDeleted { .. }
+            | LedgerEvent::BulkTerminated { .. }
+            | LedgerEvent::CodeSpent { .. }
+            | LedgerEvent::Mailed(_) => {}
         }
     }
 }

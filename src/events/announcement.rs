@@ -71,6 +71,9 @@ impl<'a> Announcer<'a> {
                         made.push(self.message(Channel::UserUpdated, fields));
                     }
                 }
+                LedgerEvent::AccountDeleted { .. } => {
+                    made.push(self.message(Channel::UserDeleted, json!({})))
+                }
                 LedgerEvent::Ended(ending) => self.ended(&mut made, ending),
                 LedgerEvent::BulkTerminated { count } => {
                     made.push(self.message(Channel::SessionsBulkTerminated, json!({"count": count})));
@@ -97,23 +100,6 @@ impl<'a> Announcer<'a> {
     #[must_use]
     pub fn registered(&self, email: &str) -> Announcement {
         self.message(Channel::UserRegistered, json!({"email": email}))
-    }
-
-    /// That an account changed; after the endings that follow of it. `email` where the address is another one
-    /// now.
-    #[must_use]
-    pub fn updated(&self, changed: &[&str], by: &str, email: Option<&str>) -> Announcement {
-        let mut fields = json!({"changed": changed, "by": by});
-        if let Some(email) = email {
-            fields["email"] = email.into();
-        }
-        self.message(Channel::UserUpdated, fields)
-    }
-
-    /// That an account was deleted; after its endings.
-    #[must_use]
-    pub fn deleted(&self) -> Announcement {
-        self.message(Channel::UserDeleted, json!({}))
     }
 
     fn opened(&self, made: &mut Vec<Announcement>, session: &Session, occasion: &OpenedBy) {

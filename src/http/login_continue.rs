@@ -175,7 +175,7 @@ async fn verify_email(
     }
     codes::spend(state, &request).await.map_err(named)?;
     let change = AccountChange { email_verified_at: Some(Some(state.now())), ..AccountChange::default() };
-    let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
+    let command = ChangeAccount::by_user(change);
     state.registry.ask(user.id, command).await?;
     let now = state.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
     // Credentials that changed meanwhile are not those that were shown.

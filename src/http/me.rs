@@ -47,7 +47,7 @@ async fn change(
     state.shed_load()?;
     if name.is_some() || locale.is_some() {
         let change = AccountChange { name, locale: locale.map(Some), ..AccountChange::default() };
-        let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
+        let command = ChangeAccount::by_user(change);
         state.registry.ask(caller.user(), command).await.map_err(Problem::for_token)?;
     }
     answer(&caller, &state).await

@@ -131,7 +131,7 @@ async fn delete(
 async fn leave_an_admin(state: &AppState, user: UserId, marked_until: Timestamp) -> Result<(), Problem> {
     let mark = |delete_at| {
         let change = AccountChange { delete_at: Some(delete_at), ..AccountChange::default() };
-        ChangeAccount { change, by: ChangedBy::User, end_all: None }
+        ChangeAccount::by_user(change)
     };
     let registry = &state.registry;
     registry.ask(user, mark(Some(marked_until))).await.map_err(Problem::for_token)?;

@@ -240,7 +240,7 @@ impl SignIn {
 async fn remember_locale(state: &web::Data<AppState>, user: User, locale: Option<String>) -> User {
     let Some(locale) = locale.filter(|_| user.locale.is_none()) else { return user };
     let change = AccountChange { locale: Some(Some(locale.clone())), ..AccountChange::default() };
-    let command = ChangeAccount { change, by: ChangedBy::User, end_all: None };
+    let command = ChangeAccount::by_user(change);
     match state.registry.ask(user.id, command).await {
         Ok(_) => User { locale: Some(locale), ..user },
         Err(error) => {

@@ -9,29 +9,32 @@ use sea_orm::sea_query::{Expr, SimpleExpr};
 use super::rows::policy_column;
 use crate::domain::account_change::AccountChange;
 use crate::domain::event::LedgerEvent;
+use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
 /// Adds the columns that the events change, if they change any. Of several values for a column the last
 /// counts: a statement may set it once.
 pub(super) fn account_columns(
     update: UpdateMany<user::Entity>,
+    user: UserId,
     events: &[LedgerEvent],
 ) -> UpdateMany<user::Entity> {
     let mut columns: Vec<(user::Column, SimpleExpr)> = Vec::new();
-    for (column, value) in events.iter().flat_map(columns_of) {
+    for (column, value) in events.iter().flat_map(|event| columns_of(user, event)) {
         columns.retain(|(known, _)| discriminant(known) != discriminant(&column));
         columns.push((column, value));
     }
     columns.into_iter().fold(update, |update, (column, value)| update.col_expr(column, value))
 }
 
-fn columns_of(event: &LedgerEvent) -> Vec<(user::Column, SimpleExpr)> {
+fn columns_of(user: UserId, event: &LedgerEvent) -> Vec<(user::Column, SimpleExpr)> {
     let (change, credentials_changed_at, at) = match event {
         LedgerEvent::AccountChanged { change, credentials_changed_at, at, .. } => {
             (change, credentials_changed_at, at)
         }
         // Signing in keeps an account that was to be deleted.
         LedgerEvent::Opened { .. } => return vec![(user::Column::DeleteAt, Expr::value(None::<i64>))],
+        LedgerEvent::AccountDeleted { at } => return columns_of_deletion(user, *at),
         _ => return Vec::new(),
     };
     let mut columns = vec![(user::Column::UpdatedAt, time(*at))];
@@ -69,6 +72,21 @@ fn columns_of(event: &LedgerEvent) -> Vec<(user::Column, SimpleExpr)> {
     let delete_at = delete_at.map(|at| Expr::value(at.map(Timestamp::millis)));
     columns.extend(delete_at.map(|it| (user::Column::DeleteAt, it)));
     columns
+}
+
+/// The row stays, without personal data, so that late tokens are answered and other nodes learn of it.
+fn columns_of_deletion(user: UserId, at: Timestamp) -> Vec<(user::Column, SimpleExpr)> {
+    vec![
+        (user::Column::UpdatedAt, time(at)),
+        (user::Column::Name, Expr::value("")),
+        (user::Column::Email, Expr::value(format!("deleted:{user}"))),
+        (user::Column::PasswordHash, Expr::value("")),
+        (user::Column::Locale, Expr::value(None::<String>)),
+        (user::Column::Policy, Expr::value(None::<String>)),
+        (user::Column::Factors, Expr::value(0)),
+        (user::Column::DeleteAt, Expr::value(None::<i64>)),
+        (user::Column::DeletedAt, time(at)),
+    ]
 }
 
 fn time(at: Timestamp) -> SimpleExpr {

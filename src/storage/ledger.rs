@@ -15,8 +15,9 @@ use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 use super::{StorageError, Store, TIMEOUT};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
+use crate::domain::ledger::Ledger;
 use crate::domain::time::Timestamp;
-use crate::events::announcement::Announcement;
+use crate::events::announcement::{Announcement, Announcer};
 use crate::io::Io;
 use crate::telemetry::traces::Step;
 
@@ -27,7 +28,7 @@ pub struct Commit {
     pub user: UserId,
     /// Version of the ledger that was decided on.
     pub decided_on: i64,
-    /// What happened; empty only where the account itself changes with it.
+    /// What happened.
     pub events: Vec<LedgerEvent>,
     /// Whether no check depends on it: then other nodes need not read it.
     pub is_rotation: bool,
@@ -39,6 +40,24 @@ pub struct Commit {
     pub now: Timestamp,
     /// How long its asker still waits. Where it can be told, it is not stored later.
     pub wanted_for: Duration,
+}
+
+impl Commit {
+    /// What stores events that were decided on `ledger`, and announces them in the name of `service`. It is
+    /// no rotation, and wanted for as long as it takes.
+    #[must_use]
+    pub fn of(ledger: &Ledger, events: Vec<LedgerEvent>, service: &str, now: Timestamp) -> Self {
+        Self {
+            user: ledger.user,
+            decided_on: ledger.version,
+            announcements: Announcer::new(service, ledger.user, now).announce(&events),
+            events,
+            is_rotation: false,
+            last_activity_at: ledger.last_activity_at,
+            now,
+            wanted_for: Duration::MAX,
+        }
+    }
 }
 
 /// What became of a commit that the database answered.

@@ -1,20 +1,17 @@
 //! Accounts: sign up, look up, change.
 
-use entity::{factor, mail_request, outbox, passkey, recovery_code, session, user};
-use sea_orm::sea_query::{Expr, SimpleExpr};
+use entity::{outbox, session, user};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr,
-    TransactionTrait, UpdateMany,
+    TransactionTrait,
 };
 use uuid::Uuid;
 
-use super::ledger::{Commit, CommitOutcome, RowLock, conflict_if_rolled_back, store};
-use super::rows::{new_session_row, new_user_row, outbox_rows, policy_column, user_of};
+use super::rows::{new_session_row, new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::operator_change::OperatorChange;
 use crate::domain::session::Session;
-use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
@@ -139,101 +136,6 @@ impl Store {
         self.run(async move { update.exec(&db).await }).await?;
         Ok(())
     }
-}
-
-impl Store {
-    /// Changes an account, and ends its sessions as decided, in one commit.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn commit_account(
-        &self,
-        commit: Commit,
-        lock: Option<RowLock>,
-        change: OperatorChange,
-    ) -> Result<CommitOutcome, StorageError> {
-        let is_deleted = change.deleted;
-        let update = columns_of(change, commit.user, commit.now);
-        self.change_account(commit, lock, update, is_deleted).await
-    }
-
-    /// Stores the endings, and in the same transaction what changes with them in the user's row; in that of
-    /// the lock, if the ledger was read with one.
-    async fn change_account(
-        &self,
-        commit: Commit,
-        lock: Option<RowLock>,
-        change: UpdateMany<user::Entity>,
-        is_deleted: bool,
-    ) -> Result<CommitOutcome, StorageError> {
-        let (db, mode) = (self.db.clone(), self.mode(&commit));
-        let work = async move {
-            let transaction = match lock.and_then(RowLock::into_transaction) {
-                Some(transaction) => transaction,
-                None => db.begin().await?,
-            };
-            let (id, version) = (commit.user.uuid(), commit.decided_on + 1);
-            if !store(&transaction, commit, mode).await? {
-                transaction.rollback().await?;
-                return Ok(CommitOutcome::Conflict);
-            }
-            change.filter(user::Column::Id.eq(id)).exec(&transaction).await?;
-            if is_deleted {
-                forget(&transaction, id).await?;
-            }
-            transaction.commit().await?;
-            Ok::<_, DbErr>(CommitOutcome::Committed(version))
-        };
-        self.run(async move { work.await.or_else(conflict_if_rolled_back) }).await
-    }
-}
-
-fn columns_of(change: OperatorChange, user: UserId, now: Timestamp) -> UpdateMany<user::Entity> {
-    let set = |update: UpdateMany<user::Entity>, column, value: Option<SimpleExpr>| match value {
-        Some(value) => update.col_expr(column, value),
-        None => update,
-    };
-    let changed_at = change.changed_at.unwrap_or(now);
-    let mut update =
-        user::Entity::update_many().col_expr(user::Column::UpdatedAt, Expr::value(changed_at.millis()));
-    if let Some(hash) = change.password {
-        update = update
-            .col_expr(user::Column::PasswordHash, Expr::value(hash.expose()))
-            .col_expr(user::Column::CredentialsChangedAt, Expr::value(now.millis()));
-    }
-    update = set(update, user::Column::Email, change.email.map(|email| Expr::value(email.as_str())));
-    update = set(update, user::Column::Name, change.name.map(Expr::value));
-    update = set(update, user::Column::Role, change.role.map(|role| Expr::value(role.as_str())));
-    let disabled_at = change.disabled_at.map(|at| Expr::value(at.map(Timestamp::millis)));
-    update = set(update, user::Column::DisabledAt, disabled_at);
-    let required = change.password_change_required.map(Expr::value);
-    update = set(update, user::Column::PasswordChangeRequired, required);
-    let policy = change.policy.map(|policy| Expr::value(policy.as_ref().map(policy_column)));
-    update = set(update, user::Column::Policy, policy);
-    if change.deleted {
-        // The row stays, so that late tokens are answered and other nodes hear of it.
-        update = update
-            .col_expr(user::Column::Name, Expr::value(""))
-            .col_expr(user::Column::Email, Expr::value(format!("deleted:{user}")))
-            .col_expr(user::Column::PasswordHash, Expr::value(""))
-            .col_expr(user::Column::Locale, Expr::value(None::<String>))
-            .col_expr(user::Column::Policy, Expr::value(None::<String>))
-            .col_expr(user::Column::Factors, Expr::value(0))
-            .col_expr(user::Column::DeleteAt, Expr::value(None::<i64>))
-            .col_expr(user::Column::DeletedAt, Expr::value(now.millis()));
-    }
-    update
-}
-
-/// Deletes what else is stored about the owner of a deleted account. Sessions have their own retention.
-async fn forget(transaction: &DatabaseTransaction, user: Uuid) -> Result<(), DbErr> {
-    let (factors, passkeys) = (factor::Entity::delete_many(), passkey::Entity::delete_many());
-    factors.filter(factor::Column::UserId.eq(user)).exec(transaction).await?;
-    passkeys.filter(passkey::Column::UserId.eq(user)).exec(transaction).await?;
-    let codes = recovery_code::Entity::delete_many();
-    codes.filter(recovery_code::Column::UserId.eq(user)).exec(transaction).await?;
-    let requests = mail_request::Entity::delete_many();
-    requests.filter(mail_request::Column::UserId.eq(user)).exec(transaction).await.map(drop)
 }
 
 fn credentials_of(mut row: user::Model) -> Result<Credentials, StorageError> {

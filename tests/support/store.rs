@@ -241,16 +241,8 @@ pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
 
 /// What an actor would commit for these events.
 pub(crate) fn commit_of(ledger: &Ledger, now: Timestamp, events: &[LedgerEvent]) -> Commit {
-    Commit {
-        user: ledger.user,
-        decided_on: ledger.version,
-        events: events.to_vec(),
-        is_rotation: is_rotation(events),
-        announcements: announcer(ledger.user, now).announce(events),
-        last_activity_at: ledger.last_activity_at.max(now),
-        now,
-        wanted_for: Duration::MAX,
-    }
+    let commit = Commit::of(ledger, events.to_vec(), "auth-service", now);
+    Commit { is_rotation: is_rotation(events), last_activity_at: ledger.last_activity_at.max(now), ..commit }
 }
 
 fn is_rotation(events: &[LedgerEvent]) -> bool {

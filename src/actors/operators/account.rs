@@ -4,11 +4,11 @@
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
 
-use super::{OperatorError, Operators, Work, check};
-use crate::domain::command::{Command, Decision, EndAll};
+use super::{Done, OperatorError, Operators, check};
+use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::command::{ChangeAccount, Command, Decision};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
-use crate::domain::operator_change::OperatorChange;
 use crate::domain::policy::{OwnPolicy, Policy};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
@@ -42,17 +42,18 @@ pub struct Edited {
     pub ended: usize,
 }
 
-/// Ends all sessions for that reason, or none.
-struct EndAllOrNone(Option<EndReason>);
+/// Changes an account that is not yet as it should be.
+struct ChangeIfAny(Option<ChangeAccount>);
 
-impl Command for EndAllOrNone {
+impl Command for ChangeIfAny {
+    /// How many sessions ended.
     type Reply = usize;
     const REPEATABLE: bool = true;
 
     fn decide(&self, ledger: &Ledger, now: Timestamp, policy: &Policy) -> Decision<usize> {
-        match self.0 {
-            Some(reason) => EndAll { reason }.decide(ledger, now, policy),
-            None => Decision { events: Vec::new(), reply: 0 },
+        match &self.0 {
+            Some(change) => change.decide(ledger, now, policy),
+            None => Decision::unchanged(0),
         }
     }
 }
@@ -70,16 +71,18 @@ impl Operators {
     ) -> Result<Edited, OperatorError> {
         let plan = |found: &User| {
             check(found, expected)?;
-            let change = edit.difference(found, self.clock.now());
-            let ends = change.as_ref().is_some_and(|change| change.disabled_at.flatten().is_some());
-            Ok(Work { command: EndAllOrNone(ends.then_some(EndReason::Terminated)), change })
+            Ok(ChangeIfAny(edit.difference(found).map(|change| ChangeAccount {
+                end_all: change.disabled.filter(|disabled| *disabled).map(|_| EndReason::Terminated),
+                change,
+                by: ChangedBy::Operator,
+                changed_at: None,
+            })))
         };
-        let done = self.execute(user, plan).await?;
-        if let Some(change) = &done.change {
-            self.record(user, change);
+        let Done { command: ChangeIfAny(changed), reply: ended, .. } = self.execute(user, plan).await?;
+        if let Some(changed) = &changed {
+            self.record(user, &changed.change);
         }
-        let is_changed = done.change.is_some();
-        Ok(Edited { user: self.find(user).await?, is_changed, ended: done.reply })
+        Ok(Edited { user: self.find(user).await?, is_changed: changed.is_some(), ended })
     }
 
     /// Takes over an account from elsewhere that has another password now, if it has changed there later than
@@ -90,32 +93,35 @@ impl Operators {
     pub async fn take_over(&self, account: &Account) -> Result<bool, OperatorError> {
         let theirs = &account.user;
         let plan = |found: &User| {
-            let change = (found.updated_at < theirs.updated_at).then(|| OperatorChange {
-                name: Some(theirs.name.clone()).filter(|name| *name != found.name),
-                email: Some(theirs.email.clone()).filter(|email| *email != found.email),
-                role: Some(theirs.role).filter(|role| *role != found.role),
-                password: Some(account.password_hash.clone()),
+            let is_later = found.updated_at < theirs.updated_at;
+            Ok(ChangeIfAny(is_later.then(|| ChangeAccount {
+                change: AccountChange {
+                    name: Some(theirs.name.clone()).filter(|name| *name != found.name),
+                    email: Some(theirs.email.clone()).filter(|email| *email != found.email),
+                    role: Some(theirs.role).filter(|role| *role != found.role),
+                    password: Some(account.password_hash.clone()),
+                    ..AccountChange::default()
+                },
+                by: ChangedBy::Operator,
+                end_all: Some(EndReason::CredentialsChanged),
                 changed_at: Some(theirs.updated_at),
-                ..OperatorChange::default()
-            });
-            let ends = change.as_ref().map(|_| EndReason::CredentialsChanged);
-            Ok(Work { command: EndAllOrNone(ends), change })
+            })))
         };
-        let done = self.execute(theirs.id, plan).await?;
-        if let Some(change) = &done.change {
+        let Done { command: ChangeIfAny(changed), .. } = self.execute(theirs.id, plan).await?;
+        if let Some(changed) = &changed {
             self.audit(AuditEvent::PasswordChanged(theirs.id));
-            self.record(theirs.id, change);
+            self.record(theirs.id, &changed.change);
         }
-        Ok(done.change.is_some())
+        Ok(changed.is_some())
     }
 
-    fn record(&self, user: UserId, change: &OperatorChange) {
+    fn record(&self, user: UserId, change: &AccountChange) {
         if let Some(role) = change.role {
             self.audit(AuditEvent::RoleChanged(user, role));
         }
-        match change.disabled_at {
-            Some(Some(_)) => self.audit(AuditEvent::Disabled(user)),
-            Some(None) => self.audit(AuditEvent::Enabled(user)),
+        match change.disabled {
+            Some(true) => self.audit(AuditEvent::Disabled(user)),
+            Some(false) => self.audit(AuditEvent::Enabled(user)),
             None => {}
         }
         if change.name.is_some() || change.policy.is_some() || change.password_change_required.is_some() {
@@ -125,19 +131,18 @@ impl Operators {
 }
 
 impl Edit {
-    /// What of it is not so yet.
-    fn difference(&self, found: &User, now: Timestamp) -> Option<OperatorChange> {
-        let disabled = self.disabled.filter(|disabled| *disabled != found.disabled_at.is_some());
+    /// The parts that differ from the account; `None` if there are none.
+    fn difference(&self, found: &User) -> Option<AccountChange> {
         let required = self.password_change_required;
-        let change = OperatorChange {
+        let change = AccountChange {
             name: self.name.clone().filter(|name| *name != found.name),
             role: self.role.filter(|role| *role != found.role),
-            disabled_at: disabled.map(|disabled| disabled.then_some(now)),
+            disabled: self.disabled.filter(|disabled| *disabled != found.disabled_at.is_some()),
             password_change_required: required.filter(|required| *required != found.password_change_required),
             policy: self.policy.clone().filter(|policy| *policy != found.policy),
-            ..OperatorChange::default()
+            ..AccountChange::default()
         };
-        (change != OperatorChange::default()).then_some(change)
+        (change != AccountChange::default()).then_some(change)
     }
 }
 

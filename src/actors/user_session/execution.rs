@@ -17,7 +17,6 @@ use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
-use crate::events::announcement::Announcer;
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 
 /// How often a command is decided before it is given up. Nearly always it was because another node's commit
@@ -176,18 +175,8 @@ impl<C: Command> Execution<C> {
             // The caller has had its 503 and may do something else by now.
             return Err(ActorError::NoAnswer);
         }
-        let service = self.registry.service_name();
-        let announcer = Announcer::new(service, self.user, now);
-        let commit = Commit {
-            user: self.user,
-            decided_on: ledger.version,
-            events: events.to_vec(),
-            is_rotation,
-            announcements: announcer.announce(events),
-            last_activity_at: ledger.last_activity_at,
-            now,
-            wanted_for,
-        };
+        let commit = Commit::of(ledger, events.to_vec(), self.registry.service_name(), now);
+        let commit = Commit { is_rotation, wanted_for, ..commit };
         let bus = &self.registry.dependencies().bus;
         let announcements = bus.for_watchers(self.registry.store().keeps_events(), &commit.announcements);
         let outcome = self.registry.store().commit(commit, self.row_lock.take()).await?;

@@ -26,6 +26,16 @@ pub struct ChangeAccount {
     pub by: ChangedBy,
     /// Why all sessions end, if they do.
     pub end_all: Option<EndReason>,
+    /// When it changed, where that was earlier and elsewhere; now by default.
+    pub changed_at: Option<Timestamp>,
+}
+
+impl ChangeAccount {
+    /// A change by the person, with which no session ends.
+    #[must_use]
+    pub fn by_user(change: AccountChange) -> Self {
+        Self { change, by: ChangedBy::User, end_all: None, changed_at: None }
+    }
 }
 
 impl Command for ChangeAccount {
@@ -37,7 +47,11 @@ impl Command for ChangeAccount {
         let end = |reason| ledger.live().iter().map(move |session| ending(session, reason, None, now));
         let mut events: Vec<_> = self.end_all.into_iter().flat_map(end).map(LedgerEvent::Ended).collect();
         let ended = events.len();
-        events.push(changed(ledger, self.change.clone(), self.by, now));
+        let mut changed = changed(ledger, self.change.clone(), self.by, now);
+        if let (LedgerEvent::AccountChanged { at, .. }, Some(changed_at)) = (&mut changed, self.changed_at) {
+            *at = changed_at;
+        }
+        events.push(changed);
         Decision { events, reply: ended }
     }
 }
@@ -232,21 +246,23 @@ impl Command for AskForDeletion {
     }
 }
 
-/// Ends all sessions because the account is deleted.
+/// Deletes the account, and ends all sessions with it.
 #[derive(Clone, Debug)]
-pub struct EndWithAccount {
+pub struct DeleteAccount {
     /// Mails to send.
     pub mails: Vec<NewMail>,
 }
 
-impl Command for EndWithAccount {
+impl Command for DeleteAccount {
     type Reply = ();
     const REPEATABLE: bool = true;
 
     fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<()> {
         let end = |session| LedgerEvent::Ended(ending(session, EndReason::UserDeleted, None, now));
-        let endings = ledger.live().iter().map(end);
-        Decision { events: endings.chain(mailed(&self.mails)).collect(), reply: () }
+        let mut events: Vec<_> = ledger.live().iter().map(end).collect();
+        events.push(LedgerEvent::AccountDeleted { at: now });
+        events.extend(mailed(&self.mails));
+        Decision { events, reply: () }
     }
 }
 

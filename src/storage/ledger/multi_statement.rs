@@ -26,6 +26,9 @@ pub(super) async fn store(
     for rotation in writes.rotations {
         transaction.execute(&rotation).await?;
     }
+    for deletion in writes.deletions {
+        transaction.execute(&deletion).await?;
+    }
     for insertion in writes.insertions {
         transaction.execute(&insertion.into_statement()?).await?;
     }

@@ -44,7 +44,7 @@ pub(super) async fn store(
 }
 
 fn statement(writes: Writes, deadline: Option<i64>) -> Result<WithQuery, DbErr> {
-    let Writes { holder, mut advance, endings, rotations, insertions } = writes;
+    let Writes { holder, mut advance, endings, rotations, deletions, insertions } = writes;
     let held = one().from(user::Entity).cond_where(holder).lock(LockType::NoKeyUpdate).take();
     let in_time = deadline.map_or(Expr::value(true), |deadline| Expr::cust(NOW).lte(deadline));
     let timely = one().from(HELD).and_where(in_time).take();
@@ -70,6 +70,10 @@ fn statement(writes: Writes, deadline: Option<i64>) -> Result<WithQuery, DbErr> 
     let updates = endings.into_iter().map(|ends| ends.update).chain(rotations);
     for (number, mut update) in updates.enumerate() {
         with.cte(part(format!("changed_{number}"), update.from(MOVED).take()));
+    }
+    for (number, mut deletion) in deletions.into_iter().enumerate() {
+        let deletion = deletion.and_where(Expr::exists(one().from(MOVED).take())).take();
+        with.cte(part(format!("deleted_{number}"), deletion));
     }
     for (number, insertion) in insertions.into_iter().enumerate() {
         with.cte(part(format!("added_{number}"), insertion.into_statement_given(MOVED)?));

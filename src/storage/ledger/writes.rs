@@ -3,9 +3,9 @@
 //! out, and keeps the outbox in order. No decision touches a session twice, so beyond that their order does
 //! not matter.
 
-use entity::{session, user};
+use entity::{factor, mail_request, passkey, recovery_code, session, user};
 use sea_orm::sea_query::{
-    Alias, Condition, Expr, InsertStatement, Query, SimpleExpr, UpdateStatement, ValueTuple,
+    Alias, Condition, DeleteStatement, Expr, InsertStatement, Query, SimpleExpr, UpdateStatement, ValueTuple,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, DbErr, EntityTrait, ExprTrait, Iterable, QueryFilter,
@@ -36,6 +36,8 @@ pub(super) struct Writes {
     pub(super) endings: Vec<EndStatement>,
     /// Sessions whose refresh token is replaced, and codes that are used.
     pub(super) rotations: Vec<UpdateStatement>,
+    /// What else is stored about the owner of a deleted account. Sessions have their own retention.
+    pub(super) deletions: Vec<DeleteStatement>,
     /// New sessions, and events to other services.
     pub(super) insertions: Vec<Insertion>,
 }
@@ -69,6 +71,7 @@ impl Writes {
             holder,
             endings: endings(user, &commit.events),
             rotations: Vec::new(),
+            deletions: Vec::new(),
             insertions: Vec::new(),
         };
         for event in &commit.events {
@@ -84,6 +87,7 @@ impl Writes {
                         .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()));
                     writes.rotations.push(update.into_query());
                 }
+                LedgerEvent::AccountDeleted { .. } => writes.deletions.extend(deletions(user)),
                 LedgerEvent::CodeSpent { request, at } => {
                     writes.rotations.push(spend_code(*request, *at).into_query())
                 }
@@ -111,7 +115,7 @@ fn advance(commit: &Commit, stamp: SimpleExpr, holder: Condition) -> UpdateState
         let rotations = Expr::col(user::Column::Rotations).add(1);
         advance = advance.col_expr(user::Column::Rotations, rotations);
     }
-    account_columns(advance, &commit.events).into_query()
+    account_columns(advance, commit.user, &commit.events).into_query()
 }
 
 fn of_session(user: Uuid, session: SessionId) -> UpdateMany<session::Entity> {
@@ -139,6 +143,15 @@ fn renewal(user: Uuid, session: &Session) -> UpdateStatement {
         .col_expr(session::Column::AuthTime, Expr::value(authentication.at.millis()))
         .col_expr(session::Column::Amr, Expr::value(i32::from(authentication.methods.bits())))
         .into_query()
+}
+
+fn deletions(user: Uuid) -> [DeleteStatement; 4] {
+    [
+        factor::Entity::delete_many().filter(factor::Column::UserId.eq(user)).into_query(),
+        passkey::Entity::delete_many().filter(passkey::Column::UserId.eq(user)).into_query(),
+        recovery_code::Entity::delete_many().filter(recovery_code::Column::UserId.eq(user)).into_query(),
+        mail_request::Entity::delete_many().filter(mail_request::Column::UserId.eq(user)).into_query(),
+    ]
 }
 
 /// One for each reason there is (nearly always one), and one for each idle ending.
