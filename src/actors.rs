@@ -1,12 +1,13 @@
-//! Those to whom sessions happen: one actor a user, and a few that live as long as the service.
+//! The actors to which sessions belong: one per user, and a few that live as long as the service.
 //!
-//! In reading order: [`live_session`] and [`snapshot`] (what a request looks at), [`user_slot`] (what an
-//! actor shares with requests), [`user_session`] (the one writer of a user's sessions), [`registry`] (finds,
-//! starts, restarts and retires those actors), [`session_status`] (is this session good?), [`sign_up`] (the
-//! first one), [`devices`] (open connections), [`alarms`] and [`waker`] (their timers), then the long-lived
-//! ones: [`activity`] and [`activity_flusher`], [`change_watcher`] and [`freshness`] (other nodes),
-//! [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by [`supervise`]. [`operators`] and
-//! [`stats`] serve those who run the service, [`revocations`] the services that verify tokens.
+//! In reading order: [`live_session`] and [`snapshot`] (what a request reads), [`user_slot`] (what an
+//! actor shares with requests), [`user_session`] (the only writer of a user's sessions), [`registry`]
+//! (finds, starts, restarts and retires those actors), [`session_status`] (is this session valid?),
+//! [`sign_up`] (the first session), [`devices`] (open connections), [`alarms`] and [`waker`] (their
+//! timers), then the long-lived ones: [`activity`] and [`activity_flusher`], [`change_watcher`] and
+//! [`freshness`] (other nodes), [`api_keys`], [`publisher`], [`mailer`], [`sweeper`], kept running by
+//! [`supervise`]. [`operators`] and [`stats`] serve those who run the service, [`revocations`] the
+//! services that verify tokens.
 
 pub mod activity;
 pub mod activity_flusher;

@@ -1,6 +1,6 @@
-//! How messages get out of this process: to other services on the public channels, to other nodes on internal
-//! ones. Redis where there is one, else this process only. It makes nodes hear sooner; they depend on it for
-//! nothing.
+//! How messages leave this process: to other services on the public channels, to other nodes on internal
+//! ones. Uses Redis if there is one, otherwise this process only. It makes nodes learn of changes
+//! sooner; no node's correctness depends on it.
 
 pub mod in_process;
 pub mod internal;
@@ -22,7 +22,8 @@ use in_process::InProcessBus;
 use internal::{Activity, Invalidation, OnceForAll};
 use redis::RedisBus;
 
-/// The bus did not do it, or it is not known whether it did: of several messages, how many were taken.
+/// The bus failed, or its outcome is unknown; then it is also unknown how many of several messages were
+/// taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// Redis answered with an error, or not at all.
@@ -34,12 +35,12 @@ pub enum BusError {
     /// The caller needs Redis, and none is configured.
     #[error("there is no redis")]
     NoRedis,
-    /// It is a node of a Redis Cluster.
+    /// The server is a node of a Redis Cluster.
     #[error(
         "the server is a node of a Redis Cluster, which is not supported; use a single Redis, with replicas if need be"
     )]
     Cluster,
-    /// It is a Sentinel.
+    /// The server is a Sentinel.
     #[error(
         "the server is a Redis Sentinel; use the address of the Redis itself, or of a proxy that follows its master"
     )]
@@ -49,7 +50,7 @@ pub enum BusError {
     CaFile {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be used.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The service is shutting down.
@@ -67,13 +68,13 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// A bus that ends at this process.
+    /// A bus that does not leave this process.
     #[must_use]
     pub fn in_process() -> Self {
         Self::InProcess(Arc::default())
     }
 
-    /// Takes the turn at publishing a lane, or keeps it. False where another node has it.
+    /// Takes or prolongs the turn at publishing a lane. False if another node has it.
     ///
     /// # Errors
     /// [`BusError`].
@@ -84,7 +85,7 @@ impl Bus {
         }
     }
 
-    /// Lets another node have the turn, and waits for nothing.
+    /// Gives up the turn to other nodes, without waiting.
     pub fn end_turn(&self, lane: Lane) {
         match self {
             Self::InProcess(_) => {}
@@ -92,8 +93,8 @@ impl Bus {
         }
     }
 
-    /// What those who watch in this process are to hear of a change; nothing where it is published to them
-    /// anyway.
+    /// The announcements that watchers in this process need of a change; empty if it is published to
+    /// them anyway.
     #[must_use]
     pub fn for_watchers(&self, is_published: bool, announcements: &[Announcement]) -> Vec<Announcement> {
         match self {
@@ -102,18 +103,19 @@ impl Bus {
         }
     }
 
-    /// Tells them, once the change is stored.
+    /// Sends them to the watchers, once the change is stored.
     pub fn tell_watchers(&self, announcements: Vec<Announcement>) {
         if let Self::InProcess(bus) = self {
             announcements.into_iter().for_each(|announcement| bus.send(announcement.into_message()));
         }
     }
 
-    /// Hands over messages of a lane in order. All of them are taken, or none is known to be; false where the
-    /// turn was lost meanwhile, and then none is.
+    /// Publishes messages of a lane in order. `true`: all of them were taken. `false`: the turn was lost
+    /// meanwhile, and none was taken.
     ///
     /// # Errors
-    /// [`BusError`]; then the same messages are to be published again.
+    /// [`BusError`]; then it is unknown whether they were taken, and the same messages must be published
+    /// again.
     pub async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<bool, BusError> {
         match self {
             Self::InProcess(bus) => {
@@ -124,7 +126,7 @@ impl Bus {
         }
     }
 
-    /// Hands over a message that may be lost, and waits for nothing.
+    /// Publishes a message that may be lost, without waiting.
     pub fn publish_best_effort(&self, message: Message) {
         match self {
             Self::InProcess(bus) => bus.send(message),
@@ -132,7 +134,7 @@ impl Bus {
         }
     }
 
-    /// Hands over a message that may be lost, unless another node was first. Waits for nothing.
+    /// Publishes a message that may be lost, unless another node was first, without waiting.
     pub fn publish_once(&self, message: OnceForAll) {
         match self {
             Self::InProcess(bus) => bus.send(message.message),
@@ -140,7 +142,7 @@ impl Bus {
         }
     }
 
-    /// Tells the other nodes that a user's sessions changed, and waits for nothing. It may be lost.
+    /// Notifies the other nodes that a user's sessions changed, without waiting. The message may be lost.
     pub fn invalidate(&self, invalidation: &Invalidation) {
         match self {
             Self::InProcess(_) => {}
@@ -148,7 +150,7 @@ impl Bus {
         }
     }
 
-    /// Tells the other nodes that a session was active, and waits for nothing. It may be lost.
+    /// Notifies the other nodes that a session was active, without waiting. The message may be lost.
     pub fn tell_activity(&self, activity: impl FnOnce() -> Activity) {
         match self {
             Self::InProcess(_) => {}
@@ -156,7 +158,7 @@ impl Bus {
         }
     }
 
-    /// Counts one try over all nodes. Nothing, where there is no Redis or it does not answer at once.
+    /// Counts one attempt across all nodes. `None` if there is no Redis or it does not answer at once.
     pub async fn count(&self, key: &str, quota: Quota) -> Option<Counted> {
         match self {
             Self::InProcess(_) => None,
@@ -164,7 +166,7 @@ impl Bus {
         }
     }
 
-    /// The count of tries over all nodes, as [`Bus::count`] keeps it, without counting.
+    /// The count of attempts across all nodes, as [`Bus::count`] maintains it, without counting this one.
     pub async fn check(&self, key: &str, quota: Quota) -> Option<Counted> {
         match self {
             Self::InProcess(_) => None,
@@ -172,10 +174,10 @@ impl Bus {
         }
     }
 
-    /// Notes over all nodes, for that long, that a ticket was used. False if it was before.
+    /// Records for all nodes, for that long, that a ticket was used. False if it had been used before.
     ///
     /// # Errors
-    /// [`BusError`]; then it may have been noted.
+    /// [`BusError`]; then it may have been recorded.
     pub async fn spend_ticket(&self, ticket: Uuid, known_for: Duration) -> Result<bool, BusError> {
         match self {
             Self::InProcess(_) => Err(BusError::NoRedis),
@@ -183,8 +185,7 @@ impl Bus {
         }
     }
 
-    /// Whether there is a Redis that did what it was asked when it was last asked, and forgets nothing it
-    /// took.
+    /// Whether there is a Redis whose last command succeeded and which is known not to evict keys.
     #[must_use]
     pub fn keeps_keys(&self) -> bool {
         match self {
@@ -193,7 +194,7 @@ impl Bus {
         }
     }
 
-    /// Whether messages get through at the moment, and keys are kept, for the health answer.
+    /// Whether messages currently get through and keys are safe from eviction, for the health answer.
     #[must_use]
     pub fn condition(&self) -> BusCondition {
         match self {
@@ -203,7 +204,7 @@ impl Bus {
         }
     }
 
-    /// Whether what was counted may have been forgotten.
+    /// Whether counts may have been lost to eviction.
     #[must_use]
     pub fn may_forget(&self) -> bool {
         match self {
@@ -213,13 +214,13 @@ impl Bus {
     }
 }
 
-/// How the bus does.
+/// The condition of the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusCondition {
-    /// As it should.
+    /// It works.
     Good,
-    /// Messages wait for it.
+    /// It is unreachable, and messages wait for it.
     Away,
-    /// It may forget keys, by that `maxmemory-policy`.
+    /// It may evict keys, under that `maxmemory-policy`.
     Evicts(String),
 }

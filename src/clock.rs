@@ -1,4 +1,4 @@
-//! The only file that asks for the time, or makes an id out of it. Everything else is handed a [`Clock`].
+//! The only file that reads the clock or makes an id from the time. Everything else is given a [`Clock`].
 #![expect(clippy::disallowed_methods, reason = "this is the place")]
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Clock {
         Self::Manual(Arc::new(AtomicI64::new(start.millis())))
     }
 
-    /// The time.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self {
@@ -35,12 +35,13 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; the machine's is left alone.
+    /// Moves a manual clock forward; does nothing to the system clock.
     pub fn advance(&self, by: Duration) {
         self.step(i64::try_from(by.as_millis()).unwrap_or(i64::MAX));
     }
 
-    /// Sets a manual clock back, as somebody may do to the machine's, which is left alone.
+    /// Sets a manual clock back, as an administrator might do to the machine's; does nothing to the
+    /// system clock.
     pub fn turn_back(&self, by: Duration) {
         self.step(i64::try_from(by.as_millis()).map_or(i64::MIN, std::ops::Neg::neg));
     }
@@ -52,8 +53,8 @@ impl Clock {
     }
 }
 
-/// A moment on a clock that nobody can set and that goes on while the machine is suspended
-/// (`CLOCK_BOOTTIME`), where the system has one: `Instant` stands still then.
+/// A moment on a clock that cannot be set and that keeps running while the machine is suspended
+/// (`CLOCK_BOOTTIME`), where the system has one. An `Instant` stops during suspension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(Duration);
 
@@ -66,13 +67,13 @@ impl Moment {
         Self(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
     }
 
-    /// How long ago `earlier` was; nothing if it was later.
+    /// How long ago `earlier` was; zero if it was later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// That much before.
+    /// The moment that much earlier.
     #[must_use]
     pub fn minus(self, time: Duration) -> Self {
         Self(self.0.saturating_sub(time))
@@ -94,7 +95,7 @@ pub fn new_uuid() -> Uuid {
 mod tests {
     use super::*;
 
-    /// What the system itself says has gone by since it was started, suspended or not.
+    /// Compares with what the kernel reports as time since boot, suspension included.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_moment_counts_what_the_machine_slept() {

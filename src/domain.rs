@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`time`] and [`ids`], [`text`], [`field_problem`], [`email`], [`role`], [`user`],
 //! [`authentication`], [`device`], [`address_form`], [`reason`], [`session`], [`policy`], [`account_change`],
-//! [`account_details`], [`account`], [`event`], [`sign_in`] (what comes before a session), then [`ledger`]
-//! (what a user's sessions are) and [`command`] (what may happen to them); [`mail`] is what is mailed.
+//! [`account_details`], [`account`], [`event`], [`sign_in`] (the steps before a session), then
+//! [`ledger`] (a user's sessions) and [`command`] (what may happen to them); [`mail`] is what is mailed.
 
 pub mod account;
 pub mod account_change;

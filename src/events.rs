@@ -1,9 +1,9 @@
-//! What leaves the service for other services: channel names, and the JSON messages sent on them.
+//! Messages that leave the service for other services: channel names, and the JSON sent on them.
 //!
-//! [`channel`] lists the channels; [`announcement`] turns what happened to a user's sessions into messages
-//! for services, [`device_message`] holds those for a person's own devices, [`session_view`] what both
-//! answers and devices see; [`lane`] says which events are published in order with each other; a [`Message`]
-//! is one of them on its way.
+//! [`channel`] lists the channels; [`announcement`] turns what happened to a user's sessions into
+//! messages for services; [`device_message`] has the messages for a person's own devices;
+//! [`session_view`] is what both answers and devices show of a session; [`lane`] says which events are
+//! published in order with each other; a [`Message`] is one of them on its way.
 
 pub mod announcement;
 pub mod channel;

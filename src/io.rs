@@ -23,10 +23,11 @@ impl Io {
         Self(handle)
     }
 
-    /// Runs the future there and waits for it here. It runs to its end even if the waiter goes away.
+    /// Runs the future on that runtime and waits for it here. It runs to completion even if the caller
+    /// is dropped.
     ///
     /// # Errors
-    /// [`IoGone`] when the runtime is shutting down. A panic in the future goes on here.
+    /// [`IoGone`] when the runtime is shutting down. A panic in the future is propagated to the caller.
     pub async fn run<F>(&self, future: F) -> Result<F::Output, IoGone>
     where
         F: Future + Send + 'static,
@@ -39,7 +40,7 @@ impl Io {
         }
     }
 
-    /// Runs the future there and waits for nothing.
+    /// Runs the future on that runtime without waiting for it.
     pub fn detach<F>(&self, future: F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -1,13 +1,13 @@
 //! A session engine: **a change is request → extractor → user actor → store (one transaction) → events out;
 //! the reply retraces it once. A check is request → token → snapshot in memory → reply.**
 //!
-//! In reading order: [`domain`] has the rules; [`actors`] apply them, one actor a user; [`storage`] keeps the
-//! state and arbitrates between nodes; [`events`] and [`bus`] notify services, [`mail`] the person;
-//! [`security`] has tokens and proofs; [`http`] is the outside; [`app`] assembles it. [`config`], [`clock`],
-//! [`io`] and [`telemetry`] serve them all.
+//! In reading order: [`domain`] has the rules; [`actors`] apply them, one actor per user; [`storage`]
+//! stores the state and arbitrates between nodes; [`events`] and [`bus`] notify other services, [`mail`]
+//! notifies the person; [`security`] has tokens and proofs; [`http`] is the public interface; [`app`]
+//! assembles it all. [`config`], [`clock`], [`io`] and [`telemetry`] serve all the others.
 //!
-//! Imports point one way only: app, cli · http · actors · storage, bus, mail · security, events · domain,
-//! config, clock, io, telemetry. `tests/house/layers.rs` checks it.
+//! Imports point one way only: app, cli → http → actors → storage, bus, mail → security, events →
+//! domain, config, clock, io, telemetry. `tests/house/layers.rs` checks it.
 
 pub mod actors;
 pub mod app;

@@ -1,11 +1,11 @@
 //! Activity on its way to the database: noted by requests, written by the flusher in batches.
 //!
-//! Nearly always a request does not wait for that. Where the stored activity is so old that another node
-//! could end the session before the flusher has surely come by, it does: see
+//! A request almost never waits for that. It does if the stored activity is so old that another node
+//! could end the session before the flusher is certain to have written the new one: see
 //! [`LiveSession::is_stored_long_ago`].
 //!
-//! Bounds: one note a session, so never more than there are sessions of resident users,
-//! `auth_activity_pending`; one entry of those to be written now a request that waits, for [`WAIT`].
+//! Bounds: one note per session, so never more than the residents have sessions,
+//! `auth_activity_pending`; one urgent entry per request that waits, for at most [`WAIT`].
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ use crate::storage::activity::{SeenActivity, Unwritten};
 /// How long a request waits for its activity to be stored.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// What became of activity that was to be written at once.
+/// What became of activity that had to be written at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// It is stored: no node ends the session for idleness before its new deadline.
@@ -32,7 +32,7 @@ pub enum Written {
     Over,
 }
 
-/// Activity to be written at once, and who waits for that.
+/// Activity to be written at once, and the request that waits for it.
 #[derive(Debug)]
 pub(super) struct Urgent {
     pub(super) session: Arc<LiveSession>,
@@ -56,13 +56,13 @@ impl Urgent {
 pub struct ActivityBuffer {
     noted: DashMap<SessionId, Arc<LiveSession>>,
     urgent: Mutex<Vec<Urgent>>,
-    /// Rung when something is to be written at once.
+    /// Notified when something must be written at once.
     bell: Notify,
 }
 
 impl ActivityBuffer {
-    /// Notes that a session was active. Returns its latest activity, or nothing if the session is just being
-    /// ended for idleness: then it must be asked for again whether it is live.
+    /// Records that a session was active. Returns its latest activity, or `None` if the session is just
+    /// being ended for idleness: then the caller must check again whether it is live.
     pub fn note(&self, session: &Arc<LiveSession>, at: Timestamp) -> Option<Timestamp> {
         session.advance(at);
         if session.is_sealed() {
@@ -74,22 +74,23 @@ impl ActivityBuffer {
         Some(session.last_activity())
     }
 
-    /// A user who was retired, or whose actor was lost, comes back with another value of the same session,
-    /// while a request may still hold the one from before. The buffer holds one of them, and both know what
-    /// either knew.
+    /// A user who was retired, or whose actor was lost, comes back with a new value of the same session,
+    /// while a request may still have the old one. The buffer has one of them, and both get all activity
+    /// that either of them had.
     fn hold(&self, session: &Arc<LiveSession>) {
         let before = self.noted.insert(session.id(), Arc::clone(session));
         if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, session)) {
-            // Cleared before the time is read: activity noted on it after that takes its place here again.
+            // Cleared before the time is read: activity recorded on it after that takes its place here
+            // again.
             before.unwritten.store(false, Ordering::SeqCst);
             session.advance(before.last_activity());
             before.advance(session.last_activity());
-            // What was read from the database then was taken together with what waited here.
+            // The new value was read from the database merged with what was waiting here.
             session.is_stored_no_later_than(before.stored_activity());
         }
     }
 
-    /// Has activity that was noted written at once, and waits for that. Nothing if it is not known to be
+    /// Has recorded activity written at once, and waits for that. `None` if it is not known to have been
     /// stored in time.
     pub(super) async fn write_through(&self, session: &Arc<LiveSession>) -> Option<Written> {
         let (waiter, answer) = oneshot::channel();
@@ -98,12 +99,12 @@ impl ActivityBuffer {
         tokio::time::timeout(WAIT, answer).await.ok()?.ok()
     }
 
-    /// Waits until something is to be written at once.
+    /// Waits until something must be written at once.
     pub(super) async fn rung(&self) {
         self.bell.notified().await;
     }
 
-    /// What is to be written at once, in the hands of the caller from now on.
+    /// Takes what must be written at once; the caller is responsible for it from now on.
     pub(super) fn take_urgent(&self) -> Vec<Urgent> {
         std::mem::take(&mut *self.urgent.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -116,35 +117,36 @@ impl ActivityBuffer {
         !self.urgent.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Activity of that session that may not be written yet.
+    /// Activity of that session that may not be stored yet.
     #[must_use]
     pub fn pending(&self, session: SessionId) -> Option<Timestamp> {
         self.noted.get(&session).map(|live| live.last_activity())
     }
 
-    /// How many sessions wait.
+    /// How many sessions have unwritten activity.
     #[must_use]
     pub fn len(&self) -> usize {
         self.noted.len()
     }
 
-    /// Whether none waits.
+    /// Whether no session has unwritten activity.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.noted.is_empty()
     }
 
-    /// What is to be written now. It stays noted until [`ActivityBuffer::written`].
+    /// What is to be written now. It stays in the buffer until [`ActivityBuffer::written`].
     pub(super) fn batch(&self) -> Vec<SeenActivity> {
         let seen = |live: &LiveSession| {
-            // Cleared before the time is read: activity that comes after is noted again and kept.
+            // Cleared before the time is read: later activity is recorded again and is not lost.
             live.unwritten.store(false, Ordering::Release);
             SeenActivity { user: live.user, session: live.id(), at: live.last_activity() }
         };
         self.noted.iter().map(|entry| seen(entry.value())).collect()
     }
 
-    /// Forgets what has been written, unless there was activity since. Rows that were locked stay noted.
+    /// Removes what has been written, unless there was activity since. Rows that were locked stay in the
+    /// buffer.
     pub(super) fn written(&self, batch: &[SeenActivity], unwritten: &[Unwritten]) {
         let unwritten: HashMap<_, _> = unwritten.iter().map(|left| (left.session, left.is_over)).collect();
         for seen in batch {

@@ -1,8 +1,8 @@
-//! Writes activity to the database in batches: by the clock, at once where a request waits for it, and on
-//! request at shutdown.
+//! Writes activity to the database in batches: periodically, at once where a request waits for it, and
+//! on request at shutdown.
 //!
-//! It has one connection of its own, and waits for no row: what cannot be written stays noted, and delays
-//! nobody else.
+//! It has a connection of its own, and never waits for a locked row: what cannot be written stays in the
+//! buffer and delays nothing else.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::storage::activity::{ActivityWriter, MAX_BATCH, SeenActivity};
 
 /// How soon a row that is locked is tried again where a request waits for it.
 const RETRY: Duration = Duration::from_millis(50);
-/// How often everything is tried to be written at shutdown.
+/// How often writing everything is attempted at shutdown.
 const LAST_TRIES: u32 = 20;
 
-/// Writes activity every half of `ACTIVITY_FLUSH_SECONDS`, so that none is late by more than the whole.
+/// Writes activity every half of `ACTIVITY_FLUSH_SECONDS`, so that none is written later than the whole.
 #[derive(Debug)]
 pub struct ActivityFlusher {
     registry: Registry,
     every: Duration,
 }
 
-/// Write everything now.
+/// Writes everything now.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct FlushActivity;
@@ -57,7 +57,7 @@ impl Handler<FlushActivity> for ActivityFlusher {
         let registry = self.registry.clone();
         Box::pin(async move {
             let mut writer = registry.store().activity_writer();
-            // Rows that somebody has locked are tried again for a while: there is no next time.
+            // Locked rows are retried for a while, because there is no next time.
             for _ in 0..LAST_TRIES {
                 if flush(&registry, &mut writer).await.is_err() || registry.activity().is_empty() {
                     return;
@@ -82,14 +82,14 @@ async fn keep_flushing(registry: &Registry, every: Duration) {
         }
         write_urgent(registry, &mut writer).await;
         if next <= Instant::now() {
-            // It was logged, and is tried again.
+            // The error was logged, and the write is retried.
             let _ = flush(registry, &mut writer).await;
             next = Instant::now() + every;
         }
     }
 }
 
-/// What could not be written stays noted, and is written with the next batch.
+/// What could not be written stays in the buffer, and is written with the next batch.
 async fn flush(registry: &Registry, writer: &mut ActivityWriter) -> Result<(), StorageError> {
     let (buffer, metrics) = (registry.activity(), registry.metrics());
     let batch = buffer.batch();
@@ -98,7 +98,7 @@ async fn flush(registry: &Registry, writer: &mut ActivityWriter) -> Result<(), S
         let unwritten = writer.write(rows.to_vec()).await;
         let unwritten = unwritten.inspect_err(|error| failed(registry, error, batch.len()))?;
         buffer.written(rows, &unwritten);
-        // A request waits for no more than one statement of those that nobody waits for.
+        // A request waits for at most one statement of activity that no request waits for.
         write_urgent(registry, writer).await;
     }
     if !batch.is_empty() {
@@ -107,7 +107,7 @@ async fn flush(registry: &Registry, writer: &mut ActivityWriter) -> Result<(), S
     Ok(())
 }
 
-/// Writes what requests wait for. Rows that are locked are left for the next time.
+/// Writes what requests wait for. Locked rows are left for the next attempt.
 async fn write_urgent(registry: &Registry, writer: &mut ActivityWriter) {
     let mut urgent = registry.activity().take_urgent();
     urgent.retain(|urgent| !urgent.is_abandoned());
@@ -118,7 +118,7 @@ async fn write_urgent(registry: &Registry, writer: &mut ActivityWriter) {
             Ok(unwritten) => left.extend(unwritten.iter().map(|left| (left.session, left.is_over))),
             Err(error) => {
                 failed(registry, &error, rows.len());
-                // Tried again for as long as somebody waits.
+                // Retried for as long as a request waits.
                 return registry.activity().put_back(urgent);
             }
         }
@@ -144,7 +144,7 @@ async fn write_urgent(registry: &Registry, writer: &mut ActivityWriter) {
     registry.activity().put_back(locked);
 }
 
-/// One row a session: several requests may wait for it.
+/// One row per session, for which several requests may wait.
 fn rows_of(urgent: &[Urgent]) -> BTreeMap<SessionId, SeenActivity> {
     let mut rows = BTreeMap::new();
     for Urgent { session, .. } in urgent {

@@ -1,7 +1,6 @@
-//! The timers of all residents, in one sorted set. [`super::waker`] wakes the actors whose time has come.
+//! The timers of all residents, in one sorted set. [`super::waker`] wakes the actors whose timers are due.
 //!
-//! A timer of its own took 150 bytes of each actor; an entry here takes about 45. Bound: one entry a
-//! resident.
+//! A timer in each actor took 150 bytes; an entry here takes about 45. Bound: one entry per resident.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,22 +11,22 @@ use tokio::sync::Notify;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
-/// When an alarm rings, in ms since the alarms began, on a clock that nobody can set.
+/// When an alarm rings, in ms since `began`, on a clock that cannot be set.
 pub(super) type Ringing = u64;
 
-/// The one alarm of a resident, and the deadline it was set for.
+/// A resident's only alarm, and the deadline it was set for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timer {
     pub(super) deadline: Timestamp,
     pub(super) ringing: Ringing,
 }
 
-/// Whom to wake, and when.
+/// Which users to wake, and when.
 #[derive(Debug)]
 pub(super) struct Alarms {
     began: Instant,
     set: Mutex<BTreeSet<(Ringing, UserId)>>,
-    /// Told when an alarm comes before all others.
+    /// Notified when an alarm is set that comes before all others.
     earlier: Notify,
 }
 
@@ -38,7 +37,7 @@ impl Default for Alarms {
 }
 
 impl Alarms {
-    /// Has the user's actor woken after that time, not a moment before.
+    /// Sets an alarm that wakes the user's actor after that time, not a moment before.
     pub(super) fn set(&self, user: UserId, after: Duration) -> Ringing {
         let at = self.began.elapsed().saturating_add(after);
         let at = u64::try_from(at.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
@@ -50,7 +49,7 @@ impl Alarms {
         at
     }
 
-    /// Cancels a timer; one that has fired is no longer there.
+    /// Cancels an alarm; one that has rung is no longer there.
     pub(super) fn cancel(&self, user: UserId, at: Ringing) {
         self.lock().remove(&(at, user));
     }
@@ -69,7 +68,7 @@ impl Alarms {
         }
     }
 
-    /// Whose alarm rings now; else when the first one will.
+    /// The user whose alarm is due; otherwise the time of the first alarm.
     fn take_due(&self) -> Result<UserId, Option<Ringing>> {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut set = self.lock();
@@ -91,21 +90,21 @@ impl Alarms {
         self.lock().len()
     }
 
-    /// How long until the first rings.
+    /// How long until the first alarm rings.
     #[cfg(test)]
     pub(super) fn until_first(&self) -> Option<Duration> {
         let at = self.lock().first()?.0;
         Some(Duration::from_millis(at).saturating_sub(self.began.elapsed()))
     }
 
-    /// Loses all.
+    /// Loses all alarms.
     #[cfg(test)]
     pub(super) fn clear(&self) {
         self.lock().clear();
     }
 }
 
-/// For ever, if there is nothing to wait for.
+/// For ever, if there is no alarm.
 async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time.into()).await,

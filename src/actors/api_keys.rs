@@ -1,7 +1,8 @@
-//! The API keys this node knows. They are read with each poll of the feed of changes, so that one revoked
-//! anywhere is refused here within the bound on staleness; what was read longer ago than that is not trusted.
+//! The API keys this node knows. They are read with each poll of the feed of changes, so that a key
+//! revoked anywhere is refused here within the bound on staleness; keys that were read longer ago than
+//! that are not trusted.
 //!
-//! Bound: the table, a few rows; all of it is held.
+//! Bound: the table, a few rows; all of it is in memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub enum KeyRefusal {
     Stale,
     /// There is no such key, or it was revoked.
     Unknown,
-    /// It was one until a while ago.
+    /// It was valid until a while ago.
     Expired,
 }
 
@@ -39,7 +40,7 @@ impl ApiKeys {
         Self { known: ArcSwap::default(), freshness: Freshness::new(bound) }
     }
 
-    /// Takes over what the database held when it was asked.
+    /// Takes over what the database contained when it was queried.
     pub fn learn(&self, keys: Vec<ApiKey>, asked: Moment) {
         let keep = |key: ApiKey| (key.id.clone(), Arc::new(key));
         let keys = keys.into_iter().filter(|key| key.revoked_at.is_none());
@@ -55,13 +56,13 @@ impl ApiKeys {
         let key = self.lookup(shown.id, now);
         match key {
             Ok(key) if !shown.matches(&key) => Err(KeyRefusal::Unknown),
-            // Only the holder of the secret learns that there was such a key.
+            // Only a holder of the secret learns that the key existed.
             Err(KeyRefusal::Expired) if !self.is_expired_one(shown) => Err(KeyRefusal::Unknown),
             key => key,
         }
     }
 
-    /// The key of that id, which was shown before.
+    /// The key with that id, which was presented before.
     ///
     /// # Errors
     /// [`KeyRefusal`].

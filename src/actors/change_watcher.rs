@@ -1,6 +1,6 @@
-//! Reads the feed of changes a few times a second and marks what this node holds as out of date. With the
-//! message on Redis, which is faster, it keeps the promise that a session ended elsewhere is refused here
-//! within the bound.
+//! Polls the feed of changes a few times a second and marks what this node has in memory as out of date.
+//! Together with the faster message on Redis it keeps the promise that a session ended on another node
+//! is refused here within the bound.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::storage::changes::{ChangeFeed, Changes, Poll};
 #[derive(Debug)]
 pub struct ChangeWatcher {
     registry: Registry,
-    /// How old knowledge may get.
+    /// How old this node's knowledge may get.
     bound: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Actor for ChangeWatcher {
 }
 
 async fn watch(registry: &Registry, bound: Duration) {
-    // Four polls within the bound: one that fails or is slow does no harm yet.
+    // Four polls within the bound, so that one that fails or is slow does no harm.
     let period = (bound / 5).min(Duration::from_millis(200));
     let Some(mut feed) = registry.store().change_feed(bound) else { return };
     let metrics = registry.metrics().clone();
@@ -45,7 +45,7 @@ async fn watch(registry: &Registry, bound: Duration) {
         match feed.poll().await {
             Ok(Poll { asked, changes }) => {
                 metrics.feed_looks.with_label_values(&["success"]).inc();
-                // At the first poll, too: the watcher before this one may have missed something.
+                // Also at the first poll: the previous watcher may have missed something.
                 if changes.started_over {
                     registry.distrust_all();
                 }
@@ -66,12 +66,12 @@ async fn watch(registry: &Registry, bound: Duration) {
             }
         }
         metrics.feed_lag.set(registry.freshness().age().unwrap_or_default().min(bound * 100).as_secs_f64());
-        // A slow poll is followed by the next immediately.
+        // After a slow poll the next one follows immediately.
         tokio::time::sleep_until((began + period).into()).await;
     }
 }
 
-/// A failure closes only what keys open.
+/// A failure affects only requests with API keys.
 async fn read_api_keys(registry: &Registry, feed: &mut ChangeFeed) {
     match feed.api_keys().await {
         Ok(Some((keys, asked))) => registry.api_keys().learn(keys, asked),
@@ -80,7 +80,7 @@ async fn read_api_keys(registry: &Registry, feed: &mut ChangeFeed) {
     }
 }
 
-/// Nobody waits for it: no poll reads such stamps before this server's own ids come to them.
+/// Runs in the background: no poll reads such stamps until this server's own ids reach them.
 async fn clear_foreign_stamps(registry: Registry) {
     match registry.store().clear_foreign_stamps().await {
         Ok(0) => {}

@@ -1,8 +1,8 @@
-//! The open connections of a user's devices. The user's actor tells them what happens, and waits for none of
-//! them.
+//! The open connections of a user's devices. The user's actor notifies them of what happens, and waits
+//! for none of them.
 //!
-//! Bound: [`QUEUE`] messages wait for a device; one more and it is dropped (`auth_devices_dropped_total`): it
-//! will connect again and begin with a snapshot.
+//! Bound: [`QUEUE`] messages wait for a device; with one more it is dropped
+//! (`auth_devices_dropped_total`). It will connect again and begin with a snapshot.
 
 use std::collections::HashMap;
 
@@ -23,23 +23,23 @@ use crate::telemetry::metrics::Metrics;
 /// Messages that may wait for one device.
 pub const QUEUE: usize = 32;
 
-/// What goes out on a connection.
+/// What is sent on a connection.
 #[derive(Clone, Debug)]
 pub enum Delivery {
     /// A message.
     Message(String),
-    /// The device's own session is over: the last message, and the reason to close with.
+    /// The device's own session is over: the last message, and the reason for closing.
     Last(String, EndReason),
 }
 
-/// The connection's end of the queue.
+/// The connection's receiving end of the queue.
 pub type Deliveries = Receiver<Delivery>;
 
-/// A queue for a new connection. Nearly always it is empty, and then takes no room: tokio's keeps a block of
-/// 32 places, 1.3 KB, at all times.
+/// A queue for a new connection. It is nearly always empty, and then takes no memory, whereas tokio's
+/// keeps a block of 32 slots, 1.3 KB, at all times.
 #[must_use]
 pub fn queue() -> (Sender<Delivery>, Deliveries) {
-    // One place more belongs to the sender.
+    // The sender has one more slot of its own.
     mpsc::channel(QUEUE - 1)
 }
 
@@ -49,7 +49,7 @@ struct Device {
     queue: Sender<Delivery>,
 }
 
-/// The devices of one user, and what they have been told.
+/// The devices of one user, and what has been sent to them.
 #[derive(Debug, Default)]
 pub(super) struct Devices {
     connected: Vec<Device>,
@@ -57,12 +57,12 @@ pub(super) struct Devices {
     told: Vec<SessionId>,
     /// The account as they know it.
     account: Option<(Role, Account)>,
-    /// Sessions that were warned, and the deadline they were warned of.
+    /// Warned sessions, and the deadline that each was warned of.
     warned: HashMap<SessionId, Timestamp>,
 }
 
 impl Devices {
-    /// Forgets connections that are gone; returns how many are left.
+    /// Removes closed connections; returns how many are left.
     pub(super) fn prune(&mut self) -> usize {
         self.connected.retain(|device| !device.queue.is_closed());
         self.connected.len()
@@ -91,7 +91,7 @@ impl Devices {
             self.told = ledger.live().iter().map(Session::id).collect();
             self.account = Some((ledger.role, ledger.account.clone()));
         }
-        // The others of the session were warned before this one came.
+        // The session's other devices were warned before this one connected.
         if let Some(own) = ledger.find(session).filter(|own| self.is_warned_of(own)) {
             let _ = queue.try_send(Delivery::Message(expiring(own, now).to_json()));
         }
@@ -102,8 +102,8 @@ impl Devices {
         self.warned.get(&session.id()).is_some_and(|warned| *warned >= session.idle_expires_at())
     }
 
-    /// Tells every device what is different from what it knows: endings first, then what was opened, then
-    /// what changed of the account.
+    /// Sends every device what differs from what it knows: endings first, then opened sessions, then
+    /// changes of the account.
     pub(super) fn tell_changes(&mut self, ledger: &Ledger, now: Timestamp, metrics: &Metrics) {
         if self.connected.is_empty() {
             return;
@@ -179,7 +179,7 @@ impl Devices {
         };
         self.connected.retain_mut(|device| {
             if device.session == session_id {
-                // Full or gone: the connection ends either way, because its queue does.
+                // Full or closed: the connection ends either way, because its queue does.
                 let _ = device.queue.try_send(Delivery::Last(message(session_id), reason));
                 return false;
             }
@@ -196,7 +196,7 @@ impl Devices {
             .retain_mut(|device| device.session != session || deliver(device, message.to_owned(), metrics));
     }
 
-    /// Warns sessions that are about to end for idleness, and tells those that were warned and go on.
+    /// Warns sessions that are about to end for idleness, and notifies warned ones that go on.
     pub(super) fn tell_deadlines(
         &mut self,
         ledger: &Ledger,
@@ -230,11 +230,11 @@ impl Devices {
             .live()
             .iter()
             .filter(|session| self.of_session(session.id()) > 0 && !self.warned.contains_key(&session.id()));
-        // One that is past has been given already, or comes too late.
+        // One that is past has been sent already, or would be too late.
         unwarned.filter_map(|session| warning_at(session, policy)).filter(|at| *at > now).min()
     }
 
-    /// Whether that session was warned and has not been extended since.
+    /// Whether any session was warned and has not been extended since.
     pub(super) fn has_warned(&self) -> bool {
         !self.warned.is_empty()
     }
@@ -257,7 +257,7 @@ fn expiring(session: &Session, now: Timestamp) -> DeviceMessage<'static> {
     }
 }
 
-/// None where the warning would come as soon as the session is active.
+/// `None` if the warning would be due as soon as the session is active.
 fn warning_at(session: &Session, policy: &Policy) -> Option<Timestamp> {
     let warning = policy.warning.filter(|warning| *warning < session.times.idle_timeout)?;
     Some(session.idle_expires_at().minus(warning))
@@ -267,7 +267,7 @@ fn view(session: &Session, receiver: SessionId) -> SessionView<'_> {
     SessionView::new(&session.profile, session.times, session.last_activity, receiver)
 }
 
-/// False when the device must go: it does not read, or is gone.
+/// False if the device must be dropped: it does not read, or is gone.
 fn deliver(device: &mut Device, message: String, metrics: &Metrics) -> bool {
     match device.queue.try_send(Delivery::Message(message)) {
         Ok(()) => true,

@@ -1,18 +1,18 @@
-//! How old this node's knowledge of other nodes' changes is. Older than the bound, and it is not trusted.
+//! How old this node's knowledge of other nodes' changes is. Knowledge older than the bound is not trusted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// When the feed of changes was last read. Counts on a clock that nobody can set, and that goes on while the
-/// machine is suspended.
+/// When the feed of changes was last read, on a clock that cannot be set and that keeps running while
+/// the machine is suspended.
 #[derive(Debug)]
 pub struct Freshness {
     began: Moment,
-    /// When the last good look began, in ms since `began`, plus one; zero before the first.
+    /// When the last successful poll began, in ms since `began`, plus one; zero before the first.
     looked: AtomicU64,
-    /// None where one process has the database for itself, and nothing can be out of date.
+    /// `None` if one process has the database to itself, so that nothing can be out of date.
     bound: Option<Duration>,
 }
 
@@ -23,12 +23,12 @@ impl Freshness {
         Self { began: Moment::now(), looked: AtomicU64::new(0), bound }
     }
 
-    /// Notes a good look that began then.
+    /// Records a successful poll that began at that moment.
     pub fn looked(&self, at: Moment) {
         self.looked.store(millis(at.since(self.began)) + 1, Ordering::Release);
     }
 
-    /// How long ago the last good look began; none where nothing can be out of date.
+    /// How long ago the last successful poll began; `None` if nothing can be out of date.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.bound?;
@@ -39,7 +39,7 @@ impl Freshness {
         }
     }
 
-    /// Whether what this node remembers may be trusted.
+    /// Whether what this node has in memory may be trusted.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.bound.zip(self.age()).is_none_or(|(bound, age)| age < bound)

@@ -1,4 +1,4 @@
-//! A live session as requests see it: its activity, and what devices and nodes have heard of it.
+//! A live session as requests see it: its activity, and what devices and other nodes have heard of it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -8,34 +8,35 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::session::{Session, SessionProfile, Times};
 use crate::domain::time::Timestamp;
 
-/// A live session as requests see it; the same value in every snapshot, as long as one follows the other.
+/// A live session as requests see it; successive snapshots share the same value.
 #[derive(Debug)]
 pub struct LiveSession {
-    /// Owner.
+    /// The user it belongs to.
     pub user: UserId,
     /// What never changes.
     pub profile: SessionProfile,
     /// Milliseconds; only ever grows.
     last_activity: AtomicI64,
-    /// How long it lasts without activity, in ms. A refresh may change it, and the next.
+    /// How long it lasts without activity, in ms. A refresh may change it, and so may the next one.
     idle_timeout: AtomicI64,
-    /// When it ends whatever the activity, in ms.
+    /// When it ends regardless of activity, in ms.
     expires_at: AtomicI64,
     /// Whether the current refresh generation has been seen.
     pub(super) sighting: Sighting,
-    /// Activity that is known to be stored, in ms; only ever grows once the session is shown.
+    /// Latest activity that is known to be stored, in ms; only ever grows once the session is in a
+    /// snapshot.
     stored: AtomicI64,
-    /// Activity that another node told of, in ms: shown, and nothing is decided by it.
+    /// Activity that another node reported, in ms: displayed, but no decision is based on it.
     heard: AtomicI64,
-    /// When the other nodes were last told, in ms.
+    /// When other nodes were last notified of activity, in ms.
     told_nodes: AtomicI64,
-    /// When other services were last told of activity, in ms.
+    /// When other services were last notified of activity, in ms.
     told: AtomicI64,
     /// Whether the activity buffer holds this session.
     pub(super) unwritten: AtomicBool,
-    /// Set while the session is being ended for idleness: activity from then on is not to be believed.
+    /// Set while the session is being ended for idleness: later activity may not count.
     sealed: AtomicBool,
-    /// Set when its devices were warned: the next activity is to be told to them.
+    /// Set when its devices were warned: they must be notified of the next activity.
     warned: AtomicBool,
 }
 
@@ -58,7 +59,7 @@ impl LiveSession {
         }
     }
 
-    /// Takes over what a later reading of the same session knows.
+    /// Takes over what a later reading of the same session contains.
     pub(super) fn catch_up(&self, session: &Session) {
         self.advance(session.last_activity);
         self.idle_timeout.store(millis(session.times.idle_timeout), Ordering::Relaxed);
@@ -72,7 +73,7 @@ impl LiveSession {
         self.profile.id
     }
 
-    /// When it is over.
+    /// Its idle timeout and its absolute end.
     #[must_use]
     pub fn times(&self) -> Times {
         let idle_timeout = u64::try_from(self.idle_timeout.load(Ordering::Relaxed)).unwrap_or(0);
@@ -93,19 +94,20 @@ impl LiveSession {
         Timestamp::from_millis(self.stored.load(Ordering::SeqCst))
     }
 
-    /// The activity is stored.
+    /// Records that activity up to that time is stored.
     pub(super) fn mark_stored(&self, at: Timestamp) {
         self.stored.fetch_max(at.millis(), Ordering::SeqCst);
     }
 
-    /// What was taken for stored when the session was shown may not be.
+    /// Corrects what was assumed to be stored when the session came into the snapshot.
     pub(super) fn is_stored_no_later_than(&self, at: Timestamp) {
         self.stored.fetch_min(at.millis(), Ordering::SeqCst);
     }
 
-    /// Whether another node, which goes by what is stored, could end the session for idleness before activity
-    /// of now has surely been written: from half of the idle timeout on. Until then the flusher has as long
-    /// as that for its work, and heartbeats, which come more often, are never waited for.
+    /// Whether another node, which goes by what is stored, could end the session for idleness before
+    /// activity of now is certain to have been written: from half of the idle timeout on. Until then the
+    /// flusher has the other half to write it, and heartbeats, which are more frequent than that, never
+    /// wait.
     pub(super) fn is_stored_long_ago(&self, now: Timestamp) -> bool {
         let (stored, times) = (self.stored_activity(), self.times());
         // The absolute end, which no activity moves, may come first.
@@ -113,13 +115,13 @@ impl LiveSession {
         may_idle && stored.plus(times.idle_timeout / 2) <= now
     }
 
-    /// When the session is over if nothing happens.
+    /// When the session is over if there is no further activity.
     #[must_use]
     pub fn idle_expires_at(&self) -> Timestamp {
         self.times().idle_expires_at(self.last_activity())
     }
 
-    /// A token of that refresh generation has reached this node. True the first time.
+    /// Records that a token of that refresh generation has reached this node. True the first time.
     pub(super) fn see(&self, generation: u32, now: Timestamp) -> bool {
         self.sighting.is_news(generation) && self.sighting.note(generation, now, self.profile.created_at)
     }
@@ -129,13 +131,13 @@ impl LiveSession {
         self.sighting.seen_at(generation, self.profile.created_at)
     }
 
-    /// Latest activity that any node has told of.
+    /// Latest activity that any node has reported.
     #[must_use]
     pub fn shown_activity(&self) -> Timestamp {
         self.last_activity().max(Timestamp::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
-    /// Another node saw activity, and may have told the other services of it.
+    /// Takes over activity that another node saw; `told` if that node also announced it to other services.
     pub(super) fn hear(&self, at: Timestamp, told: bool) {
         self.heard.fetch_max(at.millis(), Ordering::Relaxed);
         if told {
@@ -143,20 +145,20 @@ impl LiveSession {
         }
     }
 
-    /// Moves the activity forward; never back.
+    /// Moves the latest activity forward, never back.
     pub(super) fn advance(&self, at: Timestamp) {
         self.last_activity.fetch_max(at.millis(), Ordering::SeqCst);
     }
 
-    /// Whether activity noted just before this call may have come too late to count.
+    /// Whether activity recorded just before this call may have been too late to count.
     ///
-    /// The order makes it safe: requests note activity and then look here; the actor seals and then looks at
-    /// the activity. So either the actor sees the activity, or the request sees the seal.
+    /// The order makes it safe: a request records activity and then reads the seal; the actor seals and
+    /// then reads the activity. So either the actor sees the activity, or the request sees the seal.
     pub(super) fn is_sealed(&self) -> bool {
         self.sealed.load(Ordering::SeqCst)
     }
 
-    /// Seals the session for an idle ending that stands on `known`; false if it was active since.
+    /// Seals the session for an idle ending decided on the activity `known`; false if it was active since.
     pub(super) fn seal(&self, known: Timestamp) -> bool {
         self.sealed.store(true, Ordering::SeqCst);
         let idle = self.last_activity.load(Ordering::SeqCst) <= known.millis();
@@ -166,22 +168,22 @@ impl LiveSession {
         idle
     }
 
-    /// The ending did not happen.
+    /// Removes the seal, because the ending did not happen.
     pub(super) fn unseal(&self) {
         self.sealed.store(false, Ordering::SeqCst);
     }
 
-    /// Notes that its devices were warned.
+    /// Records that its devices were warned.
     pub(super) fn mark_warned(&self) {
         self.warned.store(true, Ordering::Release);
     }
 
-    /// Whether its devices were warned since this was last asked.
+    /// Whether its devices were warned since the last call.
     pub(super) fn take_warned(&self) -> bool {
         self.warned.load(Ordering::Relaxed) && self.warned.swap(false, Ordering::AcqRel)
     }
 
-    /// Whether it is time to tell the other services again; true once in each interval.
+    /// Whether it is time to notify the other services again; true once in each interval.
     pub(super) fn tell_again(&self, now: Timestamp, interval: Duration) -> bool {
         once_in(interval, &self.told, now)
     }

@@ -1,7 +1,7 @@
-//! Sends the mails that changes have left: on every node, row by row, some at once.
+//! Sends the mails that changes have stored: on every node, row by row, several at once.
 //!
-//! Bounds: [`STARTED`] mails that are quick, and [`OPEN`] in all, so that slow receivers hold up nobody
-//! else's mail; the table is the queue. `auth_mail_queue_depth`, `auth_mail_oldest_age_seconds`.
+//! Bounds: [`STARTED`] mails that are not slow yet, and [`OPEN`] in all, so that slow receivers do not
+//! hold up other mail; the table is the queue. `auth_mail_queue_depth`, `auth_mail_oldest_age_seconds`.
 
 mod delivery;
 
@@ -19,29 +19,29 @@ use crate::mail::Post;
 use crate::security::encryption::Encryption;
 use delivery::Delivery;
 
-/// Most mails of this node that are being sent and have not turned out to be slow.
+/// Most mails being sent by this node that have not turned out to be slow.
 const STARTED: usize = 32;
 /// A mail that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(3);
-/// Most mails of this node that are being sent.
+/// Most mails being sent by this node.
 const OPEN: usize = 512;
-/// How often the table is polled when no commit has signalled: for other nodes' mails, and for retries that
-/// are due.
+/// How often the table is polled without a signal from a commit: for other nodes' mails, and for retries
+/// that are due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the queue is measured.
+/// The queue is measured once in this many polls.
 const MEASURED: u32 = 5;
-/// How long the end of the process waits for what is being sent: a mail whose text is out would else be sent
-/// again.
+/// How long shutdown waits for mails that are being sent: a mail whose text has been sent would
+/// otherwise be sent again.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// What mails are made of and sent with.
+/// What is needed to make and send mails.
 #[derive(Debug)]
 pub struct PostOffice {
-    /// Words and the way to the server.
+    /// The templates and the connection to the server.
     pub post: Post,
     /// Derives the codes.
     pub keys: Arc<Encryption>,
-    /// Where its sockets live.
+    /// The runtime of its sockets.
     pub io: Io,
 }
 
@@ -55,7 +55,7 @@ pub struct Mailer {
     ends: Arc<AtomicBool>,
 }
 
-/// Take no further mail, and wait a while for those that are being sent.
+/// Takes no further mail, and waits a while for those that are being sent.
 #[derive(Clone, Copy, Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct FinishMails;
@@ -92,7 +92,7 @@ impl Actor for Mailer {
                     round.measure().await;
                 }
                 if !round.lease_and_send().await {
-                    // Apart from the other nodes' looks.
+                    // Jittered, so that nodes do not poll in step.
                     let wait = POLL_INTERVAL.mul_f64(rand::rng().random_range(0.8..1.2));
                     let bell = round.registry.mail_bell().notified();
                     let _ = tokio::time::timeout(wait, bell).await;
@@ -117,7 +117,7 @@ impl Handler<FinishMails> for Mailer {
     }
 }
 
-/// What one look for mails needs.
+/// What one poll for mails needs.
 struct Round {
     registry: Registry,
     office: Arc<PostOffice>,
@@ -126,9 +126,10 @@ struct Round {
 }
 
 impl Round {
-    /// Whether there may be more to take right now.
+    /// Returns whether there may be more to take right now.
     async fn lease_and_send(&self) -> bool {
-        // Both bounds: what is taken is sent without a further wait, while its lease is young.
+        // Respects both bounds, so that leased mails are sent without further waiting, while the lease
+        // is young.
         let free = self.started.available_permits().min(self.open.available_permits());
         if free == 0 {
             let room = async {
@@ -150,7 +151,8 @@ impl Round {
             let (Ok(started), Ok(open)) =
                 (Arc::clone(&self.started).try_acquire_owned(), Arc::clone(&self.open).try_acquire_owned())
             else {
-                // Not reached: nobody else takes permits. Its lease ends, and it is taken again.
+                // Unreachable: nobody else takes permits. The mail's lease would end, and it would be
+                // taken again.
                 return false;
             };
             let delivery =

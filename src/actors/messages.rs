@@ -1,4 +1,4 @@
-//! The messages of user actors, and what can go wrong when one is asked.
+//! The messages of user actors, and the ways in which asking one can fail.
 
 use std::time::Instant;
 
@@ -16,10 +16,10 @@ use crate::telemetry::serving::Serving;
 /// Why a user actor gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ActorError {
-    /// There is no such user, or no longer.
+    /// There is no such user, or no longer one.
     #[error("no such user")]
     NoSuchUser,
-    /// The database could not be asked; nothing is known about whether the change was stored.
+    /// The database could not be queried; it is unknown whether the change was stored.
     #[error("the store is unavailable")]
     Unavailable(#[from] StorageError),
     /// This node has not heard from the database for longer than it may trust what it remembers.
@@ -28,7 +28,7 @@ pub enum ActorError {
     /// Other nodes changed the same user's sessions again and again.
     #[error("too many nodes change this user's sessions at once")]
     Contended,
-    /// Too many messages wait for this user, or there are too many users at once.
+    /// Too many messages wait for this user, or too many users are resident.
     #[error("too many requests are waiting")]
     Overloaded,
     /// The actor panicked while it held the message, or did not answer in time.
@@ -38,10 +38,10 @@ pub enum ActorError {
 
 /// A command on its way to the actor of its user.
 ///
-/// The lease travels along: the actor cannot be retired while a message to it exists, wherever it waits.
+/// The lease travels with it: an actor cannot be retired while a message to it exists, wherever that waits.
 #[derive(Debug)]
 pub struct Execute<C> {
-    /// What to do.
+    /// The command to execute.
     pub command: C,
     pub(super) lease: Lease,
     pub(super) sent: Instant,
@@ -62,7 +62,7 @@ where
 pub struct Connect {
     /// The session it belongs to.
     pub session: SessionId,
-    /// Where it wants to be told.
+    /// The queue for its messages.
     pub queue: Sender<Delivery>,
     /// Most connections of one session.
     pub most: usize,
@@ -74,31 +74,31 @@ pub struct Connect {
 #[rtype(result = "()")]
 pub struct Disconnected;
 
-/// Why a device is not let in.
+/// Why a device cannot connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectRefusal {
     /// Its session is over.
     #[error("the session is over")]
     Over(Option<EndReason>),
-    /// Its session has as many connections as allowed.
+    /// Its session has reached its limit of connections.
     #[error("the session has too many connections")]
     TooMany,
-    /// It cannot be told.
+    /// The actor gave no answer.
     #[error(transparent)]
     Actor(#[from] ActorError),
 }
 
-/// Asks an actor to read what other nodes did and tell its devices.
+/// Asks an actor to read what other nodes changed and to notify its devices.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct LookAgain;
 
-/// An actor's time has come.
+/// The alarm of an actor rings.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Wake;
 
-/// Asks an actor to go, if nothing is going on.
+/// Asks an actor to stop, if no message or device needs it.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Retire;

@@ -1,6 +1,7 @@
-//! What operators do to accounts, on the command line and over HTTP: the same rules and the same transaction
-//! as a user's actor. The compare-and-set on the version keeps the two apart. The node that does it applies
-//! it immediately; the others learn of it from the feed of changes.
+//! What operators do to accounts, on the command line and over HTTP, under the same rules and in the
+//! same kind of transaction as a user's actor. The compare-and-set on the version keeps the two from
+//! interfering. The node that executes it applies it immediately; the others learn of it from the feed
+//! of changes.
 
 mod account;
 
@@ -27,23 +28,24 @@ use crate::telemetry::audit::{AuditEvent, COMMAND_LINE, Cause};
 
 pub use account::{Edit, Edited, entity_tag};
 
-/// How often a change is tried. The user's row is locked from the first read, so nodes are in the way only
-/// where activity keeps a session from ending as idle; where one process has the database, its own actor is.
+/// How often a change is attempted. The user's row is locked from the first read, so other nodes
+/// interfere only where activity keeps a session from ending as idle; where one process has the database
+/// to itself, its own actor interferes.
 const TRIES: usize = 20;
 
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// There is no such account, or no longer.
+    /// There is no such account, or no longer one.
     #[error("no account with this address or id")]
     NoSuchUser,
     /// The user has no such live session.
     #[error("the user has no live session with this id")]
     NoSuchSession(SessionOver),
-    /// The account is not as the operator last saw it.
+    /// The account has changed since the operator last saw it.
     #[error("the account has changed meanwhile")]
     ChangedMeanwhile,
-    /// Other changes came first, each time.
+    /// Other changes came first, on every attempt.
     #[error("nothing was changed: the sessions of the account kept changing")]
     Contended,
     /// The database could not do it.
@@ -60,7 +62,7 @@ pub struct Operators {
     service_name: Arc<str>,
     /// The actors of this process, where it serves.
     registry: Option<Registry>,
-    /// Who asks, as audit lines name them.
+    /// The principal, as named in audit lines.
     by: String,
     /// Whether the service sends mail.
     mails: bool,
@@ -76,14 +78,14 @@ struct Done<C: Command> {
 }
 
 impl Operators {
-    /// For a command: nobody serves in this process.
+    /// For the command line: nobody serves in this process.
     #[must_use]
     pub fn by_command(store: Store, policies: Policies, service_name: &str, mails: bool) -> Self {
         let (service_name, by) = (service_name.into(), COMMAND_LINE.to_owned());
         Self { store, clock: Clock::System, policies, service_name, registry: None, by, mails }
     }
 
-    /// For a request of that principal.
+    /// For a request by that principal.
     #[must_use]
     pub fn in_service(registry: &Registry, by: String) -> Self {
         let dependencies = registry.dependencies();
@@ -112,7 +114,7 @@ impl Operators {
         done.reply.map_err(OperatorError::NoSuchSession)
     }
 
-    /// Ends all sessions; how many there were.
+    /// Ends all sessions; returns how many there were.
     ///
     /// # Errors
     /// [`OperatorError`].
@@ -120,7 +122,7 @@ impl Operators {
         Ok(self.execute(user, |_| Ok(EndAll { reason })).await?.reply)
     }
 
-    /// Deletes an account; how many sessions ended with it.
+    /// Deletes an account; returns how many sessions ended with it.
     ///
     /// # Errors
     /// [`OperatorError`].
@@ -136,7 +138,7 @@ impl Operators {
         self.delete_if(user, mail.into_iter().collect(), |_| Ok(())).await.map(drop)
     }
 
-    /// Deletes an account whose days of grace are over, unless its owner has signed in since.
+    /// Deletes an account whose grace period is over, unless its owner has signed in since.
     ///
     /// # Errors
     /// [`OperatorError`].
@@ -163,8 +165,8 @@ impl Operators {
         Ok(done.ended)
     }
 
-    /// Takes all second factors away and ends all sessions: whether there was a factor, and how many sessions
-    /// ended.
+    /// Removes all second factors and ends all sessions; returns whether there was a factor, and how
+    /// many sessions ended.
     ///
     /// # Errors
     /// [`OperatorError`].
@@ -174,7 +176,7 @@ impl Operators {
         let announcements = announcer.factors_changed(ChangedBy::Operator);
         let mails = self.removal_notice(user, now).into_iter().collect();
         let change = FactorChange { user, now, shown: None, keep: Keep::Nothing, announcements, mails };
-        // Endings come first in the events; a session that was opened in between ends as well.
+        // In the events the endings come first; a session that was opened in between ends as well.
         let ended = self.end_sessions(user, EndReason::Terminated).await?;
         let FactorOutcome::Changed(changed) = self.store.delete_factors(change).await? else {
             return Ok((false, ended));
@@ -209,9 +211,9 @@ impl Operators {
         self.store.lookup_user(user).await?.ok_or(OperatorError::NoSuchUser)
     }
 
-    /// Decides on the stored account and its sessions, and stores that. Where nodes may serve the user's row
-    /// is locked from the start: disabling an account must not lose to a user who is busy with it. Where
-    /// nothing changes nothing is stored.
+    /// Decides on the stored account and its sessions, and stores the decision. Where other nodes may
+    /// serve, the user's row is locked from the start: disabling an account must not lose the race
+    /// against a busy user. If nothing changes, nothing is stored.
     async fn execute<C: Command>(
         &self,
         user: UserId,
@@ -253,7 +255,8 @@ impl Operators {
     }
 
     fn committed(&self, user: UserId, version: i64, endings: &[Ending]) {
-        // Whatever the reason, it is the operator who did it; the deletion itself is the act.
+        // Whatever the reason, the operator caused the ending. For a deletion, the deletion itself is
+        // audited.
         let acts = endings.iter().filter(|it| it.reason != EndReason::UserDeleted && !it.reason.is_of_time());
         acts.for_each(|ending| self.audit(AuditEvent::Ended(user, *ending, Cause::Operator)));
         if let Some(registry) = &self.registry {

@@ -1,10 +1,11 @@
-//! Takes events from the outbox to the bus, in order, and forgets each only when the bus has taken it.
+//! Moves events from the outbox to the bus, in order, and deletes each only after the bus has taken it.
 //!
-//! The outbox has lanes, and each lane is published by one node at a time, which has its turn. Reading,
-//! publishing and deleting are separate steps, and a turn is tried for: no transaction is open while anything
-//! is waited for, and a node that stands still with the turn loses it when the bus says so.
+//! The outbox has lanes, and each lane is published by one node at a time, the one that has the turn.
+//! Reading, publishing and deleting are separate steps, and a turn is attempted without blocking: no
+//! transaction is open while anything is waited for, and a node that is suspended with the turn loses it
+//! on the bus.
 //!
-//! Bound: one batch a lane in memory; the table is the queue. `auth_outbox_depth`,
+//! Bound: one batch per lane in memory; the table is the queue. `auth_outbox_depth`,
 //! `auth_outbox_oldest_age_seconds`.
 
 use std::sync::Arc;
@@ -25,36 +26,37 @@ use crate::storage::outbox::OutboxMessage;
 
 /// Most events taken at once.
 const BATCH: usize = 500;
-/// How often the outbox is polled when no commit has signalled: for what another run left behind.
+/// How often the outbox is polled without a signal from a commit: for what another run left behind.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after a commit the outbox is read: the client and the devices come first, and what others commit
-/// meanwhile goes out in the same batch. Without it devices heard of an ending about a tenth later
-/// (`scripts/bench push`).
+/// How long after a commit the outbox is read: the client and the devices come first, and what others
+/// commit meanwhile goes into the same batch. Without this delay, devices received an ending about a
+/// tenth later (`scripts/bench push`).
 const BATCH_DELAY: Duration = Duration::from_millis(2);
 
-/// How long after a failure it is tried again; twice as long each time.
+/// How long after a failure it is retried; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest of these waits.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// How long after another node was found to have the turn it is tried for again; twice as long each time.
+/// How long after another node was found to have the turn it is attempted again; doubled each time.
 const FIRST_TURN_WAIT: Duration = Duration::from_millis(2);
-/// The longest of these waits. A node that died with the turn is replaced that much after its turn ran out.
+/// The longest of these waits. A node that died with the turn is replaced at most this long after its
+/// turn has expired.
 const MAX_TURN_WAIT: Duration = Duration::from_millis(250);
-/// How often a node that shuts down tries for a turn that another has. That one publishes what is there.
+/// How often a node that shuts down attempts a turn that another has. That node publishes what there is.
 const LAST_TRIES: usize = 8;
 
 /// Publishes what commits leave in the outbox.
 #[derive(Debug)]
 pub struct Publisher {
     registry: Registry,
-    /// One for each lane, held while it is drained: two at once would take the same events, and publish each
-    /// twice.
+    /// One lock per lane, held while the lane is drained: two drains at once would take the same events,
+    /// and publish each twice.
     draining: Arc<[Mutex<()>]>,
 }
 
-/// Publish everything that is there now.
+/// Publishes everything that is there now.
 #[derive(Clone, Copy, Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct DrainOutbox;
@@ -67,14 +69,14 @@ enum PublishError {
     Bus(#[from] BusError),
 }
 
-/// How far a try to publish a lane came.
+/// The result of an attempt to publish a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drained {
     /// Nothing is left.
     Empty,
     /// Another node has the turn.
     Elsewhere,
-    /// The bus or the database did not do it.
+    /// The bus or the database failed.
     Failed,
 }
 
@@ -123,7 +125,7 @@ async fn publish_for_ever(registry: Registry, draining: Arc<[Mutex<()>]>, lane: 
     loop {
         registry.outbox_signal(lane).notified().await;
         tokio::time::sleep(BATCH_DELAY).await;
-        // What was committed meanwhile is there by now.
+        // What was committed meanwhile is in the outbox by now.
         let _ = registry.outbox_signal(lane).notified().now_or_never();
         let (mut failed, mut elsewhere) = (FIRST_WAIT, FIRST_TURN_WAIT);
         loop {
@@ -136,7 +138,7 @@ async fn publish_for_ever(registry: Registry, draining: Arc<[Mutex<()>]>, lane: 
     }
 }
 
-/// Signals lanes in which something waits that no commit of this process has signalled, and keeps the gauges.
+/// Signals lanes with waiting events that no commit of this process has signalled, and updates the gauges.
 async fn poll_for_ever(registry: Registry) {
     let mut interval = tokio::time::interval(POLL_INTERVAL);
     loop {
@@ -168,7 +170,7 @@ fn note_age(registry: &Registry, oldest: Timestamp, now: Timestamp) {
     registry.metrics().outbox_oldest_age.set(oldest.until(now).as_secs_f64());
 }
 
-/// Publishes batch after batch of a lane until nothing is left, if this node can have its turn.
+/// Publishes a lane batch after batch until nothing is left, if this node gets the turn.
 async fn drain(registry: &Registry, draining: &[Mutex<()>], lane: Lane) -> Drained {
     let Some(draining) = draining.get(lane.number() as usize) else { return Drained::Empty };
     let _draining = draining.lock().await;
@@ -222,7 +224,7 @@ fn count(registry: &Registry, published: &[OutboxMessage]) {
     }
 }
 
-/// A random part of the wait, which is twice as long the next time.
+/// Sleeps for a random part of the wait, and doubles the wait for the next time.
 async fn pause(wait: &mut Duration, most: Duration) {
     tokio::time::sleep(wait.mul_f64(rand::rng().random_range(0.5..1.0))).await;
     *wait = (*wait * 2).min(most);

@@ -1,9 +1,9 @@
-//! Finds the actor of a user, starts it if there is none, starts it afresh after a panic, lets it rest, and
-//! retires the least recently used. It is the supervisor: actix's own catches no panic, and would restart
-//! what was meant to retire.
+//! Finds the actor of a user, starts it if there is none, restarts it after a panic, passivates it, and
+//! retires the least recently used. It is the supervisor: actix's own does not catch panics, and would
+//! restart actors that were meant to retire.
 //!
-//! Bounds: at most `MAX_RESIDENT_USERS` residents, and so actors (a newcomer waits for room, then is
-//! refused), and [`super::user_slot::MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`,
+//! Bounds: at most `MAX_RESIDENT_USERS` residents, and therefore actors (a newcomer waits for room, then
+//! is refused), and [`super::user_slot::MAX_IN_FLIGHT`] messages to one actor; `auth_resident_users`,
 //! `auth_mailbox_refused_total`.
 
 mod dependencies;
@@ -56,28 +56,28 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Inner {
     dependencies: Dependencies,
-    /// Names this process among the nodes.
+    /// Identifies this process among the nodes.
     node: Uuid,
     activity: ActivityBuffer,
     sightings: Sightings,
     alarms: Alarms,
     freshness: Freshness,
     api_keys: ApiKeys,
-    /// How often the feed of changes has told something.
+    /// How often the feed of changes has reported something.
     news: AtomicU64,
-    /// One for each lane of the outbox: a commit has left something there.
+    /// One per lane of the outbox, notified when a commit has left something there.
     outbox_signals: Vec<Notify>,
-    /// Rung when a change has left a mail.
+    /// Notified when a change has stored a mail.
     mail_bell: Notify,
     /// Keys come from signed tokens or from the database: callers cannot choose ids that collide.
     residents: DashMap<UserId, Resident, foldhash::fast::RandomState>,
     max_residents: usize,
-    /// One permit a resident, so that the bound holds whatever is going on.
+    /// One permit per resident, so that the bound always holds.
     room: Arc<Semaphore>,
-    /// Held by the one newcomer who makes room for all; when that was last tried.
+    /// Held by the one newcomer who makes room for all; contains the time of the last attempt.
     making_room: tokio::sync::Mutex<Option<Instant>>,
-    /// Where actors live: not with the HTTP workers, because one that has nothing left to do at shutdown
-    /// ends, and would take along the actors that requests of the others still wait for.
+    /// Where actors live. Not on the HTTP workers: one that has nothing left to do at shutdown ends, and
+    /// would take with it actors that requests on the other workers still wait for.
     arbiters: RwLock<Vec<ArbiterHandle>>,
 }
 
@@ -86,7 +86,7 @@ struct Inner {
 pub struct Registry(Arc<Inner>);
 
 impl Registry {
-    /// A registry with nobody in it.
+    /// A registry without residents.
     #[must_use]
     pub fn new(dependencies: Dependencies, max_residents: usize) -> Self {
         let max_residents = max_residents.clamp(1, Semaphore::MAX_PERMITS);
@@ -116,8 +116,8 @@ impl Registry {
 
     /// Has the user's actor execute a command, and waits for the reply.
     ///
-    /// A repeatable command is tried once more where the actor panicked over it, and is started afresh, or
-    /// gave no answer within [`ANSWER_TIMEOUT`].
+    /// A repeatable command is tried once more if the actor panicked over it, in which case the actor is
+    /// restarted, or gave no answer within [`ANSWER_TIMEOUT`].
     ///
     /// # Errors
     /// [`ActorError`].
@@ -132,8 +132,8 @@ impl Registry {
         }
     }
 
-    /// Has the user's actor end what is overdue, and gives what it shows then: that is what it answered with,
-    /// even if the actor has been retired by the time the caller looks.
+    /// Has the user's actor end what is overdue, and returns the actor's slot, which shows what it
+    /// answered with even if the actor has been retired by the time the caller reads it.
     pub(super) async fn end_overdue(&self, user: UserId) -> Result<Arc<UserSlot>, ActorError> {
         let settled = self.send_and_keep(user, EndOverdue).await;
         let (slot, ()) = match settled {
@@ -170,7 +170,7 @@ impl Registry {
         Ok((slot, reply?))
     }
 
-    /// Connects a device of a live session. Its messages come out of the queue, a snapshot first.
+    /// Connects a device of a live session. Its messages arrive in the queue, beginning with a snapshot.
     ///
     /// # Errors
     /// [`ConnectRefusal`].
@@ -187,7 +187,7 @@ impl Registry {
         Ok(deliveries)
     }
 
-    /// The shared part of a user's actor, if it is there. What a dead one showed is not to be believed.
+    /// The shared part of a user's actor, if there is one. What a dead actor showed is not trusted.
     #[must_use]
     pub fn get(&self, user: UserId) -> Option<Arc<UserSlot>> {
         let resident = self.0.residents.get(&user)?;
@@ -200,8 +200,8 @@ impl Registry {
         self.0.residents.len()
     }
 
-    /// The address of the user's actor, with a lease that keeps it from being retired. Starts it if need be;
-    /// of several askers at once one starts it and all are given the same.
+    /// The address of the user's actor, with a lease that keeps it from being retired. Starts the actor
+    /// if there is none; of several concurrent callers one starts it and all get the same.
     async fn lease(&self, user: UserId) -> Result<(actix::Addr<UserSession>, Lease), ActorError> {
         if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_active()) {
             return resident.lease().ok_or_else(|| self.refused());
@@ -210,7 +210,7 @@ impl Registry {
             self.wake_actor(user, &mut resident);
             return resident.lease().ok_or_else(|| self.refused());
         }
-        // A dead actor gives its room back first: there may be no other.
+        // A dead actor returns its permit first: it may be the only one.
         self.remove_dead(user);
         let permit = self.room().await?;
         let mut resident = self.0.residents.entry(user).or_insert_with(|| self.start(user, None, permit));
@@ -237,7 +237,7 @@ impl Registry {
     }
 
     /// Makes a user who has just signed up resident, with what was stored since [`Registry::news`] was
-    /// `news`, and has the publisher look. Where there is no room nothing is lost: the first request for the
+    /// `news`, and wakes the publisher. If there is no room nothing is lost: the first request for the
     /// user starts the actor.
     pub(super) async fn insert(&self, ledger: Ledger, news: u64) {
         self.signal_outbox(ledger.user);
@@ -270,7 +270,7 @@ impl Registry {
         })
     }
 
-    /// Always the same arbiter for a user, as long as the set of arbiters stays.
+    /// Always the same arbiter for a user, as long as the set of arbiters does not change.
     fn arbiter_of(&self, user: UserId) -> ArbiterHandle {
         let arbiters = self.0.arbiters.read().unwrap_or_else(PoisonError::into_inner);
         let low_bits = user.uuid().as_u64_pair().1;

@@ -1,8 +1,8 @@
-//! Sends ended sessions to the followers of `/revocations`. One poller asks the database for all of them, and
-//! none does where nobody follows.
+//! Sends ended sessions to the followers of `/revocations`. One poller queries the database for all of
+//! them, and none runs while nobody follows.
 //!
-//! Bounds: [`FOLLOWERS`] of a node; [`QUEUE`] answers for each. A follower that is further behind is dropped,
-//! and comes back with the cursor it had reached.
+//! Bounds: [`FOLLOWERS`] per node; [`QUEUE`] answers for each. A follower that falls further behind is
+//! dropped, and comes back with the cursor it had reached.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,53 +16,53 @@ use crate::domain::ids::SessionId;
 use crate::storage::StorageError;
 use crate::storage::revocations::{Ended, Endings, Place, RevocationFeed};
 
-/// How often the database is asked.
+/// How often the database is queried.
 const PERIOD: Duration = Duration::from_millis(200);
-/// How long an answer may take.
+/// How long a query may take.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How far the poller goes back to where it was. A longer gap ends the streams.
+/// How far back the poller reads to resume where it was. A longer gap ends the streams.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
-/// How long a newcomer waits for the poller to begin.
+/// How long a new follower waits for the poller to begin.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
-/// Most followers of a node.
+/// Most followers per node.
 const FOLLOWERS: usize = 500;
-/// Answers that wait for one follower: 12 seconds.
+/// Answers that may wait for one follower: 12 seconds.
 const QUEUE: usize = 64;
-/// Most endings that are remembered, twice, so that each is sent once.
+/// Most endings that are remembered, in each of two sets, so that each is sent once.
 const REMEMBERED: usize = 50_000;
 
 /// A message to followers.
 #[derive(Clone, Debug)]
 pub enum Told {
-    /// Endings, perhaps none, and how far that reaches.
+    /// Endings, perhaps none, and the cursor they reach.
     Endings(Arc<Reached>),
-    /// Something may have been missed: begin again where you were.
+    /// Something may have been missed: resume from the last cursor.
     Lost,
 }
 
-/// All endings up to a place.
+/// All endings up to a cursor.
 #[derive(Debug)]
 pub struct Reached {
-    /// The sessions that ended since the place before.
+    /// The sessions that ended since the previous cursor.
     pub ended: Vec<Ended>,
-    /// Where that leads to.
+    /// The cursor reached.
     pub place: Place,
-    /// When the database was asked.
+    /// When the database was queried.
     pub asked: Moment,
 }
 
-/// One who follows; it counts as long as this lasts.
+/// A follower; it is counted for as long as this value exists.
 #[derive(Debug)]
 pub struct Follower {
-    /// Messages, from before the place it was given first.
+    /// Messages, from before the cursor that the follower is given first.
     pub told: broadcast::Receiver<Told>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Why nobody can follow now.
+/// Why it is not possible to follow now.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// As many as there may be follow already.
+    /// The limit of followers is reached.
     #[error("too many followers")]
     TooMany,
     /// The database has not answered.
@@ -80,7 +80,7 @@ pub struct Revocations {
 #[derive(Debug)]
 struct Poller {
     sender: broadcast::Sender<Told>,
-    /// Whether the running poller has begun; none where there is none.
+    /// Whether the running poller has begun; `None` if none runs.
     has_begun: Option<watch::Receiver<bool>>,
 }
 
@@ -92,8 +92,8 @@ impl Default for Revocations {
 }
 
 impl Revocations {
-    /// Begins to follow. Messages reach back before this returns, so a place that is read afterwards leaves
-    /// no gap.
+    /// Begins to follow. Messages are received from before this returns, so a cursor that is read
+    /// afterwards leaves no gap.
     ///
     /// # Errors
     /// [`FollowError`].
@@ -107,7 +107,7 @@ impl Revocations {
         Ok(Follower { told, _permit: permit })
     }
 
-    /// How many follow.
+    /// How many followers there are.
     #[must_use]
     pub fn followers(&self) -> usize {
         FOLLOWERS - self.permits.available_permits()
@@ -130,7 +130,7 @@ fn lock(poller: &Mutex<Poller>) -> MutexGuard<'_, Poller> {
     poller.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The one poller. Where it ends, by a panic too, the next newcomer starts another.
+/// The one poller. If it ends, even by a panic, the next new follower starts another.
 struct Polling {
     poller: Arc<Mutex<Poller>>,
     begins: watch::Sender<bool>,
@@ -148,7 +148,7 @@ impl Polling {
                     tracing::warn!(error = &error as &dyn std::error::Error, "revocations.not_read");
                 }
             }
-            // A slow answer is followed by the next question.
+            // After a slow answer the next query follows immediately.
             tokio::time::sleep_until((began + PERIOD).into()).await;
         }
     }
@@ -162,7 +162,7 @@ impl Polling {
         let Endings { mut ended, place, asked, since } = feed.poll(registry.clock().now()).await?;
         ended.retain(|ended| once.is_news(ended.session));
         let told = match since {
-            // Nobody waits for what was before they came.
+            // No follower waits for what was before it arrived.
             Some(_) if !*self.begins.borrow() => None,
             Some(_) => Some(Told::Lost),
             None => Some(Told::Endings(Arc::new(Reached { ended, place, asked }))),
@@ -175,14 +175,14 @@ impl Polling {
         Ok(())
     }
 
-    /// Ends the poller where nobody follows.
+    /// Whether anybody follows; if not, the poller ends.
     fn is_followed(&self) -> bool {
         lock(&self.poller).sender.receiver_count() > 0
     }
 }
 
 impl Drop for Polling {
-    /// Followers that came meanwhile begin again: the next poller does not know where this one was.
+    /// Followers that arrived meanwhile start over: the next poller does not know where this one was.
     fn drop(&mut self) {
         let mut poller = lock(&self.poller);
         poller.has_begun = None;
@@ -190,8 +190,8 @@ impl Drop for Polling {
     }
 }
 
-/// Remembers the latest sessions that were sent: a user who changes often is found again with endings that
-/// were sent before.
+/// Remembers the latest sessions that were sent, because a user who changes often is found again with
+/// endings that were sent before.
 #[derive(Debug, Default)]
 struct Once {
     latest: HashSet<SessionId>,

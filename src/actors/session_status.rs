@@ -18,39 +18,39 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::events::announcement::Announcer;
 
-/// How often the actor is asked before the request is refused for want of an answer.
+/// How often the actor is asked before the request is refused for lack of an answer.
 const MAX_ATTEMPTS: usize = 4;
-/// Added to the moment at which a deadline is settled, so that the actor surely finds it past.
+/// Added to the moment at which a deadline becomes final, so that it has certainly passed for the actor.
 const SETTLING: Duration = Duration::from_millis(2);
 
-/// A session that is live at the moment of asking.
+/// A session that was live when it was checked.
 #[derive(Clone, Debug)]
 pub struct ActiveSession {
     /// The session.
     pub session: Arc<LiveSession>,
     /// Its user's sessions.
     pub snapshot: Arc<Snapshot>,
-    /// The user's place on this node.
+    /// The user's slot on this node.
     pub slot: Arc<UserSlot>,
-    /// When it was live.
+    /// When it was checked.
     pub now: Timestamp,
 }
 
 /// Shortest time between two messages to the other nodes about one session's activity.
 const ACTIVITY_WORD: Duration = Duration::from_secs(1);
 
-/// What is known of a session that a token names.
+/// What is known of the session that a token names.
 #[derive(Clone, Debug)]
 pub enum SessionStatus {
     /// It is live.
     Active(ActiveSession),
-    /// It is over; the reason is missing where it was long ago, or never was.
+    /// It is over; the reason is missing if it ended long ago, or if there never was such a session.
     Over(Option<EndReason>),
     /// It is live, but the token is not one of its tokens.
     TokenMismatch,
 }
 
-/// What is looked for, and when.
+/// What is checked, and at what time.
 #[derive(Clone, Copy)]
 struct Subject {
     session: SessionId,
@@ -58,23 +58,23 @@ struct Subject {
     now: Timestamp,
 }
 
-/// What a snapshot can tell of a session.
+/// What a snapshot can say about a session.
 enum SnapshotVerdict {
-    /// Everything.
+    /// The status.
     Known(SessionStatus),
     /// It is not live, as of this snapshot.
     Absent,
-    /// Its time seems to be up; that is certain from then on, unless activity turns up.
+    /// Its time seems to be up; that is certain from that moment on, unless there is activity.
     Due(Timestamp),
     /// Nothing: there is no snapshot, or it is out of date.
     NoSnapshot,
 }
 
 impl Registry {
-    /// The standing of a session.
+    /// The status of a session.
     ///
     /// # Errors
-    /// [`ActorError`] when it cannot be told; then the request must be refused.
+    /// [`ActorError`] when it cannot be determined; then the request must be refused.
     pub async fn status(
         &self,
         user: UserId,
@@ -99,7 +99,7 @@ impl Registry {
                 SnapshotVerdict::Absent => {
                     return Ok(SessionStatus::Over(self.store().lookup_ending(user, session).await?));
                 }
-                // Another node may have seen activity: the answer waits until that is settled.
+                // Another node may have seen activity: the answer waits until that is certain.
                 SnapshotVerdict::Due(settled) => {
                     tokio::time::sleep(self.clock().now().until(settled) + SETTLING).await
                 }
@@ -110,7 +110,7 @@ impl Registry {
         Err(ActorError::NoAnswer)
     }
 
-    /// The standing of a session at this moment, if the snapshot alone can tell it.
+    /// The status of a session at this moment, if the snapshot alone determines it.
     #[must_use]
     pub fn cached_status(
         &self,
@@ -130,7 +130,7 @@ impl Registry {
         }
     }
 
-    /// What the snapshot alone can tell: no database, no mailbox.
+    /// What the snapshot alone says: no database, no mailbox.
     fn inspect(&self, slot: &Arc<UserSlot>, subject: Subject) -> SnapshotVerdict {
         let Subject { session, token, now } = subject;
         let Some(snapshot) = slot.fresh_snapshot().and_then(|shown| Option::clone(&*shown)) else {
@@ -155,26 +155,26 @@ impl Registry {
         SnapshotVerdict::Known(SessionStatus::Active(ActiveSession { session, snapshot, slot, now }))
     }
 
-    /// The numbers for a role, without a copy.
+    /// The policy of a role, without copying it.
     #[must_use]
     pub fn policy_ref(&self, role: Role) -> &Policy {
         self.dependencies().policies.for_role(role)
     }
 
-    /// Notes that a session was active: an atomic step on the snapshot, and a note for the flusher. Other
-    /// services hear of it now and then. Returns the latest activity; nothing if the session may have ended
-    /// at this very moment.
+    /// Records that a session was active: an atomic step on the snapshot, and a note for the flusher.
+    /// Other services are notified at intervals. Returns the latest activity; `None` if the session may
+    /// have ended at this very moment.
     pub fn note_activity(&self, session: &Arc<LiveSession>, now: Timestamp) -> Option<Timestamp> {
         let latest = self.activity().note(session, now)?;
         self.announce_activity(session, latest, now);
         Some(latest)
     }
 
-    /// The same for a report that is answered: it counts whatever happens then. Where several nodes serve it
-    /// is stored first, if what is stored is old.
+    /// The same for a report that is acknowledged: it counts whatever happens afterwards. Where several
+    /// nodes serve, it is stored first if the stored activity is old.
     ///
     /// # Errors
-    /// [`ActorError::NoAnswer`] when it could not be stored in time; it may have been.
+    /// [`ActorError::NoAnswer`] when it could not be stored in time; it may have been stored.
     pub async fn report_activity(
         &self,
         active: &ActiveSession,
@@ -186,7 +186,8 @@ impl Registry {
             match self.activity().write_through(session).await {
                 Some(Written::Stored) => {}
                 Some(Written::Over) => {
-                    // Another node has ended it, and this one is to read that before it answers anybody.
+                    // Another node has ended it, and this one must read that before it answers further
+                    // requests.
                     active.slot.invalidate();
                     return Ok(None);
                 }

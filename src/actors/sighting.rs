@@ -1,5 +1,5 @@
-//! Whether the current refresh generation of a session has been seen, and since when: one number, so that the
-//! check on every request is one load.
+//! Whether the current refresh generation of a session has been seen, and since when: packed into one
+//! number, so that the check on every request is a single load.
 
 mod flusher;
 
@@ -13,22 +13,24 @@ pub(in crate::actors) use flusher::Sightings;
 
 /// The lower bits hold milliseconds since the session was opened (34 years), the upper ones the generation.
 const TIME_BITS: u32 = 40;
-/// Higher generations are never noted as seen; their predecessors stay good. Nobody refreshes so often.
+/// Higher generations are never recorded as seen, so their predecessors stay valid. No session is
+/// refreshed that often.
 const HIGHEST: u32 = (1 << (u64::BITS - TIME_BITS)) - 1;
 
-/// The highest generation of which a token has reached this node, or another one that the database knows of.
+/// The highest generation of which a token has reached this node, or another node according to the
+/// database.
 #[derive(Debug)]
 pub(super) struct Sighting(AtomicU64);
 
 impl Sighting {
-    /// As the database knows it. The first generation replaces none, so nothing depends on when it was seen.
+    /// As the database has it. The first generation replaces none, so nothing depends on when it was seen.
     pub(super) fn of(refresh: Refresh, opened: Timestamp) -> Self {
         let sighting = Self(AtomicU64::new(pack(1, opened, opened)));
         sighting.merge(refresh, opened);
         sighting
     }
 
-    /// Takes over what the database knows.
+    /// Takes over what the database has.
     pub(super) fn merge(&self, refresh: Refresh, opened: Timestamp) {
         if let Some(at) = refresh.seen_at {
             self.note(refresh.generation, at, opened);
@@ -40,7 +42,7 @@ impl Sighting {
         self.0.load(Ordering::Relaxed) >> TIME_BITS < u64::from(generation.min(HIGHEST))
     }
 
-    /// Notes that it was seen. True the first time: that is the one that counts.
+    /// Records that it was seen. True the first time, which is the one that counts.
     pub(super) fn note(&self, generation: u32, at: Timestamp, opened: Timestamp) -> bool {
         if generation > HIGHEST {
             return false;

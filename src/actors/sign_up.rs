@@ -1,7 +1,7 @@
-//! A sign-up: the one change without an actor, because there is no user yet who could have one. The first
-//! session is decided by the same rule as any other, and account, session and events are stored in one
-//! transaction. Where the role must have a second factor no session comes with the account: it is opened when
-//! that has been set up, as at any login.
+//! Signing up: the one change without an actor, because there is no user yet who could have one. The
+//! first session is decided by the same rule as any other, and account, session and events are stored in
+//! one transaction. If the role must have a second factor, no session is opened with the account, but
+//! only after the factor has been set up, as at any login.
 
 use super::registry::Registry;
 use crate::clock::new_uuid;
@@ -18,7 +18,7 @@ use crate::storage::accounts::Account;
 use crate::storage::users::{RegisterError, Registration};
 use crate::telemetry::audit::AuditEvent;
 
-/// An account to be made.
+/// An account to be created.
 #[derive(Clone, Debug)]
 pub struct SignUp {
     /// Display name.
@@ -27,22 +27,22 @@ pub struct SignUp {
     pub email: Email,
     /// Hash of the password.
     pub password_hash: PasswordHash,
-    /// Whether the person has shown that the address is theirs.
+    /// Whether the person has proved that the address is theirs.
     pub email_verified: bool,
     /// Language for mails.
     pub locale: Option<String>,
 }
 
-/// Why there is no account.
+/// Why no account was created.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
-    /// There is one with this address.
+    /// There is an account with this address.
     #[error("the email address is taken")]
     EmailTaken,
     /// Not even one session is allowed.
     #[error("no session is allowed")]
     NoSessionAllowed,
-    /// The database could not do it. Nothing is known about whether it was done.
+    /// The database failed. It is unknown whether the account was stored.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -57,7 +57,7 @@ impl From<RegisterError> for SignUpError {
 }
 
 impl Registry {
-    /// Makes an account, signed in, and its user resident.
+    /// Creates an account with a session, and makes its user resident.
     ///
     /// # Errors
     /// [`SignUpError`].
@@ -89,7 +89,7 @@ impl Registry {
         Ok((user, opened))
     }
 
-    /// Makes an account whose person has to do more before a session is opened.
+    /// Creates an account whose user has further steps to complete before a session is opened.
     ///
     /// # Errors
     /// [`SignUpError`].

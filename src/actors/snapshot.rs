@@ -1,4 +1,4 @@
-//! What a protected request looks at instead of asking: a user's sessions as of the last change.
+//! What a protected request reads instead of asking the actor: a user's sessions as of the last change.
 
 mod entry;
 
@@ -17,13 +17,13 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use entry::SnapshotEntry;
 
-/// A user's sessions as of one version: what requests look at, and all that the actor keeps. Immutable but
-/// for the activity of its sessions.
+/// A user's sessions as of one version: what requests read, and all that the actor stores. Immutable
+/// except for the activity of its sessions.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The version that the actor decides on.
     pub version: i64,
-    /// The check version. It may be ahead of the version: other nodes' endings are applied to what is shown.
+    /// The check version. It may be ahead of `version`: other nodes' endings are applied to the snapshot.
     pub check_version: i64,
     /// Role, for the policy and for tokens.
     pub role: Role,
@@ -31,14 +31,14 @@ pub struct Snapshot {
     pub last_activity_at: Timestamp,
     /// The rest of the account.
     pub account: Account,
-    /// Held in place for most users: each further memory access costs more than the rest of a check.
+    /// Stored inline for most users: each further memory access costs more than the rest of a check.
     live: SmallVec<[SnapshotEntry; 2]>,
     endings: Box<[RememberedEnding]>,
 }
 
 impl Snapshot {
-    /// Shows a ledger. Sessions that `before` shows too are taken from there, so that activity noted in
-    /// either is noted in both.
+    /// A snapshot of a ledger. Sessions that `before` has too are shared with it, so that activity
+    /// recorded in either is recorded in both.
     pub(super) fn of(ledger: &Ledger, before: Option<&Self>) -> Self {
         let live = |session: &Session| match before.and_then(|before| before.find(session.id())) {
             Some(known) => {
@@ -59,7 +59,7 @@ impl Snapshot {
         }
     }
 
-    /// The ledger it shows, with all activity that this node has seen since.
+    /// The ledger of this snapshot, with all activity that this node has seen since.
     pub(super) fn ledger(&self, user: UserId) -> Ledger {
         let live: Vec<_> = self.live.iter().map(SnapshotEntry::session).collect();
         let latest = live.iter().map(|session| session.last_activity).max();
@@ -71,7 +71,8 @@ impl Snapshot {
         ledger
     }
 
-    /// The same with other nodes' endings applied. The version stays: a decision reads the ledger first.
+    /// The same with other nodes' endings applied. `version` stays, so that a decision reads the ledger
+    /// first.
     pub(super) fn after_endings(&self, check_version: i64, ended: &[RememberedEnding]) -> Self {
         let is_over = |id: SessionId| ended.iter().any(|ending| ending.session == id);
         let mut endings = self.endings.to_vec();
@@ -88,8 +89,8 @@ impl Snapshot {
         }
     }
 
-    /// Takes over later activity that another node has seen. False if the ledger is different in anything
-    /// else: a version can be another one's where a backup was restored.
+    /// Takes over later activity that another node has seen. False if the ledger differs in anything
+    /// else: after a backup was restored, the same version may mean something else.
     pub(super) fn advance(&self, ledger: &Ledger) -> bool {
         let same = self.shows(ledger);
         if same {
@@ -100,7 +101,7 @@ impl Snapshot {
         same
     }
 
-    /// Whether a new snapshot of that ledger would differ in nothing but the activity of its sessions.
+    /// Whether a new snapshot of that ledger would differ only in the activity of its sessions.
     fn shows(&self, ledger: &Ledger) -> bool {
         let same = |(shown, session): (&SnapshotEntry, &Session)| shown.shows(session);
         (self.version, self.check_version, self.role) == (ledger.version, ledger.check_version(), ledger.role)
@@ -116,31 +117,31 @@ impl Snapshot {
         self.live.iter().map(|shown| &shown.session)
     }
 
-    /// The live session of that id, and the session token that its access tokens must carry.
+    /// The live session with that id, and the session token that its access tokens must carry.
     pub(super) fn find_with_token(&self, id: SessionId) -> Option<(&Arc<LiveSession>, SessionToken)> {
         let shown = self.live.iter().find(|shown| shown.id == id)?;
         Some((&shown.session, shown.token))
     }
 
-    /// The latest proof of a live session.
+    /// The latest authentication of a live session.
     #[must_use]
     pub fn authentication(&self, id: SessionId) -> Option<Authentication> {
         self.live.iter().find(|shown| shown.id == id).map(|shown| shown.authentication)
     }
 
-    /// The live session of that id.
+    /// The live session with that id.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<&Arc<LiveSession>> {
         self.live.iter().find(|shown| shown.id == id).map(|shown| &shown.session)
     }
 
-    /// The refresh token of that live session that is current.
+    /// The current refresh token of that live session.
     #[must_use]
     pub fn refresh(&self, id: SessionId) -> Option<Refresh> {
         self.live.iter().find(|shown| shown.id == id).map(SnapshotEntry::refresh)
     }
 
-    /// Why that session ended, if it did lately.
+    /// Why that session ended, if it ended recently.
     #[must_use]
     pub fn remembered_ending(&self, id: SessionId) -> Option<EndReason> {
         self.endings.iter().rev().find(|ended| ended.session == id).map(|ended| ended.reason)

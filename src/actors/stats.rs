@@ -1,4 +1,5 @@
-//! Numbers for operators: each node counts its own, and tells the others while somebody watches anywhere.
+//! Numbers for operators: each node counts its own, and reports them to the others while anybody watches
+//! on any node.
 //!
 //! Bound: a minute of samples, one a second.
 
@@ -15,11 +16,11 @@ use crate::domain::time::Timestamp;
 use crate::storage::StorageError;
 use crate::storage::stats::NodeNumbers;
 
-/// How often a node counts, and reports.
+/// How often a node takes a sample, and reports.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Samples of a minute, and the one before.
+/// The samples of one minute, and the one before.
 const SAMPLES: usize = 61;
-/// How long the first watcher waits for the other nodes' reports.
+/// How long the first watcher waits for the reports of the other nodes.
 const FIRST_REPORTS: Duration = Duration::from_millis(1_300);
 
 /// The service's numbers.
@@ -28,7 +29,7 @@ const FIRST_REPORTS: Duration = Duration::from_millis(1_300);
 pub struct Numbers {
     /// Live sessions.
     pub live_sessions: i64,
-    /// Users who have one.
+    /// Users who have a live session.
     pub live_users: i64,
     /// Accounts.
     pub users: i64,
@@ -40,17 +41,17 @@ pub struct Numbers {
     pub devices_connected: i64,
     /// Nodes that serve.
     pub nodes: usize,
-    /// When that was so.
+    /// The time of these numbers.
     pub at: Timestamp,
 }
 
-/// What this node counts, and what it last read of all.
+/// What this node counts, and the latest numbers of all nodes.
 #[derive(Debug)]
 pub struct Stats {
     node: Uuid,
-    /// Logins and failures since the start, a second apart.
+    /// Logins and failures since the start, one sample per second.
     samples: Mutex<VecDeque<(u64, u64)>>,
-    /// For all watchers of this node.
+    /// Shared by all watchers of this node.
     last: tokio::sync::Mutex<Option<(Moment, Numbers)>>,
 }
 
@@ -62,7 +63,7 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// Counts for as long as the service lives, and reports while somebody watches.
+    /// Takes samples for as long as the service lives, and reports while anybody watches.
     pub async fn run(&self, registry: &Registry) {
         loop {
             self.sample(registry);
@@ -76,7 +77,7 @@ impl Stats {
         }
     }
 
-    /// The numbers of all nodes, read once a second at most for all who ask here.
+    /// The numbers of all nodes, read at most once a second for all watchers here.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -127,7 +128,7 @@ impl Stats {
     fn numbers(&self, registry: &Registry) -> NodeNumbers {
         let (logins, failures) = counted(registry);
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        // A node that is younger than a minute has counted from nothing.
+        // A node that is younger than a minute has counted from zero.
         let first = if samples.len() < SAMPLES { None } else { samples.front().copied() };
         let (logins_then, failures_then) = first.unwrap_or_default();
         let devices = &registry.metrics().connected_devices;

@@ -1,5 +1,5 @@
-//! Supervision of the long-lived actors: one that is gone is started again, each time a little later, for
-//! ever.
+//! Supervision of the long-lived actors: one that has ended is started again, each time a little later,
+//! for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use arc_swap::ArcSwap;
 
 use crate::telemetry::metrics::Metrics;
 
-/// How often an actor is looked after; also the first wait before it is started again.
+/// How often an actor is checked; also the first wait before it is started again.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// The address of an actor that is started again whenever it is gone.
+/// The address of an actor that is started again whenever it ends.
 #[derive(Debug)]
 pub struct Supervised<A: Actor<Context = Context<A>>>(Arc<ArcSwap<Addr<A>>>);
 
@@ -25,14 +25,15 @@ impl<A: Actor<Context = Context<A>>> Clone for Supervised<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> Supervised<A> {
-    /// The address of the one that runs now.
+    /// The address of the instance that runs now.
     #[must_use]
     pub fn address(&self) -> Addr<A> {
         Addr::clone(&self.0.load())
     }
 }
 
-/// Starts an actor, and starts it again whenever it is gone, until the service ends. Call it on an arbiter.
+/// Starts an actor, and starts it again whenever it ends, for as long as the service lives. Must be
+/// called on an arbiter.
 pub fn supervise<A, F>(name: &'static str, metrics: Metrics, start: F) -> Supervised<A>
 where
     A: Actor<Context = Context<A>>,

@@ -1,6 +1,6 @@
-//! Finds sessions that time has ended while their user had no actor here, and has the actors end them: there
-//! is one way a session ends. Also deletes accounts whose people wanted that by now, sessions that ended long
-//! ago, old mails, and tickets that nobody could use any more.
+//! Finds sessions that time has ended while their user had no actor here, and has the actors end them,
+//! so that there is only one way a session ends. Also deletes accounts whose scheduled deletion is due,
+//! sessions that ended long ago, old mails, and tickets that can no longer be used.
 
 use std::time::Duration;
 
@@ -17,34 +17,34 @@ use crate::security::ticket::KNOWN_AFTER;
 use crate::storage::StorageError;
 use crate::storage::overdue::{Overdue, Search};
 
-/// How often overdue sessions are looked for: so late, at most, do they end whose node has died.
+/// How often overdue sessions are searched for: the most by which the ending is late if the session's
+/// node has died.
 const SWEEP: Duration = Duration::from_millis(500);
-/// The wait before the next search where there was more than one search reads.
+/// The wait before the next search when there was more than one search reads.
 const NEXT_PART: Duration = Duration::from_millis(20);
-/// How often to look for accounts whose scheduled deletion is due.
+/// How often accounts whose scheduled deletion is due are searched for.
 const DELETIONS: Duration = Duration::from_secs(10);
 /// How often old sessions are deleted.
 const RETENTION: Duration = Duration::from_secs(600);
-/// How long mails are kept.
+/// How long mails are stored.
 const MAILS_KEPT: Duration = Duration::from_secs(7 * 86_400);
-/// How long requests for codes are kept.
+/// How long requests for codes are stored.
 const MAIL_REQUESTS_KEPT: Duration = Duration::from_secs(86_400);
-/// Who deletes accounts after their days of grace, as audit lines name it.
+/// The principal that deletes accounts after their grace period, as named in audit lines.
 const BY: &str = "days_of_grace";
 /// Most accounts of one search for due deletions.
 const DELETIONS_AT_ONCE: u64 = 1_000;
-/// Most sessions of one search: few, so that no node takes more than it can end while others have nothing to
-/// do.
+/// Most sessions of one search: few, so that no node takes more than it can end while others are idle.
 const SESSIONS_AT_ONCE: u64 = 200;
-/// Sessions that were found and are still there are found again after this time: by this node or, if it has
-/// died, by another. Well within the 5 s in which each is to end.
+/// Sessions that were found and have not ended are found again after this time: by this node or, if it
+/// has died, by another. Well within the 5 s in which each must end.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// How long users are left alone of whom nothing can be ended before their rows change, or a newer version
-/// reads them.
+/// How long users whose sessions cannot be ended are left alone: that takes a change of their rows, or a
+/// newer version that can read them.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
-/// Most actors asked at the same time.
+/// Most actors asked concurrently.
 const CONCURRENCY: usize = 16;
-/// Most sessions, or tickets, deleted by one statement round.
+/// Most sessions, or tickets, deleted by one statement.
 const DELETED_AT_ONCE: u64 = 1_000;
 
 /// Looks for overdue sessions, old ones, and spent tickets.
@@ -110,17 +110,17 @@ impl Actor for Sweeper {
     }
 }
 
-/// How much one search has found.
+/// The result of one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// Everything that is due.
     All,
-    /// As much as it reads; there may be more.
+    /// As much as one search reads; there may be more.
     Part,
 }
 
-/// Ends what is overdue. Also of users who are here: their actor may not know yet of a session that was
-/// opened on a node which has died since.
+/// Ends what is overdue, also for residents: their actor may not know yet of a session that was opened
+/// on a node which has died since.
 pub(super) async fn sweep(registry: &Registry) -> Result<Found, StorageError> {
     let margin = registry.dependencies().policies.idle_margin();
     let now = registry.clock().now();
@@ -140,7 +140,7 @@ pub(super) async fn sweep(registry: &Registry) -> Result<Found, StorageError> {
     Ok(if is_all { Found::All } else { Found::Part })
 }
 
-/// Their sessions must not fill the next searches: others are overdue too.
+/// Otherwise their sessions could fill the next searches, while others are overdue too.
 async fn set_aside(registry: &Registry, users: Vec<UserId>, until: Timestamp) -> Result<(), StorageError> {
     if users.is_empty() {
         return Ok(());
@@ -148,7 +148,8 @@ async fn set_aside(registry: &Registry, users: Vec<UserId>, until: Timestamp) ->
     registry.store().postpone_overdue(users, until).await
 }
 
-/// Whether it will be the same the next time: a row that this version cannot read, or one without its user.
+/// Whether a retry would fail in the same way: a row that this version cannot read, or a session without
+/// its user.
 fn is_lasting(error: &ActorError) -> bool {
     matches!(error, ActorError::NoSuchUser | ActorError::Unavailable(StorageError::UnknownValue { .. }))
 }
@@ -168,7 +169,7 @@ pub(super) async fn delete_due_accounts(registry: &Registry) -> Result<(), Stora
     Ok(())
 }
 
-/// Deletes ended sessions past retention, a bounded number at a time until none is left.
+/// Deletes ended sessions after their retention, a bounded number at a time until none is left.
 pub(super) async fn delete_old_sessions(
     registry: &Registry,
     retention: Duration,
@@ -178,7 +179,7 @@ pub(super) async fn delete_old_sessions(
     Ok(())
 }
 
-/// Deletes mails and requests for codes that are past their time, a bounded number at a time until none is
+/// Deletes mails and requests for codes after their retention, a bounded number at a time until none is
 /// left.
 pub(super) async fn delete_old_mails(registry: &Registry) -> Result<(), StorageError> {
     let (store, now) = (registry.store(), registry.clock().now());
@@ -188,8 +189,8 @@ pub(super) async fn delete_old_mails(registry: &Registry) -> Result<(), StorageE
     Ok(())
 }
 
-/// Deletes spent tickets that nobody can take for good any more, a bounded number at a time until none is
-/// left.
+/// Deletes records of spent tickets that no node could accept any more in any case, a bounded number at
+/// a time until none is left.
 pub(super) async fn delete_spent_tickets(registry: &Registry) -> Result<(), StorageError> {
     let before = registry.clock().now().minus(KNOWN_AFTER);
     while registry.store().delete_spent_tickets(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}

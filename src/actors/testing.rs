@@ -1,5 +1,5 @@
-//! What tests of actors are written with: a node on a real SQLite file, its people, and ways to hurt it
-//! ([`harm`], [`race`]).
+//! Support for tests of actors: a node on a real SQLite file, its people, and ways to harm it ([`harm`],
+//! [`race`]).
 
 pub(super) mod harm;
 pub(super) mod race;
@@ -42,19 +42,20 @@ use crate::storage::users::Registration;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 
-/// A bound that only something that hangs reaches.
+/// A bound that is reached only if something hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Between two looks at a condition.
+/// Time between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Where manual clocks begin.
 pub(super) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-/// Sockets and files of all tests; it ends with the process, because an async test cannot end a runtime.
+/// The runtime for sockets and files of all tests. It ends with the process, because an async test
+/// cannot end a runtime.
 static IO: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
 
-/// Looks until the condition holds.
+/// Polls until the condition holds.
 pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !holds().await {
@@ -63,12 +64,13 @@ pub(super) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool)
     }
 }
 
-/// What the feed tells of a change that checks depend on.
+/// What the feed reports of a change that checks depend on.
 pub(super) fn changed(user: UserId, version: i64) -> Change {
     Change { user, version, check_version: version }
 }
 
-/// Keeps this thread busy, so that other threads get ahead by that much; a race is tried with many of these.
+/// Keeps this thread busy, so that other threads get ahead by that much; a race is tried with many such
+/// delays.
 pub(super) fn delay(time: Duration) {
     let start = Instant::now();
     while start.elapsed() < time {
@@ -76,20 +78,20 @@ pub(super) fn delay(time: Duration) {
     }
 }
 
-/// What a node is made with.
+/// What a node is created with.
 pub(super) struct Setup {
     pub(super) clock: Clock,
     pub(super) policy: Policy,
     pub(super) max_residents: usize,
-    /// Arbiters that actors live on beside the test's own; without any they live on the test's.
+    /// Arbiters for actors besides the test's own; with none, actors live on the test's.
     pub(super) arbiters: usize,
-    /// How long an actor stays with nothing to do.
+    /// How long an actor stays without work.
     pub(super) rest_after: Duration,
 }
 
 impl Default for Setup {
-    /// A clock that stands still, sessions of five idle minutes, room for everybody, and actors that do not
-    /// rest.
+    /// A clock that stands still, sessions with an idle timeout of five minutes, room for everybody, and
+    /// actors that do not rest.
     fn default() -> Self {
         Self {
             clock: Clock::manual(START),
@@ -170,7 +172,7 @@ fn adopted(registry: &Registry) -> Arbiter {
     arbiter
 }
 
-/// A user with the session that signing up has opened.
+/// A user with the session that signing up opened.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Person {
     pub(super) user: UserId,
@@ -213,7 +215,7 @@ impl Node {
         }
     }
 
-    /// Signs somebody up, in the database alone: no actor is started.
+    /// Signs somebody up, in the database only: no actor is started.
     pub(super) async fn register(&self) -> Person {
         let (now, id) = (self.registry.clock().now(), UserId::new(new_uuid()));
         let email = Email::parse(&format!("{id}@example.com")).unwrap();
@@ -257,7 +259,7 @@ impl Node {
         }
     }
 
-    /// The user's place, which must exist.
+    /// The user's slot, which must exist.
     pub(super) fn slot(&self, user: UserId) -> Arc<UserSlot> {
         self.registry.get(user).unwrap()
     }
@@ -266,7 +268,7 @@ impl Node {
         self.registry.address(user).unwrap()
     }
 
-    /// Asks the user's actor to go, if there is one.
+    /// Asks the user's actor to stop, if there is one.
     pub(super) fn retire(&self, user: UserId) {
         if let Some(address) = self.registry.address(user) {
             address.do_send(Retire);
@@ -281,7 +283,7 @@ impl Node {
         self.metrics().sessions_ended.with_label_values(&[reason]).get()
     }
 
-    /// What the database says of the session's last activity.
+    /// The session's last activity according to the database.
     pub(super) async fn stored_activity(&self, person: Person) -> Timestamp {
         let ledger = self.store().load_ledger(person.user).await.unwrap().unwrap();
         ledger.find(person.session).unwrap().last_activity

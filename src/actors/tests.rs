@@ -1,5 +1,5 @@
-//! The promises of the actors, each on a real database: loading, panics, rest, retirement, room, mailboxes,
-//! standing, timers, clocks that step, draining, sweeping.
+//! The promises of the actors, each on a real database: loading, panics, rest, retirement, room,
+//! mailboxes, session status, timers, clock steps, draining, sweeping.
 
 mod clock;
 mod draining;

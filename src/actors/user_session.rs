@@ -1,10 +1,11 @@
-//! The actor of one user: the one writer of that user's sessions on this node, and their timer.
+//! The actor of one user: the only writer of that user's sessions on this node, and their timer.
 //!
-//! It handles one message at a time, to its end, also over awaits. It never asks another user's actor. What
-//! it knows of the sessions is what it shows, and nothing beside that; all of it can be read again from the
-//! database, so the actor may be lost at any moment.
+//! It handles one message at a time, to completion, even across awaits. It never asks another user's
+//! actor. All it knows of the sessions is its snapshot, which can be read again from the database, so
+//! the actor may be lost at any moment.
 //!
-//! There may be a million of these, so what only few need is kept elsewhere: see `docs/performance.md`.
+//! There may be a million of these, so state that only few need is kept elsewhere: see
+//! `docs/performance.md`.
 
 mod connecting;
 mod execution;
@@ -29,7 +30,8 @@ use crate::domain::time::Timestamp;
 use crate::telemetry::serving::work_within;
 use execution::Execution;
 
-/// How soon devices are looked after again when the database was away, or another node may know more.
+/// How soon devices are served again after the database was unavailable, or when another node may know
+/// more.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// One user's sessions on this node.
@@ -37,22 +39,22 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct UserSession {
     user: UserId,
     registry: Registry,
-    /// What it shows is what it knows: nothing until the first message has loaded it, and after a commit
-    /// whose outcome is unknown.
+    /// The snapshot in it is all the actor knows: none until the first message has loaded it, and after
+    /// a commit whose outcome is unknown.
     slot: Arc<UserSlot>,
-    /// The one timer. Activity moves the deadline, not the timer.
+    /// The only timer. Activity moves the deadline, not the timer.
     timer: Option<Timer>,
-    /// When it may rest, unless it is asked for something before.
+    /// When it may rest, unless it gets a message before then.
     rests_at: Timestamp,
-    /// Whether it goes because it rests: then what it shows and its timer stay.
+    /// Whether it stops in order to rest: then its snapshot and its timer stay.
     rests: bool,
     /// Open connections of the user's devices to this node, if there are any.
     devices: Option<Box<Devices>>,
 }
 
 impl UserSession {
-    /// The actor of a user whose sessions are shown already, are `known`, or are to be loaded by the first
-    /// message.
+    /// The actor of a user whose snapshot exists already, whose ledger is `known`, or whose ledger the
+    /// first message will load.
     pub(super) fn new(
         user: UserId,
         registry: Registry,
@@ -71,7 +73,7 @@ impl UserSession {
         actor
     }
 
-    /// For somebody who waits for the answer from `sent` on.
+    /// For a caller who has been waiting for the answer since `sent`.
     fn execution<C: Command>(&self, command: C, sent: Instant) -> Execution<C> {
         Execution {
             wanted_until: sent + ANSWER_TIMEOUT,
@@ -85,13 +87,13 @@ impl UserSession {
         }
     }
 
-    /// The end of what is overdue, for somebody who waits for it from now on.
+    /// Ends what is overdue, for a caller who waits from now on.
     fn end_overdue(&self) -> Execution<EndOverdue> {
         self.execution(EndOverdue, Instant::now())
     }
 
-    /// Takes over what a command left, shows it to requests, tells devices, and sees to the timer. The reply
-    /// goes out after this.
+    /// Takes over the ledger after a command: publishes it to requests, notifies devices, and sets the
+    /// timer. The reply is sent after this.
     fn install(&mut self, ledger: Option<&Ledger>, ctx: &mut Context<Self>) {
         self.slot.publish(ledger);
         let now = self.registry.clock().now();
@@ -106,19 +108,19 @@ impl UserSession {
                 self.prune_devices();
                 self.mark_warned();
                 if ledger.live().is_empty() {
-                    // It was set for a session, or to rest.
+                    // It was set for a session that is over, or to rest.
                     self.disarm();
                 }
                 self.arm(self.next_wake(ledger, now));
             }
-            // With devices connected it tries again until they can be served.
+            // With devices connected it retries until they can be served.
             None if self.prune_devices() > 0 => self.arm(now.plus(RETRY)),
             // Without a ledger there is nothing to stay for; the next message starts a new actor.
             None => ctx.notify(Retire),
         }
     }
 
-    /// The same after any command; where the user is gone, the devices are disconnected.
+    /// The same after any command; if the user is gone, the devices are disconnected.
     fn after_command<T>(
         &mut self,
         ledger: Option<&Ledger>,
@@ -133,7 +135,7 @@ impl UserSession {
         self.install(ledger, ctx);
     }
 
-    /// Forgets connections that are gone; returns how many are left.
+    /// Removes closed connections; returns how many are left.
     fn prune_devices(&mut self) -> usize {
         let left = self.devices.as_mut().map_or(0, |devices| devices.prune());
         if left == 0 {
@@ -142,14 +144,14 @@ impl UserSession {
         left
     }
 
-    /// The next time at which something is to be done without a request. A user without a session left stays
+    /// The next time at which something must be done without a request. A user without sessions stays
     /// until then, so that late requests of ended sessions learn why they ended.
     fn next_wake(&self, ledger: &Ledger, now: Timestamp) -> Timestamp {
         let policy = self.registry.policy_ref(ledger.role);
         let Some(deadline) = ledger.earliest_deadline(policy) else { return now.plus(policy.idle_timeout) };
         let devices = self.devices.as_ref();
         let warning = devices.and_then(|devices| devices.next_warning(ledger, policy, now));
-        // Another node may see the activity that takes a warning back.
+        // Another node may see activity that revokes a warning.
         let extendable = self.registry.store().is_shared() && devices.is_some_and(|it| it.has_warned());
         let extension = extendable.then(|| now.plus(RETRY));
         let rest = devices.is_none().then_some(self.rests_at);
@@ -163,8 +165,8 @@ impl UserSession {
         }
     }
 
-    /// Sets the timer, unless it is set for that time or an earlier one. One whose time is past without a
-    /// ring is set anew.
+    /// Sets the timer, unless it is set for that time or an earlier one. A timer that is past due and
+    /// has not rung is set again.
     fn arm(&mut self, deadline: Timestamp) {
         let now = self.registry.clock().now();
         if self.timer.is_some_and(|timer| now < timer.deadline && timer.deadline <= deadline) {
@@ -181,8 +183,9 @@ impl UserSession {
         }
     }
 
-    /// Ends what is overdue, after reading what other nodes did, and tells devices. Where the database is
-    /// away and no device waits the actor retires, and the sweeper finds what is overdue when it is back.
+    /// Ends what is overdue, after reading what other nodes changed, and notifies devices. If the
+    /// database is unavailable and no device waits, the actor retires, and the sweeper finds what is
+    /// overdue when the database is back.
     fn request_reload(&mut self, ctx: &mut Context<Self>) {
         let work = self.end_overdue().run().into_actor(self).map(|(ledger, result), actor, ctx| {
             actor.after_command(ledger.as_ref(), &result, ctx);
@@ -256,7 +259,8 @@ impl Handler<Retire> for UserSession {
 
     fn handle(&mut self, _: Retire, ctx: &mut Context<Self>) {
         if self.prune_devices() > 0 {
-            // Who has devices stays; others are asked before it is asked again.
+            // An actor with devices stays; mark it as used, so that others are asked before it is asked
+            // again.
             self.slot.used(self.registry.clock().now());
         } else if self.registry.release(self.user, &self.slot) {
             ctx.stop();

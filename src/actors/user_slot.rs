@@ -1,5 +1,5 @@
-//! What a user's actor shares with requests: the snapshot, what is newer than it, and how many messages there
-//! are.
+//! What a user's actor shares with requests: the snapshot, what is known to be newer, and the number of
+//! messages in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
@@ -16,30 +16,31 @@ use crate::telemetry::metrics::Metrics;
 /// Most messages that wait for, or are handled by, one user's actor.
 pub const MAX_IN_FLIGHT: usize = 128;
 
-/// What an actor and the requests of its user share. What every request looks at comes first, in one cache
-/// line.
+/// What an actor and the requests of its user share. The fields that every request reads come first, in
+/// one cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub struct UserSlot {
     snapshot: ArcSwapOption<Snapshot>,
-    /// The lowest check version that may still be shown; higher than the snapshot's when another node changed
-    /// something that checks depend on.
+    /// The lowest check version that may still be used; higher than the snapshot's if another node
+    /// changed something that checks depend on.
     required_check: AtomicI64,
-    /// The lowest version that may be decided on.
+    /// The lowest version that decisions may be based on.
     required_version: AtomicI64,
-    /// How often everything remembered was doubted, and how often it had been when what is shown was read.
+    /// How often the ledger was invalidated, and how often it had been when the snapshot was read.
     doubt_epoch: AtomicU32,
     confirmed_epoch: AtomicU32,
     last_used: AtomicI64,
-    /// Whether a device has connected to this actor: then news of other nodes cannot wait for a request.
+    /// Whether a device has connected to this actor: then news from other nodes cannot wait for a request.
     devices: AtomicBool,
-    /// Whether the actor has been asked to look again and has not begun to.
+    /// Whether the actor has been asked to reload and has not begun to.
     to_look_again: AtomicBool,
     /// Whether the actor is gone. Requests read this flag, because asking the mailbox would touch one more
     /// cache line.
     gone: AtomicBool,
     in_flight: AtomicUsize,
-    /// Of the actor alone: what was doubted and required when it last began to read the ledger.
+    /// For the actor only: the state of invalidation and the required versions when it last began to
+    /// read the ledger.
     doubts_when_read: AtomicU32,
     required_when_read: AtomicI64,
     required_check_when_read: AtomicI64,
@@ -72,7 +73,7 @@ impl UserSlot {
         }
     }
 
-    /// The user's sessions as of the last change, if that is known and nothing newer is known to exist.
+    /// The snapshot as of the last change, if there is one and nothing newer is known to exist.
     #[must_use]
     pub fn fresh_snapshot(&self) -> Option<arc_swap::Guard<Option<Arc<Snapshot>>>> {
         let snapshot = self.snapshot.load();
@@ -82,14 +83,14 @@ impl UserSlot {
         fresh.then_some(snapshot)
     }
 
-    /// The user's sessions as they were last shown, fresh or not.
+    /// The latest snapshot, fresh or not.
     #[must_use]
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.snapshot.load_full()
     }
 
-    /// Whether another node is known to have gone past that version, or may have without this one being told:
-    /// then nothing may be decided on it, though checks may still go by what is shown.
+    /// Whether another node is known to have gone beyond that version, or may have without this one
+    /// being notified. Then no decision may be based on it, though checks may still use the snapshot.
     #[must_use]
     pub fn is_behind(&self, version: i64) -> bool {
         version < self.required_version.load(Ordering::SeqCst) || self.is_doubted()
@@ -99,28 +100,28 @@ impl UserSlot {
         self.confirmed_epoch.load(Ordering::Acquire) != self.doubt_epoch.load(Ordering::SeqCst)
     }
 
-    /// The ledger is about to be read: what was doubted before this is settled when that is shown, what is
-    /// doubted from now on is not.
+    /// The ledger is about to be read. Publishing the result settles invalidations from before this
+    /// call, but not those from now on.
     pub(super) fn begin_read(&self) {
         self.doubts_when_read.store(self.doubt_epoch.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_when_read.store(self.required_version.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_check_when_read.store(self.required_check.load(Ordering::Acquire), Ordering::Relaxed);
     }
 
-    /// What the actor has read is shown. A version that was asked for before and that the database does not
-    /// have was never committed: a message on Redis can be anybody's.
+    /// The actor has published what it read. A version that was required before the read and that the
+    /// database does not have was never committed: anybody can send a message on Redis.
     fn confirm_version(&self, ledger: &Ledger) {
         self.confirmed_epoch.store(self.doubts_when_read.load(Ordering::Relaxed), Ordering::Release);
         let of_version = lower(&self.required_version, &self.required_when_read, ledger.version);
         let of_check = lower(&self.required_check, &self.required_check_when_read, ledger.check_version());
         if of_version || of_check {
-            // News that came meanwhile was lower than that, and left no trace.
+            // Real news that arrived meanwhile had a lower version than the false one, and left no trace.
             self.invalidate();
         }
     }
 
-    /// Notes that another node has gone on to those versions. True if what is shown is older, and that was
-    /// news.
+    /// Records that another node has committed those versions. True if the snapshot is older, and that
+    /// was news.
     pub(super) fn require(&self, version: i64, check_version: i64) -> bool {
         self.required_version.fetch_max(version, Ordering::SeqCst);
         let before = self.required_check.fetch_max(check_version, Ordering::SeqCst);
@@ -128,21 +129,21 @@ impl UserSlot {
         before < check_version && shown.is_some_and(|shown| shown < check_version)
     }
 
-    /// Notes that somebody says so, who may be anybody: the ledger is read again, and a version that does not
-    /// exist leaves no trace. True if what is shown is older.
+    /// Records an unauthenticated claim that this version exists: the ledger is read again, and a
+    /// version that does not exist leaves no trace. True if the snapshot is older.
     pub(super) fn doubt(&self, version: i64) -> bool {
         let shown = self.snapshot.load().as_ref().map(|shown| shown.version);
-        // Also where nothing is shown: it may just be read.
+        // Also without a snapshot: the ledger may be being read at this moment.
         if shown.is_none_or(|shown| shown < version) {
             self.invalidate();
         }
         shown.is_some_and(|shown| shown < version)
     }
 
-    /// Applies endings that another node has stored to what is shown, if that is of the check version just
-    /// before. Otherwise it is read again when it is next asked for. True if that was news.
+    /// Applies endings that another node has stored, if the snapshot has the check version just before.
+    /// Otherwise the ledger is read when the actor is next asked. True if that was news.
     pub(super) fn apply(&self, version: i64, check_version: i64, ended: &[RememberedEnding]) -> bool {
-        // From here on nothing older is shown, whatever the actor is doing.
+        // From here on nothing older is used, whatever the actor is doing.
         if !self.require(version, check_version) {
             return false;
         }
@@ -160,34 +161,34 @@ impl UserSlot {
         true
     }
 
-    /// Shows nothing until the actor has read everything again, also where it is just reading.
+    /// Hides the snapshot until the actor has read everything again, even if it is reading at this moment.
     pub(super) fn invalidate(&self) {
         self.doubt_epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Notes that a user request came by, for the choice of whom to retire.
+    /// Records that a request of the user arrived, for choosing which users to retire.
     pub fn used(&self, now: Timestamp) {
         self.last_used.store(now.millis(), Ordering::Relaxed);
     }
 
-    /// Whether a device has connected. News is noted before this is read, and the actor reads the news after
-    /// setting this: so one of the two sees the other.
+    /// Records that a device has connected. News is recorded before this flag is read, and the actor
+    /// reads the news after setting the flag, so one of the two sees the other.
     pub(super) fn has_devices(&self) {
         self.devices.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the actor is to be asked to look again: it has devices to tell, and was not asked yet.
+    /// Whether the actor must be asked to reload: it has devices to notify, and has not been asked yet.
     pub(super) fn wants_look_again(&self) -> bool {
         self.devices.load(Ordering::SeqCst) && !self.to_look_again.swap(true, Ordering::AcqRel)
     }
 
-    /// The actor rests. It has no devices, and so nobody to tell what it looks for.
+    /// The actor rests. It has no devices, and so nothing to reload for.
     pub(super) fn forget_devices(&self) {
         self.devices.store(false, Ordering::Release);
         self.to_look_again.store(false, Ordering::Release);
     }
 
-    /// The actor begins to look.
+    /// The actor begins to reload.
     pub(super) fn clear_look_again(&self) {
         self.to_look_again.store(false, Ordering::Release);
     }
@@ -209,7 +210,7 @@ impl UserSlot {
         self.in_flight.load(Ordering::Acquire)
     }
 
-    /// Shows a ledger to requests from now on, or nothing.
+    /// Publishes a snapshot of a ledger to requests, or removes it.
     pub(super) fn publish(&self, ledger: Option<&Ledger>) {
         let before = self.snapshot.load_full();
         if !before.as_ref().zip(ledger).is_some_and(|(shown, ledger)| shown.advance(ledger)) {
@@ -217,7 +218,7 @@ impl UserSlot {
             let count =
                 |snapshot: &Option<Arc<Snapshot>>| snapshot.as_ref().map_or(0, |shown| shown.live().len());
             let shown = count(&after);
-            // Endings may have been applied since.
+            // Endings may have been applied since `before` was read.
             let replaced = self.snapshot.swap(after);
             self.count_sessions(count(&replaced), shown);
         }
@@ -231,7 +232,7 @@ impl UserSlot {
     }
 }
 
-/// Takes back what was required when the reading began, where that turns out not to exist.
+/// Lowers what was required when the read began, if that turns out not to exist.
 fn lower(required: &AtomicI64, when_read: &AtomicI64, found: i64) -> bool {
     let asked_for = when_read.swap(i64::MIN, Ordering::Relaxed);
     if found < asked_for {
@@ -248,17 +249,17 @@ impl Drop for UserSlot {
     }
 }
 
-/// The right to have a message handled: as long as one exists, its actor is not retired.
+/// The right to have a message handled: while one exists, its actor is not retired.
 #[derive(Debug)]
 pub struct Lease(Arc<UserSlot>);
 
 impl Lease {
-    /// What the leased actor shares.
+    /// The slot of the leased actor.
     pub(super) fn slot(&self) -> Arc<UserSlot> {
         Arc::clone(&self.0)
     }
 
-    /// One for an actor with that slot; none if it has too many messages.
+    /// A lease on the actor with that slot; `None` if it has too many messages.
     pub(super) fn take(slot: &Arc<UserSlot>) -> Option<Self> {
         let before = slot.in_flight.fetch_add(1, Ordering::AcqRel);
         let lease = Self(Arc::clone(slot));

@@ -4,7 +4,7 @@ use actix::{Actor, AsyncContext, Context, WrapFuture};
 
 use super::registry::Registry;
 
-/// After this many timers other work of the arbiter has its turn.
+/// After this many timers, other work of the arbiter gets its turn.
 const AT_ONCE: usize = 256;
 
 /// Wakes actors whose timer is due. A panic loses at most one timer; the sweeper then finds the overdue user.
@@ -14,7 +14,7 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// The one that a registry needs.
+    /// The waker of that registry.
     #[must_use]
     pub fn new(registry: Registry) -> Self {
         Self { registry }

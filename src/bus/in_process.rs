@@ -1,6 +1,7 @@
-//! The bus of a service that runs alone: every subscriber in this process hears every message.
+//! The bus of a service that runs alone: every subscriber in this process receives every message.
 //!
-//! Bound: a subscriber that is [`CAPACITY`] messages behind loses the oldest, and learns that it did.
+//! Bound: a subscriber that falls [`CAPACITY`] messages behind loses the oldest and is notified of the
+//! loss.
 
 use tokio::sync::broadcast;
 
@@ -21,11 +22,11 @@ impl Default for InProcessBus {
 impl InProcessBus {
     /// Sends to all subscribers; without any the message is lost, as on Redis.
     pub fn send(&self, message: Message) {
-        // The only error is that nobody listens.
+        // The only error is that there are no subscribers.
         let _ = self.0.send(message);
     }
 
-    /// Everything that is sent from now on.
+    /// Receives everything that is sent from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Message> {
         self.0.subscribe()

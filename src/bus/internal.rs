@@ -1,7 +1,8 @@
-//! What nodes tell each other on channels of their own: that a user's sessions are not what they were.
+//! Messages between nodes on internal channels: that a user's sessions have changed.
 //!
-//! Channels are sharded by user, so that a Redis Cluster can place them. Every node listens to all of them.
-//! No correctness hangs on them: the feed of changes tells the same from the database.
+//! Channels are sharded by user, so that a Redis Cluster could distribute them. Every node subscribes to
+//! all of them. Correctness does not depend on them: the feed of changes reports the same from the
+//! database.
 
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ pub const SHARDS: usize = 64;
 /// A user's sessions have changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invalidation {
-    /// The node that changed them; it need not be told.
+    /// The node that changed them, which ignores the message.
     pub node: Uuid,
-    /// Whose.
+    /// The user whose sessions changed.
     pub user: UserId,
     /// The version that was committed.
     pub version: i64,
@@ -27,64 +28,65 @@ pub struct Invalidation {
     pub ended: Vec<SessionId>,
     /// When it was committed, in ms, by the clock of that node.
     pub at: i64,
-    /// The change itself, where it can be applied without reading. Nodes of an older version do not send it.
+    /// The change itself, if it can be applied without reading. Nodes of an older version do not send it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<SignedChange>,
 }
 
-/// A [`Change`], signed: what anybody may publish is only a reason to read.
+/// A [`Change`] with its signature. Anybody may publish on Redis, so an unsigned message is only a
+/// reason to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedChange {
     /// The change as JSON, byte for byte as it was signed.
     pub text: String,
-    /// Of [`crate::security::peer_key::PeerKey`].
+    /// The tag made by [`crate::security::peer_key::PeerKey`].
     pub tag: String,
 }
 
-/// Sessions that ended, and nothing else. What began is only ever read from the database.
+/// Sessions that ended, and nothing else. What was opened is only ever read from the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Whose.
+    /// The user whose sessions ended.
     pub user: UserId,
     /// The version that was committed.
     pub version: i64,
-    /// The version of what checks depend on; it was one less before.
+    /// The check version. Before the change it was one less.
     pub check_version: i64,
-    /// What ended.
+    /// The sessions that ended.
     pub ended: Vec<Ended>,
-    /// When, in ms, by the clock of that node.
+    /// When it was committed, in ms, by the clock of the sending node.
     pub at: i64,
 }
 
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// Which.
+    /// The session.
     pub session: SessionId,
-    /// Why, in the words of the events.
+    /// The reason, by its name in the events.
     pub reason: String,
     /// The session from which a person ended it.
     pub by: Option<SessionId>,
 }
 
-/// A session was active; other nodes show it. What they decide they decide by the database.
+/// A session was active. Other nodes show this activity, but base decisions on the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// The node that saw it.
     pub node: Uuid,
-    /// Whose.
+    /// The user of the session.
     pub user: UserId,
-    /// Which.
+    /// The session.
     pub session: SessionId,
-    /// When, in ms.
+    /// When it was active, in ms.
     pub active_at: i64,
-    /// Whether the sender publishes it to other services too: then this node need not.
-    /// Nodes of an older version do not say.
+    /// Whether the sender also publishes it to other services, so that the receiver need not. Missing in
+    /// messages of nodes of an older version.
     #[serde(default)]
     pub told: bool,
 }
 
-/// What comes on the channels.
+/// A message on the internal channels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PeerMessage {
@@ -106,26 +108,26 @@ pub fn channel_of(shard: usize) -> String {
     format!("internal:{{{shard}}}")
 }
 
-/// A message that several nodes may have for the other services at the same moment: only the first of them
+/// A message that several nodes may publish to the other services at the same moment: only the first one
 /// gets through.
 #[derive(Clone, Debug)]
 pub struct OnceForAll {
-    /// What it is about.
+    /// The session that the message is about.
     pub session: SessionId,
-    /// How long another one about the same is not let through.
+    /// How long further messages about the same session are suppressed.
     pub interval: Duration,
     /// The message to other services.
     pub message: Message,
 }
 
 impl OnceForAll {
-    /// Names it in Redis, without prefix.
+    /// Its key in Redis, without prefix.
     #[must_use]
     pub fn key(session: SessionId) -> String {
         format!("told:{session}")
     }
 
-    /// How long it is remembered, in ms: a little less than the interval, because each message is a little
+    /// How long the key lives, in ms: a little less than the interval, because each message is a little
     /// late.
     #[must_use]
     pub fn remembered_for(interval: Duration) -> u64 {

@@ -1,12 +1,14 @@
 //! The bus on Redis: public channels and the stream for other services, internal channels for the other
-//! nodes, and counters that hold over all nodes.
+//! nodes, and counters shared by all nodes.
 //!
-//! In reading order: `connection` opens it, `health` watches it, `server` asks what it is, `turns` publishes
-//! what is kept, `sender` what may be lost, `counters` and `tickets` keep what all nodes must agree on,
-//! [`subscriber`] listens, [`stream`] reads what was published.
+//! In reading order: `connection` opens it, `health` watches it, `server` asks what kind of server it
+//! is, `turns` publishes what must not be lost, `sender` what may be lost, `counters` and `tickets`
+//! store what all nodes must agree on, [`subscriber`] receives from other nodes, [`stream`] reads what
+//! was published.
 //!
-//! Bounds: what may be lost waits in a queue of [`QUEUE`] messages and is dropped past that. Every command
-//! has [`TIMEOUT`]; while Redis is away, counters are not even tried for [`RETRY_AFTER_FAILURE`].
+//! Bounds: messages that may be lost wait in a queue of [`QUEUE`]; further ones are dropped. Every
+//! command has [`TIMEOUT`]; while Redis is unreachable, counters do not try it for
+//! [`RETRY_AFTER_FAILURE`].
 
 mod connection;
 mod counters;
@@ -39,20 +41,20 @@ use connection::{Connection, client_of};
 use health::Health;
 use sender::BestEffort;
 
-/// What the names of channels begin with in the outbox, and on Redis unless `REDIS_PREFIX` says otherwise.
+/// The prefix of channel names in the outbox, and on Redis unless `REDIS_PREFIX` says otherwise.
 const OWN_PREFIX: &str = "auth:";
 /// How long a batch may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a counter may take: a login waits for it.
+/// How long a counter may take, because a login waits for it.
 const COUNTER_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long Redis is left alone by counters after it did not answer.
+/// How long counters do not try Redis after it failed to answer.
 const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Messages that wait to be sent and may be lost.
+/// Most queued messages of those that may be lost.
 const QUEUE: usize = 20_000;
-/// How often Redis is asked whether it is there.
+/// How often Redis is checked.
 const PING_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Redis, through one connection that mends itself.
+/// Redis, through one connection that reconnects by itself.
 #[derive(Debug)]
 pub struct RedisBus {
     client: Client,
@@ -63,17 +65,17 @@ pub struct RedisBus {
     stream_max_len: u64,
     /// `REDIS_PREFIX`.
     prefix: Arc<str>,
-    /// Names this process where it has a turn.
+    /// Identifies this process as the holder of a turn.
     node: String,
     health: Arc<Health>,
 }
 
 impl RedisBus {
-    /// A bus on that Redis, which need not be there: it is only waited for until that is known, or not to be
-    /// known soon.
+    /// A bus on that Redis, which need not be reachable: this waits only until it is known to be, or
+    /// until that cannot be known soon.
     ///
     /// # Errors
-    /// When the address has no meaning, or leads to a Cluster or a Sentinel.
+    /// When the address is invalid, or leads to a Cluster or a Sentinel.
     pub async fn new(
         config: &RedisConfig,
         stream_max_len: u64,
@@ -82,7 +84,7 @@ impl RedisBus {
     ) -> Result<Self, BusError> {
         let client = client_of(config, ProtocolVersion::RESP3)?;
         let opening = client.clone();
-        // The manager's own task lives on the runtime that makes it.
+        // The connection manager's own task runs on the runtime that creates it.
         let connection = io.run(async move { Connection::open(opening) }).await??;
         let address = client.get_connection_info().addr().to_string();
         let health = Arc::new(Health::new(address, format!("{}pulse", config.prefix)));
@@ -104,17 +106,17 @@ impl RedisBus {
         &self.io
     }
 
-    /// Fits every public channel, and what else has the prefix.
+    /// Matches every public channel, and every other name with the prefix.
     pub(super) fn pattern(&self) -> String {
         self.name_of("*")
     }
 
-    /// What a name without prefix is called on Redis.
+    /// The name on Redis of a name without prefix.
     fn name_of(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// What a public channel is called on Redis.
+    /// The name of a public channel on Redis.
     fn channel<'a>(&self, channel: &'a str) -> Cow<'a, str> {
         match channel.strip_prefix(OWN_PREFIX) {
             Some(name) if *self.prefix != *OWN_PREFIX => self.name_of(name).into(),
@@ -137,7 +139,7 @@ impl RedisBus {
         });
     }
 
-    /// The message, with the name of its channel as it is on Redis.
+    /// The message, with its channel's name on Redis.
     fn named(&self, message: Message) -> Message {
         let channel = match self.channel(&message.channel) {
             Cow::Borrowed(_) => message.channel,
@@ -147,7 +149,7 @@ impl RedisBus {
     }
 
     fn send_best_effort(&self, message: BestEffort) {
-        // Full or closed: it is one of those that may be lost.
+        // Full or closed: such messages may be lost.
         let _ = self.best_effort.try_send(message);
     }
 
@@ -167,7 +169,7 @@ impl RedisBus {
         }
     }
 
-    /// Whether Redis did what it was asked when it was last asked.
+    /// Whether the last command to Redis succeeded.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.health.is_up()

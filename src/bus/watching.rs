@@ -1,6 +1,6 @@
-//! Subscriptions to published events, for operators who watch.
+//! Subscriptions to published events, for operators who watch them.
 //!
-//! Bound: [`QUEUE`] messages for each listener; a slow listener loses the rest.
+//! Bound: [`QUEUE`] messages for each watcher; a slow one loses the rest.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use super::Bus;
 use crate::events::Message;
 
 const QUEUE: usize = 1_000;
-/// How long to wait before a line that broke is opened again.
+/// How long to wait before re-opening a broken connection.
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Bus {
-    /// What is published on the public channels from now on, until the receiver is dropped. Call it on an
-    /// arbiter.
+    /// Receives what is published on the public channels from now on, until the receiver is dropped.
+    /// Must be called on an arbiter.
     #[must_use]
     pub fn watch(&self) -> mpsc::Receiver<Message> {
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -27,7 +27,7 @@ impl Bus {
                 actix_web::rt::spawn(async move {
                     loop {
                         match messages.recv().await {
-                            // Full: it is dropped.
+                            // If the queue is full, the message is dropped.
                             Ok(message) => drop(sender.try_send(message)),
                             Err(RecvError::Lagged(_)) => {}
                             Err(RecvError::Closed) => return,
@@ -66,7 +66,7 @@ async fn hear(
     while let Some(message) = messages.next().await {
         if let Ok(payload) = std::str::from_utf8(message.get_payload_bytes()) {
             let channel = message.get_channel_name().into();
-            // Full: it is dropped.
+            // If the queue is full, the message is dropped.
             drop(sender.try_send(Message { channel, payload: payload.into() }));
         }
     }

@@ -1,4 +1,4 @@
-//! What the rules need of an account, and what differs between two readings of one.
+//! What the rules need to know of an account, and the differences between two readings of one.
 
 use super::account_change::AccountChange;
 use super::account_details::AccountDetails;
@@ -6,23 +6,24 @@ use super::policy::OwnPolicy;
 use super::role::Role;
 use super::time::Timestamp;
 
-/// What the rules need of the account, beside its role.
+/// What the rules need to know of the account, besides its role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Whether it is disabled: then no session opens, and none is live, because disabling ended them.
     pub disabled: bool,
     /// How many second factors the person has.
     pub factors: u32,
-    /// When the password last changed: a login that checked an earlier one opens no session.
+    /// When the credentials (password or second factors) last changed: a login that checked earlier ones
+    /// opens no session.
     pub credentials_changed_at: Option<Timestamp>,
-    /// Policy that goes before the role's. Few users have one.
+    /// The user's own policy, which takes precedence over the role's. Few users have one.
     pub policy: Option<Box<OwnPolicy>>,
     /// Details whose changes are sent to devices.
     pub details: AccountDetails,
 }
 
 impl Account {
-    /// Takes over what the rules need of a change.
+    /// Applies the parts of a change that the rules need.
     pub(super) fn apply(&mut self, change: &AccountChange, credentials_changed_at: Option<Timestamp>) {
         if let Some(disabled) = change.disabled {
             self.disabled = disabled;
@@ -38,7 +39,7 @@ impl Account {
     }
 }
 
-/// What differs between two readings of an account, under the names of [`AccountChange::names`].
+/// The differences between two readings of an account, under the names of [`AccountChange::names`].
 #[must_use]
 pub fn changes(before: (Role, &Account), now: (Role, &Account)) -> Vec<&'static str> {
     let ((role_before, before), (role, now)) = (before, now);

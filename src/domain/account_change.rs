@@ -1,4 +1,4 @@
-//! What changes of an account in one commit with its sessions, and who changed it.
+//! What changes in an account in the same commit as its sessions, and who changed it.
 
 use serde::Serialize;
 
@@ -17,16 +17,17 @@ pub enum ChangedBy {
     Operator,
 }
 
-/// The parts of an account that change; the rest stays. The inner `Option` is a value that may be taken away.
+/// The parts of an account that change; the rest stays as it is. An inner `Option` is a value that can
+/// be removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountChange {
     /// A new password.
     pub password: Option<PasswordHash>,
     /// Whether the next login must set a new password.
     pub password_change_required: Option<bool>,
-    /// When the person last showed that the address is theirs.
+    /// When the person last proved that the address is theirs.
     pub email_verified_at: Option<Option<Timestamp>>,
-    /// Another address.
+    /// A new address.
     pub email: Option<Email>,
     /// Display name.
     pub name: Option<String>,
@@ -34,7 +35,7 @@ pub struct AccountChange {
     pub locale: Option<Option<String>>,
     /// Role.
     pub role: Option<Role>,
-    /// Session policy that goes before the role's.
+    /// The user's own session policy, which takes precedence over the role's.
     pub policy: Option<Option<OwnPolicy>>,
     /// How many second factors the person has.
     pub factors: Option<u32>,
@@ -45,7 +46,7 @@ pub struct AccountChange {
 }
 
 impl AccountChange {
-    /// The names under which other services hear of it.
+    /// The names by which other services learn what changed.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         [
@@ -63,8 +64,8 @@ impl AccountChange {
         .collect()
     }
 
-    /// Whether what was proved with the credentials before counts no more: a login that checked them opens no
-    /// session.
+    /// Whether a proof made with the previous credentials is no longer valid: a login that checked them
+    /// opens no session.
     #[must_use]
     pub fn changes_credentials(&self) -> bool {
         self.password.is_some() || self.factors.is_some()

@@ -1,5 +1,5 @@
-//! Fingerprints of account details that no rule needs, so that an actor notices when they change and tells
-//! the devices.
+//! Fingerprints of account details that no rule needs, so that an actor notices when they change and
+//! notifies the devices.
 
 use super::account_change::AccountChange;
 

@@ -1,8 +1,9 @@
-//! How much of a client's address is kept, shown and mailed. Limits count the whole address, and forget it.
+//! How much of a client's address is stored, displayed and mailed. Rate limits count the whole address
+//! and do not store it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How much of an address to keep.
+/// How much of an address to store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressForm {
     /// All of it.
@@ -17,7 +18,7 @@ pub enum AddressForm {
 impl AddressForm {
     /// Every form.
     pub const ALL: [Self; 3] = [Self::Full, Self::Truncated, Self::None];
-    /// Their names.
+    /// The names of the forms, in the same order.
     pub const NAMES: &[&str] = &["full", "truncated", "none"];
 
     /// The name in the configuration.
@@ -30,7 +31,7 @@ impl AddressForm {
         }
     }
 
-    /// The part of the address to keep.
+    /// The part of the address to store.
     #[must_use]
     pub fn of(self, address: Option<IpAddr>) -> Option<IpAddr> {
         match (self, address?.to_canonical()) {

@@ -9,7 +9,7 @@ use super::time::Timestamp;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Methods(u8);
 
-/// The methods, in the order of their bits, which rows hold: a bit never changes its meaning.
+/// The methods, in the order of their bits. Rows store the bits, so a bit never changes its meaning.
 const NAMES: [&str; 7] = ["pwd", "otp", "hwk", "swk", "user", "mfa", "rcv"];
 
 impl Methods {
@@ -23,41 +23,41 @@ impl Methods {
     pub const SOFTWARE_KEY: Self = Self(1 << 3);
     /// The device verified its user.
     pub const USER_VERIFIED: Self = Self(1 << 4);
-    /// Two factors were shown.
+    /// Two factors were presented.
     pub const MULTIPLE_FACTORS: Self = Self(1 << 5);
     /// A recovery code.
     pub const RECOVERY_CODE: Self = Self(1 << 6);
 
-    /// All of both.
+    /// The union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether all of `other` are in it.
+    /// Whether it contains all of `other`.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The set as a row holds it.
+    /// The set as stored in a row.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// The set that a row holds; none where a newer version wrote a method that this one does not know.
+    /// The set that a row stores; `None` if a newer version wrote a method that this one does not know.
     #[must_use]
     pub fn from_bits(bits: i32) -> Option<Self> {
         u8::try_from(bits).ok().filter(|bits| bits >> NAMES.len() == 0).map(Self)
     }
 
-    /// Names of RFC 8176 (`rcv` is ours), for the `amr` claim.
+    /// The names from RFC 8176 (`rcv` is our own), for the `amr` claim.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| name)
     }
 
-    /// The assurance level they amount to.
+    /// The assurance level that these methods reach.
     #[must_use]
     pub const fn level(self) -> Level {
         if self.contains(Self::MULTIPLE_FACTORS) { Level::Aal2 } else { Level::Aal1 }
@@ -80,7 +80,7 @@ impl Serialize for Methods {
     }
 }
 
-/// How sure the service is of the person (NIST SP 800-63B), for the `acr` claim.
+/// How certain the service is of the person's identity (NIST SP 800-63B), for the `acr` claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -101,12 +101,12 @@ impl Level {
     }
 }
 
-/// The latest proof of a session.
+/// The latest authentication of the session's user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authentication {
-    /// When it was given.
+    /// When the person authenticated.
     pub at: Timestamp,
-    /// How.
+    /// By which methods.
     pub methods: Methods,
 }
 

@@ -1,8 +1,8 @@
 //! What may happen to a user's sessions. Each command decides on a ledger, a time and a policy, and nothing
 //! else.
 //!
-//! Time comes first: [`decide`] lets every session end that is overdue before the command sees the ledger, so
-//! no command can act for, or make room by, a session that is already over.
+//! Time comes first: [`decide`] ends every overdue session before the command sees the ledger, so no
+//! command can act for a session that is already over, or evict one to make room.
 
 mod account;
 mod end;
@@ -32,13 +32,13 @@ use super::policy::Policy;
 use super::reason::EndReason;
 use super::time::Timestamp;
 
-/// What a command makes of a ledger: the events to store, and the answer once they are stored.
+/// What a command decides on a ledger: the events to store, and the reply to send once they are stored.
 #[must_use = "a decision that is not committed has not happened"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<R> {
     /// In the order in which they happen; empty when nothing changes.
     pub events: Vec<LedgerEvent>,
-    /// The answer to the caller.
+    /// The reply to the caller.
     pub reply: R,
 }
 
@@ -50,13 +50,13 @@ impl<R> Decision<R> {
 
 /// Something that may be done to a user's sessions.
 pub trait Command {
-    /// The answer to the caller.
+    /// The reply to the caller.
     type Reply;
 
-    /// Whether doing it a second time, after a failure that left the outcome unknown, changes nothing more.
+    /// Whether executing it again, after a failure that left the outcome unknown, changes nothing further.
     const REPEATABLE: bool;
 
-    /// What it is called in traces: the type without its path.
+    /// Its name in traces: the type name without its path.
     #[must_use]
     fn name() -> &'static str {
         std::any::type_name::<Self>().rsplit("::").next().unwrap_or_default()
@@ -71,7 +71,7 @@ pub trait Command {
 pub struct SessionOver {
     /// The session.
     pub session: SessionId,
-    /// Why it ended, where the ledger still knows.
+    /// Why it ended, if the ledger still remembers.
     pub reason: Option<EndReason>,
 }
 
@@ -81,7 +81,7 @@ impl SessionOver {
     }
 }
 
-/// Ends what is overdue, then lets the command decide on what is left.
+/// Ends what is overdue, then lets the command decide on the rest.
 pub fn decide<C: Command>(
     command: &C,
     ledger: &Ledger,
@@ -98,7 +98,8 @@ pub fn decide<C: Command>(
     Decision { events: overdue.into_iter().chain(decision.events).collect(), reply: decision.reply }
 }
 
-/// Ends what is overdue and nothing else: the actor's timer, and a request past its session's deadline.
+/// Ends what is overdue and nothing else: for the actor's timer, and for a request after its session's
+/// deadline.
 #[derive(Clone, Copy, Debug)]
 pub struct EndOverdue;
 

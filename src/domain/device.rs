@@ -1,4 +1,5 @@
-//! What a session is shown as in the list of devices: read from the User-Agent, never trusted for a decision.
+//! How a session is described in the list of devices: read from the User-Agent, never trusted for a
+//! decision.
 
 mod named;
 
@@ -13,12 +14,12 @@ use woothee::parser::Parser;
 use super::field_problem::FieldProblem;
 use super::text::is_presentable;
 
-/// Most characters of a User-Agent that are kept.
+/// Most characters of a User-Agent that are stored.
 pub const USER_AGENT_MAX_CHARS: usize = 512;
 /// Most characters of a device name.
 pub const DEVICE_NAME_MAX_CHARS: usize = 100;
 
-/// What sort of thing the client runs on.
+/// What kind of device the client runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceType {
@@ -26,9 +27,9 @@ pub enum DeviceType {
     Desktop,
     /// A phone or a tablet.
     Mobile,
-    /// A program that says it is one.
+    /// A program that identifies itself as a bot.
     Bot,
-    /// Nothing that is known.
+    /// Not recognised.
     Unknown,
 }
 
@@ -44,7 +45,7 @@ impl DeviceType {
         }
     }
 
-    /// The type of that name; anything else is [`DeviceType::Unknown`].
+    /// The type with that name; [`DeviceType::Unknown`] for anything else.
     #[must_use]
     pub fn parse(name: &str) -> Self {
         match name {
@@ -56,13 +57,13 @@ impl DeviceType {
     }
 }
 
-/// A device that is held once, however many sessions were opened on one like it: a browser of one version
-/// says the same on every machine. Free to copy and to compare.
+/// A device description, interned: it is in memory once, however many sessions were opened on such a
+/// device, since one browser version says the same on every machine. Cheap to copy and to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device(ArcIntern<Known>);
 
 impl Device {
-    /// The device of that description.
+    /// The device with that description.
     #[must_use]
     pub fn new(info: DeviceInfo) -> Self {
         let json = to_raw_value(&info).unwrap_or_else(|_| RawValue::NULL.to_owned());
@@ -78,14 +79,15 @@ impl Deref for Device {
     }
 }
 
-/// As JSON only.
+/// Serialized as its prepared JSON.
 impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.json.serialize(serializer)
     }
 }
 
-/// With its JSON, which is the longest part of a session's, and would else be escaped anew for each answer.
+/// A description with its JSON, which is the longest part of a session's JSON and would otherwise be
+/// escaped again for each answer.
 #[derive(Debug)]
 struct Known {
     info: DeviceInfo,
@@ -106,19 +108,19 @@ impl Hash for Known {
     }
 }
 
-/// A device as its owner knows it.
+/// A device as its owner recognises it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceInfo {
-    /// The name that was given at login, or one made of browser and system.
+    /// The name given at login, or one made from browser and system.
     pub name: Option<Box<str>>,
     /// Browser, such as `Firefox`.
     pub browser: Option<Box<str>>,
     /// Operating system, such as `Linux`.
     pub os: Option<Box<str>>,
-    /// Sort of device.
+    /// Kind of device.
     pub device_type: DeviceType,
-    /// The header itself, cut to [`USER_AGENT_MAX_CHARS`].
+    /// The header itself, truncated to [`USER_AGENT_MAX_CHARS`].
     pub user_agent: Option<Box<str>>,
 }
 
@@ -129,7 +131,7 @@ impl DeviceInfo {
         Self::from_request(user_agent, None, name)
     }
 
-    /// The same, with what a client hint (`Sec-CH-UA-Platform-Version`) tells of the system.
+    /// The same, with what a client hint (`Sec-CH-UA-Platform-Version`) says about the system.
     #[must_use]
     pub fn from_request(
         user_agent: Option<&str>,
@@ -158,10 +160,10 @@ impl DeviceInfo {
     }
 }
 
-/// A trimmed device name of at most 100 characters with no control characters; none when nothing is left.
+/// A trimmed device name of at most 100 characters without control characters; `None` if nothing is left.
 ///
 /// # Errors
-/// [`FieldProblem`], telling why it cannot be kept.
+/// [`FieldProblem`]: why it cannot be stored.
 pub fn parse_device_name(text: &str) -> Result<Option<String>, FieldProblem> {
     let name = text.trim();
     match name {

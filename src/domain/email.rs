@@ -1,7 +1,7 @@
-//! Email addresses, and the one form in which each is stored and compared.
+//! Email addresses, and the canonical form in which each is stored and compared.
 //!
-//! It must never let two spellings of one mailbox's domain be two accounts, nor an address hold what nobody
-//! can see.
+//! It must never let two spellings of one mailbox's domain be two accounts, nor let an address contain
+//! invisible characters.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub const EMAIL_MAX_BYTES: usize = 254;
 pub struct Email(String);
 
 impl Email {
-    /// Checks the form (HTML's definition of a valid address).
+    /// Checks the syntax (HTML's definition of a valid address).
     ///
     /// # Errors
     /// [`FieldProblem`]: why it is not an address.
@@ -32,8 +32,9 @@ impl Email {
         }
     }
 
-    /// The form in which addresses are stored and compared, without a check: for the look-up at login. What
-    /// has no such form is looked up in lower case, as it may have been stored before there was one.
+    /// The form in which addresses are stored and compared, without validation: for the look-up at
+    /// login. Text without such a form is looked up in lower case, since it may have been stored before
+    /// this form was introduced.
     #[must_use]
     pub fn lookup_key(text: &str) -> String {
         canonical(text).unwrap_or_else(|| text.trim().to_lowercase())
@@ -59,14 +60,14 @@ impl fmt::Debug for Email {
     }
 }
 
-/// `None` where something invisible is in it, or the domain has no ASCII form.
+/// `None` if it contains an invisible character, or if the domain has no ASCII form.
 fn canonical(text: &str) -> Option<String> {
     let text = text.trim();
     let Some((mailbox, domain)) = text.rsplit_once('@') else {
         return Some(text.to_lowercase()).filter(|text| !text.chars().any(is_invisible));
     };
-    // Joiners belong to words of some scripts; the mapping checks that they stand where they may. All else
-    // that cannot be seen it would leave out.
+    // Some scripts write words with joiners; the mapping checks that they are where they are allowed. It
+    // would silently drop any other invisible character.
     let is_joiner = |letter: char| matches!(letter, '\u{200c}' | '\u{200d}');
     if mailbox.chars().any(is_invisible) || domain.chars().any(|c| is_invisible(c) && !is_joiner(c)) {
         return None;

@@ -1,5 +1,5 @@
-//! What happened to a user's sessions: decided by a command, applied to the ledger, stored, and told to
-//! others.
+//! What happened to a user's sessions: decided by a command, applied to the ledger, stored, and
+//! announced to others.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use super::session::Session;
 use super::time::Timestamp;
 use uuid::Uuid;
 
-/// What a session was opened by.
+/// What opened a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenedBy {
     /// The person signed up with this address.
     Signup {
-        /// Address to tell the other services.
+        /// The address, for the other services.
         email: Arc<str>,
     },
     /// The person logged in.
@@ -28,23 +28,24 @@ pub enum OpenedBy {
 pub struct Ending {
     /// The session.
     pub session: SessionId,
-    /// Its token, which services that keep a list of refused tokens want to know.
+    /// Its token, for services that keep a denylist of tokens.
     pub token: SessionToken,
-    /// Why.
+    /// Why it ended.
     pub reason: EndReason,
-    /// The session from which a person ended it; with [`EndReason::Terminated`], none where an operator did.
+    /// The session from which a person ended it; with [`EndReason::Terminated`], `None` if an operator did.
     pub by: Option<SessionId>,
-    /// The activity on which the decision stands: an idle ending holds only if nothing later is stored.
+    /// The activity that the decision is based on: an idle ending holds only if no later activity is
+    /// stored.
     pub last_activity: Timestamp,
-    /// No access token of the session is good after this.
+    /// No access token of the session is valid after this.
     pub tokens_expire_at: Timestamp,
-    /// When.
+    /// When it ended.
     pub at: Timestamp,
 }
 
 impl LedgerEvent {
-    /// Whether it is about a refresh token, so that other nodes need not hear of it unless the session's
-    /// times change too.
+    /// Whether it concerns a refresh token only, so that other nodes need not hear of it unless the
+    /// session's times change too.
     #[must_use]
     pub fn is_of_refresh_token(&self) -> bool {
         matches!(self, Self::Rotated { .. } | Self::Reissued { .. })
@@ -75,7 +76,7 @@ pub enum LedgerEvent {
     Opened {
         /// The session as it begins.
         session: Session,
-        /// By what.
+        /// What opened it.
         occasion: OpenedBy,
     },
     /// The refresh token of a session was replaced.
@@ -83,31 +84,31 @@ pub enum LedgerEvent {
         /// The session as it goes on.
         session: Session,
     },
-    /// The current refresh token was given once more, because the answer that carried it may have been lost.
+    /// The current refresh token was sent again, because the answer that carried it may have been lost.
     Reissued {
         /// The session.
         session: SessionId,
-        /// No access token of the session is good after this.
+        /// No access token of the session is valid after this.
         tokens_expire_at: Timestamp,
     },
-    /// A session goes on with a new proof, or a new session token.
+    /// A session goes on with a new authentication, or with a new session token.
     Renewed {
         /// The session as it goes on.
         session: Session,
-        /// Whether other services hear of the new refresh token by itself.
+        /// Whether the new refresh token is announced to other services as an event of its own.
         announced: bool,
     },
     /// A session ended.
     Ended(Ending),
-    /// The account changed; sessions that ended with it come before.
+    /// The account changed; the endings of sessions that ended with it come before this event.
     AccountChanged {
-        /// What.
+        /// What changed.
         change: Box<AccountChange>,
-        /// By whom.
+        /// Who changed it.
         by: ChangedBy,
-        /// The time that tells these credentials from those before, where they changed.
+        /// The time that distinguishes the new credentials from the previous ones, if they changed.
         credentials_changed_at: Option<Timestamp>,
-        /// When.
+        /// When it changed.
         at: Timestamp,
     },
     /// The account was deleted; the endings of all its sessions come before.
@@ -119,14 +120,14 @@ pub enum LedgerEvent {
     CodeSpent {
         /// The request.
         request: Uuid,
-        /// When.
+        /// When it was spent.
         at: Timestamp,
     },
-    /// A mail tells the person of what came before it; it is stored with that.
+    /// A mail informs the person of the events before this one, and is stored with them.
     Mailed(Box<NewMail>),
-    /// A person ended all other sessions at once; the endings come before it.
+    /// A person ended all other sessions at once; their endings come before this event.
     BulkTerminated {
-        /// How many.
+        /// How many ended.
         count: usize,
     },
 }

@@ -3,12 +3,12 @@
 /// Why a member of a request cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldProblem {
-    /// Nothing is there.
+    /// It is missing or empty.
     Required,
-    /// Fewer characters than asked for.
+    /// It has fewer characters than required.
     TooShort,
-    /// More than fits.
+    /// It is longer than allowed.
     TooLong,
-    /// A character that may not be there, or no such form.
+    /// It contains a character that is not allowed, or its form is not valid.
     Invalid,
 }

@@ -1,4 +1,4 @@
-//! Identifiers, one type each, so that none can stand where another is meant.
+//! Identifiers, each of its own type, so that one cannot be passed in place of another.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A user; UUIDv7, or the UUID it had in the application it came from.
+    /// A user; UUIDv7, or the UUID that the user had in the application the account was imported from.
     UserId
 }
 id! {
@@ -45,8 +45,8 @@ id! {
 
 /// The random value that binds access tokens to their session (claim `stk`): 122 random bits.
 ///
-/// Other services get it in the event of a termination, and nobody else does: it has no `Display`, and its
-/// `Debug` hides it.
+/// Besides access tokens, only the termination event for other services carries it: it has no `Display`,
+/// and its `Debug` hides it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SessionToken(Uuid);
 

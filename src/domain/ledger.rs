@@ -1,4 +1,5 @@
-//! All that the rules need to know of one user's sessions. It changes by [`Ledger::apply`] alone.
+//! All that the rules need to know of one user's sessions. Only [`Ledger::apply`] and the methods that
+//! record activity, sightings and endings change it.
 
 use super::account::Account;
 use super::event::{Ending, LedgerEvent};
@@ -9,10 +10,10 @@ use super::session::Session;
 use super::time::Timestamp;
 use super::user::Role;
 
-/// How many endings are remembered, so that the common late request of an ended session needs no database.
+/// How many endings are remembered, so that the usual late request of an ended session needs no database.
 pub const ENDINGS_REMEMBERED: usize = 8;
 
-/// How a session ended, as far as it is still remembered.
+/// How a session ended, as long as it is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RememberedEnding {
     /// The session.
@@ -26,15 +27,15 @@ pub struct RememberedEnding {
 /// A user's live sessions, as of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
-    /// Whose.
+    /// The user whose sessions these are.
     pub user: UserId,
-    /// Role, which picks the policy and goes into access tokens.
+    /// Role, which selects the policy and goes into access tokens.
     pub role: Role,
     /// `users.session_version` of the row this was read from or committed as.
     pub version: i64,
-    /// How many of these versions were refresh rotations alone.
+    /// How many of these versions were pure refresh rotations.
     pub rotations: i64,
-    /// Latest activity of any session, also of ended ones.
+    /// Latest activity of any session, ended ones included.
     pub last_activity_at: Timestamp,
     /// The rest of the account.
     pub account: Account,
@@ -43,8 +44,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger of a user with nothing special about the account: `live` are the sessions that have not
-    /// ended.
+    /// A ledger with a default account; `live` are the sessions that have not ended.
     #[must_use]
     pub fn new(
         user: UserId,
@@ -57,14 +57,15 @@ impl Ledger {
         Self { user, role, version, rotations: 0, last_activity_at, account, live, ended: Vec::new() }
     }
 
-    /// The version of what checks of a session depend on: it goes up with every change but refresh rotations.
+    /// The check version: the version less the refresh rotations. It goes up with every change that a
+    /// check of a session depends on.
     #[must_use]
     pub fn check_version(&self) -> i64 {
         self.version - self.rotations
     }
 
-    /// Whether a check of any session comes out as with that ledger. Which refresh token is current makes no
-    /// difference to it.
+    /// Whether every check of a session has the same result as with that ledger. Which refresh token is
+    /// current makes no difference.
     #[must_use]
     pub fn checks_like(&self, other: &Self) -> bool {
         let same = |(one, other): (&Session, &Session)| {
@@ -82,25 +83,25 @@ impl Ledger {
         &self.live
     }
 
-    /// The live session of that id.
+    /// The live session with that id.
     #[must_use]
     pub fn find(&self, id: SessionId) -> Option<&Session> {
         self.live.iter().find(|session| session.id() == id)
     }
 
-    /// The latest endings, for refusals that tell why.
+    /// The latest endings, for refusals that state the reason.
     #[must_use]
     pub fn remembered_endings(&self) -> &[RememberedEnding] {
         &self.ended
     }
 
-    /// How that session ended, if it did lately.
+    /// How that session ended, if it ended recently.
     #[must_use]
     pub fn remembered_ending(&self, id: SessionId) -> Option<RememberedEnding> {
         self.ended.iter().rev().find(|ended| ended.session == id).copied()
     }
 
-    /// Keeps what an earlier reading of the same user remembered of endings.
+    /// Keeps the endings that an earlier reading of the same user remembered.
     pub fn remember_endings_of(&mut self, earlier: &Self) {
         self.ended =
             earlier.ended.iter().filter(|ended| self.find(ended.session).is_none()).copied().collect();
@@ -115,7 +116,7 @@ impl Ledger {
         self.ended.drain(..excess);
     }
 
-    /// Notes that the session was active; an earlier time than known changes nothing.
+    /// Records that the session was active; a time earlier than the latest known changes nothing.
     pub fn record_activity(&mut self, id: SessionId, at: Timestamp) {
         if let Some(session) = self.live.iter_mut().find(|session| session.id() == id) {
             session.last_activity = session.last_activity.max(at);
@@ -123,7 +124,8 @@ impl Ledger {
         }
     }
 
-    /// Notes that a token of the session's refresh generation was seen, if that generation is still current.
+    /// Records that a token of the session's refresh generation was seen, if that generation is still
+    /// current.
     pub fn record_sighting(&mut self, id: SessionId, generation: u32, at: Timestamp) {
         if let Some(session) = self.live.iter_mut().find(|session| session.id() == id)
             && session.refresh.generation == generation
@@ -132,15 +134,15 @@ impl Ledger {
         }
     }
 
-    /// The earliest time at which some session may end by itself; none without live sessions.
+    /// The earliest time at which some session may end by itself; `None` without live sessions.
     #[must_use]
     pub fn earliest_deadline(&self, policy: &Policy) -> Option<Timestamp> {
         let deadline = |session: &Session| idle_ending_at(session, policy).min(session.times.expires_at);
         self.live.iter().map(deadline).min()
     }
 
-    /// The endings that time has brought by `now`: absolute expiry first, since idleness may still be
-    /// disproved.
+    /// The sessions that time has ended by `now`: absolute expiry is checked first, since idleness may
+    /// still be disproved.
     #[must_use]
     pub fn due(&self, now: Timestamp, policy: &Policy) -> Vec<Ending> {
         let reason = |session: &Session| {
@@ -158,7 +160,7 @@ impl Ledger {
             .collect()
     }
 
-    /// Changes the ledger by what has happened.
+    /// Applies what has happened to the ledger.
     pub fn apply(&mut self, event: &LedgerEvent) {
         match event {
             LedgerEvent::Opened { session, .. } => {
@@ -194,12 +196,12 @@ impl Ledger {
     }
 }
 
-/// When nobody can have seen activity that is not yet known.
+/// When the session is certainly idle: by then no node can have seen activity that is not stored.
 pub(super) fn idle_ending_at(session: &Session, policy: &Policy) -> Timestamp {
     session.last_activity.plus(session.times.idle_timeout).plus(policy.idle_margin)
 }
 
-/// The ending of a live session for that reason.
+/// The ending of a live session with that reason.
 #[must_use]
 pub fn ending(session: &Session, reason: EndReason, by: Option<SessionId>, now: Timestamp) -> Ending {
     Ending {

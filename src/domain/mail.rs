@@ -1,5 +1,5 @@
-//! What is mailed, to whom, and until when it is worth sending. No words and no codes: those are made when a
-//! mail is sent.
+//! What is mailed, to whom, and how long it is worth sending. No text and no codes: those are made when
+//! a mail is sent.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::ids::UserId;
 use super::time::Timestamp;
 
-/// How long the code of a mail is good.
+/// How long a mailed code is valid.
 pub const CODE_GOOD_FOR: Duration = Duration::from_secs(600);
-/// How long an invitation is good.
+/// How long an invitation is valid.
 pub const INVITATION_GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
 /// How long a mail without a code is worth sending.
 pub const NOTICE_GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -27,7 +27,7 @@ macro_rules! kinds {
         impl MailKind {
             /// Every kind.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
-            /// Their names.
+            /// The names of the kinds, in the same order.
             pub const NAMES: &[&str] = &[$($word,)*];
 
             /// The name in templates, rows and metrics.
@@ -56,19 +56,19 @@ kinds! {
 }
 
 impl MailKind {
-    /// The kind of that name.
+    /// The kind with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 }
 
-/// To whom a mail goes.
+/// The recipient of a mail.
 #[derive(Clone, PartialEq, Eq)]
 pub enum MailTo {
-    /// To the address that the account has when it is sent.
+    /// The address that the account has when the mail is sent.
     User(UserId),
-    /// To this address, on behalf of that account if there is one.
+    /// This address, on behalf of that account if there is one.
     Address(String, Option<UserId>),
 }
 
@@ -82,22 +82,22 @@ impl std::fmt::Debug for MailTo {
     }
 }
 
-/// A mail to be sent, as it is stored with the change it tells of.
+/// A mail to be sent, as it is stored with the change it reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMail {
-    /// UUIDv7; its `Message-ID`, the same however often it is tried.
+    /// UUIDv7; also its `Message-ID`, which stays the same on every attempt.
     pub id: Uuid,
     /// What it says.
     pub kind: MailKind,
-    /// To whom.
+    /// The recipient.
     pub to: MailTo,
-    /// In which language; that of the account, or the configured one, where there is none.
+    /// The language; `None` for the account's language, or else the configured one.
     pub locale: Option<String>,
-    /// What the templates are filled with, beside what all mails have. Never a code.
+    /// Values for the templates, besides those that all mails have. Never a code.
     pub values: Map<String, Value>,
     /// The request whose code it carries.
     pub request: Option<Uuid>,
-    /// It is out of date after this.
+    /// It is not worth sending after this.
     pub useful_until: Timestamp,
 }
 
@@ -108,20 +108,20 @@ pub fn readable(at: Timestamp) -> String {
     format!("{} UTC", at.get(..16).unwrap_or(&at).replace('T', " "))
 }
 
-/// What a code that was mailed is good for.
+/// What a mailed code may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodePurpose {
     /// Setting a new password.
     PasswordReset,
     /// Verifying the address of an account.
     EmailVerification,
-    /// Giving an account another address.
+    /// Changing the address of an account.
     EmailChange,
-    /// Making an account.
+    /// Creating an account.
     Signup,
     /// Signing in to an account whose address must be verified first.
     Login,
-    /// Setting the first password of an account that an operator has made.
+    /// Setting the first password of an account that an operator created.
     Invitation,
 }
 
@@ -136,7 +136,7 @@ impl CodePurpose {
         Self::Invitation,
     ];
 
-    /// The name in rows and metrics, and what the code is derived from.
+    /// The name in rows and metrics; also an input to the derivation of the code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -149,13 +149,13 @@ impl CodePurpose {
         }
     }
 
-    /// The purpose of that name.
+    /// The purpose with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|purpose| purpose.as_str() == name)
     }
 
-    /// How long its codes are good.
+    /// How long its codes are valid.
     #[must_use]
     pub const fn good_for(self) -> Duration {
         match self {
@@ -165,7 +165,7 @@ impl CodePurpose {
     }
 }
 
-/// The waits between tries at sending a mail; the last one goes on.
+/// The waits between attempts to send a mail; the last one repeats.
 const WAITS: [Duration; 5] = [
     Duration::from_secs(10),
     Duration::from_secs(60),
@@ -174,8 +174,8 @@ const WAITS: [Duration; 5] = [
     Duration::from_secs(3600),
 ];
 
-/// When a mail is tried again whose `attempts` tries have failed, the latest just now; none where it is out
-/// of date by then.
+/// When to retry a mail whose `attempts` attempts have failed, the latest just now; `None` if it is no
+/// longer useful by then.
 #[must_use]
 pub fn next_try(attempts: u32, now: Timestamp, useful_until: Timestamp) -> Option<Timestamp> {
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);

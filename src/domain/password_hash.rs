@@ -1,4 +1,4 @@
-//! What a password is checked against. The rules carry it to the row and never look at it.
+//! The hash that a password is verified against. The rules carry it to the row and never inspect it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// A hash as it is stored.
+    /// A hash as read from the row.
     #[must_use]
     pub fn from_stored(text: String) -> Self {
         Self(text)

@@ -1,5 +1,5 @@
-//! The numbers the rules go by. They are asked for per user, so that roles can differ; no rule reads a
-//! global.
+//! The limits and timeouts that the rules apply. They are looked up per user, so that roles can differ;
+//! no rule reads a global.
 
 mod own;
 
@@ -13,7 +13,7 @@ use super::role::Role;
 use super::session::Times;
 use super::time::Timestamp;
 
-/// What happens to a login when the user has as many sessions as allowed.
+/// What happens to a login when the user has reached the session limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AtLimit {
@@ -26,13 +26,13 @@ pub enum AtLimit {
 }
 
 impl AtLimit {
-    /// Every one.
+    /// Every variant.
     pub const ALL: [Self; 3] = [Self::EvictOldest, Self::Reject, Self::Ask];
 
-    /// The words for them, in the same order.
+    /// Their names, in the same order.
     pub const NAMES: &[&str] = &[Self::EvictOldest.as_str(), Self::Reject.as_str(), Self::Ask.as_str()];
 
-    /// The word for it, in settings and answers.
+    /// The name in settings and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,16 +43,16 @@ impl AtLimit {
     }
 }
 
-/// The rules' numbers for one user.
+/// The rules' limits and timeouts for one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// A session ends after this long without activity.
     pub idle_timeout: Duration,
     /// A session ends this long after it was opened.
     pub lifetime: Duration,
-    /// In place of the idle timeout where the person asked to stay signed in.
+    /// Replaces the idle timeout if the person asked to stay signed in.
     pub remember_timeout: Option<Duration>,
-    /// In place of the lifetime where the person asked to stay signed in.
+    /// Replaces the lifetime if the person asked to stay signed in.
     pub remember_lifetime: Option<Duration>,
     /// Most live sessions of the user; at least 1.
     pub max_sessions: usize,
@@ -60,17 +60,17 @@ pub struct Policy {
     pub at_limit: AtLimit,
     /// How long after a rotation the token just replaced is answered with the current one.
     pub refresh_reuse_grace: Duration,
-    /// How long an access token is good.
+    /// How long an access token is valid.
     pub access_expiry: Duration,
-    /// How long before an idle deadline the session's devices are warned; none: never.
+    /// How long before an idle deadline the session's devices are warned; `None`: never.
     pub warning: Option<Duration>,
-    /// How long past an idle deadline a session is left alone, because activity seen by another node may
-    /// still be on its way to the database; zero where one node serves alone.
+    /// How long after its idle deadline a session is left alone, because activity seen by another node
+    /// may not have reached the database yet; zero where a single node serves.
     pub idle_margin: Duration,
 }
 
 impl Policy {
-    /// When a session that was opened then is over.
+    /// When a session that was opened at that time is over.
     #[must_use]
     pub fn times(&self, created_at: Timestamp, remember: Option<bool>) -> Times {
         let longer = |it: Option<Duration>| it.filter(|_| remember == Some(true));
@@ -81,7 +81,7 @@ impl Policy {
     }
 }
 
-/// Where a user's policy is found.
+/// The policies of all roles.
 #[derive(Clone, Debug)]
 pub struct Policies {
     /// In the order of [`Role::ALL`].
@@ -113,14 +113,14 @@ impl Policies {
         }
     }
 
-    /// The policy of a user with that role, whose own goes before it.
+    /// The policy of a user with that role; `own` takes precedence.
     #[must_use]
     pub fn of(&self, role: Role, own: Option<&OwnPolicy>) -> Policy {
         let of_role = self.for_role(role);
         own.map_or_else(|| of_role.clone(), |own| own.applied_to(of_role))
     }
 
-    /// How long past an idle deadline any session is left alone.
+    /// The longest `idle_margin` of any role.
     #[must_use]
     pub fn idle_margin(&self) -> Duration {
         self.by_role.iter().map(|policy| policy.idle_margin).max().unwrap_or_default()

@@ -24,7 +24,7 @@ use super::session::Delivery;
 use super::time::Timestamp;
 use super::user::Role;
 
-/// One thing that may happen; sessions are named by the order in which they were opened.
+/// One thing that may happen. Sessions are identified by the order in which they were opened.
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
@@ -71,7 +71,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     )
 }
 
-/// With two minutes of lifetime, a minute of which access tokens are good.
+/// A lifetime of two minutes; access tokens are valid for one minute.
 fn policy(max_sessions: usize) -> Policy {
     Policy {
         idle_timeout: Duration::from_secs(30),
@@ -87,7 +87,7 @@ fn policy(max_sessions: usize) -> Policy {
     }
 }
 
-/// A login that would open the session of that number.
+/// A login that would open the session with that number.
 fn login(number: u128) -> Open {
     let id = SessionId::new(Uuid::from_u128(number));
     Open {
@@ -105,7 +105,7 @@ fn login(number: u128) -> Open {
     }
 }
 
-/// A user's sessions in the hands of a careful observer, who checks every promise after every step.
+/// A user's sessions, and an observer who checks every promise after every step.
 struct Observer {
     policy: Policy,
     now: Timestamp,
@@ -199,7 +199,7 @@ impl Observer {
         }
     }
 
-    /// As the actor does it: only a session that is live and not overdue may be active.
+    /// Like the actor: only a session that is live and not overdue may be active.
     fn activity(&mut self, id: SessionId) {
         let before = self.ledger.find(id).map(|session| session.idle_expires_at());
         if before.is_some_and(|deadline| self.now < deadline) {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Why a session is over. It is kept with the session; each session has exactly one.
+/// Why a session is over. It is stored with the session; each ended session has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
@@ -40,7 +40,7 @@ impl EndReason {
         Self::UserDeleted,
     ];
 
-    /// Whether time has ended it, and nobody's will.
+    /// Whether the session ended by the passing of time, and not by anybody's action.
     #[must_use]
     pub const fn is_of_time(self) -> bool {
         matches!(self, Self::IdleTimeout | Self::Expired)
@@ -62,7 +62,7 @@ impl EndReason {
         }
     }
 
-    /// The reason of that name.
+    /// The reason with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == name)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a person has paid for or may do; new users are [`Role::Starter`].
+/// What a person has paid for or is allowed to do; new users are [`Role::Starter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Role {
@@ -18,7 +18,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Every role, in rising order.
+    /// Every role, in ascending order.
     pub const ALL: [Self; 4] = [Self::Starter, Self::Pro, Self::Enterprise, Self::Admin];
 
     /// The name used in tokens, answers and rows.
@@ -32,7 +32,7 @@ impl Role {
         }
     }
 
-    /// The role of that name.
+    /// The role with that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == name)

@@ -8,18 +8,18 @@ use super::device::Device;
 use super::ids::{SessionId, SessionToken};
 use super::time::Timestamp;
 
-/// How the refresh token gets to the client.
+/// How the refresh token is delivered to the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Delivery {
-    /// In the cookie that no script can read.
+    /// In a cookie that scripts cannot read.
     #[default]
     Cookie,
-    /// In the body, for clients that are no browsers.
+    /// In the body, for clients other than browsers.
     Body,
 }
 
-/// What is fixed when a session is opened. Some 80 bytes: a copy is cheaper than a place of its own to point
-/// at.
+/// What is fixed when a session is opened. About 80 bytes: copying it is cheaper than allocating it
+/// separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionProfile {
     /// Identifier.
@@ -30,37 +30,37 @@ pub struct SessionProfile {
     pub ip_address: Option<IpAddr>,
     /// When it was opened.
     pub created_at: Timestamp,
-    /// Whether the person asked to stay signed in on this device; none where nothing was said.
+    /// Whether the person asked to stay signed in on this device; `None` if the login did not say.
     pub remember: Option<bool>,
     /// How login delivered the refresh token.
     pub delivery: Delivery,
 }
 
-/// When a session is over: as the policy was at its last login or refresh.
+/// When a session is over, by the policy at its last login or refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     /// It ends after this long without activity.
     pub idle_timeout: Duration,
-    /// When it ends whatever the activity.
+    /// It ends at this time regardless of activity.
     pub expires_at: Timestamp,
 }
 
 impl Times {
-    /// When the session is over unless there is activity after `last_activity`; never after its absolute end.
+    /// When the session is over unless there is activity after `last_activity`; never after `expires_at`.
     #[must_use]
     pub fn idle_expires_at(self, last_activity: Timestamp) -> Timestamp {
         last_activity.plus(self.idle_timeout).min(self.expires_at)
     }
 }
 
-/// The refresh token that is current (RFC 9700, section 4.14.2: rotation).
+/// The current refresh token (RFC 9700, section 4.14.2: rotation).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refresh {
     /// Counts the rotations; a token of a lower generation has been replaced.
     pub generation: u32,
-    /// When this generation was made.
+    /// When this generation was issued.
     pub issued_at: Timestamp,
-    /// When a token of this generation first reached a node; none while none has.
+    /// When a token of this generation first reached a node; `None` until then.
     pub seen_at: Option<Timestamp>,
     /// Tokens of lower generations are void.
     pub floor: u32,
@@ -81,9 +81,9 @@ impl Refresh {
 }
 
 impl Refresh {
-    /// Whether a refresh token of that generation is good at that time: the current one is. So is the one
-    /// just before, until the current one has been seen and for the grace after that: the answer that carried
-    /// it may have been lost.
+    /// Whether a refresh token of that generation is valid at that time. The current one is. The one
+    /// just before is too, until the current one has been seen and the grace after that has passed,
+    /// because the answer that carried the current one may have been lost.
     #[must_use]
     pub fn accepts(&self, generation: u32, now: Timestamp, grace: Duration) -> bool {
         let is_replaced = generation.checked_add(1) == Some(self.generation);
@@ -92,7 +92,7 @@ impl Refresh {
             && (generation == self.generation || (is_replaced && self.seen_at.is_none_or(in_grace)))
     }
 
-    /// Whether a token of that generation was never made, or made void by a change of credentials.
+    /// Whether a token of that generation was never issued, or was made void by a change of credentials.
     #[must_use]
     pub fn is_void(&self, generation: u32) -> bool {
         generation == 0 || generation < self.floor || generation > self.generation
@@ -108,13 +108,13 @@ pub struct Session {
     pub token: SessionToken,
     /// When it is over.
     pub times: Times,
-    /// The latest proof of who the person is.
+    /// When and how the person last authenticated.
     pub authentication: Authentication,
-    /// Latest login or activity; never moves back.
+    /// Latest login or activity; never goes back.
     pub last_activity: Timestamp,
     /// Current refresh generation.
     pub refresh: Refresh,
-    /// No access token of this session is good after this.
+    /// No access token of this session is valid after this.
     pub tokens_expire_at: Timestamp,
 }
 
@@ -125,7 +125,7 @@ impl Session {
         self.profile.id
     }
 
-    /// When the session is over if nothing happens.
+    /// When the session is over if there is no further activity.
     #[must_use]
     pub fn idle_expires_at(&self) -> Timestamp {
         self.times.idle_expires_at(self.last_activity)

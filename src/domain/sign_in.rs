@@ -1,22 +1,22 @@
-//! The steps between proving who one is and an open session, in their one order. Pure: what the account
-//! requires and what has been shown are arguments.
+//! The steps between authentication and an open session, in their fixed order. Pure: what the account
+//! requires and what has been presented are arguments.
 //!
-//! It must never let a step be skipped: a session is opened only when [`next_step`] has none left. Choosing
-//! sessions to end comes last and is decided with the ledger, by [`super::command::Open`].
+//! It must never let a step be skipped: a session is opened only when [`next_step`] returns none.
+//! Choosing sessions to end comes last and is decided with the ledger, by [`super::command::Open`].
 
 use serde::{Deserialize, Serialize};
 
 use super::authentication::Methods;
 
-/// What a person may have to do before a session is opened, in the order in which it is asked for.
+/// What a person may have to do before a session is opened, in the order in which it is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Show a second factor.
+    /// Present a second factor.
     SecondFactor,
-    /// Set a second factor up, because the role must have one.
+    /// Set up a second factor, because the role requires one.
     Enrolment,
-    /// Show that the account's mailbox is theirs.
+    /// Prove that the account's mailbox is theirs.
     EmailVerification,
     /// Choose a new password.
     PasswordChange,
@@ -24,7 +24,7 @@ pub enum Step {
     SessionChoice,
 }
 
-/// How something was shown that a password alone does not show.
+/// A factor beyond the password, and how it was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Factor {
@@ -32,14 +32,15 @@ pub enum Factor {
     Totp,
     /// A recovery code.
     RecoveryCode,
-    /// A passkey that never leaves its device. It verified the person, so it is two factors by itself.
+    /// A passkey that never leaves its device. It verified the person, so it counts as two factors by
+    /// itself.
     DevicePasskey,
-    /// A passkey that is kept in step over several devices; two factors likewise.
+    /// A passkey that is synchronised between devices; it counts as two factors as well.
     SyncedPasskey,
 }
 
 impl Factor {
-    /// What it is in the words of RFC 8176.
+    /// Its authentication methods (RFC 8176).
     #[must_use]
     pub const fn methods(self) -> Methods {
         match self {
@@ -50,14 +51,14 @@ impl Factor {
         }
     }
 
-    /// Whether it proves possession and the person at the same time.
+    /// Whether it proves possession and verifies the person at the same time.
     #[must_use]
     pub const fn is_passkey(self) -> bool {
         matches!(self, Self::DevicePasskey | Self::SyncedPasskey)
     }
 }
 
-/// What has been shown so far.
+/// What has been presented so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     /// The password.
@@ -70,13 +71,13 @@ impl Shown {
     /// The password and nothing else.
     pub const PASSWORD: Self = Self { password: true, factor: None };
 
-    /// The same, and this besides.
+    /// The same, with this factor as well.
     #[must_use]
     pub const fn and(self, factor: Factor) -> Self {
         Self { factor: Some(factor), ..self }
     }
 
-    /// The methods to be claimed of a session that is opened with it (RFC 8176).
+    /// The methods to claim for a session opened with it (RFC 8176).
     #[must_use]
     pub fn methods(self) -> Methods {
         let none = Methods::from_bits(0).unwrap_or(Methods::PASSWORD);
@@ -86,7 +87,7 @@ impl Shown {
         password.with(factor).with(both)
     }
 
-    /// Whether it is two factors.
+    /// Whether it amounts to two factors.
     #[must_use]
     pub const fn is_two_factors(self) -> bool {
         match self.factor {
@@ -95,7 +96,7 @@ impl Shown {
         }
     }
 
-    /// Whether it proves anything: a recovery code or a code of an app alone does not.
+    /// Whether it identifies the person: a recovery code or an app's code alone does not.
     #[must_use]
     pub const fn identifies(self) -> bool {
         self.password || self.is_two_factors()
@@ -107,15 +108,15 @@ impl Shown {
 pub struct Requirements {
     /// The account has a second factor.
     pub has_second_factor: bool,
-    /// Its role must have one.
+    /// Its role requires one.
     pub must_have_second_factor: bool,
-    /// Its mailbox must be shown and has not been.
+    /// Its mailbox must be verified and has not been.
     pub verify_email: bool,
     /// Its password must be changed.
     pub change_password: bool,
 }
 
-/// The first step that is left; none when only the session limit can still stand in the way.
+/// The first step that is left; `None` when only the session limit may still prevent the session.
 #[must_use]
 pub fn next_step(requirements: Requirements, shown: Shown) -> Option<Step> {
     let Requirements { has_second_factor, must_have_second_factor, verify_email, change_password } =

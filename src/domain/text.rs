@@ -1,24 +1,25 @@
-//! What of a text can be seen: the rules for addresses, names and names of devices (UTS #39, UAX #9).
+//! Which characters of a text are visible: the rules for addresses, names and device names (UTS #39, UAX
+//! #9).
 //!
-//! It must never refuse a joiner in an emoji or in a word that is written with one.
+//! It must never refuse a joiner in an emoji, or in a word that needs one.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
 
-/// Shown as nothing, though it counts as a symbol.
+/// Rendered as blank, though it is classified as a symbol.
 const BRAILLE_BLANK: char = '\u{2800}';
 
-/// Whether it shows nothing, or changes the direction of what stands around it.
+/// Whether it is invisible, or changes the direction of the text around it.
 #[must_use]
 pub fn is_invisible(letter: char) -> bool {
-    // No letter of ASCII is either, and most are.
+    // No ASCII character is either, and most characters are ASCII.
     !letter.is_ascii()
         && (CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
             || CodePointSetData::new::<BidiControl>().contains(letter))
 }
 
-/// Whether a text can be shown as a name: something of it is seen, and no change of direction reaches beyond
-/// its end.
+/// Whether a text can be shown as a name: some of it is visible, and no change of direction extends
+/// beyond its end.
 #[must_use]
 pub fn is_presentable(text: &str) -> bool {
     let is_seen = |letter: char| {
@@ -27,7 +28,8 @@ pub fn is_presentable(text: &str) -> bool {
     text.chars().any(is_seen) && directions_are_closed(text)
 }
 
-/// Whether each embedding, override and isolate ends, in order, and nothing ends that did not begin.
+/// Whether every embedding, override and isolate is closed, in order, and nothing is closed that was not
+/// opened.
 fn directions_are_closed(text: &str) -> bool {
     let mut open = Vec::new();
     text.chars().all(|letter| match letter {

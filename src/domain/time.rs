@@ -1,4 +1,4 @@
-//! A point in time with the precision everything here has: one millisecond, UTC. Never asks what time it is.
+//! A point in time with the precision used everywhere here: one millisecond, UTC. It never reads the clock.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// From a time of the system, rounded down.
+    /// From a system time, rounded down.
     #[must_use]
     pub fn of(time: SystemTime) -> Self {
         match time.duration_since(UNIX_EPOCH) {
@@ -71,7 +71,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis_of(duration)))
     }
 
-    /// How long until `later`; zero when that is past.
+    /// How long until `later`; zero if that is in the past.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
@@ -82,17 +82,17 @@ fn millis_of(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Length of a time in text.
+/// Length of a time as text.
 const LENGTH: usize = "1970-01-01T00:00:00.000Z".len();
 /// The last millisecond of the year 9999, which is where RFC 3339 ends.
 const LATEST: i64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// RFC 3339 with milliseconds and `Z`; what is outside 1970 to 9999 is written as the nearest that is
-    /// not.
+    /// RFC 3339 with milliseconds and `Z`; a time outside 1970 to 9999 is written as the nearest one
+    /// inside.
     ///
-    /// Digit by digit: each answer to a session check has five of them, and through a formatter they took 1.5
-    /// % of it.
+    /// Digit by digit: each answer to a session check contains five times, and a formatter took 1.5 % of
+    /// it for them.
     fn write(self, buffer: &mut [u8; LENGTH]) -> &str {
         *buffer = *b"0000-00-00T00:00:00.000Z";
         let time = DateTime::from_timestamp_millis(self.0.clamp(0, LATEST)).unwrap_or_default();
@@ -108,7 +108,7 @@ impl Timestamp {
     }
 }
 
-/// The number's last digits, as many as there is room for.
+/// Writes the number's last digits, as many as there is room for.
 fn digits(room: &mut [u8], mut number: u32) {
     for place in room.iter_mut().rev() {
         *place = b'0' + (number % 10) as u8;

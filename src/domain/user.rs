@@ -1,4 +1,4 @@
-//! A person with an account, and the rules for what may be stored of one.
+//! A person with an account, and the rules for what may be stored about one.
 
 pub use super::email::Email;
 pub use super::field_problem::FieldProblem;
@@ -14,7 +14,7 @@ pub const PASSWORD_MIN_CHARS: usize = 8;
 pub const PASSWORD_MAX_BYTES: usize = 72;
 /// Most characters of a name.
 pub const NAME_MAX_CHARS: usize = 100;
-/// A user as the service knows one; the password hash is kept apart from it.
+/// A user as the service knows one; the password hash is kept separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Identifier.
@@ -31,19 +31,19 @@ pub struct User {
     pub created_at: Timestamp,
     /// When the account itself last changed.
     pub updated_at: Timestamp,
-    /// Since when it may not sign in; none while it may.
+    /// Since when it may not sign in; `None` if it may.
     pub disabled_at: Option<Timestamp>,
-    /// When the person last showed that the address is theirs.
+    /// When the person last proved that the address is theirs.
     pub email_verified_at: Option<Timestamp>,
-    /// Language for mails; the service's default where there is none.
+    /// Language for mails; `None` for the service's default.
     pub locale: Option<String>,
-    /// When the password last changed; none where it is the first.
+    /// When the credentials (password or second factors) last changed; `None` if they never have.
     pub credentials_changed_at: Option<Timestamp>,
     /// How many second factors the person has.
     pub factors: u32,
     /// Whether the next login must set a new password.
     pub password_change_required: bool,
-    /// Session policy that goes before the role's.
+    /// The user's own session policy, which takes precedence over the role's.
     pub policy: Option<OwnPolicy>,
     /// When the account will be deleted, because the person asked for it.
     pub delete_at: Option<Timestamp>,
@@ -73,7 +73,7 @@ impl User {
     }
 }
 
-/// A trimmed name of 1 to 100 characters, none of them a control character, of which something can be seen.
+/// A trimmed name of 1 to 100 characters without control characters, at least one of them visible.
 ///
 /// # Errors
 /// [`FieldProblem`]: why it is not a name.

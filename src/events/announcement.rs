@@ -16,9 +16,9 @@ use crate::telemetry::serving::trace_id;
 /// One message for one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// Whose; a user's announcements are published in the order they were made in.
+    /// The user it is about. A user's announcements are published in the order in which they were made.
     pub user: UserId,
-    /// Where to.
+    /// The channel to publish it on.
     pub channel: Channel,
     /// The whole JSON message.
     pub payload: String,
@@ -47,7 +47,7 @@ impl<'a> Announcer<'a> {
         Self { service, user, now }
     }
 
-    /// All announcements of these events. Endings come before the session that they made room for.
+    /// All announcements of these events. Evictions come before the session that they made room for.
     #[must_use]
     pub fn announce(&self, events: &[LedgerEvent]) -> Vec<Announcement> {
         let mut made = Vec::with_capacity(events.len() + 1);
@@ -83,20 +83,20 @@ impl<'a> Announcer<'a> {
         made
     }
 
-    /// That a session was active.
+    /// A session was active.
     #[must_use]
     pub fn activity(&self, session: SessionId, last_activity: Timestamp) -> Announcement {
         let fields = json!({"sessionId": session, "lastActivity": last_activity});
         self.message(Channel::SessionActivityUpdated, fields)
     }
 
-    /// That the second factors of an account are not what they were.
+    /// The second factors of an account changed.
     #[must_use]
     pub fn factors_changed(&self, by: ChangedBy) -> Vec<Announcement> {
         vec![self.message(Channel::UserUpdated, json!({"changed": ["factors"], "by": by}))]
     }
 
-    /// That there is a new account.
+    /// An account was created.
     #[must_use]
     pub fn registered(&self, email: &str) -> Announcement {
         self.message(Channel::UserRegistered, json!({"email": email}))

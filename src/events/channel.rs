@@ -1,9 +1,9 @@
-//! The public channels, and nothing nodes tell each other.
+//! The public channels; those between nodes are in `bus::internal`.
 
 /// A public Redis channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// A person signed up, or an operator made the account.
+    /// A person signed up, or an operator created the account.
     UserRegistered,
     /// A person logged in.
     UserLogin,
@@ -15,9 +15,9 @@ pub enum Channel {
     SessionTerminated,
     /// A session ended in any other way; the message carries the reason.
     SessionDeleted,
-    /// A person ended all other sessions; after one `session.terminated` each.
+    /// A person ended all other sessions; published after one `session.terminated` for each.
     SessionsBulkTerminated,
-    /// A session was active; thinned out, and the only one that is not kept.
+    /// A session was active; rate-limited, and the only event that is not durable.
     SessionActivityUpdated,
     /// A refresh token was rotated.
     TokenRefreshed,

@@ -16,11 +16,11 @@ pub enum DeviceMessage<'a> {
     Snapshot {
         /// The receiver's own session.
         session_id: SessionId,
-        /// As in the list of sessions.
+        /// The sessions, as in the list of sessions.
         sessions: Vec<SessionView<'a>>,
         /// Always true: the session named is the receiver's own.
         current: bool,
-        /// When.
+        /// When the message was made.
         timestamp: Timestamp,
     },
     /// A session was opened.
@@ -32,19 +32,19 @@ pub enum DeviceMessage<'a> {
         session: SessionView<'a>,
         /// Whether it is the receiver's own.
         current: bool,
-        /// When.
+        /// When the message was made.
         timestamp: Timestamp,
     },
-    /// A session ended, but not by another device.
+    /// A session ended, but not through another device.
     #[serde(rename = "session.deleted")]
     Deleted {
         /// The session.
         session_id: SessionId,
-        /// Why.
+        /// Why it ended.
         reason: EndReason,
         /// Whether it is the receiver's own.
         current: bool,
-        /// When.
+        /// When the message was made.
         timestamp: Timestamp,
     },
     /// A session was ended from another device, or by an operator.
@@ -52,14 +52,14 @@ pub enum DeviceMessage<'a> {
     Terminated {
         /// The session.
         session_id: SessionId,
-        /// Why.
+        /// Why it ended.
         reason: EndReason,
-        /// The device it was ended from; none where an operator did it.
+        /// The session it was ended from; `None` if an operator ended it.
         #[serde(skip_serializing_if = "Option::is_none")]
         terminated_by_session_id: Option<SessionId>,
         /// Whether it is the receiver's own.
         current: bool,
-        /// When.
+        /// When the message was made.
         timestamp: Timestamp,
     },
     /// The account changed.
@@ -74,21 +74,21 @@ pub enum DeviceMessage<'a> {
         /// When it was noticed.
         timestamp: Timestamp,
     },
-    /// The receiver's session will end for idleness.
+    /// The receiver's session is about to end for idleness.
     #[serde(rename = "session.expiring")]
     Expiring {
         /// The receiver's session.
         session_id: SessionId,
-        /// How soon, rounded up.
+        /// The time left, in seconds, rounded up.
         remaining_seconds: u64,
         /// When it ends.
         idle_expires_at: Timestamp,
         /// Always true.
         current: bool,
-        /// When.
+        /// When the message was made.
         timestamp: Timestamp,
     },
-    /// After a warning there was activity, and the receiver's session goes on.
+    /// There was activity after a warning, and the receiver's session goes on.
     #[serde(rename = "session.extended")]
     Extended {
         /// The receiver's session.
@@ -97,7 +97,7 @@ pub enum DeviceMessage<'a> {
         idle_expires_at: Timestamp,
         /// Always true.
         current: bool,
-        /// When.
+        /// When the message was made.
         timestamp: Timestamp,
     },
 }

@@ -1,14 +1,15 @@
-//! Lanes: parts of the outbox that are published independently, so that publishing grows with the nodes. A
-//! user's events are all in one lane, because their order counts.
+//! Lanes: parts of the outbox that are published independently, so that publishing scales with the
+//! nodes. All events of a user are in one lane, because their order matters.
 //!
-//! Nodes need not agree on the number of lanes: a lane of either division holds a user's events whole.
+//! Nodes need not agree on the number of lanes: with any number, each lane contains all events of its
+//! users.
 
 use crate::domain::ids::UserId;
 
 /// Most lanes there can be: a lane is chosen by one byte.
 pub const MAX_LANES: u32 = 64;
 
-/// One lane of so many.
+/// One lane, and the number of lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lane {
     number: u32,
@@ -16,13 +17,13 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// All lanes, of which there is at least one.
+    /// All lanes; at least one.
     pub fn all(of: u32) -> impl Iterator<Item = Self> {
         let of = of.clamp(1, MAX_LANES);
         (0..of).map(move |number| Self { number, of })
     }
 
-    /// The lane of a user, by the last byte of the id: in all versions of UUID that are used it is random.
+    /// The lane of a user, by the last byte of the id, which is random in every UUID version in use.
     #[must_use]
     pub fn of_user(user: UserId, of: u32) -> Self {
         let of = of.clamp(1, MAX_LANES);
@@ -30,13 +31,13 @@ impl Lane {
         Self { number: u32::from(last) % of, of }
     }
 
-    /// Counted from 0.
+    /// The lane's number, counted from 0.
     #[must_use]
     pub fn number(self) -> u32 {
         self.number
     }
 
-    /// How many there are.
+    /// How many lanes there are.
     #[must_use]
     pub fn of(self) -> u32 {
         self.of

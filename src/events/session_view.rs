@@ -1,4 +1,4 @@
-//! A live session as clients see it, in answers and in events to devices. No session token.
+//! A live session as clients see it, in answers and in messages to devices. It has no session token.
 
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ pub struct SessionView<'a> {
     device_info: &'a Device,
     ip_address: Option<IpAddr>,
     created_at: Timestamp,
-    /// For sorting by it as well.
+    /// Public so that lists can be sorted by it.
     pub last_activity: Timestamp,
     expires_at: Timestamp,
     idle_expires_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Devices and other services hear of every change of an account, whichever node it was made on.
+//! Devices and other services are notified of every change of an account, whichever node it was made on.
 
 use std::time::Duration;
 
@@ -108,7 +108,8 @@ async fn devices_and_services_hear_of_every_change_of_an_account() {
     let updates: Vec<_> = mine.iter().filter(|event| event.channel == "auth:user.updated").collect();
     let heard: Vec<_> =
         updates.iter().map(|event| (event.data["changed"].clone(), event.text("by").to_owned())).collect();
-    // The new address is the account's, and is shown to be so in the same commit: it was before.
+    // The new address is stored and marked as verified in one commit. Devices see only the new address,
+    // because the account was verified before.
     let expected: Vec<_> = told
         .into_iter()
         .map(|(changed, by)| match changed {
@@ -119,7 +120,7 @@ async fn devices_and_services_hear_of_every_change_of_an_account() {
     assert_eq!(heard, expected);
     let with_email: Vec<_> = updates.iter().filter(|event| !event.text("email").is_empty()).collect();
     assert_eq!((with_email.len(), with_email[0].text("email")), (1, "king@example.com"));
-    // Endings first, then what they came of.
+    // Endings come first, then the change that caused them.
     for (place, event) in mine.iter().enumerate().filter(|(_, event)| event.channel == "auth:user.updated") {
         let ends = event.data["changed"] == json!(["password"])
             || (event.data["changed"] == json!(["disabled"]) && mine.len() > place + 1);

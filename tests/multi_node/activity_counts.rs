@@ -1,5 +1,5 @@
-//! Activity that was answered 200 counts on every node, whatever delays the one that has answered: a locked
-//! row, a line that falls silent, a pool that is busy.
+//! Activity that was answered 200 counts on every node, whatever delays the node that answered: a locked
+//! row, a connection that falls silent, a busy pool.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Client, Cluster, Person};
 
 /// 3 s.
 const TIMEOUT_MINUTES: &str = "0.05";
-/// Past the deadline that another node knows, and past `ACTIVITY_FLUSH_SECONDS` and half a second of the
+/// After the deadline that another node knows, plus `ACTIVITY_FLUSH_SECONDS` and half a second for the
 /// sweeper.
 const ENDED_BY_THEN_MS: i64 = 1_600;
 
@@ -20,7 +20,7 @@ async fn cluster() -> Cluster {
     Cluster::of(2).set("SESSION_TIMEOUT_MINUTES", TIMEOUT_MINUTES).behind_proxies().start().await
 }
 
-/// A person on the first node, whom the other knows too, and the deadline of the session.
+/// A person on the first node, known to the other node too, and the deadline of the session.
 async fn somebody(cluster: &Cluster, name: String) -> (Client, i64) {
     let mut device = cluster.client(0);
     device.signup(&Person::named(&name)).await.expect(201);
@@ -32,14 +32,15 @@ async fn people(cluster: &Cluster, count: usize) -> Vec<(Client, i64)> {
     join_all((0..count).map(|number| somebody(cluster, format!("Ada{number}")))).await
 }
 
-/// Reports activity that long before the deadline. Where that is answered 200, the session lives on the other
-/// node past its old deadline. True if it was.
+/// Reports activity that long before the deadline. If that is answered 200, checks that the session
+/// lives on the other node beyond its old deadline. Returns whether it was.
 async fn active_before(cluster: &Cluster, (device, deadline): &(Client, i64), before_ms: i64) -> bool {
     until(deadline - before_ms).await;
     let watch = Stopwatch::start();
     let answer = device.activity().await;
     if answer.status != 200 {
-        // What is refused may be lost: as unavailable, or because it came after the deadline.
+        // What is refused may be lost: because the node was unavailable, or because it came after the
+        // deadline.
         let late = answer.json["code"] == "session_idle_timeout";
         answer.expect_problem(
             if late { 401 } else { 503 },
@@ -48,7 +49,7 @@ async fn active_before(cluster: &Cluster, (device, deadline): &(Client, i64), be
         return false;
     }
     assert!(millis_of(&answer.json["idleExpiresAt"]) > *deadline, "the deadline did not move: {answer}");
-    // Unless the machine stood still for so long that the new deadline, too, has come.
+    // Unless the machine stalled for so long that the new deadline has passed too.
     let late = i64::try_from(watch.elapsed().as_millis()).unwrap();
     assert!(late < 2_000, "answered after {late} ms");
     until(deadline + ENDED_BY_THEN_MS).await;
@@ -131,6 +132,6 @@ async fn a_busy_pool_on_a_slow_line_loses_no_answer() {
         .collect();
     let reported = join_all(people.iter().map(|person| active_before(&cluster, person, 800))).await;
     asking.iter().for_each(tokio::task::JoinHandle::abort);
-    // 503 is an honest answer; that none of the others is lost is checked with each.
+    // 503 is an honest answer; that no other activity is lost is checked for each.
     assert!(reported.iter().any(|reported| *reported), "all refused: {reported:?}");
 }

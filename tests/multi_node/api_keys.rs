@@ -1,5 +1,5 @@
-//! A key that is revoked is refused on every node within the bound, with Redis dead too, and a node that
-//! cannot know says so.
+//! A revoked key is refused on every node within the bound, even with Redis dead, and a node that cannot
+//! know answers 503.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn postgres_a_revoked_key_is_refused_everywhere_within_the_bound() {
                 let sent = revoked.elapsed();
                 match ask(client).await {
                     401 => break,
-                    // A node that stood still for the bound cannot tell.
+                    // A node that stalled for the bound cannot tell.
                     503 => {}
                     200 => assert!(sent <= BOUND, "accepted {sent:?} after it was revoked"),
                     status => panic!("{status}"),
@@ -63,7 +63,7 @@ async fn postgres_a_revoked_key_is_refused_everywhere_within_the_bound() {
     }
 }
 
-/// A node that is cut off from the database does not go on trusting what it knew.
+/// A node that is cut off from the database does not keep trusting what it knew.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn postgres_a_node_that_cannot_read_keys_trusts_none() {

@@ -16,8 +16,8 @@ fn ids(answer: &Answer) -> Vec<Value> {
     answer.json["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()).collect()
 }
 
-/// Logs in; where it is asked, ends one session of the list, and again until there is room. The new session,
-/// and those that were ended for it.
+/// Logs in; if asked to, ends one session of the list, and again until there is room. Returns the new
+/// session, and those that were ended for it.
 async fn log_in(cluster: &Cluster, number: usize, ada: &Person) -> (Client, Vec<Value>) {
     let mut device = cluster.client(number % NODES);
     let mut answer = device.login(ada).await;
@@ -42,7 +42,7 @@ async fn log_in(cluster: &Cluster, number: usize, ada: &Person) -> (Client, Vec<
     panic!("login {number} never got in");
 }
 
-/// Counts live sessions again and again, as long as it is polled; tells each count to `seen`.
+/// Counts live sessions repeatedly, as long as it is polled; passes each count to `seen`.
 async fn sample(cluster: &Cluster, mut seen: impl FnMut(i64)) -> Infallible {
     loop {
         seen(cluster.live_sessions().await);
@@ -71,7 +71,7 @@ async fn asking_holds_under_logins_on_all_nodes() {
     let others = cluster.count("SELECT count(*) FROM sessions WHERE end_reason <> 'terminated'").await;
     assert_eq!((ended, others), ((LOGINS + 1 - LIMIT) as i64, 0));
 
-    // Each session that ended was chosen, and its device got the reason.
+    // Each session that ended had been chosen, and its device got the reason.
     let chosen: Vec<_> = devices.iter().flat_map(|(_, chosen)| chosen.clone()).collect();
     for (device, _) in &devices {
         let answer = device.session().await;

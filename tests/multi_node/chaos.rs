@@ -1,10 +1,10 @@
 //! A seeded random test: people use all nodes at once while nodes are killed, frozen and cut off; then
-//! everything that was answered is held against the session rules of the contract.
+//! every answer is checked against the session rules of the contract.
 //!
-//! In reading order: `history` (what is recorded), `people` (who act), `faults` (what is done to them),
-//! `rules` (what must hold), `soak` (the same for long, on nodes that live on). `CHAOS_SEEDS=50` runs that
-//! many seeds instead of five, `CHAOS_SEED=17` that one. The seed decides who tries what, where and when; the
-//! machine decides how it interleaves.
+//! In reading order: `history` (what is recorded), `people` (who act), `faults` (what is done to the
+//! cluster), `rules` (what must hold), `soak` (the same for long, on nodes that keep running).
+//! `CHAOS_SEEDS=50` runs that many seeds instead of five, `CHAOS_SEED=17` only that one. The seed
+//! decides who tries what, where and when; the machine decides how it interleaves.
 
 mod faults;
 mod history;
@@ -49,7 +49,7 @@ async fn the_session_rules_hold_whatever_happens() {
     }
 }
 
-/// Every node has lines of its own; they lead to PostgreSQL or to a pooler before it.
+/// Every node has connections of its own, to PostgreSQL or to a pooler in front of it.
 async fn cluster(pooler: bool) -> Cluster {
     let setup = Cluster::of(NODES)
         .set(STALENESS, 1_000)
@@ -71,7 +71,7 @@ async fn run(seed: u64) {
     round(seed, None, &mut cluster).await;
 }
 
-/// New people act while things break, and then the rules must have held.
+/// New people act while things break; then checks that the rules have held.
 async fn round(seed: u64, spared: Option<usize>, cluster: &mut Cluster) {
     let watch = Stopwatch::start();
     let began_at = unix_millis();

@@ -1,5 +1,5 @@
-//! Changes of a password meet each other and logins, on two nodes: one of them wins, and no session of the
-//! old password outlives the answer of the one that does.
+//! Changes of a password race each other and logins, on two nodes: one of them wins, and no session of
+//! the old password outlives the answer to the winner.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{Answer, Client, Cluster, Person, eventually};
 /// Rounds of each race; `RACE_ROUNDS` for more.
 const ROUNDS: usize = 150;
 const LOGINS: usize = 4;
-/// A mail that meets a lost lease comes within this.
+/// A mail whose lease was lost arrives within this time.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 fn rounds() -> usize {
@@ -36,7 +36,7 @@ async fn somebody(cluster: &Cluster, round: usize) -> (Person, Client) {
     (person, device)
 }
 
-/// A reset that is asked for, and its code.
+/// A requested reset, and its code.
 async fn asked(cluster: &Cluster, server: &MailServer, person: &Person, number: usize) -> (Value, String) {
     let client = cluster.client(number % 2);
     let asked = client.post("/password/reset", &json!({"email": person.email})).await.expect(202).json;
@@ -84,7 +84,7 @@ async fn pause(millis: usize) {
     tokio::time::sleep(Duration::from_millis(millis as u64)).await;
 }
 
-/// Insists that these passwords are good or not, on both nodes.
+/// Asserts that these passwords are valid or not, on both nodes.
 async fn check_passwords(cluster: &Cluster, person: &Person, passwords: &[(&str, bool)]) {
     for (password, is_good) in passwords {
         for node in 0..2 {
@@ -153,7 +153,7 @@ async fn of_two_resets_one_counts() {
     for round in 0..rounds() {
         let (person, _) = somebody(&cluster, round).await;
         let first = asked(&cluster, &server, &person, 0).await;
-        // The same code twice, or two codes that were asked for before either was used.
+        // The same code twice, or two codes that were requested before either was used.
         let second =
             if round.is_multiple_of(2) { first.clone() } else { asked(&cluster, &server, &person, 1).await };
         let (here, there) = (cluster.client(0), cluster.client(1));

@@ -1,5 +1,5 @@
-//! What one node saw and another goes by: activity in answers and in the choice of whom to evict, and words
-//! that are not to be believed.
+//! What one node saw and another uses: activity in answers and in the choice of the session to evict;
+//! and messages that must not be believed.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ async fn activity_on_one_node_is_shown_by_another() {
     device.signup(&Person::named("Ada")).await.expect(201);
     let elsewhere = device.at(cluster.base(1));
     let before = millis_of(&elsewhere.session().await.expect(200).json["idleExpiresAt"]);
-    // A word may be lost, above all while the other node is only beginning to listen: the next activity makes
-    // up for it.
+    // A message may be lost, above all while the other node is only beginning to subscribe; the next
+    // activity makes up for it.
     let shown = async || {
         device.activity().await.expect(200);
         let answer = elsewhere.session().await.expect(200);
@@ -32,7 +32,7 @@ async fn activity_on_one_node_is_shown_by_another() {
     eventually("the other node shows it", TIMEOUT, shown).await;
 }
 
-/// Behind a gateway that takes turns a device is heard by each node.
+/// Behind a round-robin gateway, a device's requests reach each node.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn the_other_services_are_told_of_activity_by_one_node() {
@@ -56,7 +56,7 @@ async fn the_other_services_are_told_of_activity_by_one_node() {
             elsewhere.activity().await.expect(200);
             device.activity().await.expect(200);
         }
-        // What was to be told was on its way before this is answered.
+        // What had to be published was on its way before this is answered.
         elsewhere.me().await.expect(200);
         cluster.redis.publish(CHANNEL, "that was all").await;
         let mut count = 0;
@@ -67,7 +67,7 @@ async fn the_other_services_are_told_of_activity_by_one_node() {
     }
 }
 
-/// Also of a session that the other node sees for the first time a moment later, or at the same moment.
+/// Also for a session that the other node sees for the first time a moment later, or at the same moment.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn the_other_services_are_told_once_of_activity_on_two_nodes_of_a_new_session() {
@@ -88,7 +88,7 @@ async fn the_other_services_are_told_once_of_activity_on_two_nodes_of_a_new_sess
             there.expect(200);
         }
     }
-    // Sent on the same lines, after everything else.
+    // Sent on the same connections, after everything else.
     until(unix_millis() + 500).await;
     cluster.redis.publish(CHANNEL, "that was all").await;
     let mut count = 0;
@@ -118,7 +118,7 @@ async fn a_session_active_on_another_node_is_not_evicted() {
     first.session().await.expect(200);
 }
 
-/// Redis may be shared, and what comes over it proves nothing.
+/// Redis may be shared, and messages on it prove nothing.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_forged_word_locks_nobody_out_and_keeps_nobody_in() {

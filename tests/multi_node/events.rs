@@ -1,5 +1,5 @@
-//! Other services hear of every change, a user's in order, however long Redis was away and whichever node
-//! died meanwhile.
+//! Other services receive every change, each user's in order, however long Redis was unavailable and
+//! whichever node died meanwhile.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::support::{Client, Cluster, Person, eventually};
 const PEOPLE: usize = 10;
 /// Rounds of login, refresh and ending: 510 changes of all people together.
 const ROUNDS: usize = 17;
-/// From Redis being back to everything being told.
+/// From Redis being back to everything being published.
 const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
-/// A channel without its prefix, and the session the event is about, where it is about one.
+/// A channel without its prefix, and the session that the event is about, if there is one.
 type Told = (String, String);
 
-/// Somebody who changes sessions, and knows what other services have to hear of it, in this order.
+/// Somebody who changes sessions, and knows which events other services must receive, in this order.
 pub(super) struct Writer {
     person: Person,
     user: String,
@@ -39,7 +39,7 @@ impl Writer {
         Self { person, user, keeper, expected }
     }
 
-    /// Three changes, each by way of the next of these nodes.
+    /// Three changes, each through the next of these nodes.
     async fn change(&mut self, round: usize, bases: &[&str]) {
         let base = |step: usize| bases[(round + step) % bases.len()];
         let mut device = Client::new(base(0));
@@ -61,7 +61,7 @@ impl Writer {
         }
     }
 
-    /// Insists that the stream told this person's story, whole and in order.
+    /// Asserts that the stream contains this person's events, complete and in order.
     fn check(&self, events: &[StreamEvent]) {
         let mine = events.iter().filter(|event| event.text("userId") == self.user);
         let heard: Vec<_> = mine.map(|event| told(event.text("event"), event.text("sessionId"))).collect();
@@ -86,7 +86,7 @@ pub(super) async fn writers(cluster: &Cluster) -> Vec<Writer> {
     join_all((0..PEOPLE).map(|number| Writer::new(cluster.base(number), number))).await
 }
 
-/// All write at once, each one change after the other.
+/// All write at once, each one change after another.
 pub(super) async fn write(writers: &mut [Writer], bases: &[&str]) {
     let writing = writers.iter_mut().enumerate().map(|(number, writer)| async move {
         for round in 0..ROUNDS {
@@ -127,7 +127,7 @@ async fn what_happened_while_redis_was_down_is_told_when_it_is_back() {
 async fn what_happened_while_redis_was_frozen_is_told_in_order() {
     let cluster = Cluster::of(3).start().await;
     let mut writers = writers(&cluster).await;
-    // Whatever was on its way stays in the sockets, and comes out late.
+    // Whatever was on its way stays in the sockets, and arrives late.
     let freezing = async {
         for _ in 0..3 {
             cluster.redis.freeze();
@@ -153,8 +153,8 @@ async fn what_a_node_had_not_told_when_it_died_is_told_by_another() {
     everything_is_told(&cluster, &writers).await;
 }
 
-/// A consumer with a list of ended sessions drops an entry at that time: no token of the session may be valid
-/// after it.
+/// A consumer with a list of ended sessions drops an entry at that time, so no token of the session may
+/// be valid after it.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn no_token_outlives_the_time_that_is_told_with_its_end() {
@@ -170,7 +170,7 @@ async fn no_token_outlives_the_time_that_is_told_with_its_end() {
         let mut latest = expiry(&device);
         for step in 0..ROTATIONS {
             device.follow(cluster.base(number + step));
-            // The second comes with a token that has just been replaced: that is answered too.
+            // The second request presents a token that has just been replaced: that is answered too.
             let replaced = device.clone();
             for mut asking in [device.clone(), replaced] {
                 asking.refresh().await.expect(200);

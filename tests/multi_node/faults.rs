@@ -1,5 +1,6 @@
-//! A PostgreSQL that is frozen, killed, replaced by its standby, out of connections or read-only: refused
-//! within bounded time meanwhile, nothing acknowledged is lost, and nothing has to be restarted afterwards.
+//! PostgreSQL is frozen, killed, replaced by its standby, out of connections or read-only: requests are
+//! refused within bounded time meanwhile, nothing acknowledged is lost, and nothing has to be restarted
+//! afterwards.
 
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use crate::support::writer::{Writer, settled, write_until};
 use crate::support::{Client, Database, Person, Setup, TestApp, eventually};
 
 const WRITERS: usize = 4;
-/// What a refusal may take: 6 s of waiting for the database, and a slow machine.
+/// How long a refusal may take: 6 s of waiting for the database, and a slow machine.
 const REFUSED_WITHIN: Duration = Duration::from_secs(9);
-/// From the database being well to the service being so.
+/// From the database being available again to the service being available.
 const MENDED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Nodes on one database, and people who use them.
@@ -23,9 +24,9 @@ struct Scene {
     nodes: Vec<TestApp>,
     writers: Vec<Writer>,
     ada: Person,
-    /// Signed in, and not one of those who write.
+    /// Signed in, and not one of the writers.
     device: Client,
-    /// Somebody else's, likewise.
+    /// Another person's device, likewise.
     other: Client,
     /// Signed out.
     ended: Client,
@@ -46,13 +47,13 @@ impl Scene {
         Self { nodes, writers, ada, device, other, ended }
     }
 
-    /// Breaks something while everybody writes; returns when nobody can any more.
+    /// Breaks something while everybody writes; returns when nobody can write any more.
     async fn break_while_writing(&mut self, fault: impl Future<Output = ()>) {
         let bases: Vec<_> = self.nodes.iter().map(TestApp::base).collect();
         write_until(&bases, &mut self.writers, fault).await;
     }
 
-    /// Everything that writes is refused, in bounded time. None of it is done later: see
+    /// All writes are refused, in bounded time. None of them is carried out later: see
     /// [`Self::is_whole_again`].
     async fn writes_are_refused(&self) {
         let asked = Stopwatch::start();
@@ -68,7 +69,7 @@ impl Scene {
         assert!(asked.elapsed() < REFUSED_WITHIN * 2, "refused after {:?}", asked.elapsed());
     }
 
-    /// Nothing remembered is trusted for longer than the bound, and no answer says that a session is over.
+    /// No memory is trusted for longer than the bound, and no answer says that a session is over.
     async fn is_silent_past_the_bound(&self, broken: &Stopwatch) {
         while broken.elapsed() < BOUND * 2 {
             let sent = broken.elapsed();
@@ -84,7 +85,7 @@ impl Scene {
         self.nodes[0].client().get("/health/live").await.expect(200);
     }
 
-    /// Everything is as it was acknowledged, and everybody is served, with nothing restarted.
+    /// Everything is as it was acknowledged, and everybody is served, without a restart.
     async fn is_whole_again(&mut self) {
         let back = Stopwatch::start();
         for node in &self.nodes {
@@ -112,7 +113,7 @@ impl Scene {
     }
 }
 
-/// A poll of the feed may be late on a busy machine: then the node answers 503 for a moment.
+/// A poll of the feed may be late on a busy machine; then the node answers 503 for a moment.
 async fn settled_probe(client: &Client) {
     eventually("the node is ready", MENDED_WITHIN, async || {
         let answer = client.get("/health/ready").await;
@@ -124,7 +125,7 @@ async fn settled_probe(client: &Client) {
 async fn node(url: &str) -> TestApp {
     let setup =
         Setup::on(Database::Sqlite).await.set("DATABASE_URL", url).set("MAX_SESSIONS_PER_USER", 1_000);
-    // Whose refresh was done after all is a thief when trying again.
+    // A client whose refresh was carried out after all looks like a thief when it retries.
     setup.set("REFRESH_REUSE_GRACE_SECONDS", 1).start().await
 }
 
@@ -176,14 +177,14 @@ async fn a_standby_that_takes_over_has_everything() {
             proxy.lead_to(&standby.address());
         })
         .await;
-    // Nobody has promoted it yet.
+    // The standby has not been promoted yet.
     scene.writes_are_refused().await;
     standby.promote().await;
     scene.is_whole_again().await;
 }
 
-/// No proxy and no changed address: the nodes were given both servers, and find the one that can be written
-/// to.
+/// No proxy and no changed address: the nodes were given both servers, and find the one that accepts
+/// writes.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn of_several_servers_the_one_that_has_been_promoted_is_found() {
@@ -191,7 +192,7 @@ async fn of_several_servers_the_one_that_has_been_promoted_is_found() {
     let standby = primary.standby().await;
     let hosts = format!("{},{}", standby.address(), primary.address());
     let url = format!("{}?target_session_attrs=read-write", url_at(&hosts));
-    // The standby comes first in the address, and is not taken.
+    // The standby comes first in the address, and is not chosen.
     let mut scene = Scene::on(&[url.clone(), url]).await;
     scene.break_while_writing(async { primary.kill().await }).await;
     scene.writes_are_refused().await;
@@ -227,7 +228,7 @@ async fn a_database_without_a_free_connection_is_one_that_is_away() {
     let server = PostgresServer::start(&["max_connections=14"]).await;
     let mut scene = Scene::on(&[server.url()]).await;
     let taken = server.use_up_connections("auth-service%").await;
-    // The service's own are gone now: it lost the last of them a moment ago.
+    // The service has no connections of its own left: it lost the last of them a moment ago.
     let lost = Stopwatch::start();
     join(scene.is_silent_past_the_bound(&lost), scene.writes_are_refused()).await;
     for connection in taken {
@@ -236,7 +237,8 @@ async fn a_database_without_a_free_connection_is_one_that_is_away() {
     scene.is_whole_again().await;
 }
 
-/// New connections are read-only, so those opened meanwhile stay so when the database is writable again.
+/// New connections are read-only, so those opened meanwhile stay read-only when the database is writable
+/// again.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_read_only_database_serves_who_is_signed_in() {
@@ -264,7 +266,7 @@ async fn a_read_only_database_serves_who_is_signed_in() {
     let reset = "ALTER DATABASE postgres RESET default_transaction_read_only";
     server.execute(&format!("BEGIN READ WRITE; {reset}; COMMIT")).await;
     scene.is_whole_again().await;
-    // What could not be written was kept.
+    // What could not be written was not lost.
     let (id, at) = (&scene.device.session_id, millis_of(&active["lastActivity"]));
     let stored = format!("SELECT count(*) FROM sessions WHERE id = '{id}' AND last_activity >= {at}");
     eventually("the activity is stored", MENDED_WITHIN, async || match server.count(&stored).await {
@@ -274,7 +276,7 @@ async fn a_read_only_database_serves_who_is_signed_in() {
     .await;
 }
 
-/// A standby may be behind: here its replay is paused. What a node reads there is no reason to accept
+/// A standby may lag behind: here its replay is paused. What a node reads there is no reason to accept
 /// anybody.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
@@ -308,7 +310,7 @@ async fn a_node_that_was_led_to_a_standby_trusts_nothing_it_reads() {
     }
     scene.nodes[1].client().login(&scene.ada).await.expect_problem(503, "unavailable");
 
-    // What is open stays open, and leads to the standby for as long as the node keeps it.
+    // Open connections stay open, and lead to the standby for as long as the node keeps them.
     proxy.lead_to(&primary.address());
     eventually("the node serves again", MENDED_WITHIN, async || {
         let answer = scene.nodes[1].client().login(&scene.ada).await;

@@ -1,4 +1,4 @@
-//! Idleness is the cluster's, not a node's.
+//! Idleness is decided for the whole cluster, not by a single node.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::support::{Client, Cluster, Person, eventually};
 
 const TIMEOUT_MINUTES: &str = "0.05";
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// `ACTIVITY_FLUSH_SECONDS`, half a second of the sweeper and a slow machine: so late, at most, is an idle
-/// session ended.
+/// `ACTIVITY_FLUSH_SECONDS`, half a second for the sweeper and a slow machine: the most by which the
+/// ending of an idle session may be late.
 const ENDED_WITHIN_MS: i64 = 3_000;
-/// Tries at what has to be done within a tenth of a second.
+/// Attempts at what must be done within a tenth of a second.
 const TRIES: usize = 10;
 
 async fn signed_in() -> (Cluster, Client) {
@@ -20,8 +20,8 @@ async fn signed_in() -> (Cluster, Client) {
     (cluster, device)
 }
 
-/// Asks a node over and over: 200 until the deadline, and never for a request made after it. Returns when it
-/// was first refused.
+/// Queries a node repeatedly: 200 until the deadline, and never for a request made after it. Returns
+/// when it was first refused.
 async fn refused_at(device: &Client, deadline: i64) -> i64 {
     eventually("the session is idle", TIMEOUT * 3, async || {
         let sent = unix_millis();
@@ -68,8 +68,8 @@ async fn activity_in_the_last_moment_counts_for_who_has_not_heard_of_it() {
     let (cluster, mut device) = signed_in().await;
     let mut deadline = millis_of(&device.session().await.json["idleExpiresAt"]);
     let mut tries = 0;
-    // Twice on each: the node that sees the activity, and the one that is asked just after the deadline it
-    // knows of.
+    // Each node has each role twice: the node that sees the activity, and the one that is asked just
+    // after the deadline it knows of.
     for round in 0..6 {
         loop {
             let told = device.at(cluster.base(round));
@@ -78,7 +78,7 @@ async fn activity_in_the_last_moment_counts_for_who_has_not_heard_of_it() {
             until(deadline - 100).await;
             let answer = told.activity().await;
             if answer.status == 401 && unix_millis() > deadline && tries < TRIES {
-                // The machine stood still for longer than that.
+                // The machine stalled for longer than that.
                 tries += 1;
                 device.login(&Person::named("Ada")).await.expect(200);
                 deadline = millis_of(&device.session().await.expect(200).json["idleExpiresAt"]);

@@ -1,4 +1,4 @@
-//! The session limit holds however many nodes are logged in on at once.
+//! The session limit holds however many nodes receive logins at once.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ const NODES: usize = 3;
 const LOGINS: usize = 200;
 const LIMIT: i64 = 3;
 
-/// Counts live sessions again and again, as long as it is polled; tells each count to `seen`.
+/// Counts live sessions repeatedly, as long as it is polled; passes each count to `seen`.
 async fn sample(cluster: &Cluster, mut seen: impl FnMut(i64)) -> std::convert::Infallible {
     loop {
         seen(cluster.live_sessions().await);
@@ -48,7 +48,7 @@ fn by_status(answers: &[Answer]) -> BTreeMap<u16, usize> {
 
 async fn cluster(policy: &str) -> (Cluster, Person) {
     let setup = Cluster::of(NODES).set("MAX_SESSIONS_PER_USER", LIMIT).set("MAX_SESSIONS_POLICY", policy);
-    // All may wait for their password and none for a connection: this is not about being shed.
+    // All may wait for their password and none for a connection: this is not a test of load shedding.
     let setup = setup.set("PASSWORD_QUEUE", LOGINS).set("DATABASE_MAX_CONNECTIONS", LOGINS / NODES + 1);
     let cluster = setup.start().await;
     let ada = Person::named("Ada");
@@ -63,7 +63,7 @@ async fn evicting_holds_under_logins_on_all_nodes() {
     let answers = log_in_everywhere_at_once(&cluster, &ada).await;
     assert_eq!(by_status(&answers), BTreeMap::from([(200, LOGINS)]));
     assert_eq!(cluster.live_sessions().await, LIMIT);
-    // Each session but the last ones was evicted, and some answer said so.
+    // Each session except the last ones was evicted, and some answer said so.
     let evicted: usize =
         answers.iter().map(|answer| answer.json["evictedSessionIds"].as_array().unwrap().len()).sum();
     assert_eq!(evicted, LOGINS + 1 - usize::try_from(LIMIT).unwrap());

@@ -1,5 +1,4 @@
-//! The answer to a refresh is lost on the way: the client comes again with the token it has, on whichever
-//! node.
+//! The answer to a refresh is lost on the way: the client retries with the token it has, on any node.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +25,7 @@ async fn nobody_is_signed_out_however_long_the_tunnel() {
     let held = device.cookie.clone().unwrap();
     let began = Instant::now();
     let mut round = 0;
-    // Each answer is thrown away, as a broken connection would.
+    // Each answer is thrown away, as a broken connection would do.
     while began.elapsed() < TUNNEL {
         let node = device.at(cluster.base(round));
         node.send(node.cookie_refresh(&held)).await.expect(200);

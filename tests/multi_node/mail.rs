@@ -1,4 +1,4 @@
-//! Mails where several nodes send, and where they die: each arrives, and none twice.
+//! Several nodes send mails, and some die: each mail arrives, and none twice.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Client, Cluster, Person, eventually};
 
 /// How often a node is killed; `MAIL_KILLS` for more.
 const KILLS: usize = 12;
-/// How many people ask for a mail before each of these.
+/// How many people request a mail before each kill.
 const ASKING: usize = 4;
 /// A lease, and what it takes to notice its end.
 const LEASE_ENDS: Duration = Duration::from_secs(100);
@@ -59,7 +59,7 @@ async fn five_nodes_send_one() {
         if counts.iter().all(|count| *count >= 1) { Ok(()) } else { Err(format!("{counts:?}")) }
     })
     .await;
-    // Nothing waits any more, so nothing can come.
+    // Nothing waits any more, so nothing can arrive.
     let waiting = "SELECT COUNT(*) FROM mails WHERE next_at IS NOT NULL";
     eventually("nothing waits", Duration::from_secs(30), async || match cluster.count(waiting).await {
         0 => Ok(()),
@@ -81,14 +81,14 @@ async fn a_node_that_is_killed_loses_no_mail_and_doubles_none() {
         let client = Client::new(cluster.base(0));
         let people = people(&client, (0..ASKING).map(|number| format!("Person{round}x{number}"))).await;
         join_all(people.iter().map(|person| ask(&client, person))).await;
-        // Between commit and mail, in the midst of sending, or after it.
+        // Between commit and mail, in the middle of sending, or after it.
         tokio::time::sleep(Duration::from_millis(random.below(25) as u64)).await;
         cluster.nodes[0].kill();
         cluster.nodes[0].restart().await;
         everybody.extend(people);
     }
-    // Whose text was noted before the kill may have been sent, so it waits for five minutes: that long is not
-    // waited here.
+    // A mail whose text was noted before the kill may have been sent, so it waits for five minutes,
+    // which is longer than this test waits.
     let of_them = "text_noted_at IS NOT NULL AND next_at IS NOT NULL AND kind = 'password_reset'";
     eventually("each has a mail", LEASE_ENDS, async || {
         let counts = resets(&server, &everybody);

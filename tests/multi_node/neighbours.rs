@@ -1,5 +1,6 @@
-//! Neighbours that misbehave: transactions of another database of the server, a database restored from
-//! another server, and hundreds of thousands of changes while a node stands still. Nobody is refused for it.
+//! Neighbours that misbehave: transactions in another database of the server, a database restored from
+//! another server, and hundreds of thousands of changes while a node is suspended. No request is refused
+//! because of them.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::support::time::Stopwatch;
 use crate::support::{Client, Database, Person, Setup, TestApp, eventually};
 
 const USERS: usize = 300_000;
-/// Five times the bound, and many looks.
+/// Five times the bound, and many polls.
 const WATCHED: Duration = Duration::from_secs(5);
 const SERVES_WITHIN: Duration = Duration::from_secs(5);
 
@@ -24,7 +25,7 @@ struct Scene {
     device: Client,
 }
 
-/// Two nodes on a PostgreSQL of their own, and somebody whom both know.
+/// Two nodes on a PostgreSQL of their own, and somebody known to both.
 async fn scene(staleness_ms: u64, prepare: impl AsyncFnOnce(&PostgresServer)) -> Scene {
     let server = PostgresServer::start(&["max_prepared_transactions=2", "max_wal_size=4GB"]).await;
     Setup::on(Database::Sqlite)
@@ -48,7 +49,7 @@ async fn scene(staleness_ms: u64, prepare: impl AsyncFnOnce(&PostgresServer)) ->
 }
 
 impl Scene {
-    /// Asks every node for a while; returns how many answers were not 200, and how many there were.
+    /// Queries every node for a while; returns how many answers were not 200, and how many there were.
     async fn refused(&self) -> (usize, usize) {
         let asking = self.nodes.iter().map(|node| async {
             let (device, watch) = (self.device.at(node.base()), Stopwatch::start());
@@ -102,7 +103,7 @@ async fn a_transaction_of_another_database_refuses_nobody_with_many_changes() {
 async fn a_database_restored_from_another_server_is_served_from_the_first_second() {
     let scene = scene(1_000, async |server| {
         add_users(&server.url(), USERS).await;
-        // As in a dump of a server whose ids are far on.
+        // As in a dump of a server whose transaction ids are far advanced.
         server.execute("UPDATE users SET change_stamp = 900000000").await;
     })
     .await;
@@ -138,7 +139,7 @@ async fn a_node_that_stood_still_through_many_changes_serves_within_seconds() {
     eventually("it serves again", SERVES_WITHIN, async || match device.try_get("/session").await {
         Ok(answer) if answer.status == 200 => Ok(()),
         Ok(answer) => Err(answer.to_string()),
-        // A connection that was idle this long is closed, and a request may meet that.
+        // A connection that was idle this long is closed, and a request may hit that.
         Err(error) => Err(error.to_string()),
     })
     .await;

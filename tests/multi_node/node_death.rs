@@ -38,18 +38,19 @@ async fn nothing_acknowledged_is_lost_and_everybody_goes_on_elsewhere_at_once() 
 
         let watch = Stopwatch::start();
         let base = cluster.base(next).to_owned();
-        // Every request is answered as it should be the first time it is asked.
+        // Every request is answered correctly the first time.
         join_all(witnesses.iter_mut().map(|witness| witness.check(&base))).await;
         println!("all sessions checked on another node {:.1?} after the kill", watch.elapsed());
         cluster.nodes[dying].restart().await;
     }
 }
 
-/// `ACTIVITY_FLUSH_SECONDS`, as it is by default, and a little for the statement.
+/// `ACTIVITY_FLUSH_SECONDS`, at its default, and a little for the statement.
 const FLUSHED_MS: i64 = 1_000 + 50;
-/// The flush and one second more: so late, at most, is a session ended whose node is gone.
+/// The flush and one second more: the most by which the ending of a session may be late if its node is
+/// gone.
 const ENDED_WITHIN_MS: i64 = 3_000;
-/// How late, at most, other services hear of it.
+/// The most by which other services learn of it late.
 const TOLD_WITHIN_MS: i64 = 5_000;
 
 /// A session that was active on a node and then left alone: its id, and its deadline.

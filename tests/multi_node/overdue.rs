@@ -1,18 +1,18 @@
-//! Many live sessions of different policies, of users who are resident nowhere: each overdue one ends in time
-//! with nobody asking. Neither the many that are merely idle nor rows that nobody can read hide it.
+//! Many live sessions with different policies, of users who are resident nowhere: each overdue one ends
+//! in time without any request. Neither the many that are merely idle nor unreadable rows hide it.
 
 use std::time::Duration;
 
 use crate::support::{Cluster, Person, eventually};
 
-/// How many live sessions there are, where it is another number than [`USUAL`]: more are tried by hand.
+/// The number of live sessions, if not [`USUAL`]; larger numbers are tried by hand.
 const SESSIONS: &str = "OVERDUE_SESSIONS";
 const USUAL: u32 = 10_000;
-/// Sessions that fall due while the test watches, of users who can be read, and of users with a role that
-/// this version does not know.
+/// Sessions that become due while the test watches: of users who can be read, and of users with a role
+/// that this version does not know.
 const DUE: u32 = 1_500;
 const BROKEN: u32 = 1_000;
-/// Six policies by their idle timeouts, in ms. A short one falls due while the test watches.
+/// Six policies by their idle timeouts, in ms. The short ones become due while the test watches.
 const SHORT: [i64; 3] = [4_000, 8_000, 12_000];
 const PATIENT: [i64; 3] = [3_600_000, 86_400_000, 604_800_000];
 /// Deadlines of one policy are spread over this time, in ms.
@@ -22,13 +22,13 @@ const LATEST_MS: i64 = 5_000;
 
 /// When a session ends by its own times.
 const DEADLINE: &str = "least(last_activity + idle_timeout_ms, expires_at)";
-/// Live, and about to fall due.
+/// Live, and about to become due.
 const SHORT_LIVED: &str =
     "ended_at IS NULL AND least(idle_timeout_ms, expires_at - last_activity) <= 60000 AND name <> 'Ada'";
 const READABLE: &str = "role <> 'WIZARD'";
 
-/// Copies of a user and the session it has. They differ in their names, which are numbers, and all of them
-/// are patient.
+/// Copies of a user and of the user's session. They differ in their names, which are numbers, and all of
+/// them have long timeouts.
 fn patient_ones(sessions: u32) -> [String; 2] {
     let [x, y, z] = PATIENT;
     [
@@ -48,8 +48,8 @@ fn patient_ones(sessions: u32) -> [String; 2] {
     ]
 }
 
-/// Gives the first ones short times from now on: of six, five are of the short policies, and one ends at its
-/// absolute end.
+/// Gives the first ones short times from now on: out of six, five have the short policies, and one ends
+/// at its absolute end.
 fn short_ones() -> String {
     let ([a, b, c], [.., z]) = (SHORT, PATIENT);
     let all = BROKEN + DUE;

@@ -1,4 +1,5 @@
-//! Redis or the database taken away: no session outlives its end by more than the bound, whatever is gone.
+//! Redis or the database becomes unavailable: no session outlives its end by more than the bound,
+//! whatever is missing.
 
 use std::time::Duration;
 
@@ -12,10 +13,10 @@ use crate::support::time::Stopwatch;
 use crate::support::{Client, Cluster, eventually};
 
 const ROUNDS: usize = 20;
-/// Longer than the service waits for anything before it opens a new line.
+/// Longer than the service waits for anything before it opens a new connection.
 const MENDED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Ends sessions on the first node, one after the other, and checks how long the others accept them.
+/// Ends sessions on the first node, one after another, and checks how long the others accept them.
 async fn revoke(cluster: &Cluster, home: &Household, rounds: usize, what: &str) {
     let (mut refused, mut answered) = (Times::default(), Times::default());
     for _ in 0..rounds {
@@ -60,17 +61,17 @@ async fn the_bound_holds_with_slow_lines_to_the_database() {
     let cluster = Cluster::of(3).set(STALENESS, BOUND.as_millis()).behind_proxies().start().await;
     let home = Household::new(&cluster).await;
     cluster.nodes.iter().for_each(|node| node.redis().set(Mode::Cut));
-    // Each way: an answer takes twice as long.
+    // In each direction: an answer takes twice as long.
     cluster.nodes[1].database().set(Mode::Delay(Duration::from_millis(10)));
     cluster.nodes[2].database().set(Mode::Delay(Duration::from_millis(50)));
     revoke(&cluster, &home, 3, "Redis cut off and the database slow").await;
-    // Also where the line has to be opened again, which takes several answers.
+    // Also when the connection must be opened again, which takes several round trips.
     cluster.nodes[2].database().silence_open();
     revoke(&cluster, &home, 3, "the same, on new lines").await;
 }
 
-/// Asks the node that is cut off, for a while past the bound: it must stop accepting, and must not invent
-/// refusals.
+/// Queries the node that is cut off, until some time after the bound: it must stop accepting, and must
+/// not invent refusals.
 async fn asks_while_cut_off(device: &Client, cut: &Stopwatch) {
     while cut.elapsed() < BOUND * 3 {
         let sent = cut.elapsed();
@@ -91,7 +92,7 @@ async fn a_node_without_the_database_says_so(fault: Mode) {
     let device = home.device_known_everywhere(&cluster).await.at(cluster.base(1));
     let keeper = home.keeper.at(cluster.base(1));
 
-    // Without Redis there is nothing else the node could hear from.
+    // Without Redis there is no other way in which the node could hear of changes.
     cluster.nodes[1].redis().set(Mode::Cut);
     cluster.nodes[1].database().set(fault);
     let cut = Stopwatch::start();
@@ -130,7 +131,7 @@ async fn a_frozen_node_accepts_nothing_old_when_it_goes_on() {
         cluster.nodes[1].freeze();
         home.end(&device).await;
         let ended = Stopwatch::start();
-        // These wait in the node's sockets until it goes on.
+        // These requests wait in the node's sockets until it resumes.
         let asked = device.at(cluster.base(1));
         let asking = join_all((0..10).map(|_| async { asked.session().await }));
         let thawing = async {

@@ -1,5 +1,5 @@
-//! Policies by role and by user: each node goes by the numbers that hold for the user, whichever node the
-//! operator spoke to.
+//! Policies by role and by user: each node applies the user's effective policy, whichever node the
+//! operator's request went to.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::time::{unix_millis, until};
 use crate::support::{Answer, Client, Cluster, Person, eventually, milliseconds};
 
 const HOUR_MS: i64 = 3_600_000;
-/// By then every node knows of a change, on a machine that is busy too.
+/// By then every node knows of a change, even on a busy machine.
 const KNOWN: Duration = Duration::from_secs(5);
 
 /// A cluster with another policy for one role, and an operator.
@@ -38,7 +38,7 @@ async fn change(operator: &Client, user: &Value, body: &Value) -> Answer {
     operator.send(request.json(body)).await
 }
 
-/// Waits until a node shows that limit.
+/// Waits until a node reports that limit.
 async fn shows_limit(device: &Client, limit: u64) {
     eventually("the limit is known", KNOWN, async || {
         let shown = device.sessions().await.expect(200).json["maxSessions"].clone();
@@ -47,7 +47,7 @@ async fn shows_limit(device: &Client, limit: u64) {
     .await;
 }
 
-/// Idle timeout and lifetime of a device's session, as its node shows them.
+/// Idle timeout and lifetime of a device's session, as its node reports them.
 async fn times(device: &Client) -> (i64, i64) {
     let shown = device.session().await.expect(200).json;
     let session = &shown["session"];
@@ -68,7 +68,7 @@ async fn the_numbers_of_role_and_user_hold_on_every_node() {
     assert_eq!(times(&first).await, (5 * 60_000, 168 * HOUR_MS));
     change(&operator, &user, &json!({"role": "PRO"})).await.expect(200);
 
-    // The role's: for the session that is open from its next refresh on, for the limit now.
+    // The role's policy: for the open session from its next refresh on, for the limit immediately.
     let mut second = cluster.client(1);
     second.login(&ada).await.expect(200);
     assert_eq!(times(&second).await, (15 * 60_000, HOUR_MS * 5 / 2));
@@ -87,7 +87,7 @@ async fn the_numbers_of_role_and_user_hold_on_every_node() {
     first.refresh().await.expect(200);
     assert_eq!(times(&first).await, (15 * 60_000, HOUR_MS * 5 / 2));
 
-    // The user's own, before the role's.
+    // The user's own policy, which takes precedence over the role's.
     let own = json!({"sessionTimeoutMinutes": 20, "sessionLifetimeHours": 3, "maxSessions": 4, "maxSessionsPolicy": "evict_oldest"});
     let changed = change(&operator, &user, &json!({"policy": own})).await.expect(200);
     assert_eq!(changed.json["user"]["policy"]["maxSessions"], 4);
@@ -99,8 +99,8 @@ async fn the_numbers_of_role_and_user_hold_on_every_node() {
     second.refresh().await.expect(200);
     assert_eq!(times(&second).await, (20 * 60_000, 3 * HOUR_MS));
 
-    // Replaced whole: what it does not say any more is the role's again. Who is over the limit keeps what is
-    // open.
+    // The policy is replaced as a whole: what it no longer sets is the role's again. A user over the
+    // limit keeps the open sessions.
     change(&operator, &user, &json!({"policy": {"maxSessions": 1, "maxSessionsPolicy": "evict_oldest"}}))
         .await
         .expect(200);
@@ -131,7 +131,7 @@ async fn a_session_over_its_new_shorter_timeout_ends_at_its_next_refresh() {
     let signup = still.signup(&ada).await.expect(201).json;
     let mut active = cluster.client(1);
     active.login(&ada).await.expect(200);
-    // Past three seconds, and what activity takes to be stored.
+    // After three seconds, plus what activity takes to be stored.
     until(unix_millis() + 4_500).await;
     active.activity().await.expect(200);
     change(&operator, &signup["user"]["id"], &json!({"policy": {"sessionTimeoutMinutes": 0.05}}))

@@ -1,5 +1,5 @@
-//! PgBouncer, Debian's own, between the nodes and PostgreSQL: what works with it, what is refused at start,
-//! and that neither a Redis that stands still nor a node that does stops others behind it.
+//! PgBouncer, Debian's own, between the nodes and PostgreSQL: what works with it, what is refused at
+//! start, and that neither a suspended Redis nor a suspended node blocks others behind it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::proxy::Mode;
 use crate::support::time::Stopwatch;
 use crate::support::{Cluster, Database, Person, Setup, eventually};
 
-/// So late, at most, another node publishes what the one that stands still had its turn at.
+/// By then, another node has published the events of a lane whose turn is held by a suspended node.
 const REPLACED_WITHIN: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -38,7 +38,7 @@ async fn a_pooler_by_session_needs_no_other_setting_postgres() {
     app.terminate().await.expect_code(0);
 }
 
-/// 1.18 does not support prepared statements; the start refuses it, rather than serving half of the requests.
+/// 1.18 does not support prepared statements; startup refuses it, rather than failing half of the requests.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn a_pooler_by_transaction_is_refused_in_plain_words_postgres() {
@@ -48,7 +48,7 @@ async fn a_pooler_by_transaction_is_refused_in_plain_words_postgres() {
     assert!(ended.took < TIMEOUT, "refused after {:?}", ended.took);
 }
 
-/// As with a setting of `options` in the address, which PgBouncer takes for one of its own to refuse.
+/// As with a setting of `options` in the address, which PgBouncer treats as its own and refuses.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn what_a_pooler_refuses_is_told_as_it_says_it_postgres() {
@@ -72,8 +72,8 @@ async fn behind_a_pooler_every_event_is_told_in_order() {
     everything_is_told(&cluster, &writers).await;
 }
 
-/// Each node takes a lane's turn, reads, and stands still before Redis has its events: the line to Redis is
-/// slow, so that it is known when it has the turn.
+/// Each node takes a lane's turn, reads, and is suspended before Redis has its events. The connection to
+/// Redis is slow, so that the test knows when the node has the turn.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_node_that_stands_still_with_the_turn_is_replaced() {
@@ -101,7 +101,7 @@ async fn a_node_that_stands_still_with_the_turn_is_replaced() {
     println!("another node published {:.1?} after one stood still with the turn", watch.elapsed());
     assert!(watch.elapsed() < REPLACED_WITHIN, "published after {:?}", watch.elapsed());
 
-    // What was on its way is refused when the node goes on: everything is published once.
+    // What was on its way is refused when the node resumes: everything is published once.
     cluster.nodes[0].thaw();
     cluster.nodes[0].redis().set(Mode::Forward);
     frozen.refresh().await.expect(200);
@@ -110,7 +110,7 @@ async fn a_node_that_stands_still_with_the_turn_is_replaced() {
     assert_eq!(stream.len(), events.len(), "told twice");
 }
 
-/// With as few connections as there are nodes, so that one that waited for Redis would be missed.
+/// With only as many connections as there are nodes, so that one that waited for Redis would be missed.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_redis_that_stands_still_holds_no_connection() {
@@ -122,7 +122,7 @@ async fn a_redis_that_stands_still_holds_no_connection() {
         cluster.client(0).signup(person).await.expect(201);
     }
     cluster.redis.freeze();
-    // Whatever tries to publish waits for Redis by now, and goes on doing so.
+    // Everything that publishes is waiting for Redis by now, and keeps waiting.
     cluster.client(0).login(&people[0]).await.expect(200);
     let watch = Stopwatch::start();
     let logins = people.iter().enumerate().map(async |(number, person)| {

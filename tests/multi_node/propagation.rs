@@ -1,4 +1,4 @@
-//! How soon a session that ended on one node is refused by the others, with everything well.
+//! How soon a session that ended on one node is refused by the others, when everything works.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn an_ended_session_is_refused_elsewhere_within_milliseconds() {
     assert!(times.percentile(50) < Duration::from_millis(50), "the fast path is not taken: {times:?}");
 }
 
-/// What other nodes have seen for the first time a moment ago is no different.
+/// Sessions that other nodes saw for the first time a moment ago are no different.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_session_of_a_user_who_is_new_there_is_refused_elsewhere_within_milliseconds() {
@@ -67,7 +67,7 @@ async fn requests_cost_no_database_statement() {
     for _ in 0..REQUESTS {
         device.session().await.expect(200);
     }
-    // The node's own regular looks at the database go on, a few a second.
+    // The node's own regular polls of the database go on, a few a second.
     let each = (statements().await - before) / REQUESTS as f64;
     println!("{each:.3} statements a request, the node's own included");
     assert!(each < 0.2, "{each} statements a request");

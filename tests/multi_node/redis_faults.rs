@@ -1,5 +1,5 @@
-//! A Redis that answers and takes no writes: a replica, or one that is full. What other services are owed
-//! waits for it, and the service itself goes on.
+//! A Redis that answers and takes no writes: a replica, or one that is full. Events for other services
+//! wait for it, and the service itself goes on.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::support::metrics::Metrics;
 use crate::support::redis::RedisServer;
 use crate::support::{Client, Cluster, Connection, Person, Transport, eventually};
 
-/// A port that nobody listens on: a replica of that has no other data than its own.
+/// A port without a listener: a replica of it has no other data than its own.
 const NOBODY: &str = "1";
 const MENDED_WITHIN: Duration = Duration::from_secs(15);
-/// Failed tries to publish after which all that a try does has been seen.
+/// After this many failed attempts to publish, everything that an attempt does has been seen.
 const TRIES: f64 = 3.0;
 
-/// Publishing was tried in vain a few times, and health tells of it. Browsers go on connecting.
+/// Publishing has failed a few times, and the health answer reports it. Browsers can still connect.
 async fn is_told_honestly(cluster: &Cluster, device: &Client) {
     let failed = async || Metrics::read(device).await.sum("auth_events_failed_total").unwrap();
     let before = failed().await;
     eventually("publishing is tried", MENDED_WITHIN, async || {
-        // Only one node has its turn at a time, and it may be another's.
+        // Only one node has the turn at a time, and it may be the other one.
         let others = Metrics::read(&cluster.client(1)).await.sum("auth_events_failed_total").unwrap();
         let tries = failed().await + others - before;
         if tries >= TRIES { Ok(()) } else { Err(format!("{tries} tries")) }
@@ -52,8 +52,8 @@ async fn health_is_ok(device: &Client) {
     .await;
 }
 
-/// Writes while Redis refuses to, and hears on a channel what comes of it: each event once, when it is
-/// writable again.
+/// Writes while Redis refuses writes, and checks on a channel what is published: each event once, when
+/// Redis is writable again.
 async fn owes_nothing_after(broken: &[&str], mended: &[&str]) {
     let cluster = Cluster::of(2).start().await;
     let mut writers = writers(&cluster).await;
@@ -71,7 +71,7 @@ async fn owes_nothing_after(broken: &[&str], mended: &[&str]) {
     cluster.redis.command(mended).await;
     everything_is_told(&cluster, &writers).await;
     health_is_ok(&device).await;
-    // A message after all the others tells that there are no more of them.
+    // A message after all the others shows that there are no more of them.
     cluster.redis.publish("auth:user.login", "last").await;
     let heard: Vec<_> =
         heard.by_ref().take_while(|message| std::future::ready(message != "last")).collect().await;
@@ -90,7 +90,7 @@ async fn what_happened_while_redis_was_full_is_told_once() {
     owes_nothing_after(&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]).await;
 }
 
-/// The address leads to another Redis, and the one before lives on as its replica: nobody closes the
+/// The address leads to another Redis, and the previous one lives on as its replica: nobody closes the
 /// connections to it.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]

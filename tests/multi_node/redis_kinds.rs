@@ -1,4 +1,4 @@
-//! Kinds of Redis: one that evicts, a Cluster, a Sentinel, one with TLS of a private authority, one that is
+//! Kinds of Redis: one that evicts, a Cluster, a Sentinel, one with TLS and a private CA, one that is
 //! shared with another deployment. Each works, or is refused in plain words.
 
 use std::path::Path;
@@ -20,7 +20,7 @@ async fn ticket(device: &Client) -> String {
     answer.json["ticket"].as_str().unwrap().to_owned()
 }
 
-/// As another program would fill it: with much, and with an expiry, which `volatile-lru` wants.
+/// As another program would fill it: with a lot of data, and with an expiry, which `volatile-lru` requires.
 async fn fill(redis: &RedisServer) {
     let value = "x".repeat(4_000);
     for number in 0..1_500 {
@@ -103,7 +103,7 @@ async fn a_sentinel_is_refused_in_plain_words() {
     refused(&format!("redis://{}", sentinel.address()), "a Redis Sentinel").await;
 }
 
-/// Its authority, and a server's certificate and key that it has signed; the paths of all three.
+/// A CA's certificate, and a server's certificate and key signed by it; the paths of all three.
 fn certificates(folder: &Path) -> [String; 3] {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
@@ -183,7 +183,7 @@ async fn a_wrong_password_is_told() {
 }
 
 /// Channels, stream, turns, counters, tickets: everything is under its own prefix. The two use different
-/// databases of the server too, of which channels know nothing.
+/// databases of the server too, which do not separate channels.
 #[tokio::test]
 #[ignore = "needs Redis: run ./scripts/test"]
 async fn deployments_with_prefixes_of_their_own_share_a_redis() {

@@ -1,4 +1,4 @@
-//! Refresh tokens know nothing of nodes.
+//! Refresh tokens are independent of nodes.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn within_the_grace_another_node_gives_the_same_token() {
     assert_eq!(generation(&device.cookie), 2);
     assert_eq!(generation(&other_tab.cookie), 2, "nothing rotated");
     assert_eq!(generation(&third_tab.cookie), 2, "nothing rotated");
-    // Whichever tab goes on, it is with a token that is current.
+    // Whichever tab goes on, it does so with a current token.
     other_tab.at(cluster.base(2)).refresh().await.expect(200);
 }
 

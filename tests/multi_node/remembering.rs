@@ -1,4 +1,5 @@
-//! What a login says of the session it opens, and of the one that its browser had, holds on every node.
+//! What a login says about the session it opens, and about the browser's previous session, holds on
+//! every node.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ fn asking(person: &Person, remember: &Value) -> Value {
     body
 }
 
-/// The session lasts so many minutes, and the cookie outlives the browser or does not.
+/// Asserts that the session lasts that many minutes, and whether the cookie outlives the browser.
 async fn expect_kept(device: &Client, answer: &Answer, minutes: u64, is_kept: bool) {
     let cookie = answer.set_cookie().unwrap();
     assert_eq!((cookie.contains(MAX_AGE), cookie.contains("Max-Age")), (is_kept, is_kept), "{cookie}");
@@ -54,7 +55,7 @@ async fn what_was_said_at_login_is_remembered_by_every_node() {
     }
 }
 
-/// Neither where the login goes on to another step, nor on another node.
+/// Neither when the login goes on to another step, nor on another node.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_role_with_a_second_factor_is_not_remembered_for_longer() {
@@ -69,7 +70,7 @@ async fn a_role_with_a_second_factor_is_not_remembered_for_longer() {
     let code = App::with(made.json["secret"].as_str().unwrap()).code(0);
     let enrolled = go_on(&cluster, &json!({"loginTicket": ticket, "code": code}), true).await;
 
-    // The choice that the cookie goes with the browser is theirs too.
+    // They can also choose that the cookie ends with the browser.
     let asked = cluster.client(0).login_with(&asking(&ada, &json!(false))).await;
     let ticket = asked.expect_problem(401, "second_factor_required").json["loginTicket"].clone();
     let code = enrolled.json["recoveryCodes"][0].clone();
@@ -113,7 +114,7 @@ async fn the_session_of_the_same_browser_is_replaced_on_every_node() {
         kept.at(cluster.base(node)).session().await.expect(200);
     }
     for device in [&own, &others] {
-        // The node that answered, and the other one once it has heard.
+        // On the node that answered, and on the other one once it knows.
         device.at(cluster.base(1)).session().await.expect_problem(401, "session_replaced");
         eventually("the other node knows", Duration::from_secs(2), async || {
             let answer = device.session().await;

@@ -1,21 +1,21 @@
-//! What the tests of revocation share: sessions to end, and the watch on who still accepts them.
+//! Shared by the tests of revocation: sessions to end, and checks of who still accepts them.
 
 use std::time::Duration;
 
 use crate::support::time::Stopwatch;
 use crate::support::{Answer, Client, Cluster, Person};
 
-/// `REVOCATION_MAX_STALENESS_MS`, as it is by default.
+/// `REVOCATION_MAX_STALENESS_MS`, at its default.
 pub(super) const BOUND: Duration = Duration::from_millis(1_000);
-/// Clocks are read in whole milliseconds. Nothing else has to be forgiven: what counts is when a request was
-/// sent, and it is judged later than that, however slow the machine is.
+/// Clocks are read in whole milliseconds. No other tolerance is needed: what counts is when a request
+/// was sent, and it is judged later than that, however slow the machine is.
 const ROUNDING: Duration = Duration::from_millis(2);
-/// After this a session that is still accepted, or a node that still refuses everything, stays so.
+/// A session that is still accepted after this, or a node that still refuses everything, stays so.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Before a node that cannot tell is asked again, so that it is not drowned in questions.
+/// The wait before a node that cannot tell is asked again, so that it is not flooded with requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Somebody with one device that stays, on the first node, and others that come and go.
+/// Somebody with one device that stays, on the first node, and others that sign in and are ended.
 pub(super) struct Household {
     person: Person,
     pub(super) keeper: Client,
@@ -38,14 +38,15 @@ impl Household {
         device
     }
 
-    /// A session opened on the first node, of which the others do not know.
+    /// A session opened on the first node, which the others do not know of.
     pub(super) async fn device(&self) -> Client {
         let mut device = self.keeper.clone();
         device.login(&self.person).await.expect(200);
         device
     }
 
-    /// A node that has not read the feed for too long refuses everything for a moment.
+    /// Waits until the session is accepted: a node that has not read the feed for too long refuses
+    /// everything for a moment.
     async fn accepted(&self, device: &Client) {
         let accepting = async {
             while device.session().await.status != 200 {
@@ -64,8 +65,9 @@ impl Household {
     }
 }
 
-/// Asks without a pause until the session is refused. A request sent later than the bound after the session's
-/// end must not be accepted. Being told that the node cannot tell (503) is no refusal yet.
+/// Sends requests without a pause until the session is refused. A request sent later than the bound
+/// after the session's end must not be accepted. An answer that the node cannot tell (503) is not a
+/// refusal yet.
 pub(super) async fn refused_after(device: &Client, ended: &Stopwatch) -> Duration {
     let asking = async {
         loop {
@@ -87,7 +89,8 @@ pub(super) async fn refused_after(device: &Client, ended: &Stopwatch) -> Duratio
     tokio::time::timeout(TIMEOUT, asking).await.expect("the session is refused in the end")
 }
 
-/// Insists that a request that was accepted was sent within the bound after what should have stopped it.
+/// Asserts that a request that was accepted was sent within the bound after the event that should have
+/// stopped it.
 pub(super) fn check_within_bound(sent: Duration, answer: &Answer) {
     assert!(sent <= BOUND + ROUNDING, "accepted, though sent {sent:?} after: {answer}");
 }

@@ -1,4 +1,5 @@
-//! Followers of `/revocations` hear of what ends on any node, while Redis is dead and while they come and go.
+//! Followers of `/revocations` receive what ends on any node, while Redis is dead and while they
+//! disconnect and reconnect.
 
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ async fn known(cluster: &Cluster, key: &str) -> Vec<Client> {
     clients
 }
 
-/// The other node sends each ending within a second of its answer, and none is missed over reconnects to
-/// either node.
+/// The other node sends each ending within a second of its answer, and none is missed across reconnects
+/// to either node.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn postgres_no_ending_is_missed_on_any_node_without_redis() {

@@ -1,4 +1,4 @@
-//! Sign-ins over several nodes: a code and a ticket are good once, wherever they are shown.
+//! Sign-ins across several nodes: a code and a ticket are valid once, wherever they are presented.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -88,7 +88,7 @@ async fn a_factor_that_was_added_on_one_node_is_asked_for_on_the_other() {
     cluster.client(1).login(&ada).await.expect(200);
     set_up(&device).await;
     asked(&cluster, 1, &ada).await;
-    // A session without it is no longer fresh there either.
+    // A session without the second factor is no longer fresh there either.
     let mut other = cluster.client(1);
     other.login(&Person::named("Ada")).await.expect_problem(401, "second_factor_required");
     device.at(cluster.base(1)).post("/factors/recovery-codes", &json!({})).await.expect(201);

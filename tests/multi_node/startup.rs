@@ -1,4 +1,4 @@
-//! Many nodes start at once, and each serves as soon as it says so.
+//! Many nodes start at once, and each serves as soon as it reports ready.
 
 use futures_util::future::join_all;
 

@@ -1,5 +1,5 @@
-//! Tickets over several nodes: good on any of them, once, with Redis, without it, and where only some have
-//! it.
+//! Tickets across several nodes: valid on any of them, once, with Redis, without it, and where only some
+//! have it.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::support::token::Token;
 use crate::support::{Client, Cluster, Connection, Person, Transport};
 
 const NOTICED_WITHIN: Duration = Duration::from_secs(15);
-/// Tickets that all nodes are shown at once.
+/// Tickets that are presented to all nodes at once.
 const RACES: usize = 200;
-/// How often at once a ticket is shown to each.
+/// How many times at once a ticket is presented to each.
 const TRIES: usize = 3;
 
 async fn ticket(device: &Client) -> String {
@@ -23,8 +23,8 @@ async fn ticket(device: &Client) -> String {
     answer.json["ticket"].as_str().unwrap().to_owned()
 }
 
-/// Shows a ticket to all nodes at once, a few times; returns how many were let in. Nothing, if a node did not
-/// find out in time.
+/// Presents a ticket to all nodes at once, a few times; returns how many were admitted. `None` if a node
+/// did not find out in time.
 async fn show_at_once(cluster: &Cluster, device: &Client) -> Option<usize> {
     let ticket = ticket(device).await;
     let places = (0..cluster.nodes.len() * TRIES).map(|place| device.at(cluster.base(place)));
@@ -40,7 +40,7 @@ async fn show_at_once(cluster: &Cluster, device: &Client) -> Option<usize> {
     Some(let_in)
 }
 
-/// Of many that use a ticket at the same moment, on whichever node, one is let in.
+/// Of many that use a ticket at the same moment, on any node, one is admitted.
 async fn one_is_let_in(cluster: &Cluster, device: &Client) {
     let mut races = 0;
     for _ in 0..RACES * 2 {
@@ -92,7 +92,7 @@ async fn connects_once(
     }
 }
 
-/// Whether a node knows that Redis is away, or back.
+/// Waits until a node knows that Redis is unavailable, or back.
 async fn knows(device: &Client, status: &str) {
     eventually("health tells of Redis", NOTICED_WITHIN, async || {
         let health = device.get("/health").await.expect(200);
@@ -101,7 +101,7 @@ async fn knows(device: &Client, status: &str) {
     .await;
 }
 
-/// What was given for Redis can be used where there is one, and only there.
+/// A ticket issued for Redis can be used where there is a Redis, and only there.
 async fn is_spent_where_it_says(cut: &Client, other: &Client) {
     let status = async |at: &Client, ticket: &str| {
         Transport::Sse.request_by(at, ticket).send().await.unwrap().status().as_u16()
@@ -109,7 +109,7 @@ async fn is_spent_where_it_says(cut: &Client, other: &Client) {
     eventually("a ticket that was given for Redis is used there", NOTICED_WITHIN, async || {
         let ticket = ticket(other).await;
         let spent_in = Token::open(&ticket, REFRESH_SECRET).claims["spent_in"].clone();
-        // A node may have waited for Redis in vain just now.
+        // A node may have waited for Redis without success just now.
         if spent_in != "redis" {
             return Err(spent_in.to_string());
         }
@@ -122,8 +122,8 @@ async fn is_spent_where_it_says(cut: &Client, other: &Client) {
     .await;
 }
 
-/// Each way a node can be without Redis while the other has it: a browser goes on connecting, with either's
-/// tickets on either.
+/// Each way in which one node can be without Redis while the other has it: a browser can still connect,
+/// with either node's tickets on either node.
 #[tokio::test]
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn browsers_connect_while_a_node_is_cut_off_from_redis() {

@@ -1,5 +1,4 @@
-//! One mail, from its row to the server: to whom it goes, its code, its words, and what is noted of how it
-//! went.
+//! One mail, from its row to the server: recipient, code and text, and recording the outcome.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,19 +18,19 @@ use crate::storage::StorageError;
 use crate::storage::mail_requests::MailRequest;
 use crate::storage::mails::{AFTER_TEXT, LeasedMail, MailOutcome};
 
-/// How often, and how far apart, it is tried to store how a mail went: for as long as no other node may take
-/// it.
+/// How often, and at what interval, storing a mail's outcome is attempted: for as long as no other node
+/// may take the mail.
 const NOTES: u32 = 60;
 const NOTE_PAUSE: Duration = Duration::from_secs(4);
 
-/// A mail that this node has.
+/// A mail that this node has leased.
 pub(super) struct Delivery {
     pub(super) registry: Registry,
     pub(super) office: Arc<PostOffice>,
     pub(super) mail: LeasedMail,
 }
 
-/// To whom a mail goes after all, and what it says.
+/// The actual recipient of a mail, and what it says.
 struct Addressed {
     kind: MailKind,
     to: String,
@@ -39,21 +38,21 @@ struct Addressed {
     about: Option<UserId>,
 }
 
-/// How it went, to be stored.
+/// The outcome to be stored.
 enum Result {
     Done(MailOutcome, Option<String>),
     Deferred(Timestamp, String),
-    /// Another node has it, or will when the lease ends.
+    /// Another node has it, or will have it when the lease ends.
     Left,
 }
 
 impl Delivery {
-    /// Sends it, and stores how that went.
+    /// Sends it, and stores the outcome.
     pub(super) async fn run(self) {
         let (kind, about, result) = match Box::pin(self.send()).await {
             Ok(result) => result,
             Err(error) => {
-                // The lease ends, and it is tried again.
+                // The lease ends, and the mail is tried again.
                 tracing::warn!(mail_id = %self.mail.mail.id, error = &error as &dyn std::error::Error, "mail.failed");
                 return;
             }
@@ -74,8 +73,8 @@ impl Delivery {
         self.note(result, about).await;
     }
 
-    /// What the server has taken must not be sent again, so it is tried for as long as nobody else may take
-    /// it.
+    /// A mail that the server has accepted must not be sent again, so storing the outcome is attempted
+    /// for as long as no other node may take the mail.
     async fn note(&self, result: Result, about: Option<UserId>) {
         let store = self.registry.store();
         for _ in 0..NOTES {
@@ -118,8 +117,8 @@ impl Delivery {
         Ok((kind, about, Box::pin(self.post(&letter)).await))
     }
 
-    /// The request whose code the mail carries, if it carries one; nothing where its code is of no use any
-    /// more.
+    /// The request whose code the mail carries, if it carries one; the outer `None` if the code is no
+    /// longer of use.
     async fn request(
         &self,
         now: Timestamp,
@@ -129,7 +128,7 @@ impl Delivery {
         Ok(found.filter(|request| request.expires_at > now).map(Some))
     }
 
-    /// The account is looked up here: the request was answered long ago, and the same for every address.
+    /// Looks up the account here, and not during the request, whose answer was the same for every address.
     async fn address(
         &self,
         request: Option<&MailRequest>,
@@ -228,7 +227,7 @@ fn addressed(kind: MailKind, user: &User, locale: Option<String>) -> Addressed {
     Addressed { kind, to: user.email.as_str().to_owned(), locale, about: Some(user.id) }
 }
 
-/// The code, how long it is good, and the link where it may be followed. None where it cannot be derived.
+/// Adds the code, how long it is valid, and the link if it may be followed. `None` if it cannot be derived.
 fn add_code(values: &mut Map<String, Value>, office: &PostOffice, request: &MailRequest) -> Option<()> {
     let MailRequest { purpose, address, created_at, id, .. } = request;
     let of = CodeOf { purpose: *purpose, address, at: *created_at, request: *id };

@@ -1,5 +1,5 @@
-//! Changing an account as an operator does it: only what differs from what is stored, and only while that is
-//! what the operator last saw.
+//! Changing an account as an operator: only what differs from what is stored, and only if the account is
+//! as the operator last saw it.
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::hash::Hasher;
@@ -16,7 +16,7 @@ use crate::domain::user::{Role, User};
 use crate::storage::accounts::Account;
 use crate::telemetry::audit::AuditEvent;
 
-/// What an account is to be like; what is not there stays as it is.
+/// The desired state of an account; what is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Edit {
     /// Display name.
@@ -27,18 +27,18 @@ pub struct Edit {
     pub disabled: Option<bool>,
     /// Whether the next login must set a new password.
     pub password_change_required: Option<bool>,
-    /// The user's own policy, whole; none takes it away.
+    /// The user's own policy, complete; an inner `None` removes it.
     pub policy: Option<Option<OwnPolicy>>,
 }
 
-/// What became of it.
+/// The result of an edit.
 #[derive(Clone, Debug)]
 pub struct Edited {
     /// The account as it is now.
     pub user: User,
-    /// Whether anything was not so before.
+    /// Whether anything changed.
     pub is_changed: bool,
-    /// Sessions that ended by it.
+    /// How many sessions ended with it.
     pub ended: usize,
 }
 
@@ -85,8 +85,8 @@ impl Operators {
         Ok(Edited { user: self.find(user).await?, is_changed: changed.is_some(), ended })
     }
 
-    /// Takes over an account from elsewhere that has another password now, if it has changed there later than
-    /// here: its sessions end in the same commit. Whether it was later.
+    /// Takes over an account from elsewhere that has another password there, if it was changed there
+    /// later than here; its sessions end in the same commit. Returns whether it was later.
     ///
     /// # Errors
     /// [`OperatorError`].
@@ -146,8 +146,8 @@ impl Edit {
     }
 }
 
-/// Names the account as it is: another one, as soon as anything an operator sees is different but its latest
-/// activity, which moves all the time and which no operator changes.
+/// Identifies the state of the account: it changes as soon as anything that an operator sees changes,
+/// except the latest activity, which changes all the time and which no operator edits.
 #[must_use]
 pub fn entity_tag(user: &User) -> String {
     let seen = format!(

@@ -1,4 +1,4 @@
-//! What the actors work with, and how they reach it.
+//! The dependencies of the actors, and access to them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::security::peer_key::PeerKey;
 use crate::storage::Store;
 use crate::telemetry::metrics::Metrics;
 
-/// What the actors work with.
+/// The dependencies of the actors.
 #[derive(Clone, Debug)]
 pub struct Dependencies {
     /// The database.
     pub store: Store,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// The rules' numbers.
+    /// The session policies.
     pub policies: Policies,
     /// Signs messages to the other nodes.
     pub peer_key: Arc<PeerKey>,
-    /// The way to other services.
+    /// The bus to other services and other nodes.
     pub bus: Bus,
-    /// Lanes of the outbox, at least one.
+    /// How many lanes the outbox has; at least one.
     pub outbox_lanes: u32,
     /// `SERVICE_NAME`, named in events.
     pub service_name: Arc<str>,
@@ -40,22 +40,22 @@ pub struct Dependencies {
     pub mails: bool,
     /// Shortest time between two activity events of one session.
     pub activity_event_interval: Duration,
-    /// How long this node trusts what it remembers; `None` where one process has the database to itself.
+    /// How long this node trusts what it has in memory; `None` if one process has the database to itself.
     pub max_staleness: Option<Duration>,
-    /// How long a user's actor stays with nothing to do; its user stays longer.
+    /// How long a user's actor stays without work; its user stays longer.
     pub rest_after: Duration,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
 }
 
 impl Registry {
-    /// The rules' numbers for users of that role.
+    /// The policy for users with that role.
     #[must_use]
     pub fn policy(&self, role: Role) -> Policy {
         self.0.dependencies.policies.for_role(role).clone()
     }
 
-    /// The rules' numbers for the user of that ledger.
+    /// The policy for the user of that ledger.
     #[must_use]
     pub fn policy_of(&self, ledger: &Ledger) -> Policy {
         self.0.dependencies.policies.of(ledger.role, ledger.account.policy.as_deref())
@@ -68,13 +68,13 @@ impl Registry {
         own.map_or_else(|| self.policy_ref(snapshot.role).max_sessions, |most| most as usize)
     }
 
-    /// Activity that is not written yet.
+    /// Activity that is not stored yet.
     #[must_use]
     pub fn activity(&self) -> &ActivityBuffer {
         &self.0.activity
     }
 
-    /// Sightings of refresh tokens that are not written yet.
+    /// Sightings of refresh tokens that are not stored yet.
     pub(in crate::actors) fn sightings(&self) -> &Sightings {
         &self.0.sightings
     }
@@ -91,7 +91,7 @@ impl Registry {
         &self.0.api_keys
     }
 
-    /// What the actors work with.
+    /// The dependencies of the actors.
     #[must_use]
     pub fn dependencies(&self) -> &Dependencies {
         &self.0.dependencies
@@ -103,13 +103,13 @@ impl Registry {
         &self.0.dependencies.store
     }
 
-    /// The time.
+    /// The clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.0.dependencies.clock
     }
 
-    /// What is counted.
+    /// The metrics.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.0.dependencies.metrics
@@ -128,7 +128,7 @@ impl Registry {
         &self.0.mail_bell
     }
 
-    /// The timers of its actors.
+    /// The timers of the registry's actors.
     pub(in crate::actors) fn alarms(&self) -> &Alarms {
         &self.0.alarms
     }

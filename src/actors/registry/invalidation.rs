@@ -1,4 +1,4 @@
-//! What other nodes did, as far as it concerns users who are here.
+//! What other nodes changed, as far as it concerns users who are resident here.
 
 use std::sync::atomic::Ordering;
 
@@ -17,8 +17,8 @@ use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::storage::changes::Change;
 
-/// How long after its commit a message is believed, in ms. After that it is a reason to read: somebody may
-/// have kept it, and the database may have been restored since.
+/// How long after its commit a message is believed, in ms. An older one is only a reason to read: an
+/// attacker may have replayed it, and the database may have been restored since.
 const BELIEVED_FOR: u64 = 30_000;
 
 fn ended_of(ending: &Ending) -> Ended {
@@ -26,9 +26,9 @@ fn ended_of(ending: &Ending) -> Ended {
 }
 
 impl Registry {
-    /// Another node has committed those versions of a user's sessions. True if it was news here that checks
-    /// depend on; from now on requests no longer trust what was shown, and the actor reads it again when it
-    /// is next asked.
+    /// Another node has committed those versions of a user's sessions. True if that is news here that
+    /// checks depend on; from now on requests no longer trust the snapshot, and the actor reads the
+    /// ledger again when it is next asked.
     pub fn outdate(&self, change: &Change) -> bool {
         self.note(change.user, |slot| slot.require(change.version, change.check_version))
     }
@@ -42,22 +42,22 @@ impl Registry {
         news
     }
 
-    /// Shows nothing of that user until the actor has read everything again: a signed token tells of what is
-    /// not shown yet.
+    /// Hides that user's snapshot until the actor has read everything again: a signed token refers to
+    /// something that is not in the snapshot yet.
     pub fn invalidate(&self, user: UserId) {
         if let Some(resident) = self.0.residents.get(&user) {
             resident.slot().invalidate();
         }
     }
 
-    /// This node has committed that version of an account otherwise than by the user's actor: it reads the
-    /// account again before it is next asked. Notifies the other nodes and wakes the publisher, without
+    /// This node has committed that version of an account without the user's actor, which reads the
+    /// account again before its next command. Notifies the other nodes and wakes the publisher, without
     /// waiting.
     pub fn account_changed(&self, user: UserId, version: i64) {
         self.committed_beside(user, version, &[], self.clock().now());
     }
 
-    /// The same where sessions ended with it, which are counted.
+    /// The same for a commit that ended sessions, which are counted.
     pub(in crate::actors) fn committed_beside(
         &self,
         user: UserId,
@@ -81,14 +81,14 @@ impl Registry {
         }
     }
 
-    /// Has the user's actor look at its sessions again, if it has devices to tell.
+    /// Has the user's actor read its sessions again, if it has devices to notify.
     pub(in crate::actors) fn request_reload(&self, user: UserId) {
         if let Some(resident) = self.0.residents.get(&user) {
             resident.request_reload();
         }
     }
 
-    /// The alarm of the user's actor rings, also where that one rests.
+    /// The alarm of the user's actor rings, even if that actor rests.
     pub(in crate::actors) fn wake(&self, user: UserId) {
         if self.tell(user, Wake) {
             return;
@@ -101,12 +101,12 @@ impl Registry {
         }
     }
 
-    /// A connection of one of the user's devices to this node is gone.
+    /// A connection of one of the user's devices to this node was closed.
     pub fn disconnected(&self, user: UserId) {
         self.tell(user, Disconnected);
     }
 
-    /// Sends to the user's actor, unless it rests or there is none.
+    /// Sends a message to the user's actor, unless it rests or there is none.
     fn tell<M>(&self, user: UserId, message: M) -> bool
     where
         M: Message<Result = ()> + Send + 'static,
@@ -117,20 +117,20 @@ impl Registry {
         address.map(|address| address.do_send(message)).is_some()
     }
 
-    /// What the feed of changes has told is about to be noted.
+    /// Must be called before changes from the feed are applied.
     pub(in crate::actors) fn note_news(&self) {
         self.0.news.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Goes up whenever the feed of changes tells something. Who makes a user resident with what was stored
-    /// before looks at it before storing: news in between may have been about that user, and found nobody to
-    /// tell.
+    /// A count that goes up whenever the feed of changes reports something. To make a user resident with
+    /// a ledger that was just stored, read it before storing: news in between may have been about that
+    /// user, who was not resident to receive it.
     #[must_use]
     pub fn news(&self) -> u64 {
         self.0.news.load(Ordering::Acquire)
     }
 
-    /// Trusts nothing that is remembered: every user here is read again when next asked for.
+    /// Invalidates everything in memory: every resident is read again when next asked for.
     pub fn distrust_all(&self) {
         for resident in &self.0.residents {
             resident.slot().invalidate();
@@ -140,10 +140,10 @@ impl Registry {
 }
 
 impl Registry {
-    /// Tells the other nodes of a commit. Where it only ended sessions they need not read it.
+    /// Notifies the other nodes of a commit. If it only ended sessions they need not read it.
     pub(super) fn tell_nodes(&self, ledger: &Ledger, events: &[LedgerEvent], now: Timestamp) {
         let ended: Vec<_> = events.iter().filter_map(LedgerEvent::ending).collect();
-        // Whatever else happened is read.
+        // Anything else that happened must be read.
         let only_ended = events.iter().all(|event| {
             let kinds = (LedgerEvent::ending(event), event);
             matches!(kinds, (Some(_), _) | (_, LedgerEvent::BulkTerminated { .. } | LedgerEvent::Mailed(_)))
@@ -170,8 +170,8 @@ impl Registry {
         Some(SignedChange { tag: self.0.dependencies.peer_key.tag(&text), text })
     }
 
-    /// The change that a message carries, if a node has signed it for that user a moment ago, and all of it
-    /// is understood.
+    /// The change that a message carries, if a node signed it for that user recently, and this version
+    /// understands all of it.
     fn believed(&self, message: &Invalidation) -> Option<(peer::Change, Vec<RememberedEnding>)> {
         let SignedChange { text, tag } = message.change.as_ref()?;
         if !self.0.dependencies.peer_key.verifies(text, tag) {
@@ -188,7 +188,7 @@ impl Registry {
         endings.filter(|_| is_believed).map(|endings| (change, endings))
     }
 
-    /// Tells the other nodes that a session was active.
+    /// Notifies the other nodes that a session was active.
     pub(in crate::actors) fn tell_activity(&self, session: &LiveSession, at: Timestamp, told: bool) {
         self.0.dependencies.bus.tell_activity(|| Activity {
             node: self.0.node,
@@ -219,7 +219,8 @@ impl Listener for Registry {
         }
     }
 
-    /// A node's clock that is ahead, or a stranger, must not show what has not been.
+    /// Limited to this node's time: neither a node with a fast clock nor a stranger can show activity in
+    /// the future.
     fn active(&self, activity: &Activity) {
         if activity.node == self.0.node {
             return;

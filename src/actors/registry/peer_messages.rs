@@ -1,6 +1,6 @@
-//! Messages between nodes in any order, repeated, lost or forged, beside readings that overlap them: what is
-//! shown is always what the database had at some version, no message is forgotten, and one reading puts
-//! everything right.
+//! Messages between nodes in any order, repeated, lost or forged, with readings that overlap them: the
+//! snapshot is always what the database contained at some version, no message is lost, and one reading
+//! makes everything right.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,17 +27,17 @@ const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Another node opens a session, ends one, or refreshes one; the database has it from now on.
+    /// Another node opens a session, ends one, or refreshes one; the database has it from then on.
     Open,
     End(usize),
     Rotate(usize),
-    /// A message of an earlier commit comes, for the first time or not.
+    /// A message of an earlier commit arrives, for the first time or again.
     Message(usize),
-    /// Somebody's message comes.
+    /// A stranger's message arrives.
     Forged(i64),
-    /// The feed tells what the database has.
+    /// The feed reports what the database contains.
     Feed,
-    /// The actor begins to read, and shows what it has read.
+    /// The actor begins to read, and publishes what it has read.
     BeginRead,
     Show,
 }
@@ -71,11 +71,11 @@ fn policy() -> Policy {
     }
 }
 
-/// The database, and one node that hears of its changes.
+/// The database, and one node that receives its changes.
 struct World {
-    /// What the database had, one after the other.
+    /// What the database contained, version after version.
     stored: Vec<Ledger>,
-    /// What was committed, each with the ledger that it led to.
+    /// What was committed, each with the resulting ledger.
     commits: Vec<(Ledger, Vec<LedgerEvent>)>,
     slot: UserSlot,
     reading: Option<Ledger>,
@@ -135,7 +135,7 @@ impl World {
         self.commits.push((ledger, events));
     }
 
-    /// As [`super::Registry::tell_nodes`] tells it and another node takes it.
+    /// As [`super::Registry::tell_nodes`] sends it and another node applies it.
     fn message(&mut self, number: usize) {
         let (ledger, events) = self.commits[number % self.commits.len()].clone();
         if events.iter().all(|event| matches!(event, LedgerEvent::Rotated { .. })) {
@@ -205,7 +205,7 @@ impl World {
         let shown_ids = ids(&mut shown.live().map(|live| live.id()));
         let stored_ids = ids(&mut same.unwrap().live().iter().map(|session| session.id()));
         prop_assert_eq!(shown_ids, stored_ids, "what is shown never was");
-        // A decision on what is shown rests on exactly what that version was.
+        // A decision made on the snapshot rests on exactly what that version was.
         if !self.slot.is_behind(shown.version) {
             let stored = self.stored.iter().find(|ledger| ledger.version == shown.version).unwrap();
             prop_assert_eq!(shown.check_version, stored.check_version());

@@ -1,4 +1,4 @@
-//! A user's place in the registry: the actor's address, and the slot.
+//! A user's entry in the registry: the actor's address, and the slot.
 
 use std::sync::Arc;
 
@@ -9,19 +9,20 @@ use crate::actors::messages::LookAgain;
 use crate::actors::user_session::UserSession;
 use crate::actors::user_slot::{Lease, UserSlot};
 
-/// An entry of the registry: 48 bytes, of which the map holds up to twice as many as there are residents.
+/// An entry of the registry: 48 bytes, and the map has space for up to twice as many as there are
+/// residents.
 #[derive(Debug)]
 pub(super) struct Resident {
     actor: ActorState,
     slot: Arc<UserSlot>,
 }
 
-/// Where a resident's actor is.
+/// The state of a resident's actor.
 #[derive(Debug)]
 enum ActorState {
     /// It runs, unless it was lost in a panic.
     Active(Addr<UserSession>),
-    /// It had nothing to do and was deactivated. All it knew is in the snapshot; its timer is still set.
+    /// It had nothing to do and was passivated. All it knew is in the snapshot; its timer is still set.
     Resting(Timer),
 }
 
@@ -50,7 +51,7 @@ impl Resident {
         }
     }
 
-    /// Has the actor look again, if it has devices to tell. At most one such message waits.
+    /// Has the actor read its sessions again, if it has devices to notify. At most one such message waits.
     pub(super) fn request_reload(&self) {
         if let Some(address) = self.address()
             && self.slot.wants_look_again()
@@ -64,25 +65,25 @@ impl Resident {
         self.address().is_some_and(Addr::connected)
     }
 
-    /// Whether it panicked: the mailbox is closed, and the entry counts as absent.
+    /// Whether it panicked: its mailbox is closed, and the entry counts as absent.
     pub(super) fn is_lost(&self) -> bool {
         self.address().is_some_and(|address| !address.connected())
     }
 
-    /// A right to send to an actor that does not rest; none if too many exist. Called under the map's lock on
-    /// this entry, as are rest and retirement, which look at the count.
+    /// The right to send to an actor that does not rest; `None` if too many leases exist. Called under
+    /// the map's lock on this entry, as are rest and retirement, which check the count.
     pub(super) fn lease(&self) -> Option<(Addr<UserSession>, Lease)> {
         let address = self.address()?;
         Lease::take(&self.slot).map(|lease| (address.clone(), lease))
     }
 
-    /// The actor goes; its user stays.
+    /// Passivates the actor; its user stays resident.
     pub(super) fn rest(&mut self, timer: Timer) {
         self.slot.forget_devices();
         self.actor = ActorState::Resting(timer);
     }
 
-    /// Puts an actor in the place of one that rests.
+    /// Activates an actor in place of one that rests.
     pub(super) fn wake_actor(&mut self, activate: impl FnOnce(&Arc<UserSlot>, Timer) -> Addr<UserSession>) {
         if let Some(timer) = self.resting() {
             self.actor = ActorState::Active(activate(&self.slot, timer));

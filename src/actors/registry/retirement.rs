@@ -1,4 +1,4 @@
-//! Retiring users who were not heard of for longest. The actor itself decides whether it can go.
+//! Retires the least recently used users. The actor itself decides whether it can stop.
 //!
 //! The handshake: a lease is taken, and an entry removed, under the same lock of the map. An actor removes
 //! its own entry only if no lease is out; a later message finds no entry and starts a new actor, and by then
@@ -12,18 +12,18 @@ use crate::actors::messages::Retire;
 use crate::actors::user_slot::UserSlot;
 use crate::domain::ids::UserId;
 
-/// The share of residents that is retired at once, so that the search for the least recently used pays: one
-/// in 16.
+/// The share of residents that is retired at once, so that the search for the least recently used pays
+/// off: one in 16.
 const SHARE: usize = 16;
 
-/// Between two rounds: time for those asked to go, and no more rounds than that however many newcomers there
-/// are.
+/// Time between two rounds: it gives actors that were asked to stop time to do so, and limits the rate
+/// of rounds however many newcomers there are.
 const ROUND: Duration = Duration::from_millis(5);
 
 impl Registry {
-    /// Has users retired, round after round, until the caller has got what it waits for and drops this. One
-    /// newcomer does it for all. A single round is not enough: an actor that is asked to go stays if a
-    /// message comes first, and everybody may be busy just then.
+    /// Has users retired, round after round, until the caller has got what it waits for and drops this
+    /// future. One newcomer does it for all. A single round is not enough: an actor that is asked to
+    /// stop stays if a message arrives first, and all may be busy at that moment.
     pub(super) async fn make_room(&self) {
         let mut last = self.0.making_room.lock().await;
         loop {
@@ -35,11 +35,11 @@ impl Registry {
         }
     }
 
-    /// Has the least recently used of the idle users go.
+    /// Retires the least recently used of the idle users.
     async fn retire_some(&self) {
         let count = (self.0.max_residents / SHARE).max(1);
         let registry = self.clone();
-        // There may be many, and what those who rest held is given back here.
+        // Runs on a blocking thread: there may be many, and those at rest are removed right here.
         let work = tokio::task::spawn_blocking(move || {
             registry.least_recently_used(count).into_iter().for_each(|user| registry.retire(user));
         });
@@ -48,7 +48,7 @@ impl Registry {
         }
     }
 
-    /// Takes away who is lost or rests, and asks any other to go.
+    /// Removes a user whose actor is lost or rests, and asks any other actor to stop.
     fn retire(&self, user: UserId) {
         if !self.remove_dead(user)
             && !self.remove_passive(user)
@@ -80,7 +80,7 @@ impl Registry {
         idle.into_iter().map(|(_, user)| user).collect()
     }
 
-    /// Takes an actor's entry away if no message to it exists. Called by that actor, which then stops.
+    /// Removes an actor's entry if no message to it exists. Called by that actor, which then stops.
     pub(in crate::actors) fn release(&self, user: UserId, slot: &Arc<UserSlot>) -> bool {
         let removed = self.0.residents.remove_if(&user, |_, resident| {
             Arc::ptr_eq(resident.slot(), slot) && resident.slot().in_flight() == 0

@@ -1,4 +1,4 @@
-//! What tests see of the registry beside its public face.
+//! What tests access in the registry beyond its public interface.
 
 use actix::Addr;
 
@@ -7,7 +7,8 @@ use crate::actors::user_session::UserSession;
 use crate::domain::ids::UserId;
 
 impl Registry {
-    /// The address itself, dead or alive, for messages that only tests send; none of one that rests.
+    /// The address itself, dead or alive, for messages that only tests send; `None` for an actor that
+    /// rests.
     pub(in crate::actors) fn address(&self, user: UserId) -> Option<Addr<UserSession>> {
         self.0.residents.get(&user)?.address().cloned()
     }

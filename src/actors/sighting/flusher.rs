@@ -1,8 +1,9 @@
-//! Sightings on their way to the database: noted by requests without waiting, written in batches. Another
-//! node must know of them before the grace is over: only then does it call a replaced refresh token stolen.
+//! Sightings on their way to the database: recorded by requests without waiting, written in batches.
+//! Another node must know of them before the grace is over: only then does it treat a replaced refresh
+//! token as stolen.
 //!
-//! Bound: one entry a session of the residents; what could not be written stays noted until its token is
-//! replaced.
+//! Bound: one entry per session of the residents; what could not be written stays in the buffer until
+//! its token is replaced.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
 use crate::storage::sightings::SeenRefresh;
 
-/// How often sightings are written at least and at most; in between, four times in each grace.
+/// The shortest and the longest interval between two writes; within these limits, a quarter of the grace.
 const OFTEN: Duration = Duration::from_millis(50);
 const SELDOM: Duration = Duration::from_millis(500);
 
@@ -24,14 +25,14 @@ const SELDOM: Duration = Duration::from_millis(500);
 pub(in crate::actors) struct Sightings(DashMap<SessionId, SeenRefresh>);
 
 impl Sightings {
-    /// When that generation was first seen, where that may not be written yet.
+    /// When that generation was first seen, if that may not be stored yet.
     pub(in crate::actors) fn pending(&self, session: SessionId, generation: u32) -> Option<Timestamp> {
         self.0.get(&session).filter(|seen| seen.generation == generation).map(|seen| seen.at)
     }
 }
 
 impl Registry {
-    /// A token of that refresh generation has reached this node. Nearly always that is known.
+    /// A token of that refresh generation has reached this node. Nearly always that is known already.
     pub fn note_sighting(&self, session: &LiveSession, generation: u32, now: Timestamp) {
         if session.see(generation, now) {
             let (user, session) = (session.user, session.id());
@@ -60,7 +61,7 @@ impl Registry {
     }
 }
 
-/// Writes sightings, by the clock.
+/// Writes sightings periodically.
 #[derive(Debug)]
 pub struct SightingFlusher {
     registry: Registry,
@@ -68,7 +69,7 @@ pub struct SightingFlusher {
 }
 
 impl SightingFlusher {
-    /// A flusher for that registry's sightings, often enough for that grace.
+    /// A flusher for that registry's sightings, frequent enough for that grace.
     #[must_use]
     pub fn new(registry: Registry, grace: Duration) -> Self {
         Self { registry, every: (grace / 4).clamp(OFTEN, SELDOM) }

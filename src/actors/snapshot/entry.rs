@@ -1,4 +1,5 @@
-//! One live session in a snapshot: what is shared between snapshots, and what changes with the version.
+//! One live session in a snapshot: the part shared between snapshots, and the part that changes with the
+//! version.
 
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use crate::domain::ids::{SessionId, SessionToken};
 use crate::domain::session::{Refresh, Session};
 use crate::domain::time::Timestamp;
 
-/// A live session, with what of it changes with the version.
+/// A live session, with its parts that change with the version.
 #[derive(Clone, Debug)]
 pub(super) struct SnapshotEntry {
-    /// The session's, so that others need not be looked at to find one.
+    /// The session's own id, so that finding a session need not dereference the others.
     pub(super) id: SessionId,
     pub(super) token: SessionToken,
     pub(super) session: Arc<LiveSession>,
@@ -50,14 +51,14 @@ impl SnapshotEntry {
         }
     }
 
-    /// The refresh token that is current.
+    /// The current refresh token.
     pub(super) fn refresh(&self) -> Refresh {
         let Self { issued_at, generation, floor, .. } = *self;
         let seen_at = self.session.sighting.seen_at(generation, self.session.profile.created_at);
         Refresh { generation, issued_at, seen_at, floor }
     }
 
-    /// Whether it would be shown like that, but for activity and sightings.
+    /// Whether an entry for that session would be the same, except for activity and sightings.
     pub(super) fn shows(&self, session: &Session) -> bool {
         self.id == session.id()
             && self.token == session.token

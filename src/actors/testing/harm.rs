@@ -1,4 +1,4 @@
-//! Ways to hurt a node: panics in its actors, and a database that is locked, changed or away.
+//! Ways to harm a node: panics in its actors, and a database that is locked, changed or unavailable.
 
 use actix::{Context, Handler};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
@@ -21,7 +21,7 @@ impl Node {
         eventually("the actor is gone", async || !address.connected()).await;
     }
 
-    /// Another connection to the database, for what no store would do.
+    /// Another connection to the database, for what the store would never do.
     pub(in crate::actors) async fn intruder(&self) -> Intruder {
         let file = self.folder.path().join("auth.db");
         let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rw", file.display()));
@@ -39,7 +39,7 @@ impl Node {
     }
 }
 
-/// A connection that goes round the store.
+/// A connection that bypasses the store.
 pub(in crate::actors) struct Intruder(DatabaseConnection);
 
 impl Intruder {
@@ -58,7 +58,7 @@ impl Intruder {
     }
 }
 
-/// A command that panics while it is decided, in the middle of the actor's work.
+/// A command that panics while it is being decided, in the middle of the actor's work.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::actors) struct Explode;
 

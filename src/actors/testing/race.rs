@@ -1,4 +1,4 @@
-//! Asking actors while something makes them go, thousands of times.
+//! Asking actors while something makes them stop, thousands of times.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use crate::actors::registry::Registry;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
 
-/// How often each of two askers a user asks.
+/// How often each of the two callers per user asks.
 const ROUNDS: usize = 1_000;
-/// Of so many asks one commits; the others only look.
+/// One of this many attempts commits; the others only read.
 const COMMITS: usize = 4;
-/// Longest time between the disturbance and the ask, in µs.
+/// Longest time between the disturbance and the command, in µs.
 const LONGEST_DELAY: usize = 160;
 
 /// What a disturbance does to a user's actor.
 type Disturb = fn(&Registry, UserId);
 
-/// What was asked, and what was answered that it is stored.
+/// How many commands were sent, and how many commits were acknowledged.
 pub(in crate::actors) struct Raced {
     pub(in crate::actors) asked: u64,
     pub(in crate::actors) committed: i64,
 }
 
 impl Node {
-    /// Has two askers on different arbiters ask for each of these, again and again, each time racing the
-    /// disturbance.
+    /// Has two callers on different arbiters ask for each of these users, again and again, each time
+    /// racing the disturbance.
     pub(in crate::actors) async fn race(&self, people: &[Person], disturb: Disturb) -> Raced {
         let askers = (0..2 * people.len()).map(|asker| {
             let arbiter = &self.arbiters[asker % self.arbiters.len()];
@@ -39,7 +39,7 @@ impl Node {
         Raced { asked: (2 * people.len() * ROUNDS) as u64, committed }
     }
 
-    /// How many commits the database has of them.
+    /// How many commits of theirs the database has.
     pub(in crate::actors) async fn stored_versions(&self, people: &[Person]) -> i64 {
         let mut sum = 0;
         for person in people {
@@ -57,7 +57,7 @@ fn on_arbiter(
 ) -> oneshot::Receiver<i64> {
     let (done, is_done) = oneshot::channel();
     arbiter.spawn(async move {
-        // Nobody waits any more only if the test has failed already.
+        // The receiver is gone only if the test has failed already.
         let _ = done.send(ask_and_disturb(registry, user, disturb).await);
     });
     is_done

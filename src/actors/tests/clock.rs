@@ -1,5 +1,5 @@
-//! A clock that is set while people are signed in: what has ended stays so, nobody is out for a step back,
-//! and nothing that anybody did is refused.
+//! The clock is set while people are signed in: what has ended stays ended, nobody is signed out by a
+//! step back, and no legitimate request is refused.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use actix::Actor;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Of the default setup.
+/// The idle timeout of the default setup.
 const IDLE: Duration = Duration::from_secs(300);
 
 #[actix_web::test]
@@ -45,7 +45,7 @@ async fn everything_can_be_done_after_a_step_back() {
     let rotation = |generation| RotateRefresh { session: person.session, generation };
     let ask = |generation| node.registry.ask(person.user, rotation(generation));
     assert_eq!(ask(1).await.unwrap().unwrap().session.refresh.generation, 2);
-    // Lost on its way, and asked again: not a theft.
+    // Lost on its way, and repeated: not theft.
     assert_eq!(ask(1).await.unwrap().unwrap().session.refresh.generation, 2);
     let opened = node.open(person.user).await;
     let end = Terminate { target: opened.id(), by: person.session };
@@ -53,8 +53,8 @@ async fn everything_can_be_done_after_a_step_back() {
     assert_eq!(node.present(person).await.snapshot.live().len(), 1);
 }
 
-/// New sessions seem older than those from before the step: the limit still holds, and who is just signed in
-/// stays so.
+/// New sessions seem older than those from before the step: the limit still holds, and a session that
+/// was just opened stays.
 #[actix_web::test]
 async fn the_limit_holds_over_a_step_back() {
     let node = Setup::default().start().await;

@@ -1,4 +1,5 @@
-//! What is noted or owed gets out: on request, in order, and also after the actor that does it was lost.
+//! Buffered activity and queued events get out: on request, in order, and also after the responsible
+//! actor was lost.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -97,7 +98,7 @@ fn heard(subscriber: &mut broadcast::Receiver<Message>) -> Vec<Value> {
     messages
 }
 
-/// The sessions that each user's messages tell of as created, in the order in which they were published.
+/// The sessions that each user's messages report as created, in the order of publication.
 fn created(messages: &[Value]) -> HashMap<String, Vec<String>> {
     let mut by_user = HashMap::<_, Vec<_>>::new();
     for message in messages.iter().filter(|message| message["event"] == "session.created") {
@@ -128,7 +129,7 @@ async fn a_drain_publishes_everything_once_and_each_users_in_order() {
     let waiting = node.store().outbox_backlog().await.unwrap().0;
     assert!(waiting > 500, "more than one batch");
 
-    // Its own loop finds the same work to do at the same time.
+    // The publisher's own loop finds the same work at the same time.
     let publisher = publisher(&node);
     publisher.address().send(DrainOutbox).await.unwrap();
     assert_eq!(node.store().outbox_backlog().await.unwrap().0, 0);

@@ -1,4 +1,4 @@
-//! The first load fails, or a commit does: the asker hears it, and nothing is left behind.
+//! The first load fails, or a commit does: the caller gets the error, and nothing is left behind.
 
 use futures_util::future::join_all;
 
@@ -66,7 +66,7 @@ async fn a_commit_that_fails_changes_nothing() {
     assert_eq!(node.store().outbox_backlog().await.unwrap().0, waiting + 2);
 }
 
-/// As when the feed of changes starts over: what is being read at that moment may be from before.
+/// As when the feed of changes starts over: what is being read at that moment may be outdated.
 #[actix_web::test]
 async fn what_is_doubted_while_it_is_read_is_read_again() {
     let node = Setup::default().start().await;
@@ -86,7 +86,7 @@ async fn what_is_doubted_while_it_is_read_is_read_again() {
     node.present(person).await;
 }
 
-/// A version that nobody has committed hides those that somebody commits while the ledger is being read.
+/// A version that nobody committed hides real ones that are committed while the ledger is being read.
 #[actix_web::test]
 async fn news_behind_a_forged_version_is_not_lost() {
     let node = Setup::default().start().await;
@@ -120,7 +120,7 @@ async fn a_newcomer_is_read_again_if_there_was_news_since_it_was_stored() {
     assert!(node.slot(other.user).fresh_snapshot().is_some());
 }
 
-/// As after a backup was restored: what was undone had the version that something else has now.
+/// As after a backup was restored: a version that was undone is used again for something else.
 #[actix_web::test]
 async fn a_version_that_means_something_else_now_is_not_taken_for_the_same() {
     let node = Setup::default().start().await;

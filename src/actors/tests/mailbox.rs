@@ -1,4 +1,4 @@
-//! The bound of a mailbox: what is over it is refused at once, what is in it is served.
+//! The bound of a mailbox: messages over it are refused at once, those within it are served.
 
 use futures_util::future::join_all;
 
@@ -21,7 +21,7 @@ async fn what_is_over_the_bound_is_refused_and_the_rest_is_served() {
     });
     let asking: Vec<_> = asking.collect();
     eventually("some are refused", async || node.metrics().mailbox_refused.get() == OVER as u64).await;
-    // Nobody waits for another user's actor.
+    // Other users' actors are not affected.
     node.registry.ask(other.user, EndOverdue).await.unwrap();
     intruder.unlock().await;
     let answers: Vec<_> = join_all(asking).await.into_iter().map(Result::unwrap).collect();

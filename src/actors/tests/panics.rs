@@ -1,4 +1,4 @@
-//! A panic hurts one user once: the actor is started afresh, and what it knew is found again.
+//! A panic affects one user once: the actor is restarted, and its state is recovered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ async fn panics_leave_no_lease_behind() {
     assert_eq!(node.metrics().mailbox_refused.get(), 0);
 }
 
-/// One bug may meet everybody at the same moment.
+/// One bug may affect everybody at the same moment.
 #[actix_web::test]
 async fn a_thousand_panics_at_once_cost_nobody_a_session() {
     const PEOPLE: usize = 1_000;
@@ -135,7 +135,7 @@ async fn activity_noted_before_is_kept() {
     assert_eq!(node.stored_activity(person).await, noted);
 }
 
-/// A request may hold a session from before the restart, and note activity on that.
+/// A request may have a session from before the restart, and record activity on it.
 #[actix_web::test]
 async fn activity_noted_on_either_side_of_a_restart_is_kept() {
     let node = Setup::default().start().await;

@@ -1,5 +1,5 @@
-//! An actor with nothing to do goes, its user stays, and nobody notices: no message is lost, no ending is
-//! late, nothing is read again.
+//! An actor with nothing to do stops, its user stays resident, and nobody notices: no message is lost,
+//! no ending is late, nothing is read again.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::actors::testing::{Node, Setup, changed, eventually};
 use crate::domain::command::{EndOverdue, Logout};
 use crate::domain::reason::EndReason;
 
-/// Actors that rest as soon as they may.
+/// Actors that rest as soon as they can.
 fn eager_passivation() -> Setup {
     Setup { rest_after: Duration::ZERO, ..Setup::default() }
 }
@@ -81,7 +81,7 @@ async fn a_session_ends_in_time_although_its_actor_rests() {
     assert_eq!(node.registry.alarms().len(), 0);
 }
 
-/// Activity that this node has seen is proof enough that a session goes on.
+/// Activity that this node has seen is sufficient proof that a session goes on.
 #[actix_web::test]
 async fn a_timer_that_rings_too_early_needs_no_database() {
     let node = eager_passivation().start().await;
@@ -125,7 +125,7 @@ async fn what_another_node_did_is_read_although_the_actor_rests() {
     assert!(matches!(status, SessionStatus::Over(Some(EndReason::Terminated))), "{status:?}");
 }
 
-/// The new actor reloads when it is asked to, whatever the last one had still to reload.
+/// The new actor reloads when it is asked to, whatever reload of the last actor was still pending.
 #[actix_web::test]
 async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
     let node = eager_passivation().start().await;
@@ -146,8 +146,8 @@ async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
     assert!(matches!(deliveries.next().await, Some(Delivery::Last(_, EndReason::Terminated))));
 }
 
-/// What another node commits after the ledger was read and before the device is there: nobody here is to be
-/// told yet, and then somebody is.
+/// Another node commits after the ledger was read and before the device is connected: at first no device
+/// here needs the news, and then one does.
 #[actix_web::test]
 async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile() {
     let node = Setup { arbiters: 1, ..eager_passivation() }.start().await;
@@ -162,10 +162,10 @@ async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile(
                 assert!(begun.elapsed() < Duration::from_secs(30), "round {round}: it is not read");
                 std::hint::spin_loop();
             }
-            // What was read waits until the arbiter is free again.
+            // The result of the read waits until the arbiter is free again.
             let (hold, held) = mpsc::channel::<()>();
             node.arbiters[0].spawn_fn(move || {
-                // Ends with the sender.
+                // Returns when the sender is dropped.
                 let _ = held.recv();
             });
             intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;

@@ -45,7 +45,7 @@ async fn an_actor_with_a_message_on_its_way_does_not_go() {
     });
     eventually("the message is in hand", async || node.metrics().mailbox_wait.get_sample_count() == 2).await;
     node.retire(person.user);
-    // In this order: the second message takes its lease, and then the first can be finished.
+    // The order matters: the second message takes its lease before the first can be finished.
     let (waiting, ()) = tokio::join!(biased; node.registry.ask(person.user, EndOverdue), intruder.unlock());
     waiting.unwrap();
     asking.await.unwrap().unwrap().unwrap();

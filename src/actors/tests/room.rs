@@ -1,4 +1,5 @@
-//! `MAX_RESIDENT_USERS` is never exceeded, and nobody is turned away for it while others only rest.
+//! `MAX_RESIDENT_USERS` is never exceeded, and nobody is refused because of it while other users are
+//! merely idle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ const ROOM: usize = 8;
 const USERS: usize = 200;
 const AT_ONCE: usize = 32;
 
-/// Asks for every user, many at once, each three times: to look, to change, to look.
+/// Asks for every user, many at once, three times each: to read, to change, to read.
 async fn serve_everybody(node: &Node) {
     let people = node.register_many(USERS).await;
     let visits = people.iter().chain(&people).chain(&people).enumerate().map(|(visit, person)| async move {
@@ -34,7 +35,7 @@ async fn serve_everybody(node: &Node) {
     }
 }
 
-/// With everything on one thread both counts are exact whenever somebody looks.
+/// With everything on one thread both counts are exact at every moment.
 #[actix_web::test]
 async fn nobody_is_turned_away_and_the_bound_holds_on_one_arbiter() {
     let node = Setup { max_residents: ROOM, ..Setup::default() }.start().await;
@@ -57,13 +58,13 @@ async fn nobody_is_turned_away_and_the_bound_holds_on_one_arbiter() {
     assert_eq!(node.metrics().commit_conflicts.get(), 0);
 }
 
-/// A user who is retired between the actor's answer and the look at what it shows is asked for again, not
+/// A user who is retired between the actor's answer and the read of the snapshot is asked for again, not
 /// signed out.
 #[actix_web::test]
 async fn nobody_is_signed_out_for_want_of_room() {
     let node = Setup { max_residents: ROOM, ..Setup::default() }.start().await;
     let people = node.register_many(USERS).await;
-    // Only what was found is kept: a session in hand keeps its user's room.
+    // Only the result is kept, because holding a session keeps its user's room permit.
     let visit = async |person: &Person| {
         let status = node.registry.status(person.user, person.session, Some(person.token)).await;
         status.map(|status| matches!(status, SessionStatus::Active(_)))
@@ -75,7 +76,7 @@ async fn nobody_is_signed_out_for_want_of_room() {
     }
 }
 
-/// The gauge is one number, so it can be looked at from outside while several threads change it.
+/// The gauge is a single number, so it can be read while several threads change it.
 #[actix_web::test]
 async fn nobody_is_turned_away_and_the_bound_holds_on_many_arbiters() {
     let node = Setup { max_residents: ROOM, arbiters: 3, ..Setup::default() }.start().await;

@@ -56,7 +56,7 @@ async fn an_ended_session_is_over_with_its_reason_and_an_unknown_one_without() {
     assert!(matches!(node.status(unknown).await, SessionStatus::Over(None)));
 }
 
-/// As where another node has seen the person.
+/// As if another node had seen the person.
 #[actix_web::test]
 async fn activity_that_only_the_database_knows_keeps_a_session_alive() {
     let node = Setup::default().start().await;

@@ -136,7 +136,7 @@ async fn rows_that_cannot_be_read_starve_nobody() {
     while sweep(&node.registry).await.unwrap() == Found::Part {}
     let reason = node.store().lookup_ending(good.user, good.session).await.unwrap();
     assert_eq!(reason, Some(EndReason::IdleTimeout));
-    // Once a newer version can read them, or somebody has mended them, they end.
+    // Once a newer version can read them, or their rows have been repaired, they end.
     node.intruder().await.execute("UPDATE sessions SET amr = 1").await;
     node.advance(MINUTE);
     while sweep(&node.registry).await.unwrap() == Found::Part {}

@@ -1,4 +1,4 @@
-//! Sessions end for idleness by themselves, not a moment early, and never under somebody who is active.
+//! Sessions end for idleness by themselves, not a moment early, and never for somebody who is active.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -29,7 +29,7 @@ async fn many_sessions_end_at_the_same_moment() {
     let node = Setup::idle_after(Duration::from_millis(1_500)).start().await;
     let people = node.register_many(300).await;
     for person in &people {
-        // Whose time was up before they were asked for end by that.
+        // Sessions whose time was already up end by this command.
         node.registry.ask(person.user, EndOverdue).await.unwrap();
     }
     eventually("all have ended", async || node.ended("idle_timeout") == 300).await;
@@ -53,7 +53,7 @@ async fn who_goes_leaves_no_timer_behind() {
     eventually("and its timer gone", async || node.registry.alarms().len() == 0).await;
 }
 
-/// The actor that wakes the others may panic between taking an alarm and telling of it.
+/// The waker may panic between taking an alarm and waking the actor.
 #[actix_web::test]
 async fn a_timer_that_was_lost_is_set_anew() {
     let node = Setup::idle_after(Duration::from_millis(200)).start().await;
@@ -69,8 +69,8 @@ async fn a_timer_that_was_lost_is_set_anew() {
     assert_eq!(reason, Some(EndReason::IdleTimeout));
 }
 
-/// Waits until half of the idle time has passed and notes activity then. Nothing, if this machine was too
-/// slow.
+/// Waits until half of the idle time has passed and records activity then. `None` if this machine was
+/// too slow.
 async fn note_half_way(node: &Node, person: Person, idle: Duration) -> Option<(Timestamp, Timestamp)> {
     let SessionStatus::Active(present) = node.status(person).await else { return None };
     let (clock, opened) = (node.registry.clock(), present.session.profile.created_at);
@@ -95,7 +95,7 @@ async fn activity_moves_the_deadline() {
     panic!("this machine is too slow to note activity in time");
 }
 
-/// Notes activity on another thread, a given time after it was asked to.
+/// Records activity on another thread, a given time after the request.
 struct Hand {
     tell: mpsc::Sender<(Arc<LiveSession>, Duration)>,
     noted: mpsc::Receiver<Option<Timestamp>>,
@@ -116,7 +116,7 @@ impl Hand {
     }
 }
 
-/// How long an idle ending takes from the ask to the answer.
+/// How long an idle ending takes from the command to the answer.
 async fn time_of_an_ending(node: &Node, idle: Duration) -> Duration {
     let person = node.register().await;
     node.present(person).await;
@@ -137,7 +137,7 @@ async fn activity_that_counts_and_an_idle_ending_exclude_each_other() {
     let mut person = node.register().await;
     let (mut lived, mut ended) = (0, 0);
     for round in 0..ROUNDS {
-        // Short delays most often: an ending is decided early and takes long to be stored.
+        // Mostly short delays: an ending is decided early and takes long to be stored.
         let present = node.present(person).await;
         node.advance(idle);
         hand.tell

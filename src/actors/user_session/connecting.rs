@@ -1,5 +1,5 @@
-//! A device connects: it is let in if its session is live, and told everything from then on, until it is
-//! gone.
+//! A device connects: it is admitted if its session is live, and notified of everything from then on,
+//! until it disconnects.
 
 use actix::{ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 
@@ -17,11 +17,13 @@ impl Handler<Connect> for UserSession {
             result?;
             let ledger = ledger.ok_or(ActorError::NoAnswer)?;
             actor.connect(message, &ledger)?;
-            // Until then nobody has told this actor of what another node did, since nobody was to be told.
+            // Until then this actor was not notified of other nodes' changes, since it had no device to
+            // notify.
             if actor.slot.is_behind(ledger.version) {
                 ctx.notify(LookAgain);
             }
-            // A timer set for resting fires early, and an actor with devices asks the database when it fires.
+            // A timer set for resting fires early, and an actor with devices queries the database when
+            // it fires.
             actor.disarm();
             actor.arm(actor.next_wake(&ledger, actor.registry.clock().now()));
             Ok(())
@@ -34,7 +36,8 @@ impl Handler<Disconnected> for UserSession {
     type Result = ();
 
     fn handle(&mut self, _: Disconnected, _: &mut Context<Self>) {
-        // Without devices it may rest; who has no session left is remembered for as long as without that.
+        // Without devices it may rest. A user without sessions is remembered for as long as without
+        // devices.
         if self.quiet_until().is_some() {
             self.stay();
             self.arm(self.rests_at);

@@ -1,5 +1,5 @@
-//! One command from the ledger to the database: load if need be, decide, commit, and again if another node
-//! was first.
+//! One command from the ledger to the database: load if necessary, decide, commit, and retry if another
+//! node was first.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 use crate::storage::ledger::{Commit, CommitOutcome, RowLock};
 
-/// How often a command is decided before it is given up. Nearly always it was because another node's commit
-/// came first.
+/// How often a command is decided before giving up. The cause is nearly always that another node's
+/// commit came first.
 const MAX_TRIES: u32 = 32;
 /// Longest wait after a lost commit.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
@@ -31,17 +31,17 @@ pub(super) struct Execution<C> {
     pub(super) registry: Registry,
     pub(super) slot: Arc<UserSlot>,
     pub(super) ledger: Option<Ledger>,
-    /// What another node's commit has overtaken; only its memory of endings is still of use.
+    /// A ledger that another node's commit has overtaken; only the endings it remembers are still of use.
     pub(super) outdated: Option<Ledger>,
-    /// Held from a lost commit to the next.
+    /// Held from a lost commit until the next attempt.
     pub(super) row_lock: Option<RowLock>,
     pub(super) command: C,
-    /// When its asker gives up.
+    /// When its caller gives up.
     pub(super) wanted_until: Instant,
 }
 
 impl<C: Command> Execution<C> {
-    /// The ledger afterwards (none if it must be read again), and the reply.
+    /// Returns the ledger afterwards (`None` if it must be read again), and the reply.
     pub(super) async fn run(mut self) -> (Option<Ledger>, Result<C::Reply, ActorError>) {
         let mut has_lost = false;
         for attempt in 0..MAX_TRIES {
@@ -83,7 +83,7 @@ impl<C: Command> Execution<C> {
                     pause(attempt).await;
                 }
                 Err(error) => {
-                    // Whether they ended is not known, and these values are shown to nobody any more.
+                    // Whether they ended is not known, and these values are no longer in any snapshot.
                     seals.keep();
                     return (None, Err(error));
                 }
@@ -97,8 +97,8 @@ impl<C: Command> Execution<C> {
         self.ledger.as_ref().is_some_and(|ledger| !self.slot.is_behind(ledger.version))
     }
 
-    /// The ledger at hand, or the stored one if it is not at hand or known to be out of date; with all
-    /// activity that this node knows of.
+    /// The ledger in memory, or the stored one if there is none in memory or it is known to be out of
+    /// date; with all activity that this node knows of.
     async fn current_ledger(&mut self, locked: bool) -> Result<Ledger, ActorError> {
         let at_hand = self.is_current_at_hand();
         let mut ledger = match self.ledger.take() {
@@ -145,7 +145,7 @@ impl<C: Command> Execution<C> {
         Ok(ledger)
     }
 
-    /// Asks why sessions that were shown here are gone, so that their devices and late requests get the
+    /// Looks up why sessions of the snapshot are gone, so that their devices and late requests get the
     /// reason.
     async fn remember_vanished(&mut self, ledger: &mut Ledger) -> Result<(), ActorError> {
         let Some(shown) = self.slot.snapshot() else { return Ok(()) };
@@ -172,7 +172,7 @@ impl<C: Command> Execution<C> {
     ) -> Result<CommitOutcome, ActorError> {
         let wanted_for = self.wanted_until.saturating_duration_since(Instant::now());
         if wanted_for.is_zero() {
-            // The caller has had its 503 and may do something else by now.
+            // The caller has got its 503 and may do something else by now.
             return Err(ActorError::NoAnswer);
         }
         let commit = Commit::of(ledger, events.to_vec(), self.registry.service_name(), now);
@@ -187,13 +187,13 @@ impl<C: Command> Execution<C> {
     }
 }
 
-/// Whether a commit compares all that such a decision stands on with what other nodes did. A refusal is not
-/// committed, and who was active least lately is not in the version: neither may rest on memory. Nor may
-/// reuse be found by it: that a refresh token was replaced by another node need not have been told to this
-/// one.
+/// Whether a commit verifies everything that such a decision depends on against what other nodes did. A
+/// refusal is not committed, and the least recently active session is not covered by the version:
+/// neither may be decided from memory. Nor may reuse: this node need not have heard that another node
+/// replaced a refresh token.
 fn is_compared(events: &[LedgerEvent]) -> bool {
     let rests_on_memory = |event: &LedgerEvent| {
-        // Whether another node has seen the current refresh token is not in the version either.
+        // Whether another node has seen the current refresh token is not covered by the version either.
         matches!(event, LedgerEvent::Reissued { .. })
             || event
                 .ending()
@@ -209,11 +209,12 @@ async fn pause(attempt: u32) {
     tokio::time::sleep(longest.mul_f64(share)).await;
 }
 
-/// Sessions that are about to end for idleness, sealed against activity until it is known whether they did.
+/// Sessions that are about to end for idleness, sealed against activity until it is known whether they
+/// ended.
 struct Seals(Vec<Arc<LiveSession>>);
 
 impl Seals {
-    /// Nothing if one of them was active after all: then it must be decided again.
+    /// `None` if one of them was active after all: then the command must be decided again.
     fn set(events: &[LedgerEvent], shown: Option<&Snapshot>) -> Option<Self> {
         let mut seals = Self(Vec::new());
         for event in events {
@@ -229,7 +230,7 @@ impl Seals {
         Some(seals)
     }
 
-    /// They ended: activity is never believed again.
+    /// They ended: the seals stay, and later activity never counts.
     fn keep(mut self) {
         self.0.clear();
     }

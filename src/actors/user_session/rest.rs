@@ -1,4 +1,4 @@
-//! What an actor does when its timer rings and nothing is due: it waits on, or rests.
+//! What an actor does when its timer rings and nothing is due: it waits longer, or rests.
 
 use actix::{ActorContext, Context};
 
@@ -6,13 +6,14 @@ use super::UserSession;
 use crate::domain::time::Timestamp;
 
 impl UserSession {
-    /// Something was asked: more may follow soon.
+    /// Postpones rest after a message, because more may follow soon.
     pub(super) fn stay(&mut self) {
         self.rests_at = self.registry.clock().now().plus(self.registry.dependencies().rest_after);
     }
 
-    /// When the first session is over, if that is to come and no device waits to be told something before.
-    /// Activity that this node has seen since the timer was set is enough to say so: that needs no database.
+    /// The deadline of the first session, if it is in the future and no device needs a message before
+    /// it. Activity that this node has seen since the timer was set is sufficient for this, without the
+    /// database.
     pub(super) fn quiet_until(&mut self) -> Option<Timestamp> {
         if self.prune_devices() > 0 {
             return None;
@@ -23,7 +24,7 @@ impl UserSession {
         (self.registry.clock().now() < deadline).then_some(deadline)
     }
 
-    /// Rests until then if it has not been asked for anything lately, and no message is on its way.
+    /// Rests until that deadline if it has had no message recently and none is on its way; otherwise waits.
     pub(super) fn wait_or_rest(&mut self, deadline: Timestamp, ctx: &mut Context<Self>) {
         let rests = self.rests_at <= self.registry.clock().now()
             && self.registry.passivate(self.user, &self.slot, deadline);
@@ -31,7 +32,7 @@ impl UserSession {
             self.rests = true;
             ctx.stop();
         } else {
-            // A message that kept it may be one whose asker has gone, and never be handled.
+            // The message that prevents rest may be one whose caller has gone, and may never be handled.
             if self.rests_at <= self.registry.clock().now() {
                 self.stay();
             }

@@ -1,4 +1,4 @@
-//! The connection to Redis: opened as configured, mended when it breaks, replaced when it is silent.
+//! The connection to Redis: opened as configured, re-opened when it breaks, replaced when it falls silent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::TIMEOUT;
 use crate::bus::BusError;
 use crate::config::RedisConfig;
 
-/// A client of the configured server. Nothing is connected yet.
+/// A client of the configured server. It does not connect yet.
 ///
 /// # Errors
-/// When the address has no meaning, or the file of authorities holds none.
+/// When the address is invalid, or the CA file contains no certificate.
 pub(super) fn client_of(config: &RedisConfig, protocol: ProtocolVersion) -> Result<Client, BusError> {
     let info = config.url.expose().into_connection_info()?;
     let settings = info.redis_settings().clone().set_protocol(protocol);
@@ -34,8 +34,9 @@ pub(super) fn client_of(config: &RedisConfig, protocol: ProtocolVersion) -> Resu
 
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// A connection that is opened at first use, on the runtime of its first user. A line that breaks is mended
-/// by the manager; one that has only fallen silent looks whole to it, and is replaced by the health check.
+/// A connection that is opened at first use, on the runtime of its first user. The manager re-opens a
+/// broken connection; one that has merely fallen silent seems intact to it, and is replaced by the
+/// health check.
 #[derive(Clone)]
 pub(super) struct Connection {
     client: Client,
@@ -80,7 +81,7 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// What an error of Redis or of the line to it says, for an operator: which setting or server to look at.
+/// What an error of Redis or of the connection means to an operator: which setting or server to check.
 pub(super) fn cause_of(error: &RedisError) -> String {
     let text = error.to_string();
     let hint = match (error.kind(), error.code()) {

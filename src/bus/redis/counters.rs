@@ -1,5 +1,5 @@
-//! Rate limits over all nodes: one atomic script a try. The window begins with the first try, as in the local
-//! counters.
+//! Rate limits across all nodes: one atomic script per attempt. The window begins with the first
+//! attempt, as in the local counters.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use super::{COUNTER_TIMEOUT, RedisBus};
 use crate::bus::BusError;
 use crate::security::rate_limit::{Counted, Exceeded, Quota, Usage};
 
-/// Answers whether the try is refused, how many there were with it, and how many ms the window still lasts. A
-/// refused try is not counted.
+/// Answers whether the attempt is refused, how many there were including it, and how many ms the window
+/// still lasts. A refused attempt is not counted.
 static COUNT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local used = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -33,7 +33,7 @@ impl RedisBus {
         self.run_counter(key, quota, false).await
     }
 
-    /// Nothing when Redis gave no answer: then the caller counts for itself.
+    /// `None` if Redis gave no answer; then the caller counts locally.
     async fn run_counter(&self, key: &str, quota: Quota, counts: bool) -> Option<Counted> {
         if !self.health.may_try() {
             return None;

@@ -1,4 +1,4 @@
-//! Whether Redis does what it is asked, why not, and whether it keeps what it took.
+//! Whether Redis works, why not, and whether it may evict keys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -13,11 +13,11 @@ use super::server::{Eviction, ServerInfo};
 use super::{PING_INTERVAL, RETRY_AFTER_FAILURE};
 use crate::bus::BusError;
 
-/// Pings in vain after which the line counts as dead, though nobody has closed it.
+/// Unanswered pings after which the connection counts as dead, though nobody has closed it.
 const MAX_MISSED_PINGS: u32 = 2;
-/// How often it is asked what it does when its memory is full; it is asked after each outage too.
+/// How often the eviction policy is checked; it is also checked after each outage.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a question beside the work may take.
+/// How long a diagnostic query may take.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a replica answers to a write.
 const READ_ONLY: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
@@ -27,13 +27,13 @@ const READ_ONLY: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
 pub(super) struct Health {
     /// Host and port.
     address: String,
-    /// What is written to find out whether it takes writes: one that is full, or a replica, answers a ping
-    /// like any other.
+    /// The key that is written to find out whether the server takes writes: a full server, or a replica,
+    /// answers a ping like any other.
     ping_key: String,
     up: AtomicBool,
     eviction: ArcSwap<Eviction>,
     began: Instant,
-    /// Until when counters do not try, in ms since `began`.
+    /// Until when counters do not try Redis, in ms since `began`.
     rests_until: AtomicI64,
 }
 
@@ -49,7 +49,7 @@ impl Health {
         }
     }
 
-    /// How something that was asked of it went.
+    /// Records whether a command succeeded.
     pub(super) fn note(&self, failure: Option<&BusError>) {
         self.up.store(failure.is_none(), Ordering::Relaxed);
         if failure.is_some() {
@@ -65,12 +65,12 @@ impl Health {
         self.is_up() || self.millis() >= self.rests_until.load(Ordering::Relaxed)
     }
 
-    /// Whether it is known to forget nothing that it took.
+    /// Whether it is known not to evict keys.
     pub(super) fn keeps_keys(&self) -> bool {
         **self.eviction.load() == Eviction::Never
     }
 
-    /// The policy by which it forgets keys, if it does.
+    /// The policy by which it evicts keys, if it does.
     pub(super) fn evicts_by(&self) -> Option<String> {
         match &**self.eviction.load() {
             Eviction::By(policy) => Some(policy.clone()),
@@ -95,12 +95,12 @@ impl Health {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Asks for the first time. An address that leads to what can never serve is refused; one that does not
-    /// answer may do so later.
+    /// The first check. An address that leads to a server of an unsupported kind is refused; one that
+    /// does not answer may do so later.
     pub(super) async fn begin(&self, connection: &Connection) -> Result<(), BusError> {
         let answer = self.ping(connection, PING_INTERVAL).await;
-        // A Cluster's node may take the write or say MOVED; a Sentinel knows no writes. All of them say what
-        // they are.
+        // A Cluster's node may take the write or answer MOVED; a Sentinel knows no writes. Each reports
+        // what it is.
         if let Ok(info) = ask(connection.client()).await {
             if info.is_cluster() {
                 return Err(BusError::Cluster);
@@ -114,8 +114,9 @@ impl Health {
         Ok(())
     }
 
-    /// Asks again and again, for as long as the service lives. A line that says nothing any more is replaced,
-    /// and so is one to a Redis that is a replica now: the address may lead to another by then.
+    /// Checks repeatedly, for as long as the service lives. A connection that has fallen silent is
+    /// replaced, and so is one to a Redis that has become a replica: the address may lead to another
+    /// server by then.
     pub(super) async fn watch(self: Arc<Self>, connection: Connection) {
         let (mut useless, mut was_up, mut asked) = (0, true, Some(Instant::now()));
         loop {
@@ -154,8 +155,8 @@ impl Health {
     }
 }
 
-/// Asks on a connection of its own, which tells why it cannot be opened: the manager goes on trying and says
-/// nothing.
+/// Queries over a connection of its own, which reports why it cannot be opened: the manager keeps trying
+/// and reports nothing.
 async fn ask(client: &Client) -> RedisResult<ServerInfo> {
     let settings = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(QUESTION_TIMEOUT))
@@ -164,7 +165,7 @@ async fn ask(client: &Client) -> RedisResult<ServerInfo> {
     ServerInfo::ask(&mut connection).await
 }
 
-/// In words for an operator.
+/// The cause in words for an operator.
 async fn why_down(connection: &Connection, answer: &Result<RedisResult<()>, Elapsed>) -> String {
     match (ask(connection.client()).await, answer) {
         (Ok(info), _) if info.is_cluster() => BusError::Cluster.to_string(),

@@ -7,29 +7,29 @@ use super::Connection;
 use crate::events::Message;
 use crate::telemetry::metrics::Metrics;
 
-/// Most messages sent in one go.
+/// Most messages sent at once.
 const BATCH: usize = 500;
-/// Publishes unless the key is there already.
+/// Publishes unless the key already exists.
 const PUBLISH_ONCE: &str = "\
     if redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1]) then redis.call('PUBLISH', ARGV[2], ARGV[3]) end";
 
 /// A message that may be lost.
 #[derive(Debug)]
 pub(super) enum BestEffort {
-    /// This one is published.
+    /// It is published.
     Always(Message),
-    /// This one, if no other node has published one of the same kind.
+    /// It is published if no other node has published one of the same kind.
     Once {
-        /// That it was published is noted there.
+        /// The key that records that it was published.
         key: String,
-        /// For how long, in ms.
+        /// How long the key lives, in ms.
         remembered_for: u64,
         /// The message.
         message: Message,
     },
 }
 
-/// Sends what is queued, as much at a time as there is. What cannot be sent is gone.
+/// Sends what is queued, up to [`BATCH`] messages at a time. What cannot be sent is dropped.
 pub(super) async fn send_best_effort(
     connection: Connection,
     mut queue: mpsc::Receiver<BestEffort>,

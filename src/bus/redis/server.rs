@@ -1,31 +1,31 @@
-//! What kind of server answers at the address, as it says itself.
+//! What kind of server answers at the address, as it reports itself.
 
 use redis::{RedisResult, aio::ConnectionLike};
 
 /// The server behind the connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerInfo {
-    /// `standalone`, `cluster` or `sentinel`; empty where it does not say.
+    /// `standalone`, `cluster` or `sentinel`; empty if it does not say.
     mode: String,
-    /// `maxmemory-policy`; none where it may not be asked.
+    /// `maxmemory-policy`; `None` if this user may not query it.
     policy: Option<String>,
 }
 
-/// What becomes of keys when the server's memory is full.
+/// What happens to keys when the server's memory is full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Eviction {
-    /// Not known yet, or not to be known.
+    /// Not known yet, or cannot be known.
     #[default]
     Unknown,
-    /// It refuses writes rather than forget anything.
+    /// It refuses writes rather than evict keys.
     Never,
-    /// It may forget keys at any moment, by this policy.
+    /// It may evict keys at any moment, by this policy.
     By(String),
 }
 
 impl ServerInfo {
     /// # Errors
-    /// When it does not answer. A question that it refuses is left open.
+    /// When it does not answer. A query that it refuses leaves its field empty.
     pub(super) async fn ask(connection: &mut (impl ConnectionLike + Send)) -> RedisResult<Self> {
         let info = match redis::cmd("INFO").query_async::<String>(connection).await {
             Ok(info) => Self::read(&info),

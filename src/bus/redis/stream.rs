@@ -1,4 +1,4 @@
-//! Reading the stream of events as a consumer does: from an id on, waiting for more.
+//! Reads the stream of events as a consumer does: from an id on, waiting for more.
 
 use std::time::Duration;
 
@@ -11,17 +11,18 @@ use crate::bus::BusError;
 use crate::config::RedisConfig;
 use crate::io::Io;
 
-/// How long one look waits for an event; Redis is asked anew after that, so that a dead line is found.
+/// How long one read waits for an event; then Redis is queried again, so that a dead connection is
+/// detected.
 const WAIT: Duration = Duration::from_secs(2);
 /// How long an answer may take beyond that.
 const SLACK: Duration = Duration::from_secs(3);
-/// Most entries of one look.
+/// Most entries of one read.
 const BATCH: usize = 500;
 
 /// One entry of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEntry {
-    /// Its id, to go on from.
+    /// Its id, from which reading can resume.
     pub id: String,
     /// Public channel.
     pub channel: String,
@@ -29,10 +30,10 @@ pub struct StreamEntry {
     pub data: String,
 }
 
-/// A place in the stream.
+/// A position in the stream.
 #[derive(Debug)]
 pub struct StreamReader {
-    /// Its name on Redis.
+    /// The stream's name on Redis.
     stream: String,
     client: Client,
     io: Io,
@@ -42,7 +43,7 @@ pub struct StreamReader {
 }
 
 impl StreamReader {
-    /// Reads what comes after that id; after `$`, what is added from now on.
+    /// Reads the entries after that id; after `$`, those added from now on.
     ///
     /// # Errors
     /// [`BusError`].
@@ -51,7 +52,7 @@ impl StreamReader {
         let stream = format!("{}events", config.prefix);
         let mut reader = Self { stream, client, io, connection: None, after: after.to_owned() };
         if after == "$" {
-            // Fixed now: asked for anew at every look, it would miss what is added between two of them.
+            // Resolved now: `$` resolved at each read would miss what is added between two reads.
             let mut latest = redis::cmd("XREVRANGE");
             latest.arg(&reader.stream).arg("+").arg("-").arg("COUNT").arg(1);
             let latest: Vec<(String, Vec<String>)> = reader.ask(latest).await?;
@@ -60,10 +61,10 @@ impl StreamReader {
         Ok(reader)
     }
 
-    /// What is there by now; waits a moment where that is nothing.
+    /// Reads the entries there are; waits a moment if there are none.
     ///
     /// # Errors
-    /// [`BusError`]; the next look goes on from the same place, on a new connection.
+    /// [`BusError`]; the next read resumes from the same position, on a new connection.
     pub async fn look(&mut self) -> Result<Vec<StreamEntry>, BusError> {
         let mut read = redis::cmd("XREAD");
         read.arg("COUNT").arg(BATCH).arg("BLOCK").arg(WAIT.as_millis() as u64);

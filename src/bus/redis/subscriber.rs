@@ -1,7 +1,8 @@
-//! Hearing the other nodes: one connection, subscribed to all shards, mended for ever.
+//! Receives messages of the other nodes: one connection, subscribed to all shards, re-opened for ever.
 //!
-//! To all of them, also where no user of a shard is here: somebody may be the next moment, and a message that
-//! comes before the subscription would be missed. From a few hundred users on, each shard has some anyway.
+//! All shards, even those of which no user is resident: one may become resident the next moment, and a
+//! message that arrives before the subscription would be missed. From a few hundred users on, each shard
+//! has some anyway.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,14 +19,14 @@ use crate::bus::internal::{Activity, Invalidation, PeerMessage, SHARDS, channel_
 
 /// Shortest wait before connecting again.
 const MIN_WAIT: Duration = Duration::from_millis(100);
-/// How often the line is tried, because a half-open one says nothing.
+/// How often the connection is tested, because a half-open one gives no sign.
 const PULSE: Duration = Duration::from_secs(2);
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait before connecting again.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// What a subscriber needs of the node it listens for.
+/// What a subscriber needs from the node that it receives messages for.
 pub trait Listener: Send + Sync + 'static {
     /// Another node changed a user's sessions.
     fn invalidated(&self, invalidation: &Invalidation);
@@ -53,13 +54,13 @@ impl RedisBus {
         });
     }
 
-    /// Whether messages of the other nodes are heard at the moment, as far as is known.
+    /// Whether messages of the other nodes are currently received, as far as is known.
     #[must_use]
     pub fn listens(&self) -> bool {
         self.listens.load(Ordering::Acquire)
     }
 
-    /// Listens until the line breaks.
+    /// Listens until the connection breaks.
     async fn listen_once(&self, listener: &impl Listener, wait: &mut Duration) -> Result<(), BusError> {
         let connecting = self.client.get_async_pubsub();
         let pubsub = tokio::time::timeout(TIMEOUT, connecting).await.map_err(|_| BusError::TimedOut)??;
@@ -89,7 +90,7 @@ fn hear(listener: &impl Listener, message: &Msg) {
     match serde_json::from_slice(message.get_payload_bytes()) {
         Ok(PeerMessage::Invalidation(invalidation)) => listener.invalidated(&invalidation),
         Ok(PeerMessage::Activity(activity)) => listener.active(&activity),
-        // A newer version's message, or a stranger's: the feed tells what is true.
+        // A message of a newer version, or of a stranger: the feed provides the truth.
         Err(error) => tracing::debug!(%error, "redis.message_not_understood"),
     }
 }

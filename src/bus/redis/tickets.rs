@@ -1,4 +1,4 @@
-//! Tickets that were used, on Redis: `SET … NX`, to which only the first gets a yes.
+//! Tickets that were used, on Redis: `SET … NX`, which succeeds only for the first.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{COUNTER_TIMEOUT, RedisBus};
 use crate::bus::BusError;
 
-/// How long a page that connects waits for Redis.
+/// How long a connecting page waits for Redis.
 const TICKET_TIMEOUT: Duration = COUNTER_TIMEOUT.saturating_mul(2);
 
 impl RedisBus {

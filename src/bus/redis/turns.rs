@@ -1,6 +1,6 @@
-//! Turns at publishing a lane, on Redis: a key with the node's name that runs out by itself, also where its
-//! node has died or stands still. What is published is checked against it in the same script, so a node that
-//! goes on after a while publishes nothing that another has published since.
+//! Turns at publishing a lane, on Redis: a key with the node's name that expires by itself, also when
+//! its node has died or is suspended. The script that publishes checks it, so a node that resumes after
+//! a while publishes nothing that another has published since.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::bus::BusError;
 use crate::events::Message;
 use crate::events::lane::Lane;
 
-/// How long a turn lasts after the last batch. Longer than a batch usually takes from the outbox to here;
-/// where it takes longer, the turn is lost and tried for again.
+/// How long a turn lasts after the last batch: longer than a batch usually takes from the outbox to
+/// here. If one takes longer, the turn is lost and must be taken again.
 const TURN: Duration = Duration::from_secs(2);
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
@@ -25,9 +25,9 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Each message to the stream and to its channel, in order; all or nothing, because a Redis that takes no
-/// writes refuses the first of them. The turn is prolonged last: a script that has written is not refused for
-/// lack of memory any more.
+/// Adds each message to the stream and publishes it on its channel, in order; all or nothing, because a
+/// Redis that takes no writes refuses the first of them. The turn is prolonged last: a script that has
+/// written is no longer refused for lack of memory.
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -67,13 +67,13 @@ impl RedisBus {
         self.ask(async move { publish.invoke_async::<bool>(&mut connection).await }).await
     }
 
-    /// Waits for nothing: at worst the turn runs out.
+    /// Does not wait: at worst the turn expires.
     pub(in crate::bus) fn end_turn(&self, lane: Lane) {
         let mut end = END.key(self.turn_key(lane));
         end.arg(&*self.node);
         let mut connection = self.connection.manager();
         self.io.detach(async move {
-            // Not heard where Redis is away.
+            // Lost if Redis is unreachable.
             let _ = tokio::time::timeout(TIMEOUT, end.invoke_async::<()>(&mut connection)).await;
         });
     }

@@ -17,14 +17,14 @@ use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 
-/// Changes an account; with a reason all its sessions end with the change.
+/// Changes an account; if a reason is given, all its sessions end with the change.
 #[derive(Clone, Debug)]
 pub struct ChangeAccount {
     /// What changes.
     pub change: AccountChange,
     /// Who changes it.
     pub by: ChangedBy,
-    /// Why all sessions end, if they do.
+    /// Why all sessions end; `None` if they do not.
     pub end_all: Option<EndReason>,
     /// When it changed, where that was earlier and elsewhere; now by default.
     pub changed_at: Option<Timestamp>,
@@ -62,13 +62,13 @@ impl Command for ChangeAccount {
 pub struct SetRequiredPassword {
     /// The new password.
     pub password: PasswordHash,
-    /// When the credentials that the person has shown were last changed.
+    /// When the credentials that the person presented were last changed.
     pub shown: Option<Timestamp>,
     /// Mails to send.
     pub mails: Vec<NewMail>,
 }
 
-/// The credentials have changed since they were shown.
+/// The credentials have changed since they were presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outdated;
 
@@ -110,7 +110,7 @@ pub struct ChangePassword {
     pub token: SessionToken,
     /// The new password.
     pub password: PasswordHash,
-    /// When the credentials that the person has just shown were last changed.
+    /// When the credentials that the person has just presented were last changed.
     pub shown: Option<Timestamp>,
     /// Whether all other sessions end.
     pub end_others: bool,
@@ -121,7 +121,7 @@ pub struct ChangePassword {
 /// The password was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordChanged {
-    /// The session that stays, and what its tokens say.
+    /// The session that stays, with the values for its new tokens.
     pub refreshed: Refreshed,
     /// How many other sessions ended.
     pub terminated: usize,
@@ -132,7 +132,7 @@ pub struct PasswordChanged {
 pub enum ChangeRefusal {
     /// The session is over.
     Over(SessionOver),
-    /// The credentials that were shown are not the current ones any more.
+    /// The credentials that were presented are no longer current.
     Outdated,
 }
 
@@ -174,16 +174,16 @@ impl Command for ChangePassword {
     }
 }
 
-/// What a code that was mailed changes. A code that was asked for before the credentials last changed changes
-/// nothing.
+/// Applies the change that a mailed code authorises. A code requested before the credentials last
+/// changed has no effect.
 #[derive(Clone, Debug)]
 pub struct ChangeByCode {
     /// What changes.
     pub change: AccountChange,
-    /// When the code was asked for.
+    /// When the code was requested.
     pub asked_at: Timestamp,
-    /// The request whose code this commit spends. Only for changes of credentials: they void the code for a
-    /// concurrent request.
+    /// The request whose code this commit spends. Only for changes of credentials, where a concurrent
+    /// request must find the code void.
     pub spends: Option<Uuid>,
     /// Why all sessions end, if they do.
     pub end_all: Option<EndReason>,
@@ -208,7 +208,7 @@ impl Command for ChangeByCode {
         let mut events: Vec<_> = self.end_all.into_iter().flat_map(end).map(LedgerEvent::Ended).collect();
         let mut changed = changed(ledger, self.change.clone(), ChangedBy::User, now);
         if let LedgerEvent::AccountChanged { credentials_changed_at: Some(at), .. } = &mut changed {
-            // Clocks of nodes may differ: the code must be void from now on in any case.
+            // The clocks of nodes may differ, and the code must be void from now on in any case.
             *at = (*at).max(self.asked_at);
         }
         events.push(changed);
@@ -221,9 +221,9 @@ impl Command for ChangeByCode {
 /// Schedules the deletion of the account and ends all sessions.
 #[derive(Clone, Debug)]
 pub struct AskForDeletion {
-    /// The session that asks.
+    /// The session that made the request.
     pub by: SessionId,
-    /// When the account will be deleted, unless the person signs in before.
+    /// When the account will be deleted, unless the person signs in before then.
     pub delete_at: Timestamp,
     /// Mails to send.
     pub mails: Vec<NewMail>,
@@ -270,8 +270,8 @@ fn mailed(mails: &[NewMail]) -> impl Iterator<Item = LedgerEvent> {
     mails.iter().cloned().map(Box::new).map(LedgerEvent::Mailed)
 }
 
-/// The time of a change of credentials is later than that of the one before, whatever the clock says: logins
-/// compare it.
+/// The time of a change of credentials is always later than that of the previous change, whatever the
+/// clock says, because logins compare it.
 fn changed(ledger: &Ledger, change: AccountChange, by: ChangedBy, now: Timestamp) -> LedgerEvent {
     let after = |before: Timestamp| before.plus(Duration::from_millis(1)).max(now);
     let at = ledger.account.credentials_changed_at.map_or(now, after);

@@ -1,4 +1,4 @@
-//! Ending sessions: one's own, another device's, all others', all.
+//! Ending sessions: the person's own, another device's, all others, or all.
 
 use super::{Command, Decision, Replaces, SessionOver};
 use crate::domain::event::LedgerEvent;
@@ -24,28 +24,28 @@ impl Command for Logout {
     }
 }
 
-/// The person ends one session; ending the one asked from is a logout in every respect.
+/// The person ends one session. Ending the session that made the request is a logout in every respect.
 #[derive(Clone, Copy, Debug)]
 pub struct Terminate {
     /// The session to end.
     pub target: SessionId,
-    /// The session that asks.
+    /// The session that made the request.
     pub by: SessionId,
 }
 
 /// How the target ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Terminated {
-    /// Another device is out.
+    /// Another session was ended.
     Other,
-    /// The asker itself is out.
+    /// The session that made the request was ended.
     Itself,
 }
 
 /// Why nothing was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TerminateRefusal {
-    /// The session that asks is itself over.
+    /// The session that made the request is itself over.
     AskerOver(SessionOver),
     /// The user has no such live session.
     NoSuchSession,
@@ -72,10 +72,10 @@ impl Command for Terminate {
     }
 }
 
-/// The person ends every session but the one asked from.
+/// The person ends every session except the one that made the request.
 #[derive(Clone, Copy, Debug)]
 pub struct TerminateOthers {
-    /// The session that asks, and stays.
+    /// The session that made the request, which stays.
     pub keep: SessionId,
 }
 
@@ -102,12 +102,12 @@ impl Command for TerminateOthers {
     }
 }
 
-/// Ends one session of the user, for a reason that is not the person's own.
+/// Ends one session of the user, for a reason other than the person's own request.
 #[derive(Clone, Copy, Debug)]
 pub struct EndOne {
     /// The session.
     pub session: SessionId,
-    /// Why.
+    /// Why it ends.
     pub reason: EndReason,
 }
 
@@ -126,8 +126,8 @@ impl Command for EndOne {
     }
 }
 
-/// Somebody else signed in with the browser that this session was opened on: the refresh token that came
-/// along ends it.
+/// Another user signed in with the browser in which this session was opened: the refresh token sent with
+/// that login ends it.
 #[derive(Clone, Copy, Debug)]
 pub struct EndReplaced(pub Replaces);
 
@@ -142,10 +142,10 @@ impl Command for EndReplaced {
     }
 }
 
-/// Ends every session of the user, for a reason that is not the person's own.
+/// Ends every session of the user, for a reason other than the person's own request.
 #[derive(Clone, Copy, Debug)]
 pub struct EndAll {
-    /// Why.
+    /// Why they end.
     pub reason: EndReason,
 }
 

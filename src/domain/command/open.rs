@@ -13,45 +13,45 @@ use crate::domain::reason::EndReason;
 use crate::domain::session::{Delivery, Refresh, Session, SessionProfile};
 use crate::domain::time::Timestamp;
 
-/// Opens a session for a person who has proved who they are.
+/// Opens a session for a person who has authenticated.
 #[derive(Clone, Debug)]
 pub struct Open {
-    /// Id of the session to be.
+    /// Id of the new session.
     pub id: SessionId,
-    /// Random token of the session to be.
+    /// Random token of the new session.
     pub token: SessionToken,
     /// The device.
     pub device: Device,
-    /// Where from.
+    /// The address it is opened from.
     pub ip_address: Option<IpAddr>,
     /// Sign-up or login.
     pub occasion: OpenedBy,
-    /// How the person proved who they are.
+    /// How the person authenticated.
     pub methods: Methods,
-    /// Whether the person asked to stay signed in on this device; none where nothing was said.
+    /// Whether the person asked to stay signed in on this device; `None` if the request did not say.
     pub remember: Option<bool>,
-    /// How the refresh token is to be delivered.
+    /// How the refresh token is delivered.
     pub delivery: Delivery,
-    /// When the credentials that the person has shown were last changed: no session is opened with older
-    /// ones.
+    /// When the credentials that the person presented were last changed: outdated credentials open no
+    /// session.
     pub shown: Option<Timestamp>,
     /// Sessions that the person chose to end.
     pub ends: Vec<SessionId>,
-    /// The session that the same browser was signed in with.
+    /// The session that the same browser was signed in to.
     pub replaces: Option<Replaces>,
 }
 
-/// A session that a new one replaces, as its refresh token shows.
+/// A session that a new one replaces, as identified by its refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replaces {
     /// The session.
     pub session: SessionId,
-    /// Generation of the refresh token; one that is not good ends nothing.
+    /// Generation of the refresh token; an invalid one ends nothing.
     pub generation: u32,
 }
 
 impl Replaces {
-    /// The session, if it is live and the token good.
+    /// The session, if it is live and the token is valid.
     pub(super) fn find<'a>(
         &self,
         ledger: &'a Ledger,
@@ -68,18 +68,18 @@ impl Replaces {
 pub struct Opened {
     /// The session.
     pub session: Session,
-    /// Those that ended to make room.
+    /// The sessions that were evicted to make room.
     pub evicted: Vec<SessionId>,
 }
 
-/// Why none was opened.
+/// Why no session was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenRefusal {
     /// The account is disabled.
     Disabled,
-    /// The credentials that were shown are not the current ones any more.
+    /// The credentials that were presented are no longer current.
     Outdated,
-    /// The user has as many sessions as allowed, and the policy is to refuse, or to ask.
+    /// The user has reached the session limit, and the policy is to refuse or to ask.
     LimitReached {
         /// How many are allowed.
         max_sessions: usize,
@@ -122,7 +122,7 @@ impl Command for Open {
 }
 
 impl Open {
-    /// The sessions that end whatever the limit, and those that stay.
+    /// The sessions that end regardless of the limit, and those that stay.
     fn makes_room<'a>(
         &self,
         ledger: &'a Ledger,
@@ -166,7 +166,7 @@ impl Open {
     }
 }
 
-/// The `count` sessions that were active longest ago; of equals the older one.
+/// The `count` least recently active sessions; of equally recent ones, the older first.
 fn least_recently_active(mut sessions: Vec<&Session>, count: usize) -> Vec<&Session> {
     sessions.sort_by_key(|session| (session.last_activity, session.profile.created_at, session.id()));
     sessions.truncate(count);

@@ -1,4 +1,4 @@
-//! A person proves once more who they are, in a session that goes on.
+//! A person authenticates again in a session that goes on.
 
 use super::refresh::{Refreshed, renewed};
 use super::{Command, Decision, SessionOver};
@@ -11,25 +11,25 @@ use crate::domain::session::Session;
 use crate::domain::sign_in::Factor;
 use crate::domain::time::Timestamp;
 
-/// Notes a new proof; the session's tokens are rotated with it.
+/// Records the new authentication, and rotates the session's tokens with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Reauthenticate {
     /// The session.
     pub session: SessionId,
-    /// How the person proved it.
+    /// How the person authenticated.
     pub methods: Methods,
-    /// When the credentials that were shown were last changed.
+    /// When the credentials that were presented were last changed.
     pub shown: Option<Timestamp>,
 }
 
-/// Why the proof does not count.
+/// Why the authentication does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReauthenticateRefusal {
     /// The session is over.
     Over(SessionOver),
-    /// The credentials that were shown are not the current ones any more.
+    /// The credentials that were presented are no longer current.
     Outdated,
-    /// The person has a second factor, and showed only one.
+    /// The person has a second factor but presented only one factor.
     SecondFactorNeeded,
 }
 
@@ -59,13 +59,13 @@ impl Command for Reauthenticate {
     }
 }
 
-/// The person has shown a second factor while setting it up: noted beside what was shown before, and nothing
-/// rotates.
+/// The person has presented a second factor while setting it up: it is added to the methods recorded
+/// before, and no token is rotated.
 #[derive(Clone, Copy, Debug)]
 pub struct NoteProof {
     /// The session.
     pub session: SessionId,
-    /// What was shown.
+    /// The factor that was presented.
     pub factor: Factor,
 }
 
@@ -82,7 +82,7 @@ impl Command for NoteProof {
     }
 }
 
-/// Tells the live sessions, and how many there may be.
+/// Lists the live sessions, and how many there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct ListLive;
 
@@ -105,24 +105,24 @@ impl Command for ListLive {
     }
 }
 
-/// Tells the latest proof, as it is stored.
+/// Reads the latest authentication, as it is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadProof {
     /// The session.
     pub session: SessionId,
 }
 
-/// What a session's person has proved.
+/// What the person has proved in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// When and how.
+    /// When and how the person authenticated.
     pub authentication: Authentication,
     /// How many second factors the person has.
     pub factors: u32,
 }
 
 impl Proof {
-    /// Whether the person has a second factor and has not shown it.
+    /// Whether the person has a second factor and has not presented it.
     #[must_use]
     pub fn lacks_second_factor(&self) -> bool {
         self.factors > 0 && !self.authentication.methods.contains(Methods::MULTIPLE_FACTORS)

@@ -1,4 +1,4 @@
-//! Rotating a refresh token, and noticing when an old one comes back (RFC 9700, section 4.14.2).
+//! Rotating a refresh token, and detecting the reuse of an old one (RFC 9700, section 4.14.2).
 
 use super::{Command, Decision, Logout, SessionOver};
 use crate::domain::event::LedgerEvent;
@@ -10,32 +10,32 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 
-/// Asks for new tokens with a refresh token of that generation.
+/// Requests new tokens with a refresh token of that generation.
 #[derive(Clone, Copy, Debug)]
 pub struct RotateRefresh {
     /// The session.
     pub session: SessionId,
-    /// Generation of the token that was shown.
+    /// Generation of the token that was presented.
     pub generation: u32,
 }
 
-/// New tokens may be signed.
+/// New tokens may be issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refreshed {
-    /// The session with the generation that is current now.
+    /// The session with the generation that is now current.
     pub session: Session,
     /// The user's role, for the access token.
     pub role: Role,
 }
 
-/// Why not.
+/// Why no tokens are issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshRefusal {
     /// The session is over.
     Over(SessionOver),
-    /// A generation that was never made, or that a change of credentials has made void.
+    /// A generation that was never issued, or that a change of credentials has made void.
     Unknown,
-    /// An old token came back; the session has been ended for it.
+    /// An old token was used again; the session has been ended because of it.
     Reused,
 }
 
@@ -61,13 +61,13 @@ impl Command for RotateRefresh {
     }
 }
 
-/// The person signs out with a refresh token of that generation, having no usable access token: judged as at
-/// a refresh, and nothing is rotated.
+/// The person signs out with a refresh token of that generation, having no usable access token. It is
+/// judged as at a refresh, but nothing is rotated.
 #[derive(Clone, Copy, Debug)]
 pub struct LogoutByRefresh {
     /// The session.
     pub session: SessionId,
-    /// Generation of the token that was shown.
+    /// Generation of the token that was presented.
     pub generation: u32,
 }
 
@@ -88,8 +88,8 @@ impl Command for LogoutByRefresh {
     }
 }
 
-/// A session whose times are over by the policy in force ends now, though it was not over by those it was
-/// opened with.
+/// A session that is over by the times of the policy in force ends now, even if it was not over by the
+/// times it was opened with.
 fn rotate(
     session: &Session,
     role: Role,
@@ -110,8 +110,8 @@ fn rotate(
     }
 }
 
-/// The answer that carried the current token may have been lost: it is given again, and nothing rotates.
-/// Stored is only that access tokens are good for longer, once in a while.
+/// The answer that carried the current token may have been lost, so the token is sent again and nothing
+/// is rotated. All that is stored, once in a while, is that access tokens stay valid for longer.
 fn reissue(
     session: &Session,
     role: Role,
@@ -146,7 +146,7 @@ pub(super) fn renewed(session: &Session, now: Timestamp, policy: &Policy) -> Ses
     }
 }
 
-/// The replaced token is answered with a fresh access token too, and within the grace nothing is stored then.
+/// The replaced token is answered with a fresh access token too, and within the grace that stores nothing.
 fn tokens_expire_at(session: &Session, now: Timestamp, policy: &Policy) -> Timestamp {
     now.plus(policy.refresh_reuse_grace).plus(policy.access_expiry).max(session.tokens_expire_at)
 }

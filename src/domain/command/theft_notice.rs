@@ -10,7 +10,7 @@ use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
 
-/// Makes the mail only when it is needed: almost every refresh needs none.
+/// Makes the mail only when it is needed, because almost no refresh needs it.
 #[derive(Clone)]
 pub struct Notice(Arc<dyn Fn() -> NewMail + Send + Sync>);
 

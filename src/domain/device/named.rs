@@ -1,4 +1,4 @@
-//! Clients that the parser of User-Agents does not know by name: libraries of programs, consoles, HarmonyOS.
+//! Clients that the User-Agent parser does not know by name: libraries of programs, consoles, HarmonyOS.
 
 use super::DeviceType;
 
@@ -29,22 +29,23 @@ const PROGRAMS: [(&str, &str); 22] = [
 ];
 const PLAYSTATIONS: [&str; 4] = ["PlayStation 5", "PlayStation 4", "PlayStation Vita", "PlayStation 3"];
 
-/// What a User-Agent says of browser, system and sort of device; each only where it is known here.
+/// What a User-Agent says about browser, system and kind of device; each is set only if it is recognised
+/// here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) browser: Option<&'static str>,
     pub(super) os: Option<&'static str>,
     pub(super) device_type: Option<DeviceType>,
-    /// Whether there is nothing else to be found in it.
+    /// Whether the User-Agent has nothing else to find.
     pub(super) is_all: bool,
 }
 
-/// Looks for the clients of this file.
+/// Looks for the clients listed in this file.
 pub(super) fn find(user_agent: &str) -> Named {
     if let Some((_, program)) = PROGRAMS.iter().find(|(name, _)| begins_with(user_agent, name)) {
         return Named { browser: Some(program), is_all: true, ..Named::default() };
     }
-    // A browser tells its system in the first pair of brackets.
+    // A browser names its system in the first pair of brackets.
     let brackets = user_agent.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
     let system = brackets.map_or("", |(system, _)| system);
     if let Some(os) = PLAYSTATIONS.into_iter().find(|name| system.contains(name)) {
@@ -56,7 +57,7 @@ pub(super) fn find(user_agent: &str) -> Named {
     Named::default()
 }
 
-/// "node" is a name and "nodejs-mobile" another; most names end with what separates them.
+/// "node" is one name and "nodejs-mobile" another; most names in the list end with their separator.
 fn begins_with(user_agent: &str, name: &str) -> bool {
     let Some((start, rest)) = user_agent.split_at_checked(name.len()) else { return false };
     let is_whole = !name.ends_with(char::is_alphanumeric) || !rest.starts_with(char::is_alphanumeric);
@@ -75,7 +76,8 @@ fn harmony(user_agent: &str, system: &str) -> Named {
     Named { browser, os: Some("HarmonyOS"), device_type: Some(device_type), is_all: false }
 }
 
-/// Whether a client hint tells of Windows 11, whose User-Agent says Windows 10: platform versions from 13 on.
+/// Whether a client hint indicates Windows 11, whose User-Agent says Windows 10: platform versions from
+/// 13 on.
 pub(super) fn is_windows_11(platform_version: Option<&str>) -> bool {
     let version = platform_version.map(|text| text.trim().trim_matches('"'));
     let major = version.and_then(|text| text.split('.').next()).and_then(|major| major.parse::<u32>().ok());

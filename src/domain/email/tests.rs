@@ -37,13 +37,13 @@ fn all_spellings_of_a_domain_are_one_address() {
                 "Ada@BÜCHER.example",
                 "ada@xn--bcher-kva.example",
                 "ada@XN--BCHER-KVA.EXAMPLE",
-                // The dots under the u are a character of their own.
+                // The two dots over the u are a character of their own.
                 "ada@bu\u{308}cher.example",
                 "ada@bücher\u{3002}example",
             ],
             "ada@xn--bcher-kva.example",
         ),
-        // Non-transitional: a sharp s stays one.
+        // Non-transitional: a sharp s is preserved.
         (vec!["ada@straße.example", "ada@xn--strae-oqa.example"], "ada@xn--strae-oqa.example"),
         (vec!["ada@ｅxample.com", "ada@example.com"], "ada@example.com"),
         (vec!["ada@пример.рф"], "ada@xn--e1afmkfd.xn--p1ai"),

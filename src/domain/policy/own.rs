@@ -1,4 +1,4 @@
-//! The policy that an operator gave one user: what it says goes before that of the user's role.
+//! The policy that an operator set for one user: its values take precedence over those of the user's role.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct OwnPolicy {
     pub at_limit: Option<AtLimit>,
 }
 
-/// The policy as JSON; what is not known is ignored.
+/// The policy as JSON; unknown members are ignored.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Text {
@@ -42,7 +42,7 @@ pub struct OutOfRange(pub &'static str);
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3600.0;
 
-/// The ranges are those of the settings of the same name.
+/// The ranges are those of the settings with the same names.
 impl TryFrom<Text> for OwnPolicy {
     type Error = OutOfRange;
 
@@ -85,7 +85,7 @@ impl From<OwnPolicy> for Text {
 }
 
 impl OwnPolicy {
-    /// The role's policy with what this one says in its place.
+    /// The role's policy, with the values of this one in place of its own.
     #[must_use]
     pub fn applied_to(&self, role: &Policy) -> Policy {
         Policy {

@@ -1,4 +1,4 @@
-//! Logins that say which sessions end: chosen ones, and the one that the browser was signed in with.
+//! Logins that say which sessions end: chosen ones, and the one that the browser was signed in to.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use crate::domain::user::Role;
 
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What a client does, or somebody who has a copy of a token it held.
+/// What a client does, or an attacker with a copy of a token that the client had.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Wait(u64),
@@ -25,9 +25,9 @@ enum Step {
     Refresh {
         lost: bool,
     },
-    /// The client shows its access token.
+    /// The client presents its access token.
     Use,
-    /// Somebody shows the token of so many generations ago.
+    /// An attacker presents the refresh token of that many generations ago.
     Replay(u32),
     /// The person changes the password.
     Change,
@@ -51,7 +51,7 @@ struct Story {
     now: Timestamp,
     ledger: Ledger,
     session: SessionId,
-    /// Generation of the tokens that the client holds.
+    /// Generation of the tokens that the client has.
     held: u32,
 }
 
@@ -97,7 +97,7 @@ impl Story {
         self.held = decision.reply.expect("it is live").refreshed.session.refresh.generation;
     }
 
-    /// False when the session has ended.
+    /// Returns false when the session has ended.
     fn step(&mut self, step: Step) -> bool {
         let before = self.ledger.find(self.session).expect("it is live").refresh;
         match step {

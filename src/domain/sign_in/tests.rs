@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use super::*;
 
 /// A sign-in as `/login` and `/login/continue` conduct it: an answer counts only for the step that was
-/// asked for.
+/// requested.
 #[derive(Debug)]
 struct SignIn {
     requirements: Requirements,
     shown: Shown,
     asked: Vec<Step>,
-    /// The limit stands in the way until sessions are chosen.
+    /// At the session limit until sessions are chosen.
     at_limit: bool,
     open: bool,
 }
@@ -35,7 +35,7 @@ impl SignIn {
         }
     }
 
-    /// An answer to a step, with what it shows where it is right.
+    /// An answer to a step, with the factor it proves if it is right.
     fn answer(&mut self, step: Step, factor: Factor, right: bool) {
         if self.open || self.step() != Some(step) || !right {
             return;

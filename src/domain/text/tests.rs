@@ -1,4 +1,4 @@
-//! Texts that people give: lengths, blanks, and characters that do not show.
+//! Texts that people enter: lengths, blanks, and invisible characters.
 
 use proptest::prelude::*;
 use proptest::sample::select;

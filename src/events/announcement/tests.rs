@@ -1,4 +1,4 @@
-//! What an event says, field by field.
+//! The contents of each event, field by field.
 
 use std::sync::Arc;
 use std::time::Duration;

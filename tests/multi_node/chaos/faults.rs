@@ -1,5 +1,5 @@
-//! What is done to nodes, to Redis and to the pooler: one fault of each at a time, for a short while, over
-//! and over.
+//! What is done to nodes, to Redis and to the pooler: one fault of each at a time, for a short while,
+//! repeatedly.
 
 use futures_util::future::join4;
 use rand::rngs::StdRng;
@@ -15,11 +15,11 @@ use crate::support::proxy::Mode;
 use crate::support::redis::RedisServer;
 use crate::support::time::{unix_millis, until as wait_until};
 
-/// What a fault of Redis or of the pooler is written down under: no node's.
+/// The node number under which a fault of Redis or of the pooler is recorded.
 const NO_NODE: usize = usize::MAX;
 
-/// Breaks things until it is time, and leaves everything whole. The spared node is frozen where it would be
-/// killed.
+/// Breaks things until the time is up, and leaves everything intact. The spared node is frozen instead
+/// of killed.
 pub(super) async fn until(
     ends_at: i64,
     seed: u64,
@@ -118,8 +118,8 @@ async fn break_pooler(ends_at: i64, mut random: StdRng, pooler: Option<&PgBounce
     }
 }
 
-/// Others who use the same database, or another of its server: transactions that stay open, and rows that
-/// stay locked.
+/// Other users of the same database, or of another database on its server: transactions that stay open,
+/// and rows that stay locked.
 async fn use_the_database(
     ends_at: i64,
     mut random: StdRng,
@@ -141,7 +141,7 @@ async fn use_the_database(
             ),
         };
         let transaction = connection.begin().await.unwrap();
-        // Rows that others have locked are waited for.
+        // This waits for rows that others have locked.
         let taken = transaction.execute_unprepared(sql).await;
         pause(&mut random, 100..1_500).await;
         if taken.is_ok() {

@@ -1,4 +1,4 @@
-//! What was tried, when, where, and what came of it.
+//! What was tried, when, where, and with which outcome.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::Answer;
 use crate::support::time::{millis_of, unix_millis};
 
-/// What somebody tried, or what was done to a node.
+/// What somebody tried, or a fault that was injected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     SignUp,
@@ -21,29 +21,29 @@ pub(super) enum Act {
     /// Ends another session of the same person.
     End(String),
     EndOthers,
-    /// Shows a refresh token that is two generations old.
+    /// Presents a refresh token that is two generations old.
     Steal,
     Fault(&'static str),
 }
 
-/// What came of it, as far as the answer told.
+/// The outcome, as far as the answer shows it.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Done(Value),
     /// The code of the problem.
     Refused(String),
-    /// No answer, or one that leaves it open.
+    /// No answer, or one that leaves the outcome open.
     Unknown(String),
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    /// Sent, and answered, in ms since 1970.
+    /// When it was sent, and when it was answered, in ms since 1970.
     pub(super) from: i64,
     pub(super) until: i64,
     pub(super) node: usize,
     pub(super) person: usize,
-    /// The session it was done with, or that it opened; empty where there is none.
+    /// The session it was done with, or that it opened; empty if there is none.
     pub(super) session: String,
     pub(super) act: Act,
     pub(super) outcome: Outcome,
@@ -73,7 +73,7 @@ impl Entry {
         matches!(self.act, Act::SignUp | Act::LogIn)
     }
 
-    /// The latest activity that an answer to a login or to activity tells.
+    /// The latest activity that an answer to a login or to activity contains.
     pub(super) fn moved_to(&self) -> Option<i64> {
         let answer = self.done()?;
         match self.act {
@@ -83,13 +83,13 @@ impl Entry {
         }
     }
 
-    /// When a login's session ends whatever happens.
+    /// When a login's session ends regardless of activity.
     pub(super) fn expires_at(&self) -> Option<i64> {
         let answer = self.done().filter(|_| self.is_login())?;
         Some(millis_of(&answer["session"]["expiresAt"]))
     }
 
-    /// The sessions that made room for a login.
+    /// The sessions that were evicted to make room for a login.
     pub(super) fn evicted(&self) -> impl Iterator<Item = &str> {
         let evicted = self.done().and_then(|answer| answer["evictedSessionIds"].as_array());
         evicted.into_iter().flatten().filter_map(Value::as_str)
@@ -120,7 +120,7 @@ impl fmt::Display for Entry {
 pub(super) struct History(RefCell<Vec<Entry>>);
 
 impl History {
-    /// Tries something, and writes down what came of it.
+    /// Tries something, and records the outcome.
     pub(super) async fn record(
         &self,
         (person, node): (usize, usize),
@@ -147,7 +147,7 @@ impl History {
         entry
     }
 
-    /// Writes down a fault that is over now.
+    /// Records a fault that is over now.
     pub(super) fn fault(&self, node: usize, fault: &'static str, from: i64) {
         self.0.borrow_mut().push(Entry {
             from,
@@ -167,7 +167,7 @@ impl History {
     }
 }
 
-/// How much of what there was.
+/// How often each thing happened.
 pub(super) fn summary(entries: &[Entry]) -> String {
     let mut faults = BTreeMap::new();
     for entry in entries {

@@ -1,4 +1,4 @@
-//! People who do what comes to their mind, on whichever node.
+//! People who act at random, on any node.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::support::{Client, Cluster, Person};
 
 /// Longer than a node may take to settle whether a session is idle, shorter than some freezes.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// A phone enters a tunnel this soon after it has asked for new tokens, at the latest: most such refreshes
+/// A phone loses its connection at most this soon after it has requested new tokens: most such refreshes
 /// are carried out, and their answers do not arrive.
 const TUNNEL_WITHIN_MS: u64 = 30;
-/// When nothing is broken any more, every answer is waited for.
+/// The timeout once nothing is broken any more, when every answer is awaited.
 const FINAL_PATIENCE: Duration = Duration::from_secs(20);
-/// And is there at the latest then.
+/// By then an answer must have arrived.
 const HEALED_WITHIN_MS: i64 = 20_000;
 /// Devices whose session is over are still tried now and then: this many of the latest.
 const REMEMBERED: usize = 12;
-/// An ended session is tried everywhere for so long: longer than any node may still accept it.
+/// How long an ended session is tried on every node: longer than any node may still accept it.
 const TRIED_MS: i64 = 1_400;
 
-/// Where each node listens; changes with a restart.
+/// The address of each node, which changes with a restart.
 pub(super) struct Bases(RefCell<Vec<String>>);
 
 impl Bases {
@@ -49,7 +49,8 @@ impl Bases {
     }
 }
 
-/// A device with its session. One hand uses it at a time, so that it always knows its latest refresh token.
+/// A device with its session. Only one task uses it at a time, so that it always knows its latest
+/// refresh token.
 struct Device {
     client: Client,
     /// The refresh tokens it has had, oldest first.
@@ -61,7 +62,7 @@ impl Device {
         &self.client.session_id
     }
 
-    /// The same, for looking only.
+    /// The same device, for read-only use on another node.
     fn elsewhere(&self, base: &str) -> Self {
         Self { client: self.client.at(base), tokens: Vec::new() }
     }
@@ -76,20 +77,20 @@ impl Device {
 
 pub(super) struct Someone {
     number: usize,
-    /// Signs in again and again, so that sessions are evicted; others leave theirs alone, so that they run
-    /// out.
+    /// Signs in again and again, so that sessions are evicted; others leave their sessions alone, so
+    /// that they expire.
     is_restless: bool,
     person: Person,
     http: Client,
-    /// Devices nobody uses at the moment, signed in as far as is known.
+    /// Devices not in use at the moment, signed in as far as is known.
     at_hand: RefCell<Vec<Device>>,
-    /// Sessions that are signed in as far as is known, also those in use.
+    /// Sessions that are signed in as far as is known, including those in use.
     sessions: RefCell<Vec<String>>,
     over: RefCell<Vec<Device>>,
 }
 
 impl Someone {
-    /// Somebody new to everybody, in each round.
+    /// A new person in each round.
     pub(super) fn numbered(number: usize, round: u64) -> Self {
         Self {
             number,
@@ -107,7 +108,7 @@ impl Someone {
         assert!(entry.done().is_some(), "{entry}");
     }
 
-    /// Does one thing after the other, with a short rest between them.
+    /// Does one thing after another, with short pauses between them.
     pub(super) async fn act_until(&self, ends_at: i64, mut random: StdRng, bases: &Bases, history: &History) {
         while unix_millis() < ends_at {
             let node = random.random_range(0..bases.count());
@@ -127,7 +128,7 @@ impl Someone {
         }
         let Some(mut device) = self.take(random) else { return };
         if !self.is_restless && choice < 30 {
-            // Until around the time when it runs out, if nobody was active meanwhile.
+            // Until around the time when it expires, if nobody is active meanwhile.
             until(unix_millis() + random.random_range(500..TIMEOUT_MS + 1_000)).await;
         }
         device.client.follow(&bases.get(node));
@@ -192,7 +193,7 @@ impl Someone {
         (count > 0).then(|| devices.swap_remove(random.random_range(0..count)))
     }
 
-    /// Called with a device in use: so there is one.
+    /// Called while a device is in use, so there is at least one session.
     fn any_session(&self, random: &mut StdRng) -> String {
         let sessions = self.sessions.borrow();
         sessions[random.random_range(0..sessions.len())].clone()
@@ -218,7 +219,7 @@ impl Someone {
         }
     }
 
-    /// Tries the sessions that this has ended on every node, for longer than any may still accept them.
+    /// Tries the sessions that this request ended on every node, for longer than any may still accept them.
     async fn try_what_ended(&self, entry: &Entry, bases: &Bases, history: &History) {
         if entry.done().is_none() {
             return;
@@ -258,7 +259,7 @@ impl Someone {
         self.over.borrow_mut().push(device);
     }
 
-    /// Looks with every device on every node, one after the other, for as long as it takes.
+    /// Checks every device on every node, one after the other, for as long as it takes.
     pub(super) async fn look_everywhere(&self, bases: &Bases, history: &History) {
         let mut devices = self.at_hand.take();
         devices.extend(self.over.take());
@@ -271,7 +272,7 @@ impl Someone {
                 device.session().clone_into(&mut client.session_id);
                 let device = Device { client, tokens: Vec::new() };
                 let asked_until = unix_millis() + HEALED_WITHIN_MS;
-                // A node on a busy machine may have to say for a moment that it cannot tell.
+                // A node on a busy machine may have to answer for a moment that it cannot tell.
                 while look(&device, (self.number, node), history).await.is_unknown()
                     && unix_millis() < asked_until
                 {
@@ -287,7 +288,7 @@ async fn look(device: &Device, place: (usize, usize), history: &History) -> Entr
     history.record(place, device.session(), Act::Look, device.client.try_get("/session")).await
 }
 
-/// Shows the latest token it has; so after an answer that was lost, the same one again.
+/// Presents the latest token it has; after a lost answer that is the same one again.
 async fn refresh(device: &mut Device, patience: Duration, place: (usize, usize), history: &History) -> Entry {
     let session = device.session().to_owned();
     let request = device.client.body_refresh(device.tokens.last().unwrap()).timeout(patience);
@@ -298,7 +299,7 @@ async fn refresh(device: &mut Device, patience: Duration, place: (usize, usize),
     entry
 }
 
-/// Shows the oldest of at least three tokens; otherwise there is nothing to steal yet.
+/// Presents the oldest of at least three tokens; with fewer there is nothing to steal yet.
 async fn steal(device: &Device, place: (usize, usize), history: &History) -> Entry {
     if device.tokens.len() < 3 {
         return look(device, place, history).await;

@@ -1,7 +1,7 @@
-//! The session rules of the contract (section 2), held against what was answered, stored and told.
+//! The session rules of the contract (section 2), checked against what was answered, stored and published.
 //!
-//! A request counts as sent before it is judged, so that accepting it is wrong only if it was sent too late;
-//! a refusal counts as made before it arrives. So a slow machine never looks like a broken rule.
+//! A request is judged later than it was sent, so accepting it is wrong only if it was sent too late; a
+//! refusal is made before it arrives. So a slow machine never looks like a broken rule.
 
 mod stored;
 mod violation;
@@ -19,15 +19,15 @@ pub(super) use violation::Violation;
 
 pub(super) const LIMIT: usize = 3;
 pub(super) const TIMEOUT_MS: i64 = 3_000;
-/// Twice the default, because a machine that is busy with other tests may let a node stand for a while.
+/// Twice the default, because a machine that is busy with other tests may stall a node for a while.
 pub(super) const FLUSH_MS: i64 = 2_000;
 /// `REVOCATION_MAX_STALENESS_MS`, and the rounding of clocks.
 const STALENESS_MS: i64 = 1_000 + 2;
-/// How long a fault can go on to keep a node from writing activity: connections that broke are found out one
-/// by one.
+/// How long a fault can continue to keep a node from writing activity: broken connections are discovered
+/// one by one.
 const AFTERMATH_MS: i64 = 3_000;
 
-/// Counts live sessions again and again, as long as it is polled; keeps the most any user ever had.
+/// Counts live sessions repeatedly, as long as it is polled; records the highest count of any user.
 pub(super) async fn sample(watcher: &DatabaseConnection, most: &Cell<i64>) -> Infallible {
     const MOST: &str = "SELECT coalesce(max(live), 0) FROM \
         (SELECT count(*) AS live FROM sessions WHERE ended_at IS NULL GROUP BY user_id) AS users";
@@ -81,10 +81,10 @@ struct Story<'a> {
     history: &'a [Entry],
 }
 
-/// That the session is over, as an answer told it.
+/// An answer which shows that the session is over.
 struct Ending<'a> {
     entry: &'a Entry,
-    /// As it has to be stored, where the answer tells.
+    /// The reason that must be stored, if the answer shows it.
     reason: Option<&'static str>,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Story<'a> {
                 Act::End(target) if target == self.session => {
                     Some(Ending { entry, reason: Some("terminated") })
                 }
-                // What was opened before it was asked is over, for this reason or an earlier one.
+                // Sessions opened before this request are over, for this reason or an earlier one.
                 Act::EndOthers if self.opened.until < entry.from => Some(Ending { entry, reason: None }),
                 _ => {
                     let evicted = entry.evicted().any(|evicted| evicted == self.session);
@@ -118,7 +118,7 @@ impl<'a> Story<'a> {
         own.chain(others).collect()
     }
 
-    /// Rule 5, and rule 4 for what changes something: that never rests on what a node remembers.
+    /// Rule 5, and rule 4 for changes, which never depend on what a node has in memory.
     fn accepted_only_while_live(&self) -> Result<(), Violation> {
         let endings = self.endings();
         for accepted in self.entries.iter().filter(|entry| entry.done().is_some()) {
@@ -136,13 +136,14 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Rules 1 and 3: whatever activity there was, it was not later than this.
+    /// Rules 1 and 3: nothing is accepted later than the deadline after the latest activity there can
+    /// have been.
     fn accepted_only_before_the_deadline(&self) -> Result<(), Violation> {
         let expires_at = self.opened.expires_at().unwrap();
         for accepted in self.entries.iter().filter(|entry| entry.done().is_some() && !entry.is_login()) {
             let before = self.entries.iter().filter(|entry| entry.from <= accepted.until);
             let latest = before.clone().filter_map(|entry| entry.moved_to()).max().unwrap_or_default();
-            // Activity without an answer may have come at any time.
+            // Activity without an answer may have arrived at any time.
             let unknown = before.clone().any(|entry| entry.act == Act::BeActive && entry.is_unknown());
             let deadline = if unknown { expires_at } else { expires_at.min(latest + TIMEOUT_MS) };
             if accepted.from > deadline {
@@ -153,7 +154,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Rules 1, 3, 4 and 6: a session ends for a reason, and each reason has its act.
+    /// Rules 1, 3, 4 and 6: a session ends for a reason, and each reason has a corresponding act.
     fn refused_only_for_a_reason(&self) -> Result<(), Violation> {
         for refused in self.entries {
             let Some(code) = refused.refusal() else { continue };
@@ -162,7 +163,7 @@ impl<'a> Story<'a> {
                 |wanted: &dyn Fn(&Entry) -> bool| self.entries.iter().copied().filter(before).any(wanted);
             let others = |wanted: &dyn Fn(&Entry) -> bool| self.by_others().filter(before).any(wanted);
             let explained = match code {
-                // The target of a request, and not the session it was made with.
+                // The target of a request, not the session the request was made with.
                 "session_not_found" => matches!(refused.act, Act::End(_)),
                 "session_logged_out" => own(&|entry| entry.act == Act::LogOut),
                 "session_evicted" => others(&Entry::is_login),
@@ -184,8 +185,9 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Whether a frozen node may have carried it out so late that its token was two generations old. A device
-    /// that lost an answer, and shows the same token again, does not get there.
+    /// Whether a frozen node may have carried out the lost refresh so late that its token was two
+    /// generations old. A device that lost an answer, and presents the same token again, never gets into
+    /// this situation.
     fn may_come_as_reuse(&self, lost: &Entry, refused: &Entry) -> bool {
         let newer = self.entries.iter().filter(|entry| {
             entry.act == Act::Refresh
@@ -196,7 +198,7 @@ impl<'a> Story<'a> {
         lost.act == Act::Refresh && lost.is_unknown() && newer.count() >= 2
     }
 
-    /// Rule 3, as it is stored: activity that was answered counts.
+    /// Rule 3, as stored: activity that was answered counts.
     fn ended_only_when_idle(&self, stored: &Stored) -> Result<(), Violation> {
         let Some(row) = stored.find(self.session) else { return Ok(()) };
         let Some(ended) = row.ended_at.filter(|_| row.end_reason.as_deref() == Some("idle_timeout")) else {
@@ -210,14 +212,14 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// The idle deadline, if all activity counts that was answered before then and cannot have been lost.
+    /// The idle deadline, counting all activity that was answered before then and cannot have been lost.
     fn earliest_deadline(&self, before: i64) -> i64 {
         let answered = self.entries.iter().filter(|entry| entry.until <= before);
         let safe = answered.filter(|entry| entry.is_login() || !self.is_at_risk(entry));
         safe.filter_map(|entry| entry.moved_to()).max().unwrap_or_default() + TIMEOUT_MS
     }
 
-    /// Whether its node may have been kept from writing it.
+    /// Whether a fault may have kept its node from writing it.
     fn is_at_risk(&self, active: &Entry) -> bool {
         self.history.iter().any(|fault| {
             let keeps_from_writing = matches!(

@@ -1,5 +1,5 @@
-//! The same nodes for a long time: one round after the other, each with new people. `SOAK_MINUTES=20` is how
-//! long; by default it is over after two rounds.
+//! The same nodes for a long time: one round after another, each with new people. `SOAK_MINUTES=20` sets
+//! how long; by default it ends after two rounds.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::support::time::Stopwatch;
 
 /// The node that is never killed: its memory is watched.
 const WATCHED: usize = 0;
-/// What a long run may grow by, from its first half to its second: each token that is verified is remembered,
-/// in about 100 bytes, and the quicker the machine the more there are.
+/// How much memory may grow from the first half of a long run to the second: each verified token is
+/// remembered, in about 100 bytes, and a faster machine verifies more of them.
 const GROWTH: f64 = 1.1;
-/// Rounds after which memory is held against that: caches and pools have their size by then.
+/// Rounds after which memory is compared: by then caches and pools have reached their size.
 const WARM_AFTER: usize = 8;
 
 #[tokio::test]

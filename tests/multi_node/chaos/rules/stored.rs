@@ -1,4 +1,4 @@
-//! What the database holds and the stream told, when everything is whole again.
+//! What the database and the stream contain, once everything is intact again.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use crate::support::Cluster;
 use crate::support::redis::StreamEvent;
 use crate::support::time::unix_millis;
 
-/// A session ends so long after its deadline at the latest.
+/// A session ends at most this long after its deadline.
 const NOTICED_MS: i64 = 5_000;
-/// Longer, where a node was frozen in the middle of a change: the database takes its locks from it after 5 s.
+/// Longer, if a node was frozen in the middle of a change: the database releases its locks after 5 s.
 const HELD_UP_MS: i64 = 6_000;
 
 pub(crate) struct Row {
@@ -23,15 +23,15 @@ pub(crate) struct Row {
 
 pub(crate) struct Stored {
     sessions: HashMap<String, Row>,
-    /// Each once, in the order of the stream.
+    /// Each event once, in the order of the stream.
     events: Vec<StreamEvent>,
     /// When the sessions were read.
     read_at: i64,
 }
 
 impl Stored {
-    /// The sessions of those who signed up since then, and then the events: every ending that is seen there
-    /// is published by then.
+    /// Reads the sessions of those who signed up since then, and afterwards the events: by then every
+    /// ending that was seen is published.
     pub(crate) async fn read(cluster: &Cluster, since: i64) -> Self {
         let sessions = format!(
             "SELECT sessions.id::text, last_activity, expires_at, ended_at, end_reason, user_id::text \
@@ -84,7 +84,7 @@ impl Stored {
         Ok(())
     }
 
-    /// Rule 1: time ends sessions, not too early and not too late.
+    /// Rule 1: time ends sessions, neither too early nor too late.
     pub(super) fn check_times(&self) -> Result<(), Violation> {
         for (session, row) in &self.sessions {
             let idle_at = row.last_activity + TIMEOUT_MS;
@@ -106,8 +106,8 @@ impl Stored {
         Ok(())
     }
 
-    /// The stream tells each session's opening and ending once, in order, and never of more than the limit at
-    /// a time.
+    /// The stream contains each session's opening and ending once, in order, and never more live
+    /// sessions at a time than the limit.
     pub(super) fn check_events(&self) -> Result<(), Violation> {
         let mut live: HashMap<&str, HashSet<&str>> = HashMap::new();
         let mut created = HashSet::new();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::multi_node::chaos::history::{Act, Entry};
 
-/// Most lines told.
+/// Most lines reported.
 const LINES: usize = 30;
 /// How much of what happened before is reported too.
 const BEFORE_MS: i64 = 2_500;
@@ -27,7 +27,8 @@ impl Violation {
         self
     }
 
-    /// The rule, and what was going on: the entries themselves, their sessions', and the faults.
+    /// The rule, and what was going on: the entries themselves, other entries of their sessions, and the
+    /// faults.
     pub(crate) fn told(&self, history: &[Entry]) -> String {
         let sessions: BTreeSet<_> = self.entries.iter().map(|entry| entry.session.as_str()).collect();
         let from = self.entries.iter().map(|entry| entry.from).min().unwrap_or_default() - BEFORE_MS;
@@ -41,7 +42,7 @@ impl Violation {
                 && (fault || targets || evicts || sessions.contains(entry.session.as_str()))
         };
         let concerned: Vec<_> = history.iter().filter(concerns).collect();
-        // The entries themselves and the faults, whatever else has to be left out; of the rest the latest.
+        // The entries themselves and the faults, whatever else must be left out; of the rest the latest.
         let (needed, rest): (Vec<_>, Vec<_>) =
             concerned.into_iter().partition(|entry| self.is_one(entry) || matches!(entry.act, Act::Fault(_)));
         let room = LINES.saturating_sub(needed.len());
