@@ -1,4 +1,4 @@
-//! The parts that stand on nothing: rules, tokens, events. Run with `cargo bench`.
+//! The parts that depend on nothing: rules, tokens, events. Run with `cargo bench`.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -56,7 +56,7 @@ fn open() -> Open {
     }
 }
 
-/// A user with as many sessions as allowed.
+/// A user who has reached the limit of sessions.
 fn full_ledger() -> Ledger {
     let mut ledger = Ledger::new(UserId::new(new_uuid()), Role::Starter, 1, NOW, Vec::new());
     for _ in 0..LIMIT {

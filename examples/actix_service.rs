@@ -18,7 +18,7 @@ fn setting(name: &str, default: &str) -> String {
 async fn main() -> Result<(), Box<dyn Error>> {
     let auth_url = setting("AUTH_URL", "http://localhost:4001");
     let secret = env::var("JWT_ACCESS_SECRET").ok();
-    // Endings are followed over HTTP where there is a key, otherwise on Redis.
+    // Session endings are followed over HTTP if there is an API key, otherwise over Redis.
     let api_key = env::var("AUTH_API_KEY").ok();
     let verifier = Verifier::new(Options {
         issuer: setting("JWT_ISSUER", "auth-service"),
@@ -47,12 +47,12 @@ async fn health(verifier: web::Data<Verifier>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok", "eventsUpToDate": verifier.status().up_to_date}))
 }
 
-/// The extractor is the check.
+/// The extractor checks the token.
 async fn orders(caller: Identity) -> HttpResponse {
     HttpResponse::Ok().json(json!({"caller": view(&caller), "orders": []}))
 }
 
-/// Here a session that ended a moment ago would cost more than a question.
+/// Accepting a session that has just ended would cost more here than a query to the auth service.
 async fn payments(verifier: web::Data<Verifier>, request: HttpRequest) -> Result<HttpResponse, AuthError> {
     let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let check = Check { exact: true, ..Check::default() };

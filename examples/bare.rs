@@ -1,6 +1,6 @@
-//! The framework alone: what `scripts/bench` compares the service with. It answers `GET /session` and `POST
-//! /activity` with the same JSON as the service does, `GET /events` with a stream, and does nothing else: no
-//! token, no state, no log, no metrics.
+//! The framework alone: what `scripts/bench` compares the service with. It answers `GET /session` and
+//! `POST /activity` with the same JSON as the service, `GET /events` with a stream, and does nothing
+//! else: no token, no state, no log, no metrics.
 //!
 //!     cargo run --release --example bare -- 127.0.0.1:4000 2      address, workers
 
@@ -77,7 +77,7 @@ async fn activity() -> HttpResponse {
     HttpResponse::Ok().json(Activity { last_activity: NOW, idle_expires_at: LATER })
 }
 
-/// A stream that begins and has nothing more to tell.
+/// A stream that begins and then sends nothing more.
 async fn events() -> HttpResponse {
     let first = stream::once(async { Ok::<_, Infallible>(web::Bytes::from_static(b"data: {}\n\n")) });
     HttpResponse::Ok().content_type("text/event-stream").streaming(first.chain(stream::pending()))

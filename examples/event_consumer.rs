@@ -1,12 +1,13 @@
-//! Prints each event of the auth service once, a line of JSON each, in the order in which a user's events
-//! happened. Nothing here is of the auth service's own code.
+//! Prints each event of the auth service once, as one line of JSON, and a user's events in the order in
+//! which they happened. Nothing here uses the auth service's own code.
 //!
 //!     GROUP=reports cargo run --example event_consumer
 //!
-//! An event is acknowledged when it was printed, so none is lost, whenever this program is killed. Killed
-//! between the two, it prints that one event again when it is back: a consumer that cannot bear this writes
-//! its result and the event's id in one transaction of its own database. One process at a time reads for a
-//! group: two would share the events, and a user's could overtake each other.
+//! An event is acknowledged after it was printed, so none is lost, whenever this program is killed. If it
+//! is killed between the two, it prints that one event again after a restart: a consumer that cannot
+//! tolerate this writes its result and the event's id in one transaction of its own database. Only one
+//! process at a time reads for a group: two would share the events, and a user's events could overtake
+//! each other.
 
 use std::env;
 use std::error::Error;
@@ -25,12 +26,12 @@ use tokio::signal::unix::{SignalKind, signal};
 const STREAM: &str = "auth:events";
 const BATCH: usize = 100;
 const WAIT: Duration = Duration::from_secs(1);
-/// Longer than the auth service could still send an event again: it does so when it could not see that Redis
-/// has it.
+/// Longer than the auth service might take to send an event again, which it does if it could not see that
+/// Redis has it.
 const REMEMBER_SECONDS: u64 = 24 * 3600;
 
-/// Who reads: a group sees each event once. A consumer that comes back under the same name goes on with what
-/// it had.
+/// Identifies the reader: a group gets each event once. A consumer that returns under the same name
+/// continues with what it had.
 struct Reader {
     group: String,
     consumer: String,
@@ -49,8 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stopping: stopped_by_signal()?,
     };
     while !reader.stopping() {
-        // A line that breaks is replaced and no command is repeated: what it had asked for may have been
-        // given out already, and is among what is read first on the next line.
+        // A broken connection is replaced and no command is repeated: what it requested may have been
+        // delivered already, and is among what is read first on the next connection.
         if let Err(error) = reader.run(&client).await {
             eprintln!("starting over: {error}");
             tokio::time::sleep(WAIT / 2).await;
@@ -76,13 +77,13 @@ impl Reader {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Until it is time to stop, or the line to Redis breaks.
+    /// Runs until it is time to stop, or the connection to Redis breaks.
     async fn run(&self, client: &Client) -> RedisResult<()> {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(WAIT * 3));
         let mut line = client.get_multiplexed_async_connection_with_config(&config).await?;
         self.make_group(&mut line).await?;
         self.take_over(&mut line).await?;
-        // What this name was given and has not acknowledged comes before anything new.
+        // What was delivered to this name and not acknowledged comes before anything new.
         while self.read(&mut line, "0").await? && !self.stopping() {}
         while !self.stopping() {
             self.take_over(&mut line).await?;
@@ -91,7 +92,7 @@ impl Reader {
         Ok(())
     }
 
-    /// From the beginning of the stream, so that a new group sees all that is still there.
+    /// Begins at the start of the stream, so that a new group gets everything that is still there.
     async fn make_group(&self, line: &mut MultiplexedConnection) -> RedisResult<()> {
         match line.xgroup_create_mkstream(STREAM, &self.group, "0").await {
             Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
@@ -99,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// Whether there was anything.
+    /// Returns whether there was anything.
     async fn read(&self, line: &mut MultiplexedConnection, from: &str) -> RedisResult<bool> {
         let wait_ms = WAIT.as_secs() as usize * 1000;
         let options =
@@ -120,8 +121,8 @@ impl Reader {
             let found: StreamAutoClaimReply = line
                 .xautoclaim_options(STREAM, &self.group, &self.consumer, self.claim_idle_ms, &start, options)
                 .await?;
-            // Given out, never acknowledged, and meanwhile trimmed away. What was to be known from them has
-            // to be asked for.
+            // Delivered, never acknowledged, and meanwhile trimmed. What they reported has to be queried
+            // instead.
             found.deleted_ids.iter().for_each(|id| eprintln!("lost: {id}"));
             for entry in &found.claimed {
                 self.handle(line, entry).await?;
@@ -134,7 +135,7 @@ impl Reader {
     }
 
     async fn handle(&self, line: &mut MultiplexedConnection, entry: &StreamId) -> RedisResult<()> {
-        // What is left of a batch when it is time to go is given to this name again.
+        // What is left of a batch when it is time to stop will be delivered to this name again.
         if self.stopping() {
             return Ok(());
         }

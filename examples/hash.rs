@@ -1,5 +1,5 @@
-//! bcrypt alone: what `scripts/bench` compares logins with. So many threads hash for so many seconds; prints
-//! hashes a second.
+//! bcrypt alone: what `scripts/bench` compares logins with. Hashes on that many threads for that many
+//! seconds, and prints the hashes per second.
 //!
 //!     cargo run --release --example hash -- 12 2 5      cost, threads, seconds
 
@@ -11,7 +11,7 @@ fn argument<T: std::str::FromStr>(place: usize, default: T) -> T {
     env::args().nth(place).and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Hashes until the time is up, and to the end of the last one; returns how many, and how long that took.
+/// Hashes until the time is up and the last hash is finished; returns how many, and how long that took.
 fn hash(cost: u32, time: Duration) -> Result<(u32, Duration), bcrypt::BcryptError> {
     let (began, mut count) = (Instant::now(), 0);
     while began.elapsed() < time {

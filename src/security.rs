@@ -1,5 +1,5 @@
-//! Passwords, tokens, keys, rates and addresses: what decides whether a stranger is let in. Knows no HTTP and
-//! no SQL.
+//! Passwords, tokens, keys, rate limits and addresses: everything that decides whether a stranger is let
+//! in. It knows neither HTTP nor SQL.
 //!
 //! In reading order: [`password`] (its own small thread pool), [`password_rules`], [`keys`] and [`generate`],
 //! [`tokens`], [`access_token`], [`refresh_token`], [`ticket`], [`login_ticket`], [`challenge`],

@@ -1,13 +1,14 @@
-//! Users, sessions and the outbox in a database, on SeaORM: one code for PostgreSQL and SQLite. No rule lives
-//! here.
+//! Users, sessions and the outbox in a database, through SeaORM: the same code for PostgreSQL and SQLite.
+//! It contains no rules.
 //!
-//! In reading order: [`open`] connects and migrates (`postgres` knows of poolers), [`users`], [`accounts`],
-//! [`pages`] and [`stats`] (for operators), [`ledger`] (load, and compare-and-set commit), [`activity`]
-//! (batched times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the sweeper), [`tickets`],
-//! [`api_keys`], [`factors`], [`totp`], `recovery_codes` and [`passkeys`], [`legacy`] (an application that is
-//! moved from); `rows` maps rows to values. `load_estimate`, `cancelled_work`, `primary` and `database_clock`
-//! keep a database that is busy, frozen, cut off or replaced from doing harm. "Not found" is `Ok(None)`; it
-//! becomes an error only at the edge.
+//! In reading order: [`open`] connects and migrates (`postgres` detects poolers), [`users`],
+//! [`accounts`], [`pages`] and [`stats`] (for operators), [`ledger`] (load, and compare-and-set commit),
+//! [`activity`] (batched activity times), [`changes`] (the feed), [`outbox`], [`overdue`] (for the
+//! sweeper), [`tickets`], [`api_keys`], [`factors`], [`totp`], `recovery_codes` and [`passkeys`],
+//! [`legacy`] (reads the database of an application that is being migrated from); `rows` maps rows to
+//! values. `load_estimate`, `cancelled_work`, `primary` and `database_clock` keep a database that is
+//! busy, frozen, cut off or replaced from doing harm. "Not found" is `Ok(None)`; it becomes an error only
+//! at the edge.
 
 mod account_columns;
 pub mod accounts;
@@ -64,14 +65,14 @@ use servers::Servers;
 use crate::domain::address_form::AddressForm;
 use crate::io::{Io, IoGone};
 
-/// How long the database may take for one piece of work, waiting for a connection included.
+/// Timeout for one piece of work on the database, including the wait for a connection.
 const TIMEOUT: Duration = Duration::from_secs(6);
-/// What a request may be expected to wait for the database.
+/// Longest expected wait for the database; with a longer one the database counts as overloaded.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 /// PostgreSQL's error code for a write that it refuses because it is a standby or set to read-only.
 const READ_ONLY: &str = "25006";
 
-/// The database could not do it. Nothing is known about whether it was done.
+/// The database failed. Whether the work was done is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database answered with an error, or not at all.
@@ -88,7 +89,7 @@ pub enum StorageError {
     /// The database took too long.
     #[error("the database did not answer in time")]
     TimedOut,
-    /// The database follows another, and may be behind it.
+    /// The server is a standby, which may be behind the primary.
     #[error("the database is a standby")]
     Standby,
     /// The service is shutting down.
@@ -97,7 +98,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether the row is there already, or its address is another row's.
+    /// Whether the row already exists, or its address belongs to another row.
     #[must_use]
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Database(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))))
@@ -121,7 +122,7 @@ impl StorageError {
 }
 
 impl StorageError {
-    /// Whether there was no connection to be had, or no answer on it.
+    /// Whether no connection could be obtained, or the database did not answer on it.
     fn is_of_connection(&self) -> bool {
         matches!(self, Self::TimedOut | Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
     }
@@ -137,24 +138,24 @@ pub struct Store {
     cancelled_work: Arc<CancelledWork>,
     /// Whether a commit is one statement.
     commits_in_one_statement: bool,
-    /// Of sessions whose row says nothing of it, because an older version opened them.
+    /// Idle timeout of sessions whose row has none, because an older version opened them.
     default_idle_timeout: Duration,
     /// How much of a client's address to return.
     addresses: AddressForm,
-    /// Whether changes leave their events in the outbox.
+    /// Whether changes write their events to the outbox.
     keeps_events: bool,
-    /// The servers of the address, where several nodes may serve on the database.
+    /// The servers of the database's URL; `None` on SQLite, where only one node can serve.
     servers: Option<Arc<Servers>>,
-    /// What is in front of the server.
+    /// How a pooler in front of the server, if any, assigns connections.
     pooling: Pooling,
-    /// Counts statements of connections that are not the pool's.
+    /// Counts statements, also those on connections outside the pool.
     statements: prometheus::IntCounter,
     /// Held for as long as the store lives, so that no second process opens the same SQLite file.
     _file_lock: Option<Arc<std::fs::File>>,
 }
 
 impl Store {
-    /// Does work on the runtime for sockets, but not for ever: a line that was cut in silence never answers.
+    /// Runs work on the I/O runtime with a timeout, since a silently dropped connection never answers.
     async fn run<F, T, E>(&self, work: F) -> Result<T, StorageError>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
@@ -165,13 +166,13 @@ impl Store {
         let (in_hand, cancelled_work) = (self.load_estimate.begin(), Arc::clone(&self.cancelled_work));
         // Boxed, because it may be large and would be copied from future to future.
         let mut work = Box::pin(tokio::time::timeout(TIMEOUT, work));
-        // It goes on where the asker has gone away.
+        // The work continues even if the caller goes away.
         let work = async move {
             let done = work.as_mut().await;
             match &done {
                 Ok(Ok(_)) => in_hand.succeeded(),
                 Ok(Err(_)) => {}
-                // Before the work is dropped, and its connection given back.
+                // Noted before the work is dropped and its connection returns to the pool.
                 Err(_) => cancelled_work.note(),
             }
             done
@@ -186,14 +187,15 @@ impl Store {
         done
     }
 
-    /// Has the pool open new connections. What made one read-only often stays with it for its life: a setting
-    /// of the database, or a server that is no longer the one its address leads to.
+    /// Closes idle connections, so that the pool opens new ones. What made one read-only often lasts as
+    /// long as the connection: a setting of the database, or a server that its address no longer leads
+    /// to.
     fn drop_idle_connections(&self) {
         if self.is_postgres() {
             let pool = self.db.get_postgres_connection_pool().clone();
             self.io.detach(async move {
                 while let Some(connection) = pool.try_acquire() {
-                    // It is gone either way, and so it is where it does not answer.
+                    // The connection is gone either way, even if it does not answer.
                     let _ = tokio::time::timeout(cancelled_work::ANSWERED_WITHIN, connection.close()).await;
                 }
             });
@@ -217,13 +219,13 @@ impl Store {
         self.load_estimate.expected_wait() > MAX_WAIT
     }
 
-    /// Whether the database has done something for this node within that time.
+    /// Whether any work of this node on the database has succeeded within that time.
     #[must_use]
     pub fn succeeded_within(&self, time: Duration) -> bool {
         self.load_estimate.succeeded_within(time)
     }
 
-    /// Asks the database for nothing, to see whether it answers.
+    /// Checks that the database answers.
     ///
     /// # Errors
     /// [`StorageError`] when it does not.
@@ -247,11 +249,12 @@ impl Store {
     /// Closes the pool; queries after this fail.
     pub async fn close(&self) {
         let db = self.db.clone();
-        // The process is about to end: there is nobody left to tell.
+        // The process is about to end, so there is nobody left to report an error to.
         let _ = self.io.run(async move { db.close_by_ref().await }).await;
     }
 
-    /// What a change of a user stamps its row with, so that the feed of changes misses no late commit.
+    /// The stamp that a change of a user writes to its row, so that the feed of changes misses no late
+    /// commit.
     fn change_stamp(&self) -> SimpleExpr {
         if self.is_postgres() { Expr::cust("pg_current_xact_id()::text::bigint") } else { Expr::val(0i64) }
     }

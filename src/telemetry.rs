@@ -1,10 +1,10 @@
-//! What the service tells about itself: log lines, metrics and traces.
+//! What the service reports about itself: log lines, metrics and traces.
 //!
-//! It must never tell a token, a secret, an email or an address of a person.
+//! It must never reveal a token, a secret, an email or an address of a person.
 //!
-//! In reading order: [`logging`] sets up the log, [`log_writer`] writes it, [`audit`] names the acts that
-//! somebody may have to answer for, [`pseudonyms`] stand in them for accounts and addresses, [`traces`] makes
-//! spans where a collector is configured, [`serving`] puts the request's id and trace into every line,
+//! In reading order: [`logging`] sets up the log, [`log_writer`] writes it, [`audit`] names the
+//! security-relevant acts, [`pseudonyms`] stand in them for accounts and addresses, [`traces`] makes
+//! spans if a collector is configured, [`serving`] puts the request's id and trace into every line,
 //! [`metrics`] holds every metric in one typed struct, and [`labels`] the values of their labels.
 
 pub mod audit;

@@ -47,7 +47,7 @@ def admin(options):
 
 
 def prepare(database, environment):
-    """Fills the database, and gives an API key."""
+    """Fills the database, and returns an API key."""
 
     def run(*words):
         return subprocess.run([PROGRAM, *words], env=environment, check=True, capture_output=True, text=True).stdout
@@ -60,7 +60,7 @@ def prepare(database, environment):
 
 
 def pages(service, key, path):
-    """One page after the other, from the first again behind the last."""
+    """One page after the other, starting over after the last."""
     cursor = None
     for _ in range(ASKED):
         query = path + (f"&cursor={urllib.parse.quote(cursor)}" if cursor else "")

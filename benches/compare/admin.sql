@@ -1,5 +1,6 @@
--- A million accounts and half a million live sessions, written straight into the database. Some addresses begin with what few
--- others do, and roles, states and beginnings are spread unevenly over time, as imports and campaigns leave them.
+-- A million accounts and half a million live sessions, written straight into the database. Some addresses
+-- have a prefix that few others have, and roles, states and prefixes are distributed unevenly over time, as
+-- imports and campaigns leave them.
 INSERT INTO users (id, name, email, password_hash, role, last_activity_at, created_at, updated_at, disabled_at, email_verified_at)
 SELECT gen_random_uuid(), 'Person ' || n,
     CASE WHEN n > 950000 THEN 'legacy' ELSE

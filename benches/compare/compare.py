@@ -36,7 +36,7 @@ def median(values):
 
 
 def requests(options):
-    """CPU time of a session check and of an activity, beside the bare framework's in the same minute."""
+    """CPU time of a session check and of an activity, next to the bare framework's in the same minute."""
     with tempfile.TemporaryDirectory() as folder, Bare() as bare:
         for algorithm in ("HS256", "EdDSA"):
             settings = {"JWT_ALGORITHM": algorithm}
@@ -64,7 +64,7 @@ def requests(options):
 
 
 def start(options):
-    """Start to first healthy answer, and memory then."""
+    """Time from start to the first healthy answer, and memory at that point."""
     seconds, resident = [], []
     for _ in range(5):
         with Service(BCRYPT_COST=4) as service:
@@ -76,7 +76,7 @@ def start(options):
 
 
 def logins(options):
-    """Logins against what the machine's cores hash with nothing else to do, and session checks beside them."""
+    """Logins compared with what the cores hash if they do nothing else, with session checks meanwhile."""
     with Service(PASSWORD_QUEUE=256) as service:
         token = service.sign_up()["accessToken"]
         # Another person: each login beyond the limit ends a session.
@@ -141,7 +141,7 @@ class Storm:
 
 
 def checks(service, token, seconds):
-    """Few connections: the time of an answer is asked for, not how many there can be."""
+    """Few connections: this measures how long an answer takes, not how many there can be."""
     return drive(service, "/session", [token], seconds=seconds, connections=4)
 
 
@@ -165,7 +165,7 @@ def statements(options):
 
 
 def statements_of(service):
-    """The least counts: now and then the publisher's own statements fall into the time."""
+    """The lowest counts, because now and then the publisher's own statements fall into the measurement."""
     service.sign_up()
     account = {"email": "bench@example.com", "password": "correct horse battery", "refreshTokenDelivery": "body"}
 
@@ -203,7 +203,7 @@ def memory(options):
 
 
 class Populated:
-    """A service with so many residents, each of whom was asked for once."""
+    """A service with that many residents, each of whom was requested once."""
 
     def __init__(self, count):
         self.count = count
@@ -215,7 +215,7 @@ class Populated:
         people = seed(self.folder, example, self.count)
         make = token_maker(example)
         self.tokens = [make(*person) for person in people]
-        # Sessions must not grow idle before all are there, nor tokens expire.
+        # Sessions must not become idle, nor tokens expire, before all are resident.
         settings = {"MAX_RESIDENT_USERS": 2 * self.count + 1000, "SESSION_TIMEOUT_MINUTES": 600}
         self.service = Service(self.folder, BCRYPT_COST=4, **settings)
         return self
@@ -228,7 +228,7 @@ class Populated:
         return drive(self.service, "/session", self.tokens, seconds=seconds).cpu_us
 
     def row(self):
-        """Their memory when their actors have come to rest."""
+        """Their memory once their actors are deactivated."""
         service, count = self.service, self.count
         before = service.resident_bytes()
         visit_all(service, self.tokens)
@@ -246,12 +246,13 @@ class Populated:
 
 
 def devices(options):
-    """Open event streams that have nothing to tell, beside streams of the framework alone."""
+    """Open event streams that send nothing, compared with streams of the framework alone."""
     room, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = room - 500
     with Bare() as bare:
         alone = streams_of([(bare, ["none"])], min(most, options.devices))
-    # One process may not have enough files: then several, each with as many as it can hold.
+    # One process may not have enough file descriptors: then several, each with as many streams as it can
+    # hold.
     processes = -(-options.devices // most)
     count = -(-options.devices // processes)
     limits = {"MAX_CONNECTIONS_PER_SESSION": 1000, "MAX_CONNECTIONS_PER_NODE": 2 * count}
@@ -265,7 +266,7 @@ def devices(options):
 
 
 def streams_of(served, count):
-    """Bytes that a stream takes, with so many open on each of the servers at the same time."""
+    """Bytes that a stream takes, with that many open on each of the servers at the same time."""
     before = sum(server.resident_bytes() for server, _ in served)
     with ExitStack() as stack:
         for number, (server, tokens) in enumerate(served):
@@ -275,7 +276,7 @@ def streams_of(served, count):
 
 
 class Holder:
-    """A process that holds event streams, since this one may not have so many files."""
+    """A process that holds event streams, since this one may not have that many file descriptors."""
 
     def __init__(self, port, tokens, count, first_address):
         self.here, there = multiprocessing.Pipe()
@@ -294,7 +295,8 @@ class Holder:
 def hold(told, port, tokens, count, first_address):
     held = []
     for number in range(count):
-        # Several addresses: one has not enough ports, and those of a run before are not free again at once.
+        # Several addresses: one does not have enough ports, and those of an earlier run are not free
+        # again at once.
         source = str(ipaddress.ip_address(first_address + number // 5_000))
         connection = socket.create_connection(("127.0.0.1", port), 30, (source, 0))
         token = tokens[number % len(tokens)]

@@ -28,7 +28,7 @@ def millis(text):
     return float(number) * UNITS[unit]
 
 
-# Each thread of wrk goes round through the tokens of a file, in an order of its own.
+# Each thread of wrk cycles through the tokens of a file, in an order of its own.
 SCRIPT = """
 wrk.method = "{method}"
 local tokens, at, threads = {{}}, 0, 0
@@ -45,7 +45,7 @@ end
 """
 
 
-# One thread goes round through refresh tokens: each answer has the next one of its session.
+# One thread cycles through refresh tokens: each answer has the next one of its session.
 REFRESHING = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
@@ -68,14 +68,15 @@ end
 
 
 def drive(server, path, tokens, *, method="GET", seconds=5, connections=64, threads=1):
-    """Asks for `path` with those access tokens in turn, as fast as it goes."""
-    # A step that shares no factor with the usual counts, so that neighbours are not asked for one after another.
+    """Requests `path` with those access tokens in turn, as fast as possible."""
+    # A step that shares no factor with the usual counts, so that neighbours are not requested one after
+    # another.
     step = 1 if len(tokens) < 10 else 9973
     return wrk(server, path, SCRIPT, tokens, seconds, connections, threads, method=method, step=step)
 
 
 def drive_refreshes(server, tokens, *, seconds=5, connections=64):
-    """Refreshes sessions as fast as it goes, none by two connections at once: there must be more tokens than connections."""
+    """Refreshes as fast as possible, no session on two connections at once: needs more tokens than those."""
     return wrk(server, "/refresh", REFRESHING, tokens, seconds, connections, 1)
 
 
@@ -102,7 +103,7 @@ def wrk(server, path, script, tokens, seconds, connections, threads, **parts):
 
 
 def visit_all(service, tokens):
-    """Each user once, which starts its actor: over a few connections, many requests at a time."""
+    """Requests each user once, which activates its actor: over a few connections, many requests at a time."""
     share = -(-len(tokens) // 4)
     parts = [tokens[at : at + share] for at in range(0, len(tokens), share)]
     with ThreadPoolExecutor(len(parts)) as workers:

@@ -11,7 +11,7 @@ SESSIONS, CLIENTS, ROUNDS, SECONDS = 200, 64, 5, 4
 
 
 class Sized:
-    """A node with so many connections, on a database of its own."""
+    """A node with that many connections, on a database of its own."""
 
     def __init__(self, size):
         self.size, self.found = size, []
@@ -31,7 +31,8 @@ class Sized:
         return self.service.post("/login", account)["refreshToken"]
 
     def round(self):
-        # New sessions: those of the round before have lost the answers that were on their way when it ended.
+        # New sessions: those of the previous round have lost the answers that were in flight when it
+        # ended.
         tokens = [self.login(name) for name in self.names]
         before = cpu_of_postgres()
         run = drive_refreshes(self.service, tokens, seconds=SECONDS, connections=CLIENTS)

@@ -1,4 +1,4 @@
-"""What a change costs a node and PostgreSQL, and whether the costs of one node add up on three; docs/scaling.md needs them."""
+"""What a change costs a node and PostgreSQL, and whether one node's costs add up on three (docs/scaling.md)."""
 
 import http.client
 import json
@@ -11,13 +11,14 @@ from service import USER_AGENT
 from shared import cpu_of_postgres, new_database, node, psql, seeded
 
 CLIENTS = 8
-# Connections to each node under the mix: the fewer there are, the more a request costs, as fewer are answered at a wake-up.
+# Connections to each node under the mix: the fewer there are, the more a request costs, as fewer are
+# answered per wake-up.
 CHECKERS, REPORTERS = 12, 4
 PASSWORD = "correct horse battery"
 
 
 class Client:
-    """A person on a connection that is kept."""
+    """A person on a persistent connection."""
 
     def __init__(self, service, name):
         self.connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
@@ -43,12 +44,12 @@ class Client:
 
     def logout(self):
         self.post("/logout", {}, self.now["accessToken"])
-        # Only the logout is counted.
+        # The cost of this login is subtracted later.
         self.login()
 
 
 def spent(services, work):
-    """CPU seconds of the nodes and of PostgreSQL for that, beyond what they spend in quiet."""
+    """CPU seconds of the nodes and of PostgreSQL for that work, beyond what they spend when idle."""
 
     def now():
         return sum(service.cpu_seconds() for service in services), cpu_of_postgres(), time.monotonic()
@@ -61,7 +62,7 @@ def spent(services, work):
     quiet = difference(now(), before)
     before = now()
     work()
-    # What is left to be published and written belongs to it.
+    # What still has to be published and written belongs to the work.
     time.sleep(2)
     found = difference(now(), before)
     return [found[index] - quiet[index] / quiet[2] * found[2] for index in (0, 1)]
@@ -87,7 +88,7 @@ def published_a_second(service, database, count=50_000):
 
 
 def at_once(work):
-    """Does all of that in threads; what goes wrong in one goes wrong here."""
+    """Does all of that in threads; an error in one is raised here."""
     with ThreadPoolExecutor(len(work)) as threads:
         for done in [threads.submit(part) for part in work]:
             done.result()
@@ -102,7 +103,7 @@ def together(clients, what, times):
 
 
 def scale(options):
-    """Unit costs of changes, and three nodes under a mix of everything against what the costs of one would come to."""
+    """Unit costs of changes, and three nodes under a mix of everything, next to the sum of the unit costs."""
     units = {}
     database = new_database()
     with node(database) as service:
@@ -148,7 +149,7 @@ def of_one_request(service, path, method, tokens, connections):
 
 
 def mix(nodes, clients, tokens, seconds, done):
-    """Checks and reports on every node at once, and refreshes beside them."""
+    """Checks and reports on every node at the same time, together with refreshes."""
 
     def load(service, path, method, kind, connections):
         run = drive(service, path, tokens, method=method, seconds=seconds, connections=connections)

@@ -5,7 +5,8 @@ import time
 import uuid
 
 
-# The forms that most browsers' User-Agents have; {} is the version. With it they are some hundred, as among real users.
+# The forms of most browsers' User-Agents; {} is the version. With versions there are some hundred, as
+# among real users.
 DEVICES = [
     ("Chrome", "Windows 10", "desktop", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36"),
     ("Edge", "Windows 10", "desktop", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{0}.0.0.0 Safari/537.36 Edg/{0}.0.0.0"),
@@ -18,7 +19,7 @@ VERSIONS = range(60, 160)
 
 
 def seed(folder, example, count):
-    """Writes them beside the one who signed up, into an embedded database; yields (user, session, stk) of each one's first session."""
+    """Adds them to an embedded database with one user; yields (user, session, stk) of each first session."""
     database = sqlite3.connect(next(folder.glob("*.db")))
     database.row_factory = sqlite3.Row
     people = people_of(count)
@@ -36,7 +37,7 @@ def people_of(count):
 
 
 def user_rows(sample, people):
-    """Like the sample, but for what must differ."""
+    """Like the sample, except for what must differ."""
     for number, ids in enumerate(people):
         yield {**sample, "id": like(sample["id"], ids[0]), "email": f"seed{number}@example.com"}
 
@@ -67,7 +68,7 @@ def device(browser, system, sort, user_agent, version):
 
 
 def like(sample, value):
-    """A UUID in the form the database keeps them in."""
+    """A UUID in the form in which the database stores them."""
     return value.bytes if isinstance(sample, bytes) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""A service that is measured: started on a free port, asked for its CPU time and memory, stopped again."""
+"""A service to measure: started on a free port, its CPU time and memory read, stopped again."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ BUILT = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "release"
 PROGRAM = Path(os.environ.get("TARGET") or BUILT / "auth-service").resolve()
 BARE = BUILT / "examples/bare"
 TICKS = os.sysconf("SC_CLK_TCK")
-# What Chrome on Linux says: 105 characters, as most of them are.
+# Chrome's on Linux: 105 characters, like most of them.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 SECRET = "bench-access-secret-0123456789abcdefghijkl"
 
@@ -72,7 +72,7 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def hashing_seconds(self):
-        """How much of that the threads for passwords have taken."""
+        """How much of that the password threads have used."""
         stats = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
         of_passwords = (text.rsplit(")", 1)[1].split() for text in map(Path.read_text, stats) if "(password-" in text)
         return sum(int(fields[11]) + int(fields[12]) for fields in of_passwords) / TICKS
@@ -91,7 +91,7 @@ class Bare(Process):
 
 
 class Service(Process):
-    """The service, with everything on: logs, metrics, request ids; only the rate limits are off, or they would answer."""
+    """The service, with everything on: logs, metrics, request ids; only the rate limits, which would refuse, are off."""
 
     def __init__(self, folder=None, **settings):
         self.folder = Path(folder or tempfile.mkdtemp(prefix="auth-service-bench."))

@@ -43,7 +43,7 @@ def p(values, percent):
     return statistics.quantiles(values, n=100)[percent - 1] if len(values) > 1 else values[0]
 
 
-# --- an ending, told to other devices ---
+# --- an ending, sent to other devices ---
 
 
 def connected(port):
@@ -79,7 +79,7 @@ class Stream:
 
 
 def push(options):
-    """From the request that ends a session to the message on other devices, beside a commit and a publication alone."""
+    """From the request that ends a session to the message on other devices, next to only a commit and a publication."""
     database = new_database()
     found = {kind: [] for kind in ("here", "there", "answered", "transaction", "statement", "word")}
     with node(database, MAX_SESSIONS_PER_USER=10) as here, node(database) as there:
@@ -115,7 +115,7 @@ class Endings:
         self.mine = here.sign_up()["accessToken"]
         beside, elsewhere = here.post("/login", self.account), there.post("/login", self.account)
         self.near, self.far = Stream(here.port, beside["accessToken"]), Stream(there.port, elsewhere["accessToken"])
-        # A browser keeps its connection too.
+        # A browser reuses its connection too.
         self.asked = connected(here.port)
 
     def run(self, count):
@@ -167,7 +167,7 @@ SELECT 1 FROM moved;
 
 
 class Committing:
-    """A client that does nothing but commit (pgbench), on tables as the service has them."""
+    """A client that only commits (pgbench), on tables like the service's."""
 
     def __init__(self):
         self.database = new_database()
@@ -177,11 +177,11 @@ class Committing:
         psql(self.database, "CREATE TABLE bench_outbox (id bigserial PRIMARY KEY, body text)")
 
     def run(self, statements, count):
-        """Seconds that each of so many commits takes."""
+        """Seconds that each of that many commits takes."""
         with tempfile.TemporaryDirectory(dir=os.environ["BENCH_DIR"]) as folder:
             file = Path(folder) / "commit.sql"
             file.write_text("\\set n random(1, 1000000)\n" + statements.format(**self.ids))
-            # The first prepare the statements.
+            # The first ones prepare the statements.
             command = ["pgbench", "-n", "-M", "prepared", "-c", "1", "-t", str(count + 10), "-l", "--log-prefix", Path(folder) / "log"]
             subprocess.run([*command, "-f", file, self.database], check=True, capture_output=True, timeout=300)
             lines = next(Path(folder).glob("log.[0-9]*")).read_text().splitlines()
@@ -225,7 +225,7 @@ def seeded(database, count):
 
 
 def cpu_of_postgres():
-    """User and system time of the server's processes, those that have ended among them."""
+    """User and system time of the server's processes, including those that have ended."""
     parent, total = os.environ["TEST_POSTGRES_PID"], 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -239,7 +239,7 @@ def cpu_of_postgres():
 
 
 def heartbeats(options):
-    """100,000 sessions that report activity every 30 s, and then as fast as it goes: what the database is asked to do."""
+    """The load of 100,000 sessions that report activity every 30 s, and then as fast as possible."""
     database, count = new_database(), options.active
     tokens = seeded(database, count)
     settings = {"MAX_RESIDENT_USERS": 2 * count, "ACTIVITY_FLUSH_SECONDS": 2, "SESSION_TIMEOUT_MINUTES": 600}
@@ -283,7 +283,7 @@ def flat_out(service, tokens):
 
 
 class Express(Process):
-    """One process of the peer, on the service's database."""
+    """One process of the Express service, on the service's database."""
 
     def __init__(self, database, secret):
         port, folder = free_port(), ROOT / "benches/compare/express"

@@ -1,4 +1,5 @@
-//! `api_keys`: what other services and operators authenticate with; a row stays after it is revoked.
+//! `api_keys`: what other services and operators authenticate with; a row remains after the key is
+//! revoked.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,11 +14,11 @@ pub struct Model {
     pub name: Option<String>,
     /// SHA-256 of the secret part, in hexadecimal.
     pub secret_hash: String,
-    /// What it may do, separated by blanks.
+    /// Its scopes, separated by blanks.
     pub scopes: String,
     /// When it was made, in ms.
     pub created_at: i64,
-    /// From when on it is refused, in ms; none where it does not expire.
+    /// From when on it is refused, in ms; none if it does not expire.
     pub expires_at: Option<i64>,
     /// When it was revoked, in ms.
     pub revoked_at: Option<i64>,

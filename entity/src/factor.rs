@@ -20,7 +20,7 @@ pub struct Model {
     pub last_step: i64,
     /// When a code was last accepted, in ms.
     pub last_used_at: Option<i64>,
-    /// Codes that were wrong since the last right one.
+    /// Wrong codes since the last right one.
     pub failures: i32,
 }
 

@@ -1,5 +1,5 @@
-//! `mails`: one row a mail, from the change it tells of until a week after it was sent. No code and no words
-//! are in it.
+//! `mails`: one row per mail, from the change it reports until a week later. It contains no code and no
+//! text.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,15 +10,15 @@ pub struct Model {
     /// UUIDv7; part of the `Message-ID`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// What it says: the name of the templates.
+    /// The kind of mail, which names its templates.
     pub kind: String,
     /// The account it is about, where that is known.
     pub user_id: Option<Uuid>,
-    /// Where it goes; none: to the account's address.
+    /// Where it goes; none means to the account's address.
     pub address: Option<String>,
     /// Language, where it is not the account's.
     pub locale: Option<String>,
-    /// JSON: what the templates are filled with. Never a code.
+    /// JSON: the values for the templates. Never a code.
     pub params: String,
     /// The request whose code it carries.
     pub request_id: Option<Uuid>,
@@ -26,14 +26,14 @@ pub struct Model {
     pub created_at: i64,
     /// It is out of date after this, in ms.
     pub useful_until: i64,
-    /// When it may be tried next, in ms: also the end of the lease of the node that has it. None when it is
-    /// done.
+    /// When it may be tried next, in ms: also the end of the lease of the node that holds it. None when
+    /// it is finished.
     pub next_at: Option<i64>,
-    /// How often a node took it; what a node writes of it holds only while this is what it was.
+    /// How often a node leased it; what a node writes about it takes effect only while this is unchanged.
     pub attempts: i32,
-    /// When a node was about to send its text, in ms: from then on the server may have taken it.
+    /// When a node was about to send its text, in ms: from then on the server may have accepted it.
     pub text_noted_at: Option<i64>,
-    /// When it was done with, in ms.
+    /// When it was finished, in ms.
     pub done_at: Option<i64>,
     /// `sent`, `failed`, `expired` or `dropped`; set with `done_at`.
     pub outcome: Option<String>,

@@ -1,4 +1,4 @@
-//! `mail_requests`: one row for each code that was asked for. The code itself is nowhere: it is derived from
+//! `mail_requests`: one row for each requested code. The code itself is not stored: it is derived from
 //! the row.
 
 use sea_orm::entity::prelude::*;
@@ -7,24 +7,25 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "mail_requests")]
 pub struct Model {
-    /// Random: who knows it has asked for the code.
+    /// Random: a client that knows it has requested the code.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// What the code is good for.
+    /// The purpose of the code.
     pub purpose: String,
     /// The address that the code goes to, whether it has an account or not.
     pub address: String,
-    /// The account, where it is known when the code is asked for.
+    /// The account, if it is known when the code is requested.
     pub user_id: Option<Uuid>,
-    /// When it was asked for, in ms.
+    /// When it was requested, in ms.
     pub created_at: i64,
-    /// Until when the code is good, in ms.
+    /// Until when the code is valid, in ms.
     pub expires_at: i64,
     /// How many wrong codes were tried.
     pub tries: i32,
     /// When the code was used, in ms.
     pub used_at: Option<i64>,
-    /// JSON: what a sign-up waits with (name, hash of the password, the login's options).
+    /// JSON: the data of a sign-up that waits for the code (name, hash of the password, the login's
+    /// options).
     pub payload: Option<String>,
 }
 

@@ -1,5 +1,5 @@
 //! `node_stats`: what each node counts while somebody watches, and, in the row of the nil UUID, what is
-//! counted once for all.
+//! counted once for all nodes.
 
 use sea_orm::entity::prelude::*;
 
@@ -7,18 +7,18 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "node_stats")]
 pub struct Model {
-    /// The node's process; nil for the row of all.
+    /// The node's process; nil for the shared row.
     #[sea_orm(primary_key, auto_increment = false)]
     pub node: Uuid,
-    /// When it was written, in ms; of all: until when somebody watches.
+    /// When it was written, in ms; in the shared row: until when somebody watches.
     pub at: i64,
-    /// Logins and sign-ups of the last minute; of all: live sessions.
+    /// Logins and sign-ups of the last minute; in the shared row: live sessions.
     pub logins: i64,
-    /// Failed logins of the last minute; of all: users with a live session.
+    /// Failed logins of the last minute; in the shared row: users with a live session.
     pub failures: i64,
-    /// Connected devices; of all: users.
+    /// Connected devices; in the shared row: users.
     pub devices: i64,
-    /// Of all: when they were last counted, in ms.
+    /// In the shared row: when these were last counted, in ms.
     pub counted_at: i64,
 }
 

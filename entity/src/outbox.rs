@@ -1,4 +1,5 @@
-//! `outbox`: events that a committed change owes to the other services; a row goes when the bus has taken it.
+//! `outbox`: events of committed changes for other services; a row is deleted once the bus has accepted
+//! it.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,10 +7,10 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
-    /// Order of writing; never used twice. A user's rows are in the order of the user's changes.
+    /// Order of writing; never reused. A user's rows are in the order of the user's changes.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// Whose event it is.
+    /// The user whose event it is.
     pub user_id: Uuid,
     /// Public channel, such as `auth:session.created`.
     pub channel: String,

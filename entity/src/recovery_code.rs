@@ -1,4 +1,4 @@
-//! `recovery_codes`: keyed hashes of codes that were not used yet; a used one is deleted.
+//! `recovery_codes`: keyed hashes of unused codes; a used one is deleted.
 
 use sea_orm::entity::prelude::*;
 
@@ -12,7 +12,7 @@ pub struct Model {
     /// HMAC-SHA-256 of the code.
     #[sea_orm(primary_key, auto_increment = false)]
     pub hash: Vec<u8>,
-    /// When it was given, in ms.
+    /// When it was issued, in ms.
     pub created_at: i64,
 }
 

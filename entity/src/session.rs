@@ -1,4 +1,4 @@
-//! `sessions`: one row a session, kept after its end with the reason until retention removes it.
+//! `sessions`: one row per session, stored after its end with the reason until retention removes it.
 
 use sea_orm::entity::prelude::*;
 
@@ -16,9 +16,9 @@ pub struct Model {
     pub token: Uuid,
     /// Generation of the one refresh token that is current.
     pub refresh_generation: i32,
-    /// When that generation was made, in ms.
+    /// When that generation was issued, in ms.
     pub refreshed_at: i64,
-    /// No access token of the session is good after this, in ms.
+    /// No access token of the session is valid after this, in ms.
     pub tokens_expire_at: i64,
     /// Name the person or client gave the device.
     pub device_name: Option<String>,
@@ -44,21 +44,23 @@ pub struct Model {
     pub end_reason: Option<String>,
     /// The session that ended this one, where a person did it from another device.
     pub ended_by: Option<Uuid>,
-    /// When the person last proved who they are, in ms; none in rows of an older version: when it was opened.
+    /// When the person last authenticated, in ms; none in rows of an older version, which means when it
+    /// was opened.
     pub auth_time: Option<i64>,
-    /// How, as a bit set; none in rows of an older version: by password.
+    /// How the person authenticated, as a bit set; none in rows of an older version, which means by
+    /// password.
     pub amr: Option<i32>,
     /// The session ends after this long without activity, in ms; none in rows of an older version.
     pub idle_timeout_ms: Option<i64>,
-    /// Whether the person asked to stay signed in on this device; none where nothing was said.
+    /// Whether the person asked to stay signed in on this device; none if the client did not say.
     pub remember: Option<bool>,
     /// Whether login delivered the refresh token in the body, not in a cookie.
     pub refresh_in_body: bool,
-    /// When a token of the current refresh generation first reached a node, in ms; none while none has.
+    /// When a token of the current refresh generation first reached a node, in ms; none before that.
     pub refresh_seen_at: Option<i64>,
     /// Refresh tokens of lower generations are void.
     pub refresh_floor: i32,
-    /// No earlier than this could the session end by its own times, in ms. Activity does not move it.
+    /// The session cannot expire earlier than this, in ms. Activity does not move it.
     pub ends_at: i64,
 }
 

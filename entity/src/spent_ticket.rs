@@ -1,5 +1,4 @@
-//! `spent_tickets`: tickets for live connections that were used, until nobody could take them for good any
-//! more.
+//! `spent_tickets`: used tickets for live connections, until no node could accept them as valid any more.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,7 +12,7 @@ pub struct Model {
     /// The ticket's own id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Until when the ticket was good, in ms.
+    /// Until when the ticket was valid, in ms.
     pub expires_at: i64,
 }
 

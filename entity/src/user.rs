@@ -1,4 +1,4 @@
-//! `users`: one row a person; `session_version` is what nodes compare and set before they change a session.
+//! `users`: one row per person; nodes compare and set `session_version` before they change a session.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
-    /// UUIDv7, made by the service; of an imported user the UUID it had, or one made of its old id.
+    /// UUIDv7, made by the service; for an imported user the UUID it had, or one derived from its old id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Trimmed display name, 1–100 characters.
@@ -18,7 +18,7 @@ pub struct Model {
     pub password_hash: String,
     /// `STARTER`, `PRO`, `ENTERPRISE` or `ADMIN`.
     pub role: String,
-    /// Goes up by one with every change of the user's sessions.
+    /// Goes up by one with every change of the user's sessions or credentials.
     pub session_version: i64,
     /// How many of those changes were refresh rotations alone.
     pub rotations: i64,
@@ -35,11 +35,12 @@ pub struct Model {
     /// When an operator disabled the account, in ms; its sessions ended in the same transaction. None while
     /// it may sign in.
     pub disabled_at: Option<i64>,
-    /// When the person last showed that the address is theirs, in ms.
+    /// When the person last verified the address, in ms.
     pub email_verified_at: Option<i64>,
-    /// Language for mails, such as `de`; the service's default where there is none.
+    /// Language for mails, such as `de`; the service's default if there is none.
     pub locale: Option<String>,
-    /// When the password last changed, in ms; grows with each change. None where it is the first.
+    /// When the password or the second factors last changed, in ms; grows with each change. None if they
+    /// never did.
     pub credentials_changed_at: Option<i64>,
     /// How many second factors the person has.
     pub factors: i32,

@@ -12,7 +12,7 @@ const verifier = createVerifier({
   issuer: JWT_ISSUER,
   ...(JWT_AUDIENCE && { audience: JWT_AUDIENCE }),
   ...(JWT_ACCESS_SECRET ? { secret: JWT_ACCESS_SECRET } : { jwksUrl: `${AUTH_URL}/.well-known/jwks.json` }),
-  // Endings are followed over HTTP where there is a key, otherwise on Redis.
+  // Session endings are followed over HTTP if there is an API key, otherwise over Redis.
   ...(AUTH_API_KEY ? { apiKey: AUTH_API_KEY, revocationsUrl: REVOCATIONS_URL } : { redisUrl: REDIS_URL }),
   serviceUrl: AUTH_URL,
 });
@@ -24,7 +24,7 @@ app.get('/health', (_request, response) => response.json({ status: 'ok', eventsU
 app.get('/orders', requireSession(verifier), (request, response) => {
   response.json({ caller: view(request.auth), orders: [] });
 });
-// Here a session that ended a moment ago would cost more than a question.
+// Accepting a session that has just ended would cost more here than a query to the auth service.
 app.post('/payments', requireSession(verifier, { exact: true }), (request, response) => {
   response.status(201).json({ caller: view(request.auth) });
 });

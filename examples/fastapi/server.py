@@ -14,7 +14,7 @@ from auth_service_verifier.fastapi import install, require_session
 
 AUTH_URL = os.environ.get("AUTH_URL", "http://localhost:4001")
 SECRET = os.environ.get("JWT_ACCESS_SECRET")
-# Endings are followed over HTTP where there is a key, otherwise on Redis.
+# Session endings are followed over HTTP if there is an API key, otherwise over Redis.
 API_KEY = os.environ.get("AUTH_API_KEY")
 verifier = create_verifier(
     issuer=os.environ.get("JWT_ISSUER", "auth-service"),
@@ -37,7 +37,7 @@ async def lifespan(_: FastAPI):
 app = FastAPI(lifespan=lifespan)
 install(app)
 SignedIn = Annotated[Identity, Depends(require_session(verifier))]
-# For what must not be done by a session that ended a moment ago.
+# For what must not be done by a session that has just ended.
 SignedInNow = Annotated[Identity, Depends(require_session(verifier, exact=True))]
 
 

@@ -27,7 +27,7 @@ func main() {
 		ServiceURL: authURL,
 		OnError:    func(err error) { log.Print("events: ", err) },
 	}
-	// Endings are followed over HTTP where there is a key, otherwise on Redis.
+	// Session endings are followed over HTTP if there is an API key, otherwise over Redis.
 	if key := os.Getenv("AUTH_API_KEY"); key != "" {
 		options.APIKey, options.RevocationsURL = key, os.Getenv("REVOCATIONS_URL")
 	} else {
@@ -49,7 +49,7 @@ func main() {
 		answer(w, http.StatusOK, map[string]any{"status": "ok", "eventsUpToDate": verifier.Status().UpToDate})
 	})
 	mux.Handle("GET /orders", verifier.RequireSession(authverifier.Check{}, http.HandlerFunc(orders)))
-	// Here a session that ended a moment ago would cost more than a question.
+	// Accepting a session that has just ended would cost more here than a query to the auth service.
 	mux.Handle("POST /payments", verifier.RequireSession(authverifier.Check{Exact: true}, http.HandlerFunc(payments)))
 	listener, err := net.Listen("tcp", "127.0.0.1:"+setting("PORT", "5001"))
 	if err != nil {
@@ -75,6 +75,6 @@ func caller(r *http.Request) map[string]string {
 func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	// The client may be gone; there is nobody else to tell.
+	// The client may be gone, and there is nobody else to report an error to.
 	_ = json.NewEncoder(w).Encode(body)
 }

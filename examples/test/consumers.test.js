@@ -1,5 +1,5 @@
-// Consumers of the stream: every event once and in order, whatever happens to them or to their line to Redis. All three
-// are tried at the same events, each with a group of its own.
+// Consumers of the stream: every event once and in order, whatever happens to them or to their line to
+// Redis. All three are tested with the same events, each with a group of its own.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { KINDS, consumer } from './support/consumers.js';
@@ -7,7 +7,7 @@ import { line } from './support/line.js';
 import { STREAM, authService, eventually, place, somebody } from './support/service.js';
 
 const PEOPLE = 3;
-/** What a person does in `live`, as others hear of it. */
+/** What a person does in `live`, as other services learn of it. */
 const A_LIFE = [
   'user.registered', 'session.created',
   'user.login', 'session.created',
@@ -69,7 +69,7 @@ test('what is published a second time is not told a second time', async () => {
   consumers.forEach((each) => each.start());
   await people();
   await Promise.all(consumers.map((each) => each.caughtUp()));
-  // As after a crash between Redis taking them and the outbox forgetting them.
+  // As after a crash between Redis accepting them and their deletion from the outbox.
   const last = await here.redis.xRevRange(STREAM, '+', '-', { COUNT: 5 });
   for (const { message } of last.reverse()) await here.redis.xAdd(STREAM, '*', message);
   await people();
@@ -96,7 +96,7 @@ test('what was given out on a line that had fallen silent comes once and in orde
   await eventually('each was given something that did not reach it', async () => {
     toRedis.mend();
     await Promise.all(consumers.map((each) => each.caughtUp()));
-    // Most of the time they wait for something new, but now and then one is between two questions.
+    // Most of the time they wait for something new, but now and then one is between two reads.
     toRedis.silence();
     await refresh();
     return (await pending('silent')).every((count) => count > 0);
@@ -107,7 +107,7 @@ test('what was given out on a line that had fallen silent comes once and in orde
   await finished(consumers);
 });
 
-/** Consumers at work, all on one line to Redis. */
+/** Running consumers, all on one line to Redis. */
 async function onALine(group) {
   const toRedis = await line(here.redisUrl);
   here.onStop(toRedis.close);
@@ -134,7 +134,7 @@ test('what another has taken and not acknowledged is taken over', async () => {
   await finished(consumers);
 });
 
-// Last, because it takes something out of the stream.
+// Last, because it removes entries from the stream.
 test('messages that were read, not acknowledged and then trimmed are reported as lost', async () => {
   const consumers = KINDS.map((kind) => consumer(here, kind, 'trimmed'.concat(kind)));
   for (const kind of KINDS) {
@@ -151,7 +151,7 @@ test('messages that were read, not acknowledged and then trimmed are reported as
   }
 });
 
-/** Some people live for a while, all at once; gives their ids. */
+/** Runs `live` for several people at the same time; returns their ids. */
 function people() {
   return Promise.all(Array.from({ length: PEOPLE }, live));
 }
@@ -168,7 +168,7 @@ async function live() {
   return laptop.user;
 }
 
-/** Waits until so many events of a user are in the stream: that is a moment after the answer. */
+/** Waits until that many events of a user are in the stream, which is a moment after the answer. */
 function published(user, count) {
   return eventually('it is published', async () => {
     const entries = await here.redis.xRevRange(STREAM, '+', '-', { COUNT: 200 });
@@ -176,14 +176,14 @@ function published(user, count) {
   });
 }
 
-/** What the stream holds. */
+/** The events in the stream. */
 async function stream() {
   const entries = await here.redis.xRange(STREAM, '-', '+');
   const events = entries.map(({ message }) => JSON.parse(message.data));
   return unique(events);
 }
 
-/** Each event where it came first. */
+/** Each event once, at its first position. */
 function unique(events) {
   const seen = new Set();
   return events.filter(({ eventId }) => !seen.has(eventId) && seen.add(eventId));
@@ -197,13 +197,13 @@ function assertSame(events, expected) {
   assert.deepEqual(found.filter((id, at) => id !== wanted[at]), [], 'out of order, or never sent');
 }
 
-/** How many entries each group has given out that were not acknowledged. */
+/** How many entries were delivered to each group and not acknowledged. */
 async function pending(group) {
   const groups = await here.redis.xInfoGroups(STREAM);
   return KINDS.map((kind) => groups.find(({ name }) => name === group.concat(kind))?.pending ?? 0);
 }
 
-/** Lets them come to the end of the stream and stop; then each must have printed all of it, once and in its order. */
+/** Stops them at the end of the stream; each must have printed all of it, once and in its order. */
 async function finished(consumers) {
   await Promise.all(consumers.map((each) => each.caughtUp()));
   assert.deepEqual(await Promise.all(consumers.map((each) => each.stop())), KINDS.map(() => 0));

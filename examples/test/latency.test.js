@@ -6,18 +6,18 @@ import { SECRETS, authService, eventually, example, place, somebody } from './su
 import { line } from './support/line.js';
 
 const ROUNDS = 200;
-/** An ending is heard of within this time, but for one in a hundred. */
+/** An ending is known within this time, except for one in a hundred. */
 const AT_ONCE_MS = 1000;
 
 let here;
-/** Services by how they are called in the results. */
+/** Services by their names in the results. */
 const followers = new Map();
 
 before(async () => {
   here = await place(13);
   here.auth = await authService(here);
   const [apiKey] = /ak_\w+/.exec(await here.auth.command(['api-keys', 'create', '--scope', 'tokens:introspect']));
-  // Nobody can ask: they refuse by what they have heard.
+  // The services cannot query the auth service: they refuse by what they have received.
   const toAuth = await line(here.auth.url);
   here.onStop(() => toAuth.close());
   toAuth.cut();
@@ -63,7 +63,7 @@ async function refused(service, { token }) {
   for (;;) {
     const { status, body } = await service.orders(token);
     if (status === 401) return assert.equal(body.code, 'session_terminated');
-    // Four are asked at once, on few cores.
+    // Four are queried at the same time, on few cores.
     await pause(1);
   }
 }

@@ -18,13 +18,13 @@ const PROGRAMS = {
   go: [[process.env.GO_LIBRARIES ?? join(BUILD, 'libraries-go')], ['golang-jwt', 'go-oidc', 'jwx']],
   java: [['java', '-XX:TieredStopAtLevel=1', '-jar', join(FOLDER, 'java/target/libraries.jar')], ['Spring Security', 'java-jwt', 'Spring introspector']],
 };
-/** They ask the service, which refuses what it would refuse itself. */
+/** Libraries that query the service, which refuses what it would refuse itself. */
 const ASKING = { node: ['oauth4webapi'], python: ['Authlib client'], java: ['Spring introspector'] };
-/** Those that can end a session, too (RFC 7009). */
+/** Libraries that can also end a session (RFC 7009). */
 const REVOKING = { node: 'oauth4webapi', python: 'Authlib client' };
-/** They allow for clocks that differ by some seconds. */
+/** Libraries that allow for clocks that differ by some seconds. */
 const WITH_LEEWAY = ['express-oauth2-jwt-bearer', 'Spring Security'];
-/** They do not ask for these claims, which only a holder of the key could leave out. */
+/** Claims that a library does not require; only a holder of the key could leave them out. */
 const NOT_REQUIRED = {
   jose: ['without a user', 'without a session', 'without an end'],
   jsonwebtoken: ['without a user', 'without a session', 'without an end'],
@@ -110,7 +110,7 @@ function program([command, ...args], lines) {
         const { value, done } = await printed.next();
         if (done) throw new Error(`${command} ended`);
         const [, library, verdict] = /^(.*?) (accepted|refused.*)$/.exec(value) ?? [];
-        if (!library) { line -= 1; continue; } // a warning of the library
+        if (!library) { line -= 1; continue; } // a warning from the library
         found[library] = verdict;
       }
       return found;

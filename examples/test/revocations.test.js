@@ -1,13 +1,13 @@
-// Services that follow endings over HTTP, with no Redis of theirs: each on its own lines to /revocations and to the rest of
-// the auth service, so that one of them can be cut.
+// Services that follow endings over HTTP, without Redis: each has its own lines to /revocations and to
+// the rest of the auth service, so that one of them can be cut.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { SECRETS, SERVICES, authService, eventually, example, place, somebody } from './support/service.js';
 import { line } from './support/line.js';
 
-/** An ending is heard of within this time. */
+/** An ending is known within this time. */
 const AT_ONCE_MS = 1000;
-/** What was heard so long ago is not trusted any more, and a little to notice it in. */
+/** After this time without news nothing is trusted any more; it includes some time to notice that. */
 const STALE_MS = 1500;
 
 let here;

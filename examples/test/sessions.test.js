@@ -1,13 +1,14 @@
-// Sessions that end in the auth service end in the services that accept its tokens: at once, and also when they were not
-// listening. Each is tried on its own lines to Redis and to the auth service, so that one of them can be cut.
+// Sessions that end in the auth service end in the services that accept its tokens: at once, and also if
+// they were not listening. Each is tested with its own lines to Redis and to the auth service, so that
+// one of them can be cut.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { SECRETS, SERVICES, STREAM, authService, eventually, example, place, somebody } from './support/service.js';
 import { line } from './support/line.js';
 
-/** An ending is heard of within this time. */
+/** An ending is known within this time. */
 const AT_ONCE_MS = 1000;
-/** What was heard so long ago is not trusted any more, and a little to notice it in. */
+/** After this time without news nothing is trusted any more; it includes some time to notice that. */
 const STALE_MS = 1500;
 
 let here;
@@ -128,7 +129,7 @@ describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((na
           toRedis.cut();
           await phone.end(laptop);
           await told(laptop, there);
-          // More happened than the stream holds.
+          // More happened than the stream retains.
           const { laptop: another } = await somebody(there.auth.url);
           await another.logout();
           await told(another, there);
@@ -146,7 +147,7 @@ describe('sessions', { concurrency: 2 }, () => Object.keys(SERVICES).forEach((na
   });
 }));
 
-/** A place of its own, with an auth service of these settings. */
+/** A place of its own, with an auth service that has these settings. */
 async function elsewhere(number, settings, work) {
   const there = await place(number);
   try {
@@ -184,7 +185,7 @@ async function verdict(service, { token }) {
   return [status, body.code];
 }
 
-/** Redis ends the connections that came over this line. */
+/** Makes Redis close the connections that came over this line. */
 async function killConnections(toRedis) {
   const list = await here.redis.sendCommand(['CLIENT', 'LIST']);
   const isTheirs = (client) => toRedis.farEnds().some((address) => client.includes(` addr=${address} `));
@@ -193,7 +194,7 @@ async function killConnections(toRedis) {
   for (const client of theirs) await here.redis.sendCommand(['CLIENT', 'KILL', 'ID', /^id=(\d+)/.exec(client)[1]]);
 }
 
-/** Waits until others could have heard that the session is over: that is a moment after the answer. */
+/** Waits until others can know that the session is over, which is a moment after the answer. */
 function told({ session }, where = here) {
   return eventually('the ending is in the stream', async () => {
     const entries = await where.redis.xRange(STREAM, '-', '+');

@@ -1,4 +1,5 @@
-// Tokens as the verifiers of each language see them, with each algorithm: good ones pass, all others do not.
+// Tokens as the verifiers of each language check them, with each algorithm: valid ones pass, all others
+// do not.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { join } from 'node:path';
@@ -42,7 +43,7 @@ describe('tokens', { concurrency: 2 }, () => {
           assert.deepEqual([status, challenge, body.code], [401, 'Bearer error="invalid_token"', code], what);
         }
       }
-      // So it was not for something else that all of them were refused.
+      // So they were not refused for some other reason.
       for (const each of services) assert.equal((await each.orders(laptop.token)).status, 200);
       await Promise.all(services.map((each) => each.stop()));
       await service.stop();
@@ -64,7 +65,7 @@ describe('tokens', { concurrency: 2 }, () => {
     assert.deepEqual(await verdicts(laptop.token), all);
     await before.stop();
 
-    // The new key comes as a surprise: it is fetched as soon as the keys may be fetched again.
+    // The new key was not published in advance: it is fetched as soon as the keys may be fetched again.
     const surprise = { ...signing('EdDSA', second), JWT_PREVIOUS_KEY_FILES: [first, third].join() };
     const meanwhile = await authService(here, { ...surprise, ...port });
     const phone = await signIn('Phone');
@@ -73,7 +74,7 @@ describe('tokens', { concurrency: 2 }, () => {
     assert.deepEqual(await verdicts(laptop.token), all, 'the old key is good as well');
     await meanwhile.stop();
 
-    // The third was shown before it signs: it is known at once.
+    // The third was published before it signs, so it is known at once.
     await authService(here, { ...signing('EdDSA', third), JWT_PREVIOUS_KEY_FILES: [first, second].join(), ...port });
     const tablet = await signIn('Tablet');
     assert.equal(new Set([laptop, phone, tablet].map(({ token }) => keyId(token))).size, 3);

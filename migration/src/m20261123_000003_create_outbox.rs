@@ -1,4 +1,4 @@
-//! Outbox: its key only grows, also after rows are deleted, because it is the order of publishing.
+//! Outbox: its key only grows, even after rows are deleted, because it is the order of publishing.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Accounts that are disabled: none while they may sign in.
+//! When an account was disabled: null while it may sign in.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Columns for proof, policies and the end of a session by its own times. Each may be missing, or has a
-//! default: during a rolling restart the version before this one goes on writing rows without them.
+//! Columns for authentication, policies and the expiry of a session. Each is nullable, or has a default:
+//! during a rolling restart the previous version continues to write rows without them.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,7 +1,7 @@
-//! Live sessions by the time at which they could end by their own times, which activity does not move: what
-//! the sweeper goes by.
+//! Indexes live sessions by the earliest time at which they could expire, which activity does not move
+//! and the sweeper uses.
 //!
-//! The index over `expires_at` stays for now: the version before this one sweeps by it during a rolling
+//! The index over `expires_at` remains for now: the previous version sweeps by it during a rolling
 //! restart.
 
 use sea_orm_migration::prelude::*;

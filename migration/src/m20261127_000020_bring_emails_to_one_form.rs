@@ -1,6 +1,6 @@
-//! Addresses get their domain in ASCII, the form in which they are looked up from now on: `bücher.example`
-//! becomes `xn--bcher-kva.example`. Those that collide with another account, or have no such form, are left
-//! and reported.
+//! Addresses get their domain in ASCII, the form in which they are looked up from now on:
+//! `bücher.example` becomes `xn--bcher-kva.example`. Those that collide with another account, or have no
+//! such form, are left unchanged and reported.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::prelude::Uuid;
@@ -9,7 +9,8 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, Statement};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// What cannot be in an address of the new form: an address that was stored before is in lower case already.
+/// Addresses with characters that are not ASCII, which the new form cannot have. Stored addresses are in
+/// lower case already.
 const OLD_POSTGRES: &str =
     "SELECT id, email FROM users WHERE octet_length(email) <> char_length(email) ORDER BY id";
 const OLD_SQLITE: &str =
@@ -37,8 +38,8 @@ impl MigrationTrait for Migration {
         Ok(())
     }
 
-    /// Both forms lead to the same mailbox and are valid in the version before, so there is nothing to take
-    /// back.
+    /// Both forms lead to the same mailbox and are valid in the previous version, so there is nothing to
+    /// revert.
     async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
         Ok(())
     }
@@ -50,7 +51,7 @@ async fn holder(db: &SchemaManagerConnection<'_>, email: &str) -> Result<Option<
     db.query_one_raw(statement).await?.map(|row| row.try_get_by_index(0)).transpose()
 }
 
-/// As the service makes it; it must not change with the service, so it stands here again.
+/// The form that the service makes. It is repeated here, because it must not change with the service.
 fn ascii_form(email: &str) -> Option<String> {
     let (mailbox, domain) = email.rsplit_once('@')?;
     let is_hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');

@@ -1,4 +1,4 @@
-//! Mails that wait to be sent: found by when they may be tried, forgotten by when they were written.
+//! Mails that wait to be sent: found by when they may be tried, deleted by when they were written.
 
 use sea_orm_migration::prelude::*;
 

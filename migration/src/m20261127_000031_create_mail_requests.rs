@@ -1,4 +1,4 @@
-//! Codes that were asked for: found by their random id, forgotten by when they were asked for.
+//! Requested codes: found by their random id, deleted by when they expire.
 
 use sea_orm_migration::prelude::*;
 

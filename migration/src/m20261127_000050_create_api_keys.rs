@@ -1,4 +1,4 @@
-//! API keys. A few rows, read as a whole: no index but the key.
+//! API keys. A few rows, read as a whole: no index except the key.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,9 +1,9 @@
-//! Indexes for operators' lists, so that any page of them is read from an index: newest accounts first, by
-//! role, disabled, unverified, and by the beginning of an address. What most rows have is in no index of its
-//! own.
+//! Indexes for operators' lists, so that any page of them is read from an index: newest accounts first,
+//! by role, disabled, unverified, and by the prefix of an address. A value that most rows have has no
+//! index of its own.
 //!
-//! On PostgreSQL the index that keeps addresses unique is replaced by one that knows beginnings too, in place
-//! of one more.
+//! On PostgreSQL the index that keeps addresses unique is replaced by one that also supports prefixes,
+//! rather than adding another.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;

@@ -1,5 +1,5 @@
-//! Numbers for operators: a row a node, written while somebody watches, and one for what is counted once for
-//! all.
+//! Statistics for operators: one row per node, written while somebody watches, and one for what is
+//! counted once for all nodes.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,4 @@
-//! How many of a user's versions were refresh rotations alone: what checks depend on did not change with
-//! them.
+//! How many of a user's versions were only refresh rotations, which change nothing that checks depend on.
 
 use sea_orm_migration::prelude::*;
 

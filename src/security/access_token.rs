@@ -22,7 +22,7 @@ use crate::domain::user::Role;
 /// `typ` of an access token (RFC 9068, section 2.1).
 const TYP: &str = "at+jwt";
 
-/// A signed access token. Never printed but into the answer it is made for.
+/// A signed access token. Never printed except in the answer it is made for.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct AccessToken(String);
@@ -41,25 +41,25 @@ impl std::fmt::Debug for AccessToken {
     }
 }
 
-/// What an access token is to say.
+/// The content of a new access token.
 #[derive(Clone, Copy, Debug)]
 pub struct Grant {
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// The user's role.
     pub role: Role,
-    /// Of which session.
+    /// The session.
     pub session: SessionId,
     /// The session's token.
     pub token: SessionToken,
     /// The session's refresh generation.
     pub generation: u32,
-    /// The latest proof of who the person is.
+    /// The person's latest authentication.
     pub authentication: Authentication,
 }
 
 impl Grant {
-    /// For that session as it is now.
+    /// The grant for that session as it is now.
     #[must_use]
     pub fn of(user: UserId, role: Role, session: &Session) -> Self {
         Self {
@@ -86,7 +86,7 @@ struct SignedClaims<'a> {
     auth_time: i64,
     amr: Methods,
     acr: Level,
-    /// Refresh generation: that of the refresh token which came with it.
+    /// Refresh generation: that of the refresh token issued with it.
     #[serde(rename = "gen")]
     generation: u32,
     iat: i64,
@@ -102,7 +102,7 @@ struct ReadClaims {
     #[serde(rename = "gen", default)]
     generation: u32,
     exp: i64,
-    /// Their values are checked by the validation, which passes over what is of another type (RFC 7519,
+    /// Their values are checked by the validation, which ignores values of another type (RFC 7519,
     /// section 4.1).
     #[serde(rename = "iss")]
     _issuer: String,
@@ -138,7 +138,8 @@ impl AccessTokens {
         let keyring = Keyring::load(config)?;
         let mut validation = validation(keyring.algorithm, &["exp", "iss", "sub"]);
         validation.set_issuer(&[&config.issuer]);
-        // Where no audience is configured a token for somebody else is refused too (RFC 7519, section 4.1.3).
+        // If no audience is configured, a token for another audience is refused too (RFC 7519, section
+        // 4.1.3).
         validation.validate_aud = true;
         validation.validate_nbf = true;
         if let Some(audience) = &config.audience {
@@ -156,13 +157,13 @@ impl AccessTokens {
         })
     }
 
-    /// The keys that verify.
+    /// The keys that sign and verify.
     #[must_use]
     pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 
-    /// How long a token is good, in seconds.
+    /// How long a token is valid, in seconds.
     #[must_use]
     pub fn expiry_seconds(&self) -> i64 {
         self.expiry_seconds
@@ -171,7 +172,7 @@ impl AccessTokens {
     /// Signs a token for a session.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] when the key cannot sign, which loading it has ruled out.
+    /// [`TokenError::Invalid`] if the key cannot sign, which loading it has ruled out.
     pub fn sign(&self, grant: Grant, now: Timestamp) -> Result<AccessToken, TokenError> {
         let Grant { user, role, session, token, generation, authentication } = grant;
         let mut header = Header::new(self.keyring.algorithm);
@@ -212,7 +213,7 @@ impl AccessTokens {
         in_time(claims, exp, now)
     }
 
-    /// Checks everything but the time.
+    /// Checks everything except the time.
     ///
     /// # Errors
     /// [`TokenError::Invalid`].
@@ -228,7 +229,7 @@ impl AccessTokens {
         claims.and_then(|claims| serde_json::from_slice(&claims).ok()).unwrap_or_default()
     }
 
-    /// All but the time.
+    /// Checks everything except the time.
     fn read(&self, token: &[u8]) -> Result<ReadClaims, TokenError> {
         let token = std::str::from_utf8(token).map_err(|_| TokenError::Invalid)?;
         let kid = decode_header(token).map_err(|_| TokenError::Invalid)?.kid.ok_or(TokenError::Invalid)?;

@@ -1,5 +1,5 @@
-//! API keys: `ak_<id>_<secret>`. The id is public; of the secret, 256 random bits, only the SHA-256 is kept.
-//! So many bits need no slow hash: nobody can try them.
+//! API keys: `ak_<id>_<secret>`. The id is public; of the secret, 256 random bits, only the SHA-256 is
+//! stored. That many bits need no slow hash: nobody can try them all.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::domain::time::Timestamp;
 
-/// What a key begins with, so that it is known for one wherever it is found.
+/// The prefix of a key, by which it can be recognised wherever it is found.
 const PREFIX: &str = "ak_";
 
 macro_rules! scopes {
@@ -55,13 +55,13 @@ impl Scope {
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// These, each once, in the order of [`Scope::ALL`].
+    /// These scopes, each once, in the order of [`Scope::ALL`].
     #[must_use]
     pub fn of(wanted: &[Scope]) -> Self {
         Self(Scope::ALL.iter().copied().filter(|scope| wanted.contains(scope)).collect())
     }
 
-    /// As they are stored; a scope of a newer version allows nothing here.
+    /// Parses stored scopes; a scope of a newer version allows nothing here.
     #[must_use]
     pub fn from_stored(text: &str) -> Self {
         Self(text.split_ascii_whitespace().filter_map(Scope::parse).collect())
@@ -85,7 +85,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// A key as the service keeps it.
+/// A key as the service stores it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// The public part.
@@ -136,9 +136,9 @@ impl SecretHash {
     }
 }
 
-/// A key that was just made, whole: shown once.
+/// A whole key that was just made, to be shown once.
 pub struct NewKey {
-    /// What is kept of it.
+    /// The part that is stored.
     pub key: ApiKey,
     /// `ak_<id>_<secret>`.
     pub text: String,
@@ -151,7 +151,7 @@ impl fmt::Debug for NewKey {
 }
 
 impl NewKey {
-    /// A key at random.
+    /// Generates a random key.
     #[must_use]
     pub fn generate(
         name: Option<String>,
@@ -167,7 +167,7 @@ impl NewKey {
     }
 }
 
-/// A key that came with a request; whether it is one is to be seen.
+/// A key that came with a request and has not been checked yet.
 #[derive(Clone, Copy)]
 pub struct PresentedKey<'a> {
     /// The public part.
@@ -176,7 +176,7 @@ pub struct PresentedKey<'a> {
 }
 
 impl<'a> PresentedKey<'a> {
-    /// Whether a token is meant to be a key, whatever is wrong with it.
+    /// Whether a token is meant to be a key, even if it is not a valid one.
     #[must_use]
     pub fn is_one(token: &[u8]) -> bool {
         token.starts_with(PREFIX.as_bytes())

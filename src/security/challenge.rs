@@ -1,8 +1,8 @@
-//! Challenges for passkeys, signed so that nothing is stored when one is given: what it is for, whom it is
-//! bound to and until when it is good come back with the credential, because the client signs them.
+//! Challenges for passkeys, signed so that nothing is stored when one is issued: its purpose, what it is
+//! bound to and until when it is valid come back with the credential, because the client signs them.
 //!
-//! That one is used once is noted where it is used, under [`Challenge::id`] or the login ticket it is bound
-//! to.
+//! That a challenge is used only once is ensured where it is used, under [`Challenge::id`] or the login
+//! ticket it is bound to.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use uuid::Uuid;
 use crate::config::TokenConfig;
 use crate::domain::time::Timestamp;
 
-/// How long a challenge is good.
+/// How long a challenge is valid.
 pub const VALID_FOR: Duration = Duration::from_secs(300);
 /// Clocks of two nodes may differ by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
-/// Told apart from what else is signed with the secret: a JWT's first byte is never 0.
+/// Separates challenges from anything else signed with the secret: a JWT's first byte is never 0.
 const LABEL: &[u8] = b"\0webauthn challenge\0";
-/// Purpose, end, random part.
+/// Purpose, expiry, random part.
 const SIGNED_BYTES: usize = 1 + 8 + 16;
-/// Of the tag, as many bytes as nobody can guess.
+/// Bytes of the tag that are used: enough that nobody can guess them.
 const TAG_BYTES: usize = 16;
 
 /// What a challenge is for.
@@ -30,7 +30,7 @@ const TAG_BYTES: usize = 16;
 pub enum Purpose {
     /// Adding a passkey.
     Register,
-    /// Signing in, or showing again who one is.
+    /// Signing in, or authenticating again.
     Authenticate,
 }
 
@@ -43,18 +43,18 @@ impl Purpose {
     }
 }
 
-/// A challenge that was one of ours and is still good.
+/// A challenge that this service made and that is still valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    /// The random part: which one it is.
+    /// The random part, which identifies it.
     pub id: Uuid,
-    /// Until when it is good.
+    /// Until when it is valid.
     pub valid_until: Timestamp,
 }
 
 /// Makes and verifies challenges.
 pub struct Challenges {
-    /// That of the secret that signs, then those that only verify.
+    /// The key of the secret that signs, then those that only verify.
     keys: Vec<hmac::Key>,
 }
 
@@ -86,7 +86,7 @@ impl Challenges {
         URL_SAFE_NO_PAD.encode(challenge)
     }
 
-    /// The challenge, if it was made here for that, and its time has not run out.
+    /// The challenge, if it was made here for that purpose and binding, and has not expired.
     #[must_use]
     pub fn verify(
         &self,

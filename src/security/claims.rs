@@ -1,16 +1,16 @@
-//! What a verified access token says.
+//! The claims of a verified access token.
 
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 
-/// What a verified access token says.
+/// The claims of a verified access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessClaims {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// Of which session.
+    /// The session.
     pub session: SessionId,
-    /// The session's token at that time.
+    /// The session's token when it was issued.
     pub token: SessionToken,
-    /// The session's refresh generation at that time; 0 in tokens of an older version.
+    /// The session's refresh generation when it was issued; 0 in tokens of an older version.
     pub generation: u32,
 }

@@ -1,4 +1,4 @@
-//! Whose address a request comes from: a proxy is believed only if it is ours.
+//! The address that a request comes from: a proxy is believed only if it is ours.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub fn client_ip<'a>(
         return Some(client);
     }
     let hops: Vec<_> = forwarded.flat_map(|value| value.split(|byte| *byte == b',')).collect();
-    // Empty members of a list count for nothing (RFC 9110, section 5.6.1).
+    // Empty members of a list are ignored (RFC 9110, section 5.6.1).
     for hop in hops.into_iter().rev().map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
         let Some(address) = parse_hop(hop) else { break };
         client = address;

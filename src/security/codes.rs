@@ -1,5 +1,5 @@
-//! Codes of mails: 8 digits, a function of the secret and of what was asked for. None is stored, so nobody
-//! can read one.
+//! Codes in mails: 8 digits, a function of the secret and of the request. None is stored, so nobody can
+//! read one.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use uuid::Uuid;
@@ -14,11 +14,11 @@ const CODES: u64 = 100_000_000;
 /// What a code is derived from.
 #[derive(Clone, Copy)]
 pub struct CodeOf<'a> {
-    /// What it is good for.
+    /// Its purpose.
     pub purpose: CodePurpose,
     /// Where it goes.
     pub address: &'a str,
-    /// When it was asked for.
+    /// When it was requested.
     pub at: Timestamp,
     /// The request's random id.
     pub request: Uuid,
@@ -34,13 +34,13 @@ impl Encryption {
         self.mac(Purpose::MailCode, &parts(&of, &at)).map(digits)
     }
 
-    /// Whether it is the code: in a time that tells nothing of how much of it was right.
+    /// Whether it is the code, in a time that does not depend on how much of it was right.
     ///
     /// # Errors
     /// [`EncryptionError`].
     pub fn is_code(&self, of: CodeOf<'_>, given: &str) -> Result<bool, EncryptionError> {
         let at = of.at.millis().to_be_bytes();
-        // Blanks where people group digits.
+        // People may group digits with blanks or dashes.
         let given: String = given.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
         let codes = self.macs(Purpose::MailCode, &parts(&of, &at))?.into_iter().map(digits);
         let equal = |code: String| verify_slices_are_equal(code.as_bytes(), given.as_bytes()).is_ok();

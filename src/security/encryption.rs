@@ -1,8 +1,9 @@
-//! Keys by purpose, derived from `ENCRYPTION_SECRET` (HKDF, RFC 5869): what is stored sealed (AES-256-GCM),
-//! and what is a function of the secret and of what the database holds (HMAC-SHA-256).
+//! Keys by purpose, derived from `ENCRYPTION_SECRET` (HKDF, RFC 5869), for values that are stored sealed
+//! (AES-256-GCM), and for values that are a function of the secret and of what the database holds
+//! (HMAC-SHA-256).
 //!
-//! A sealed value says which secret sealed it, and opens only for the row it was sealed for. A new secret
-//! seals; the previous ones open. It must never show a key or what was sealed.
+//! A sealed value says which secret sealed it, and opens only for the row it was sealed for. The newest
+//! secret seals; the previous ones only open. A key or a sealed content must never be shown.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
@@ -12,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::config::{EncryptionConfig, Secret};
 
-/// Sets these keys apart from any other use of the same secret.
+/// Separates these keys from any other use of the same secret.
 const SALT: &[u8] = b"auth-service encryption v1";
-/// The form of a sealed value: this byte, the id of the secret, the nonce, the text with its tag.
+/// The format of a sealed value: this byte, the id of the secret, the nonce, the ciphertext with its tag.
 const VERSION: u8 = 1;
 const ID_LEN: usize = 4;
 const HEAD_LEN: usize = 1 + ID_LEN + NONCE_LEN;
@@ -44,13 +45,13 @@ impl Purpose {
 /// Why a value could not be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptionError {
-    /// It was sealed with none of the secrets that are set.
+    /// It was not sealed with any of the secrets that are set.
     #[error("sealed with a secret that is not set: add it to PREVIOUS_ENCRYPTION_SECRETS")]
     UnknownSecret,
     /// It is damaged, or was sealed for another row or purpose.
     #[error("the sealed value does not belong here, or is damaged")]
     Damaged,
-    /// The library could not do it.
+    /// The library failed.
     #[error("the key could not be used")]
     Failed,
 }
@@ -61,11 +62,11 @@ impl From<Unspecified> for EncryptionError {
     }
 }
 
-/// What a sealed value holds.
+/// An opened value.
 pub struct Opened {
     /// The content.
     pub content: Zeroizing<Vec<u8>>,
-    /// Whether the newest secret sealed it; else it should be sealed again.
+    /// Whether the newest secret sealed it; if not, it should be resealed.
     pub is_current: bool,
 }
 
@@ -77,7 +78,7 @@ impl std::fmt::Debug for Opened {
 
 /// One secret, ready to derive keys from.
 struct Root {
-    /// Names the secret in what it sealed; tells nothing of it.
+    /// Identifies the secret in what it sealed, and reveals nothing about it.
     id: [u8; ID_LEN],
     prk: Prk,
 }
@@ -107,7 +108,7 @@ fn derive(prk: &Prk, info: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>, Unspecifie
     Ok(key)
 }
 
-/// The keys of this service, where `ENCRYPTION_SECRET` is set.
+/// The keys of this service, if `ENCRYPTION_SECRET` is set.
 pub struct Encryption {
     current: Root,
     previous: Vec<Root>,
@@ -120,7 +121,7 @@ impl std::fmt::Debug for Encryption {
 }
 
 impl Encryption {
-    /// With the secrets of the configuration; none without one.
+    /// Takes the secrets of the configuration; `None` without one.
     #[must_use]
     pub fn new(config: &EncryptionConfig) -> Option<Self> {
         let current = Root::new(config.secret.as_ref()?);
@@ -130,7 +131,7 @@ impl Encryption {
     /// Seals a value for the row of that key, which must be unique over all tables of the purpose.
     ///
     /// # Errors
-    /// [`EncryptionError::Failed`], where the library cannot.
+    /// [`EncryptionError::Failed`] if the library fails.
     pub fn seal(&self, purpose: Purpose, row: &[u8], content: &[u8]) -> Result<Vec<u8>, EncryptionError> {
         let mut sealed = Zeroizing::new(content.to_vec());
         let key = self.current.sealing_key(purpose)?;
@@ -158,20 +159,20 @@ impl Encryption {
         Ok(Opened { content, is_current: root.id == self.current.id })
     }
 
-    /// A function of the newest secret and these parts. Their lengths are part of it, so that no two lists of
+    /// A MAC of these parts with the newest secret. Their lengths are included, so that no two lists of
     /// parts are alike.
     ///
     /// # Errors
-    /// [`EncryptionError::Failed`], where the library cannot.
+    /// [`EncryptionError::Failed`] if the library fails.
     pub fn mac(&self, purpose: Purpose, parts: &[&[u8]]) -> Result<[u8; 32], EncryptionError> {
         mac_with(&self.current, purpose, parts)
     }
 
-    /// The same with each of the secrets, the newest first: what was made before the secret was changed is
-    /// still recognised.
+    /// The same with each of the secrets, the newest first, so that MACs from before a change of the
+    /// secret are still recognised.
     ///
     /// # Errors
-    /// [`EncryptionError::Failed`], where the library cannot.
+    /// [`EncryptionError::Failed`] if the library fails.
     pub fn macs(&self, purpose: Purpose, parts: &[&[u8]]) -> Result<Vec<[u8; 32]>, EncryptionError> {
         self.roots().map(|root| mac_with(root, purpose, parts)).collect()
     }

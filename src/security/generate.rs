@@ -1,4 +1,4 @@
-//! Making a private key for access tokens, in the form the service reads: PKCS#8 in PEM.
+//! Generates a private key for access tokens, in the format that the service reads: PKCS#8 in PEM.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -7,13 +7,13 @@ use pem::Pem;
 
 use crate::config::JwtAlgorithm;
 
-/// Why there is no key.
+/// Why no key was generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateError {
     /// A symmetric algorithm has a secret and no key file.
     #[error("HS256 has no key file; set JWT_ACCESS_SECRET")]
     Symmetric,
-    /// The library could not make one.
+    /// The library failed.
     #[error("the key could not be made")]
     Failed,
 }

@@ -1,5 +1,5 @@
-//! The keys of access tokens: one signs, it and its predecessors verify, the public ones are shown as JWKs
-//! (RFC 7517).
+//! The keys of access tokens: one signs, it and its predecessors verify, the public ones are published as
+//! JWKs (RFC 7517).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub enum KeyError {
     /// The file cannot be read.
     #[error("{variable}: {path:?} is not a readable PEM file: {source}")]
     File {
-        /// Who names it.
+        /// The setting that names it.
         variable: &'static str,
         /// The file.
         path: PathBuf,
@@ -27,11 +27,11 @@ pub enum KeyError {
         "{variable}: got {path:?} ({source}), wants the PEM file of a PKCS#8 private key for {algorithm:?}"
     )]
     FieldProblem {
-        /// Who names it.
+        /// The setting that names it.
         variable: &'static str,
         /// The file.
         path: PathBuf,
-        /// What it was to be for.
+        /// The algorithm that the key is for.
         algorithm: Algorithm,
         /// What the library said.
         source: jsonwebtoken::errors::Error,
@@ -44,7 +44,7 @@ pub enum KeyError {
     Unnamed(jsonwebtoken::errors::Error),
 }
 
-/// A key that verifies, under its name.
+/// A key that verifies, with its key id.
 pub(super) struct VerificationKey {
     pub(super) kid: String,
     pub(super) key: DecodingKey,
@@ -87,7 +87,7 @@ impl Keyring {
         let previous = previous.map(|path| KeyFile { variable: "JWT_PREVIOUS_KEY_FILES", path, ..signing });
         for file in std::iter::once(signing).chain(previous) {
             let (jwk, key) = file.public_part()?;
-            // While keys are being rotated the new one may be in both places.
+            // During a rotation of keys the new one may be in both settings.
             if !verifying.iter().any(|known: &VerificationKey| known.kid == key.kid) {
                 verifying.push(key);
                 jwks.keys.push(jwk);
@@ -97,7 +97,7 @@ impl Keyring {
         Ok(Self { algorithm, kid, signing: signing.private_key()?, verifying, jwks })
     }
 
-    /// HS256. Nothing of a secret is public, so the set of JWKs is empty.
+    /// HS256. Secrets have no public part, so the set of JWKs is empty.
     fn symmetric(current: &Secret, previous: &[Secret]) -> Result<Self, KeyError> {
         let signing = EncodingKey::from_secret(current.expose().as_bytes());
         let verifying = std::iter::once(current).chain(previous).map(secret_key);
@@ -106,7 +106,7 @@ impl Keyring {
         Ok(Self { algorithm: Algorithm::HS256, kid, signing, verifying, jwks: JwkSet { keys: Vec::new() } })
     }
 
-    /// The key that signs, and how many others verify.
+    /// The id of the key that signs, and how many others verify.
     #[must_use]
     pub fn in_use(&self) -> (&str, usize) {
         (&self.kid, self.verifying.len().saturating_sub(1))
@@ -164,7 +164,7 @@ fn secret_key(secret: &Secret) -> Result<VerificationKey, KeyError> {
     Ok(VerificationKey { kid: name_of(&jwk)?, key: DecodingKey::from_secret(secret) })
 }
 
-/// A key is named by its thumbprint (RFC 7638), cut to 96 bits.
+/// The key id: the key's thumbprint (RFC 7638), cut to 96 bits.
 fn name_of(jwk: &Jwk) -> Result<String, KeyError> {
     let mut name = jwk.thumbprint(ThumbprintHash::SHA256).map_err(KeyError::Unnamed)?;
     name.truncate(16);

@@ -1,4 +1,4 @@
-//! Passwords, and the small pool of threads that hashes them, so that nothing else ever waits behind a hash.
+//! Passwords, and the small pool of threads that hashes them, so that nothing else ever waits for a hash.
 //!
 //! Bound: `workers` hashes run and `queue` wait; one more is refused ([`PasswordError::Overloaded`]), which
 //! `auth_password_refused_total` counts. A password or a hash is never printed.
@@ -22,7 +22,7 @@ use crate::domain::user::{FieldProblem, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Step;
 
-/// What a person types to prove who they are. Never printed, never stored.
+/// A password as a person types it. Never printed, never stored.
 #[derive(Clone)]
 pub struct Password(String);
 
@@ -30,7 +30,7 @@ impl Password {
     /// A password for a new account: 8 characters to 72 bytes, without NUL.
     ///
     /// # Errors
-    /// [`FieldProblem`], telling why it cannot be one.
+    /// [`FieldProblem`], which says why it cannot be one.
     pub fn parse_new(text: String) -> Result<Self, FieldProblem> {
         if text.chars().count() < PASSWORD_MIN_CHARS {
             return Err(FieldProblem::TooShort);
@@ -38,10 +38,10 @@ impl Password {
         Self::parse_attempt(text)
     }
 
-    /// A password given at login: anything some account may have.
+    /// A password given at login: any that an account may have.
     ///
     /// # Errors
-    /// [`FieldProblem`], where no account can have it.
+    /// [`FieldProblem`] if no account can have it.
     pub fn parse_attempt(text: String) -> Result<Self, FieldProblem> {
         match text.as_str() {
             "" => Err(FieldProblem::Required),
@@ -53,13 +53,13 @@ impl Password {
 }
 
 impl Password {
-    /// The text, for what new ones are checked against.
+    /// The text, for the checks of new passwords.
     pub(in crate::security) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The same text in Unicode's other normal form, where there is one: keyboards differ in how they type an
-    /// `ä`, as one character or as two.
+    /// The same text in Unicode's other normal form, if it differs: keyboards differ in whether they type
+    /// an `ä` as one character or as two.
     fn in_other_form(&self) -> Option<Self> {
         if self.0.is_ascii() {
             return None;
@@ -77,11 +77,11 @@ impl fmt::Debug for Password {
 }
 
 impl PasswordHash {
-    /// A hash that another system made: bcrypt as `$2a$`, `$2b$` or `$2y$`, which differ in name only for
+    /// A hash that another system made: bcrypt as `$2a$`, `$2b$` or `$2y$`, which differ only in name for
     /// passwords of up to 72 bytes.
     ///
     /// # Errors
-    /// [`FieldProblem`] where it is empty, not a bcrypt hash, or of a cost that takes too long to check.
+    /// [`FieldProblem`] if it is empty, not a bcrypt hash, or of a cost that takes too long to check.
     pub fn parse(text: &str) -> Result<Self, FieldProblem> {
         if text.is_empty() {
             return Err(FieldProblem::Required);
@@ -114,18 +114,18 @@ impl PasswordHash {
         !self.expose().is_empty()
     }
 
-    /// The cost it was made at; none where the form is not bcrypt's.
+    /// The cost it was made with; `None` if it is not a bcrypt hash.
     fn cost(&self) -> Option<u32> {
         self.expose().split('$').nth(2)?.parse().ok()
     }
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    /// Not the password, or no such account.
+    /// It is not the password, or there is no such account.
     Wrong,
-    /// The password; with a new hash to store when the old one was made at another cost.
+    /// It is the password, with a new hash to store if the old one was made with another cost.
     Right {
         /// Replacement.
         rehashed: Option<PasswordHash>,
@@ -135,10 +135,10 @@ pub enum Verdict {
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// As many wait as may.
+    /// The queue is full.
     #[error("the password queue is full")]
     Overloaded,
-    /// The stored hash is not one, or the pool is gone.
+    /// The stored hash is malformed, or the pool is gone.
     #[error("the password could not be checked")]
     Failed,
 }
@@ -148,7 +148,7 @@ enum Job {
     Verify(Password, Option<PasswordHash>, oneshot::Sender<Result<Verdict, PasswordError>>),
 }
 
-/// Hashes and checks passwords, at most as many at once as it has threads.
+/// Hashes and checks passwords, as many at once as it has threads.
 #[derive(Clone, Debug)]
 pub struct PasswordPool {
     jobs: SyncSender<Job>,
@@ -159,7 +159,7 @@ impl PasswordPool {
     /// Starts the threads; they end when the last clone of the pool is gone.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the operating system cannot create a thread.
     pub fn start(config: &PasswordConfig, metrics: Metrics) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(config.queue);
         let queue = Arc::new(Mutex::new(queue));
@@ -215,20 +215,21 @@ impl PasswordPool {
     }
 }
 
-/// The cheapest that bcrypt has.
+/// The lowest cost that bcrypt has.
 const MIN_COST: u32 = 4;
-/// The dearest: days.
+/// The highest: days.
 const MAX_COST: u32 = 31;
-/// The dearest that is checked, unless new hashes are made at a higher one: about 4 s, for which a thread
-/// does nothing else.
+/// The highest cost that is checked, unless new hashes are made with a higher one: about 4 s, during
+/// which a thread does nothing else.
 pub const MAX_CHECKED_COST: u32 = 16;
 
-/// The costs of the hashes that together take as long as what one of cost `is` lacks of one of cost `wanted`.
+/// The costs of hashes that together take as long as the difference between a hash of cost `is` and one
+/// of cost `wanted`.
 fn missing_costs(is: u32, wanted: u32) -> Range<u32> {
     is.max(MIN_COST)..wanted
 }
 
-/// Well formed, of that cost, and the hash of nothing.
+/// A well-formed hash of that cost, of no known password.
 fn dummy_hash(cost: u32) -> PasswordHash {
     PasswordHash::from_stored(format!(
         "$2b${cost:02}${}",
@@ -236,9 +237,9 @@ fn dummy_hash(cost: u32) -> PasswordHash {
     ))
 }
 
-/// Hashes take the time that nothing else wants: where all cores are busy, session checks go first, and at
-/// the next round ([`yielding_bcrypt`]). On Linux a priority is a thread's own; elsewhere it would be the
-/// whole process's, so there it stays as it is.
+/// Hashes take only the time that nothing else needs: if all cores are busy, session checks go first, and
+/// at the next round ([`yielding_bcrypt`]). On Linux each thread has its own priority; elsewhere this
+/// would be the whole process's, so there it is left unchanged.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
@@ -249,7 +250,7 @@ fn lower_priority() {
 /// One thread of the pool.
 struct Worker {
     cost: u32,
-    /// Checked when there is no account.
+    /// Checked if there is no account.
     dummy_hash: PasswordHash,
     metrics: Metrics,
 }
@@ -269,7 +270,7 @@ impl Worker {
         }
     }
 
-    /// An asker who has gone away does not hear the result; a job whose asker left while it waited is not
+    /// A caller who has gone away does not get the result; a job whose caller left while it waited is not
     /// done.
     fn work(&self, job: Job) {
         match job {
@@ -285,16 +286,17 @@ impl Worker {
         yielding_bcrypt::hash(password, self.cost).map(PasswordHash::from_stored)
     }
 
-    /// A wrong password takes as long as an unknown account does also where its hash is older and cheaper:
-    /// what the hash of cost `c` lacks of the configured cost `C` is 2^`C` − 2^`c`, which is 2^`c` +
-    /// 2^(`c`+1) + … + 2^(`C`−1).
+    /// Makes a wrong password take as long as an unknown account does, even if its hash is older and
+    /// cheaper: the difference between the hash of cost `c` and the configured cost `C` is 2^`C` − 2^`c`,
+    /// which is 2^`c` + 2^(`c`+1) + … + 2^(`C`−1).
     fn pad_to_cost(&self, password: &Password, hash: &PasswordHash) {
         for cost in missing_costs(hash.cost().unwrap_or(self.cost), self.cost) {
             let _ = yielding_bcrypt::verify(password, dummy_hash(cost).expose());
         }
     }
 
-    /// As it was typed, and then in the other normal form. Both are tried for an unknown account too.
+    /// Tries the password as it was typed, and then in the other normal form. Both are tried for an
+    /// unknown account too.
     fn verify(&self, password: &Password, hash: Option<&PasswordHash>) -> Result<Verdict, PasswordError> {
         let other = password.in_other_form();
         for password in std::iter::once(password).chain(&other) {
@@ -314,7 +316,8 @@ impl Worker {
         if let Some(cost) =
             hash.and_then(PasswordHash::cost).filter(|cost| *cost > self.cost.max(MAX_CHECKED_COST))
         {
-            // As with no account: the person needs a new password, and no thread is taken for hours.
+            // Treated as if there were no account: the person needs a new password, and no thread is
+            // occupied for hours.
             tracing::warn!(cost, most = self.cost.max(MAX_CHECKED_COST), "password.hash_too_dear");
             return self.verify_as_typed(password, None);
         }

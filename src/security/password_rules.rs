@@ -1,6 +1,6 @@
-//! What a new password must not be: one of those that everybody tries first, one that the person's own name
-//! or the service's gives away, or one that is known from a breach. Passwords that are there already are not
-//! looked at.
+//! What a new password must not be: too short, one of the most common, one that can be guessed from the
+//! person's or the service's name, or one that is known from a breach. Existing passwords are not
+//! checked.
 
 mod breaches;
 
@@ -12,26 +12,26 @@ use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
 use breaches::Breaches;
 
-/// Common passwords of 8 characters and more, in lower case, sorted by bytes: source and licence are beside
-/// it.
+/// Common passwords of 8 characters and more, in lower case, sorted by bytes. Source and licence are in
+/// the same folder.
 static COMMON: LazyLock<Vec<&'static str>> =
     LazyLock::new(|| include_str!("password_rules/common.txt").lines().collect());
 
-/// A word gives a password away that has no more than so many characters beside it.
+/// A password is guessable if it has a guessable word and at most this many other characters.
 const FURTHER: usize = 4;
-/// Shorter words are in too many passwords to say anything of them.
+/// Shorter words are in too many passwords to make them guessable.
 const SHORTEST_WORD: usize = 3;
 
-/// Why a password is not taken.
+/// Why a password is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeakPassword {
-    /// Shorter than this service wants it.
+    /// It is shorter than this service requires.
     TooShort,
-    /// One of those that everybody tries first.
+    /// It is one of the most common.
     TooCommon,
-    /// Hardly more than the person's or the service's name.
+    /// It is hardly more than the person's or the service's name.
     TooGuessable,
-    /// Known from a breach.
+    /// It is known from a breach.
     Breached,
 }
 
@@ -50,7 +50,7 @@ impl WeakPassword {
         }
     }
 
-    /// The same in words.
+    /// The message for the person.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ pub struct PasswordRules {
 }
 
 impl PasswordRules {
-    /// By the configuration.
+    /// The rules of the configuration.
     #[must_use]
     pub fn new(config: &PasswordConfig, service_name: &str, io: Io, metrics: Metrics) -> Self {
         let context = config.context_words.iter().map(String::as_str).chain([service_name]);
@@ -84,7 +84,7 @@ impl PasswordRules {
         }
     }
 
-    /// Whether a new password may be taken; `person` is what is known of its person: name and address.
+    /// Whether a new password is accepted; `person` is what is known of the person: name and address.
     ///
     /// # Errors
     /// [`WeakPassword`], counted.
@@ -93,7 +93,7 @@ impl PasswordRules {
         self.check_breaches(password).await.inspect_err(|weak| self.count(*weak))
     }
 
-    /// Checks the rules that need no other service: all but the breach list.
+    /// Checks the rules that need no other service: all except the breach list.
     ///
     /// # Errors
     /// [`WeakPassword`], counted.
@@ -125,7 +125,7 @@ impl PasswordRules {
         self.context.iter().any(|word| gives_away(word)) || of_person.any(|word| gives_away(&word))
     }
 
-    /// A list that does not answer in time refuses nothing, and is counted.
+    /// If the list does not answer in time the password is accepted, and the failure is counted.
     async fn check_breaches(&self, password: &Password) -> Result<(), WeakPassword> {
         let Some(breaches) = &self.breaches else { return Ok(()) };
         match breaches.holds(password.expose()).await {
@@ -140,8 +140,8 @@ impl PasswordRules {
     }
 }
 
-/// What may be guessed of a name or an address: the whole, its parts, and the parts without what separates
-/// them.
+/// What may be guessed from a name or an address: the whole, its parts, and the parts of the local part
+/// joined by each separator or none.
 fn words(text: &str) -> Vec<String> {
     let lower = text.trim().to_lowercase();
     let mut found = vec![lower.clone()];

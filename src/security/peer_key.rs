@@ -1,5 +1,5 @@
-//! The key with which nodes sign what they tell each other over Redis, which may be shared with anybody. It
-//! must never be shown.
+//! The key with which nodes sign their messages to each other over Redis, which other programs may share.
+//! It must never be shown.
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
 use base64::Engine;
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::{Secret, TokenConfig};
 
-/// Sets this key apart from any other use of the same secret.
+/// Separates this key from any other use of the same secret.
 const PURPOSE: &[u8] = b"auth-service messages between nodes v1";
 
 /// Signs with the secret of the refresh tokens, and verifies with the previous ones too.
@@ -23,7 +23,7 @@ impl std::fmt::Debug for PeerKey {
 }
 
 impl PeerKey {
-    /// With the secrets of the configuration.
+    /// Takes the secrets of the configuration.
     #[must_use]
     pub fn new(config: &TokenConfig) -> Self {
         let previous = config.previous_refresh_secrets.iter().map(derived).collect();

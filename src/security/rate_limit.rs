@@ -1,8 +1,8 @@
-//! How often something may be done: fixed windows that begin with the first try, counted in this process.
+//! Rate limits: fixed windows that begin with the first attempt, counted in this process.
 //!
-//! Bound: [`MAX_KEYS`] counters, of keys that are as long whatever was counted. Expired ones go by time. Past
-//! the bound a new key is not counted (the alternative, refusing strangers because strangers are many, would
-//! let an attacker close the door for all).
+//! Bound: [`MAX_KEYS`] counters, whose keys have the same length whatever was counted. Expired ones are
+//! removed in time. Beyond the bound a new key is not counted (the alternative, refusing strangers
+//! because there are many of them, would let an attacker lock everybody out).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,12 +15,13 @@ use crate::telemetry::pseudonyms::CounterKey;
 
 /// Most counters held at once: about 35 bytes each.
 const MAX_KEYS: usize = 200_000;
-/// Shortest time between two searches for expired counters, in ms: with very many counters one takes some ms.
+/// Shortest time between two searches for expired counters, in ms: with very many counters a search takes
+/// some ms.
 const LOOK_EVERY: i64 = 1_000;
-/// Places of the map that are not worth giving back.
+/// A map of up to this capacity is not worth shrinking.
 const SMALL: usize = 4_096;
 
-/// What is limited; each has its own number and window.
+/// What is limited; each has its own count and window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// Logins from an address.
@@ -35,11 +36,11 @@ pub enum Limit {
     Api,
     /// Messages on a WebSocket.
     Messages,
-    /// Requests of a user that a gateway asks about.
+    /// Requests of a user that a gateway verifies.
     Verify,
     /// Requests with an API key.
     Admin,
-    /// Mails to an address, asked for from an address or from anywhere.
+    /// Mails to an address, requested from one address or from anywhere.
     Mail,
     /// Requests that mail something, from an address.
     MailRequests,
@@ -67,7 +68,7 @@ impl Limit {
     }
 }
 
-/// How many in how long.
+/// How many are allowed in which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Most in a window; 0 means no limit.
@@ -79,33 +80,33 @@ pub struct Quota {
 /// How much of a quota is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Of which.
+    /// The quota.
     pub quota: Quota,
-    /// How many more there may be in this window.
+    /// How many more are allowed in this window.
     pub remaining: u32,
-    /// Until the window ends.
+    /// Time until the window ends.
     pub reset: Duration,
 }
 
-/// Too many; try again when the window has ended.
+/// The quota is used up until the window ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exceeded(pub Usage);
 
 impl Exceeded {
-    /// Nothing is left of that quota for so long.
+    /// Nothing is left of that quota for that time.
     #[must_use]
     pub fn until(quota: Quota, reset: Duration) -> Self {
         Self(Usage { quota, remaining: 0, reset })
     }
 
-    /// How long there is nothing to be tried.
+    /// How long the client should wait before the next attempt.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         self.0.reset
     }
 }
 
-/// The outcome of a try; `None` where there is no limit.
+/// The outcome of an attempt; `None` if there is no limit.
 pub type Counted = Result<Option<Usage>, Exceeded>;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -132,15 +133,15 @@ impl Window {
     }
 }
 
-/// A counter outside the map, for a caller that keeps it.
+/// A counter outside the map, for a caller that holds it.
 #[derive(Debug, Default)]
 pub struct Counter(Mutex<Window>);
 
 impl Counter {
-    /// Counts one try, unless the quota is used up.
+    /// Counts one attempt, unless the quota is used up.
     ///
     /// # Errors
-    /// [`Exceeded`]; a refused try is not counted.
+    /// [`Exceeded`]; a refused attempt is not counted.
     pub fn count(&self, quota: Quota, now: Timestamp) -> Counted {
         if quota.count == 0 {
             return Ok(None);
@@ -153,15 +154,15 @@ impl Counter {
 #[derive(Debug, Default)]
 pub struct LocalCounters {
     windows: DashMap<u64, Window>,
-    /// When it was last looked for room, in ms.
+    /// When expired counters were last searched for, in ms.
     looked: AtomicI64,
 }
 
 impl LocalCounters {
-    /// Counts one try, unless the quota is used up.
+    /// Counts one attempt, unless the quota is used up.
     ///
     /// # Errors
-    /// [`Exceeded`]; a refused try is not counted.
+    /// [`Exceeded`]; a refused attempt is not counted.
     pub fn count(&self, key: CounterKey, quota: Quota, now: Timestamp) -> Counted {
         if quota.count == 0 {
             return Ok(None);
@@ -179,7 +180,7 @@ impl LocalCounters {
         self.windows.entry(key).or_insert_with(|| Window::beginning(quota, now)).count(quota, now)
     }
 
-    /// Whether one more would be allowed, counting nothing.
+    /// Whether one more would be allowed, without counting it.
     ///
     /// # Errors
     /// [`Exceeded`].
@@ -192,7 +193,7 @@ impl LocalCounters {
         }
     }
 
-    /// Forgets the counters whose window has ended, and gives their room back.
+    /// Removes the counters whose window has ended, and frees their memory.
     pub fn forget_expired(&self, now: Timestamp) {
         self.windows.retain(|_, window| window.ends > now);
         if self.windows.capacity() > SMALL.max(4 * self.windows.len()) {
@@ -258,7 +259,7 @@ mod tests {
             assert!(counters.count(key, one, start).is_ok());
         }
         assert_eq!(counters.windows.len(), MAX_KEYS);
-        // Room is made when there is some.
+        // Once windows have ended there is room again.
         let later = start.plus(one.window);
         assert!(counters.count(key("newcomer"), one, later).is_ok());
         assert!(counters.count(key("newcomer"), one, later).is_err(), "it is counted");

@@ -1,12 +1,12 @@
-//! Recovery codes: 120 random bits that are shown once and kept as a keyed hash. Guessing one is out of
-//! reach, so they are not counted.
+//! Recovery codes: 120 random bits that are shown once and stored as a keyed hash. Guessing one is
+//! infeasible, so attempts are not counted.
 
 use aws_lc_rs::rand;
 
 use super::encryption::{Encryption, EncryptionError, Purpose};
 use crate::domain::ids::UserId;
 
-/// Codes that are given at a time.
+/// Codes that are issued at a time.
 pub const COUNT: usize = 10;
 const RANDOM_BYTES: usize = 15;
 /// Characters of a code, and of each group in which it is written.
@@ -15,7 +15,7 @@ const GROUP: usize = 6;
 /// Crockford's base32 in lower case: no i, l, o or u, which are easily misread.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// A recovery code. Never printed but into the answer that shows it.
+/// A recovery code. Never printed except in the answer that shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecoveryCode([u8; LENGTH]);
 
@@ -26,7 +26,7 @@ impl std::fmt::Debug for RecoveryCode {
 }
 
 impl RecoveryCode {
-    /// A new one. None where the system gives no randomness.
+    /// A new code. `None` if the system provides no randomness.
     #[must_use]
     pub fn generate() -> Option<Self> {
         let mut random = [0; RANDOM_BYTES];
@@ -41,8 +41,8 @@ impl RecoveryCode {
         Some(Self(code))
     }
 
-    /// One as a person types it: in any case, with or without dashes and spaces, and with o, i and l read as
-    /// digits.
+    /// A code as a person types it: in upper or lower case, with or without dashes and spaces, and with
+    /// o, i and l read as digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut code = Vec::with_capacity(LENGTH);
@@ -60,7 +60,7 @@ impl RecoveryCode {
         code.try_into().ok().map(Self)
     }
 
-    /// As it is shown: groups with dashes between them.
+    /// The code as it is shown: groups with dashes between them.
     #[must_use]
     pub fn expose(&self) -> String {
         let groups = self.0.chunks(GROUP).map(|group| String::from_utf8_lossy(group).into_owned());
@@ -69,7 +69,7 @@ impl RecoveryCode {
 }
 
 impl RecoveryCode {
-    /// What is stored of a user's new code.
+    /// The hash that is stored of a user's new code.
     ///
     /// # Errors
     /// [`EncryptionError`].
@@ -77,7 +77,7 @@ impl RecoveryCode {
         keys.mac(Purpose::RecoveryCode, &[user.uuid().as_bytes(), &self.0])
     }
 
-    /// What may be stored of it: earlier secrets made other hashes.
+    /// The hashes that may be stored of it: earlier secrets made other hashes.
     ///
     /// # Errors
     /// [`EncryptionError`].

@@ -1,7 +1,7 @@
-//! Refresh tokens: which session and which generation; the ledger knows which generation is current.
+//! Refresh tokens, which name a session and a generation; the ledger knows which generation is current.
 //!
-//! Signing is deterministic: the token of a generation is always the same, so that two tabs that refresh at
-//! once are given the same one and nothing of it has to be stored.
+//! Signing is deterministic: the token of a generation is always the same, so that two tabs that refresh
+//! at the same time get the same one, and none of it has to be stored.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::session::Refresh;
 use crate::domain::time::Timestamp;
 
-/// `typ` of a refresh token: no other token passes for one.
+/// `typ` of a refresh token, so that no other token is accepted as one.
 const TYP: &str = "refresh+jwt";
 
-/// A signed refresh token. Never printed but into the answer it is made for.
+/// A signed refresh token. Never printed except in the answer it is made for.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct RefreshToken(String);
@@ -35,16 +35,16 @@ impl std::fmt::Debug for RefreshToken {
     }
 }
 
-/// What a verified refresh token says.
+/// The claims of a verified refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshClaims {
-    /// Whose.
+    /// The user.
     #[serde(rename = "sub")]
     pub user: UserId,
-    /// Of which session.
+    /// The session.
     #[serde(rename = "sid")]
     pub session: SessionId,
-    /// Which generation.
+    /// The generation.
     #[serde(rename = "gen")]
     pub generation: u32,
     iat: i64,
@@ -52,7 +52,7 @@ pub struct RefreshClaims {
 }
 
 impl RefreshClaims {
-    /// When its generation was made, in seconds since 1970.
+    /// When its generation was issued, in seconds since 1970.
     #[must_use]
     pub fn issued_at_seconds(&self) -> i64 {
         self.iat
@@ -72,14 +72,14 @@ impl std::fmt::Debug for RefreshTokens {
 }
 
 impl RefreshTokens {
-    /// With the secret and expiry of the configuration.
+    /// Takes the secret and expiry of the configuration.
     #[must_use]
     pub fn new(config: &TokenConfig) -> Self {
         let signer = Signer::new(TYP, config, &["exp", "sub"]);
         Self { signer, expiry: config.refresh_expiry }
     }
 
-    /// How long a token is good after its generation was made.
+    /// How long a token is valid after its generation was issued.
     #[must_use]
     pub fn expiry(&self) -> Duration {
         self.expiry
@@ -88,7 +88,7 @@ impl RefreshTokens {
     /// The token of a session's current generation.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] when the secret cannot sign, which HMAC cannot bring about.
+    /// [`TokenError::Invalid`] if the secret cannot sign, which cannot happen with HMAC.
     pub fn sign(
         &self,
         user: UserId,

@@ -1,6 +1,6 @@
-//! Tickets to open a live connection with, for browsers, which cannot set headers. A ticket is signed, so
-//! that nothing is kept when one is given; that it is good once is noted when it is used, in the one place
-//! that it names itself.
+//! Tickets for opening a live connection, for browsers, which cannot set headers. A ticket is signed, so
+//! that nothing is stored when one is issued; its use is recorded, so that it is valid only once, in the
+//! one store that it names itself.
 
 use std::time::Duration;
 
@@ -14,19 +14,20 @@ use crate::config::TokenConfig;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
 
-/// How long a ticket is good.
+/// How long a ticket is valid.
 pub const GOOD_FOR: Duration = Duration::from_secs(30);
-/// Clocks of two nodes may differ by so much, and a ticket is still good once and on both.
+/// Clocks of two nodes may differ by this much, and a ticket is still valid once and on both.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
 /// How long after its expiry a ticket's use must be remembered: the clock of the node that checks it may be
 /// that far behind, and the clock of the one that forgets it that far ahead.
 pub const KNOWN_AFTER: Duration = Duration::from_secs(60);
-/// Most used tickets that a node remembers by itself, so that to show one again costs nothing.
+/// Most used tickets that a node remembers by itself, so that refusing one that is presented again costs
+/// nothing.
 const REMEMBERED: usize = 10_000;
-/// `typ` of a ticket: no other token passes for one.
+/// `typ` of a ticket, so that no other token is accepted as one.
 const TYP: &str = "ticket+jwt";
 
-/// A signed ticket. Never printed but into the answer it is made for.
+/// A signed ticket. Never printed except in the answer it is made for.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Ticket(String);
@@ -45,38 +46,38 @@ impl std::fmt::Debug for Ticket {
     }
 }
 
-/// Where it is noted that a ticket was used. Chosen when it is given, because it must be one place for all
-/// nodes, also where one of them is cut off from Redis.
+/// Where the use of a ticket is recorded. Chosen when it is issued, because it must be one store for all
+/// nodes, even if one of them is cut off from Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpentIn {
-    /// Redis, which forgets it by itself.
+    /// Redis, where the record expires by itself.
     Redis,
-    /// The database, where there is no Redis or it is away.
+    /// The database, if there is no Redis or it is unreachable.
     Database,
 }
 
-/// What a verified ticket says.
+/// The claims of a verified ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketClaims {
-    /// Whose.
+    /// The user.
     #[serde(rename = "sub")]
     pub user: UserId,
-    /// For a connection of which session.
+    /// The session that the connection is for.
     #[serde(rename = "sid")]
     pub session: SessionId,
-    /// Which ticket.
+    /// The ticket's id.
     #[serde(rename = "jti")]
     pub id: Uuid,
-    /// Where it can be spent.
+    /// Where its use is recorded.
     pub spent_in: SpentIn,
-    /// In ms, where `exp` has seconds: one of those is a thirtieth of its life.
+    /// In ms, not in seconds as `exp`: a second is a thirtieth of its life.
     #[serde(rename = "good_until")]
     valid_until: i64,
 }
 
 impl TicketClaims {
-    /// Until when the ticket is good.
+    /// Until when the ticket is valid.
     #[must_use]
     pub fn valid_until(&self) -> Timestamp {
         Timestamp::from_millis(self.valid_until)
@@ -96,7 +97,7 @@ impl std::fmt::Debug for Tickets {
 }
 
 impl Tickets {
-    /// With the secret of the configuration.
+    /// Takes the secret of the configuration.
     #[must_use]
     pub fn new(config: &TokenConfig) -> Self {
         Self { signer: Signer::new(TYP, config, &["sub"]), used: Cache::new(REMEMBERED) }
@@ -105,7 +106,7 @@ impl Tickets {
     /// A ticket for a connection of that session.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] when the secret cannot sign, which HMAC cannot bring about.
+    /// [`TokenError::Invalid`] if the secret cannot sign, which cannot happen with HMAC.
     pub fn sign(
         &self,
         user: UserId,
@@ -121,8 +122,8 @@ impl Tickets {
     /// Checks algorithm, signature and type, then the time, and whether this node has seen it used.
     ///
     /// # Errors
-    /// [`TokenError`]. One that seems to have been given in the future is not good either: by the time it is,
-    /// it may be forgotten that it was used.
+    /// [`TokenError`]. One that seems to have been issued in the future is not valid either: by the time
+    /// it were, the record that it was used may have been deleted.
     pub fn verify(&self, ticket: &str, now: Timestamp) -> Result<TicketClaims, TokenError> {
         let claims: TicketClaims = self.signer.read(ticket)?;
         if claims.valid_until() <= now {
@@ -132,7 +133,8 @@ impl Tickets {
         if too_early || self.used.get(&claims.id).is_some() { Err(TokenError::Invalid) } else { Ok(claims) }
     }
 
-    /// Remembers that a ticket was used, for as long as there is room. It is not here that it must be known.
+    /// Remembers that a ticket was used, as long as there is room. Nothing relies on this: the record is
+    /// in the store that the ticket names.
     pub fn remember_used(&self, ticket: &TicketClaims) {
         self.used.insert(ticket.id, ());
     }

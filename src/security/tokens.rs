@@ -1,5 +1,5 @@
-//! What all kinds of token share: the errors, and reading a JWT whose header and signature are right. And
-//! what those share that this service alone reads.
+//! What all kinds of token share: the errors, and reading a JWT with a valid header and signature. And
+//! what the tokens share that only this service reads.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation, decode, encode};
 use serde::Serialize;
@@ -13,12 +13,12 @@ pub enum TokenError {
     /// Not one of ours, or not one for this use.
     #[error("the token is not valid")]
     Invalid,
-    /// It was one of ours until a while ago.
+    /// It was valid, and has expired.
     #[error("the token has expired")]
     Expired,
 }
 
-/// A validation of one algorithm and a set of claims. Time is checked by the caller, with the service's
+/// A validation of one algorithm and a set of claims. The caller checks the time, with the service's
 /// clock.
 pub(super) fn validation(algorithm: Algorithm, required: &[&str]) -> Validation {
     let mut validation = Validation::new(algorithm);
@@ -29,7 +29,7 @@ pub(super) fn validation(algorithm: Algorithm, required: &[&str]) -> Validation 
     validation
 }
 
-/// Reads a token whose signature, algorithm and `typ` are right, and which asks for nothing more.
+/// Reads a token whose signature, algorithm and `typ` are valid and which has no critical extensions.
 pub(super) fn read<C: DeserializeOwned>(
     token: &str,
     typ: &str,
@@ -37,25 +37,25 @@ pub(super) fn read<C: DeserializeOwned>(
     validation: &Validation,
 ) -> Result<TokenData<C>, TokenError> {
     let data: TokenData<C> = decode(token, key, validation).map_err(|_| TokenError::Invalid)?;
-    // Extensions that have to be understood are not (RFC 7515, section 4.1.11).
+    // Critical extensions are not supported (RFC 7515, section 4.1.11).
     match data.header.typ.as_deref() {
         Some(found) if found.eq_ignore_ascii_case(typ) && data.header.crit.is_none() => Ok(data),
         _ => Err(TokenError::Invalid),
     }
 }
 
-/// Signs and reads tokens of one `typ` that nobody but this service reads: with HS256 and a secret.
+/// Signs and reads tokens of one `typ` that only this service reads, with HS256 and a secret.
 pub(super) struct Signer {
     typ: &'static str,
     signing: EncodingKey,
-    /// That of the secret it signs with, then those that only verify: they have no names, so one after the
-    /// other is tried.
+    /// The key of the secret it signs with, then those that only verify. They have no key ids, so they
+    /// are tried one after the other.
     verifying: Vec<DecodingKey>,
     validation: Validation,
 }
 
 impl Signer {
-    /// With the secret of refresh tokens; `required` are the claims a token must have.
+    /// Takes the secret of refresh tokens; `required` are the claims a token must have.
     pub(super) fn new(typ: &'static str, config: &TokenConfig, required: &[&str]) -> Self {
         let current = &config.refresh_secret;
         let secrets = std::iter::once(current).chain(&config.previous_refresh_secrets);
@@ -70,14 +70,14 @@ impl Signer {
     /// Signs claims.
     ///
     /// # Errors
-    /// [`TokenError::Invalid`] when the secret cannot sign, which HMAC cannot bring about.
+    /// [`TokenError::Invalid`] if the secret cannot sign, which cannot happen with HMAC.
     pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, TokenError> {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(self.typ.to_owned());
         encode(&header, claims, &self.signing).map_err(|_| TokenError::Invalid)
     }
 
-    /// Checks algorithm, signature and type. Time is the caller's.
+    /// Checks algorithm, signature and type. The caller checks the time.
     pub(super) fn read<C: DeserializeOwned>(&self, token: &str) -> Result<C, TokenError> {
         let mut tries = self.verifying.iter().map(|key| read(token, self.typ, key, &self.validation));
         tries.find_map(Result::ok).map(|data| data.claims).ok_or(TokenError::Invalid)

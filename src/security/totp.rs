@@ -1,5 +1,5 @@
-//! Codes of authenticator apps (RFC 6238: SHA-1, 6 digits, 30 s). Which steps were used already is the
-//! database's to know.
+//! Codes of authenticator apps (RFC 6238: SHA-1, 6 digits, 30 s). Which steps were used already is stored
+//! in the database.
 
 use aws_lc_rs::rand;
 use totp_rs::{Algorithm, Builder, Secret, Totp, TotpError};
@@ -11,10 +11,10 @@ use crate::domain::time::Timestamp;
 /// Length of a step, in seconds.
 const STEP_SECONDS: u64 = 30;
 const DIGITS: usize = 6;
-/// Bytes of a secret: as many as the HMAC has (RFC 4226, section 4, R6).
+/// Bytes of a secret: as many as the HMAC's output has (RFC 4226, section 4, R6).
 const SECRET_BYTES: usize = 20;
 
-/// The secret an app and the service share. Shown to the person once, and never printed.
+/// The secret that an app and the service share. Shown to the person once, and never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TotpSecret(Vec<u8>);
 
@@ -24,12 +24,12 @@ impl std::fmt::Debug for TotpSecret {
     }
 }
 
-/// Where a secret is kept: it opens nowhere else.
+/// Where a sealed secret is stored: it can be opened only for that row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Of an app that is not confirmed yet.
+    /// The row of an app that is not confirmed yet.
     Pending,
-    /// Of the user's app.
+    /// The row of the user's confirmed app.
     Confirmed,
 }
 
@@ -43,13 +43,13 @@ impl Place {
     }
 }
 
-/// No secret can be made, because the system gives no randomness.
+/// No secret can be generated, because the system provides no randomness.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the system gave no randomness")]
 pub struct NoRandomness;
 
 impl TotpSecret {
-    /// A new one, of 160 random bits.
+    /// A new secret of 160 random bits.
     ///
     /// # Errors
     /// [`NoRandomness`].
@@ -67,7 +67,7 @@ impl TotpSecret {
         keys.seal(Purpose::TotpSecret, &place.row(user), &self.0)
     }
 
-    /// One that was stored.
+    /// Opens a stored secret.
     ///
     /// # Errors
     /// [`EncryptionError`].
@@ -81,7 +81,7 @@ impl TotpSecret {
         Ok(Self(opened.content.to_vec()))
     }
 
-    /// The sealed value, sealed anew with the newest secret; `None` where the newest has sealed it.
+    /// The sealed value, resealed with the newest secret; `None` if the newest has sealed it.
     ///
     /// # Errors
     /// [`EncryptionError`].
@@ -105,16 +105,16 @@ impl TotpSecret {
     /// What an app reads from a QR code.
     ///
     /// # Errors
-    /// [`TotpError`] where the account has no name.
+    /// [`TotpError`] if the account has no name.
     pub fn otpauth_uri(&self, issuer: &str, account: &str) -> Result<String, TotpError> {
-        // A colon is what parts the two.
+        // A colon separates the two.
         let plain = |text: &str| text.replace(':', " ");
         let builder = Builder::new().with_secret(self.0.clone()).with_account_name(plain(account));
         builder.with_issuer(Some(plain(issuer))).build()?.to_url()
     }
 
-    /// The step that the code is of: the present one or the one before. None for any other, and for what is
-    /// no code.
+    /// The step that the code belongs to: the current one or the one before. `None` for any other, and
+    /// for text that is not a code.
     #[must_use]
     pub fn matching_step(&self, code: &str, now: Timestamp) -> Option<i64> {
         let code = code.trim();
@@ -124,14 +124,14 @@ impl TotpSecret {
         let totp = self.totp()?;
         let now = u64::try_from(now.seconds()).ok()?;
         let matches = |time: Option<u64>| time.and_then(|time| totp.check(code, time));
-        // Both are compared in any case, so that time does not tell which one it was.
+        // Both are always compared, so that the time does not reveal which one it was.
         let (present, before) = (matches(Some(now)), matches(now.checked_sub(STEP_SECONDS)));
         present.or(before).and_then(|step| i64::try_from(step).ok())
     }
 
     fn totp(&self) -> Option<Totp> {
         let builder = Builder::new().with_algorithm(Algorithm::SHA1).with_secret(self.0.clone());
-        // The window of the crate would also take the step to come.
+        // The crate's window would also accept the next step.
         builder.with_skew(0).with_step_duration(STEP_SECONDS).build().ok()
     }
 }

@@ -1,10 +1,11 @@
-//! Access tokens whose signature was checked before: the same token shown again need not be checked again.
+//! Access tokens whose signature was checked before: when the same token is presented again it need not
+//! be checked again.
 //!
-//! A client shows one token hundreds of times. A token is known by a keyed hash of all of it (SipHash-2-4
-//! with 128 bits, its key made at start and told to nobody), so that nothing but the very same token is taken
-//! for it. Its time is checked at every use, by the caller.
+//! A client presents one token hundreds of times. A token is identified by a keyed hash of all of it
+//! (SipHash-2-4 with 128 bits, its key made at startup and kept secret), so that only the very same token
+//! is taken for it. Its time is checked at every use, by the caller.
 //!
-//! Bound: [`MAX_TOKENS`]; past that those go that were not shown lately.
+//! Bound: [`MAX_TOKENS`]; beyond that those are removed that were not presented recently.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use super::claims::AccessClaims;
 
 /// Most tokens held, about 100 bytes each. As many as users may be resident by default.
 const MAX_TOKENS: usize = 1_000_000;
-/// What room is made for at start.
+/// How many there is room for at startup.
 const USUAL_TOKENS: usize = 1_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,7 @@ struct Verified {
     expires: i64,
 }
 
-/// Tokens that were found good.
+/// Tokens that were found valid.
 pub(super) struct VerifiedTokens {
     known: Cache<u128, Verified>,
     key: [u8; 16],
@@ -50,7 +51,7 @@ impl VerifiedTokens {
         }
     }
 
-    /// What the token says and when it expires (in seconds), if its signature was checked before.
+    /// The token's claims and when it expires (in seconds), if its signature was checked before.
     pub(super) fn lookup(&self, token: &[u8]) -> Option<(AccessClaims, i64)> {
         self.known.get(&self.hash(token)).map(|known| (known.claims, known.expires))
     }

@@ -1,7 +1,8 @@
 //! Passkeys: verifies what an authenticator has signed (WebAuthn Level 3, sections 7.1 and 7.2).
 //!
-//! Challenges, users and stored keys are the caller's; so is what a counter that went back means. No
-//! attestation is asked for, and an attestation statement is ignored: nothing relies on what it proves.
+//! Challenges, users and stored keys are the caller's responsibility; so is what a counter that went back
+//! means. No attestation is requested, and an attestation statement is ignored: nothing relies on what it
+//! proves.
 
 mod authenticator_data;
 mod cbor;
@@ -29,16 +30,16 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Why a credential is refused; for logs and tests only, since the client learns no more than that it was.
+/// Why a credential is refused; for logs and tests only, since the client learns only that it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is not what a browser makes, or of an algorithm that is not asked for.
+    /// It is not what a browser makes, or of an algorithm that was not requested.
     #[error("malformed credential")]
     Malformed,
-    /// Made for something else than it was sent to.
+    /// Made for another ceremony.
     #[error("wrong ceremony")]
     WrongCeremony,
-    /// Not the challenge that was given.
+    /// Not the challenge that was issued.
     #[error("wrong challenge")]
     WrongChallenge,
     /// Made on another site's page, or in a frame of one.
@@ -47,13 +48,13 @@ pub enum Refused {
     /// Made for another relying party.
     #[error("wrong relying party")]
     WrongRelyingParty,
-    /// Nobody was there, or the authenticator did not make sure of who.
+    /// The user was not present, or the authenticator did not verify who it was.
     #[error("user not verified")]
     NotVerified,
     /// The key did not sign this.
     #[error("wrong signature")]
     WrongSignature,
-    /// What can never change of a credential has changed.
+    /// A property of the credential that can never change has changed.
     #[error("backup eligibility changed")]
     Changed,
 }
@@ -88,7 +89,7 @@ struct ResponseJson {
 }
 
 impl CredentialJson {
-    /// The credential's id, if it says the same one wherever it says it.
+    /// The credential's id, if it is the same one everywhere in the credential.
     #[must_use]
     pub fn id(&self) -> Option<Vec<u8>> {
         let id = decode(&self.id)?;
@@ -97,7 +98,7 @@ impl CredentialJson {
         (same && is_key && !id.is_empty()).then_some(id)
     }
 
-    /// Whose the credential says it is: `user.id` of its registration.
+    /// The user that the credential says it belongs to: `user.id` of its registration.
     #[must_use]
     pub fn user_handle(&self) -> Option<Vec<u8>> {
         decode(self.response.user_handle.as_deref()?).filter(|handle| !handle.is_empty())
@@ -110,7 +111,7 @@ impl CredentialJson {
         ClientData::read(&client_data).map(|data| data.challenge.trim_end_matches('=').to_owned())
     }
 
-    /// How the authenticator can be reached, in the words of the registry and no others, each once.
+    /// How the authenticator can be reached: only values of the registry, each once.
     #[must_use]
     pub fn transports(&self) -> Vec<&'static str> {
         const KNOWN: [&str; 6] = ["usb", "nfc", "ble", "smart-card", "hybrid", "internal"];
@@ -123,7 +124,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64URL.decode(text).ok()
 }
 
-/// What a ceremony must have been made for.
+/// What a ceremony is checked against.
 #[expect(missing_debug_implementations, reason = "it lends a closure")]
 pub struct Expected<'a> {
     /// The RP id.
@@ -143,11 +144,11 @@ pub struct Registered {
     pub public_key: Vec<u8>,
     /// How it signs.
     pub algorithm: Algorithm,
-    /// Its signature counter; 0 where there is none.
+    /// Its signature counter; 0 if there is none.
     pub counter: u32,
-    /// Whether it may be kept on more than one device.
+    /// Whether it may be stored on more than one device.
     pub backup_eligible: bool,
-    /// Whether it is, at the moment.
+    /// Whether it is backed up at the moment.
     pub backed_up: bool,
 }
 
@@ -156,7 +157,7 @@ pub struct Registered {
 pub struct Authenticated {
     /// Its signature counter now.
     pub counter: u32,
-    /// Whether it is kept on more than one device now.
+    /// Whether it is stored on more than one device now.
     pub backed_up: bool,
 }
 
@@ -165,7 +166,7 @@ pub struct Authenticated {
 pub struct Known<'a> {
     /// Its public key, a COSE_Key.
     pub public_key: &'a [u8],
-    /// Whether it may be kept on more than one device.
+    /// Whether it may be stored on more than one device.
     pub backup_eligible: bool,
 }
 

@@ -1,4 +1,5 @@
-//! What a change of an account writes into the user's row, in the same statement that moves its version on.
+//! The columns that a change of an account writes to the user's row, in the statement that advances its
+//! version.
 
 use std::mem::discriminant;
 
@@ -12,8 +13,8 @@ use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
-/// Adds the columns that the events change, if they change any. Of several values for a column the last
-/// counts: a statement may set it once.
+/// Adds the columns that the events change, if any. If a column has several values the last one counts,
+/// since a statement may set it only once.
 pub(super) fn account_columns(
     update: UpdateMany<user::Entity>,
     user: UserId,
@@ -32,7 +33,7 @@ fn columns_of(user: UserId, event: &LedgerEvent) -> Vec<(user::Column, SimpleExp
         LedgerEvent::AccountChanged { change, credentials_changed_at, at, .. } => {
             (change, credentials_changed_at, at)
         }
-        // Signing in keeps an account that was to be deleted.
+        // Signing in cancels the account's scheduled deletion.
         LedgerEvent::Opened { .. } => return vec![(user::Column::DeleteAt, Expr::value(None::<i64>))],
         LedgerEvent::AccountDeleted { at } => return columns_of_deletion(user, *at),
         _ => return Vec::new(),

@@ -1,4 +1,5 @@
-//! Accounts as an operator handles them: many at once, from elsewhere, without a session, and listed.
+//! Accounts as an operator handles them: importing many at once, adding one without a session, and
+//! listing.
 
 use std::collections::HashMap;
 
@@ -18,10 +19,10 @@ use crate::domain::user::{Role, User};
 use crate::events::announcement::Announcement;
 use crate::security::password::PasswordHash;
 
-/// Most accounts of one call: bound by the parameters of one statement.
+/// Most accounts per call, bounded by the number of parameters in one statement.
 pub const MAX_ACCOUNTS: usize = 1_000;
 
-/// An account with what its password is checked against.
+/// An account with its password hash.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The account.
@@ -30,28 +31,29 @@ pub struct Account {
     pub password_hash: PasswordHash,
 }
 
-/// How an account that was to be added stands now.
+/// What became of an account that was to be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
-    /// It was not there, and is now.
+    /// It did not exist, and was added.
     Added,
-    /// It was there, and is as it was.
+    /// It existed, and is unchanged.
     Present,
-    /// Its address was there, and belongs to the account of this other id.
+    /// Its address belongs to an existing account with this other id.
     PresentAs(UserId),
-    /// It was there, and has taken over what is newer.
+    /// It existed, and was updated with newer data.
     Updated,
-    /// It was there, and could not take over what is newer: its new address belongs to this other account.
+    /// It existed, but could not be updated with newer data: its new address belongs to this other
+    /// account.
     AddressTaken(UserId),
 }
 
-/// What to do with accounts that may be there.
+/// How to treat accounts that may already exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// One that is there takes over name, address, password and role, if it has changed later than what is
-    /// there.
+    /// Whether an existing account takes over name, address, password and role if the imported one
+    /// changed later.
     pub update: bool,
-    /// Nothing is stored; only told what would be.
+    /// Whether to store nothing, and only report what would happen.
     pub dry_run: bool,
 }
 
@@ -62,18 +64,18 @@ pub struct UserFilter {
     pub search: Option<String>,
     /// Role.
     pub role: Option<Role>,
-    /// Disabled ones alone.
+    /// Only disabled ones.
     pub disabled: bool,
-    /// Those after this address.
+    /// Only those after this address.
     pub after: String,
     /// How many at most.
     pub limit: u64,
 }
 
-/// What is there of the accounts in question.
+/// Which of the accounts to import already exist.
 #[derive(Debug, Default)]
 struct Known {
-    /// When each was last changed, in ms; none where it was deleted.
+    /// When each was last changed, in ms; `None` if it was deleted.
     by_id: HashMap<Uuid, Option<i64>>,
     by_email: HashMap<String, Uuid>,
 }
@@ -91,7 +93,7 @@ impl Store {
             .order_by_asc(user::Column::Email)
             .limit(wanted.limit);
         if let Some(text) = wanted.search {
-            // Not LIKE: what is searched for may hold its wildcards.
+            // Not LIKE: the text may contain its wildcards.
             let position = if self.is_postgres() { "strpos" } else { "instr" };
             let holds = |column: user::Column| {
                 let lower: SimpleExpr = Func::lower(Expr::col(column)).into();
@@ -110,8 +112,8 @@ impl Store {
         rows.into_iter().map(user_of).collect()
     }
 
-    /// The same with the latest activity of any of their sessions, which the row of a user learns with the
-    /// next change.
+    /// The same users with the latest activity of any of their sessions, which a user's row gets only
+    /// with the next change.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -135,7 +137,7 @@ impl Store {
         Ok(users)
     }
 
-    /// Adds one account, and tells of it. False when an account with this address already exists.
+    /// Adds one account, and announces it. False when an account with this address already exists.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -159,8 +161,8 @@ impl Store {
         self.run(work).await
     }
 
-    /// Those of the accounts that are there with another password than theirs; one without a password
-    /// replaces none.
+    /// Those of the accounts that exist with a different password hash. One without a password is left
+    /// out, since it replaces none.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -183,12 +185,12 @@ impl Store {
         Ok(accounts.into_iter().filter(differs).collect())
     }
 
-    /// Adds, in one transaction, those of at most [`MAX_ACCOUNTS`] accounts that are not there yet, by id or
-    /// by address. No event is sent: a person who is moved has not signed up. The outcomes are in the order
-    /// of the accounts.
+    /// Adds, in one transaction, those of at most [`MAX_ACCOUNTS`] accounts that do not exist yet, by id
+    /// or by address. No event is sent: an imported person has not signed up. The outcomes are in the
+    /// order of the accounts.
     ///
     /// # Errors
-    /// [`StorageError`]; doing it again is harmless.
+    /// [`StorageError`]; repeating it is harmless.
     pub async fn add_accounts(
         &self,
         accounts: Vec<Account>,
@@ -197,7 +199,7 @@ impl Store {
         let db = self.db.clone();
         let stamp = self.change_stamp();
         let work = async move {
-            // SQLite lets nobody write on what it has read before another one wrote.
+            // In SQLite a transaction that has read may no longer write once another one has written.
             let immediate = Some(SqliteTransactionMode::Immediate);
             let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
             let transaction = db.begin_with_options(options).await?;
@@ -208,7 +210,7 @@ impl Store {
                     update(&transaction, account, stamp.clone()).await?;
                 }
                 let mut new: Vec<_> = those(&accounts, &outcomes, ImportOutcome::Added).collect();
-                // In one order, so that two imports do not wait for each other.
+                // In a fixed order, so that two imports do not wait for each other.
                 new.sort_by(|one, other| one.user.email.as_str().cmp(other.user.email.as_str()));
                 if insert(&transaction, &new).await? < new.len() as u64 {
                     let known = Known::look_up(&transaction, &accounts).await?;
@@ -235,7 +237,7 @@ impl Known {
         let ids = accounts.iter().map(|account| account.user.id.uuid());
         let emails = accounts.iter().map(|account| account.user.email.as_str());
         let mut known = Self::default();
-        // Not in one with OR: PostgreSQL would read the whole table.
+        // Not one query with OR: PostgreSQL would read the whole table.
         for condition in [user::Column::Id.is_in(ids), user::Column::Email.is_in(emails)] {
             let rows = user::Entity::find()
                 .select_only()
@@ -257,7 +259,7 @@ impl Known {
         Ok(known)
     }
 
-    /// Decides on each in turn; what is new is known to those that come after it.
+    /// Decides on each in turn; a new account is known to those after it.
     fn take_in(&mut self, accounts: &[Account], update: bool) -> Vec<ImportOutcome> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for Account { user, .. } in accounts {
@@ -280,7 +282,7 @@ impl Known {
         outcomes
     }
 
-    /// Another process was quicker with some of those that were new.
+    /// Corrects the outcomes where another process was first to add some of the new accounts.
     fn correct(&self, accounts: &[Account], outcomes: &mut [ImportOutcome]) {
         for (Account { user, .. }, outcome) in accounts.iter().zip(outcomes) {
             let is_there = self.by_id.contains_key(&user.id.uuid());
@@ -294,10 +296,10 @@ impl Known {
     }
 }
 
-/// Tells how many there were not.
+/// Returns how many were new.
 async fn insert(db: &impl ConnectionTrait, accounts: &[&Account]) -> Result<u64, DbErr> {
     let rows = accounts.iter().map(|Account { user, password_hash }| new_user_row(user, password_hash));
-    // Whatever is in conflict, the id or the address.
+    // Whichever conflicts, the id or the address.
     let nothing = OnConflict::new().do_nothing().to_owned();
     user::Entity::insert_many(rows).on_conflict(nothing).exec_without_returning(db).await
 }

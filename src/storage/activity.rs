@@ -1,7 +1,7 @@
 //! Activity reaches the database in batches; a time only ever moves forward, and only on live sessions.
 //!
 //! On PostgreSQL a batch has a connection of its own, so that no queue of other statements delays it, and
-//! waits for no row: one that somebody has locked is left out, and only that one is late.
+//! it waits for no row lock: a locked row is skipped, and only that one is late.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,11 @@ use crate::domain::time::Timestamp;
 
 /// Most rows of one statement.
 pub const MAX_BATCH: usize = 5_000;
-/// How long a batch may take, a new connection included. A line that is silent for longer is given up.
+/// How long a batch may take, including a new connection. A connection that is silent for longer is given
+/// up.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Nobody is waited for, and so no two nodes with the same sessions in their batches for each other.
+/// It waits for no lock, so two nodes with the same sessions in their batches never wait for each other.
 const UPDATE_FROM_ARRAYS: &str = "\
     WITH held AS ( \
         SELECT sessions.user_id, sessions.id, seen.at \
@@ -38,45 +39,45 @@ const UPDATE_FROM_ARRAYS: &str = "\
     WHERE sessions.user_id = held.user_id AND sessions.id = held.id \
     AND sessions.ended_at IS NULL AND sessions.last_activity < held.at";
 
-/// Those of a batch of which the database has not at least that activity.
+/// The rows of a batch whose activity, or a later one, is not stored.
 const UNWRITTEN: &str = "\
     SELECT seen.id, sessions.id IS NULL OR sessions.ended_at IS NOT NULL AS is_over \
     FROM UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS seen (user_id, id, at) \
     LEFT JOIN sessions ON sessions.user_id = seen.user_id AND sessions.id = seen.id \
     WHERE sessions.id IS NULL OR sessions.ended_at IS NOT NULL OR sessions.last_activity < seen.at";
 
-/// That a session was active.
+/// A session's activity at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenActivity {
-    /// Owner.
+    /// The session's owner.
     pub user: UserId,
-    /// Session.
+    /// The session.
     pub session: SessionId,
-    /// When.
+    /// When it was active.
     pub at: Timestamp,
 }
 
 /// Activity of a batch that is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwritten {
-    /// Of which session.
+    /// The session.
     pub session: SessionId,
-    /// Whether the session is over: then it never will be. Else its row is locked.
+    /// Whether the session is over, so that it never will be stored. Otherwise its row is locked.
     pub is_over: bool,
 }
 
-/// Writes activity, on a connection of its own where several nodes may serve. One a node, and one more at
-/// shutdown.
+/// Writes activity, on a connection of its own where several nodes may serve. One per node, and one more
+/// at shutdown.
 #[derive(Debug)]
 pub struct ActivityWriter {
     store: Store,
-    /// None on SQLite.
+    /// `None` on SQLite.
     servers: Option<Arc<Servers>>,
     connection: Option<DatabaseConnection>,
 }
 
 impl Store {
-    /// What writes activity.
+    /// A writer of activity.
     #[must_use]
     pub fn activity_writer(&self) -> ActivityWriter {
         ActivityWriter { store: self.clone(), servers: self.servers.clone(), connection: None }
@@ -105,7 +106,7 @@ impl ActivityWriter {
     /// Writes the batch, and returns what is not stored.
     ///
     /// # Errors
-    /// [`StorageError`]; some may be stored then. The next batch has a new connection.
+    /// [`StorageError`]; part of the batch may be stored. The next batch opens a new connection.
     pub async fn write(&mut self, batch: Vec<SeenActivity>) -> Result<Vec<Unwritten>, StorageError> {
         let Some(servers) = &self.servers else { return self.store.store_activity(batch).await };
         let (server, pooling) = (servers.current().clone(), self.store.pooling);

@@ -55,7 +55,7 @@ impl Store {
     }
 }
 
-/// Those that may still be used, but for their time.
+/// Keys that are not revoked. They may have expired.
 pub(super) fn usable() -> Select<api_key::Entity> {
     api_key::Entity::find().filter(api_key::Column::RevokedAt.is_null())
 }

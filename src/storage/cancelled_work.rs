@@ -3,28 +3,28 @@
 //! sqlx puts a connection back into its pool as soon as the server answers on it. That is not enough (sqlx
 //! 0.9.0):
 //!
-//! * Where a `begin` was given up in its midst, the server begins all the same, and sqlx does not know of it
-//!   (transact-rs/sqlx#4393): what others store on that connection is acknowledged, and lost.
-//! * Where a line has fallen silent the answer never comes, and the pool has a place less until the system
-//!   gives the line up, after a quarter of an hour.
+//! * If a `begin` is cancelled midway, the server still begins the transaction, and sqlx does not know of
+//!   it (transact-rs/sqlx#4393): what others then store on that connection is acknowledged, and lost.
+//! * If a connection has fallen silent the answer never arrives, and the pool is one connection short
+//!   until the operating system gives it up, after a quarter of an hour.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::{self, Connection as _, PgConnection};
 
-/// How long a connection may take to answer when it is given back.
+/// How long a connection may take to answer when it is returned to the pool.
 pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
-/// The age of a connection and the moment are not read at the same time.
+/// Allowance for the age of a connection and the time not being read at the same instant.
 const ROUNDING: Duration = Duration::from_secs(1);
-/// Leaves a connection in no transaction, and is no complaint in the server's log where it was in none.
+/// Ends a transaction, without a warning in the server's log if there was none.
 const LEAVE_TRANSACTION: &str = "BEGIN; ROLLBACK";
 
-/// When work was given up last.
+/// When work was last cancelled.
 #[derive(Debug)]
 pub(super) struct CancelledWork {
     began: Instant,
-    /// In ms since `began`; zero where that never happened.
+    /// In ms since `began`; zero if that never happened.
     last: AtomicU64,
 }
 
@@ -33,23 +33,24 @@ impl CancelledWork {
         Self { began: Instant::now(), last: AtomicU64::new(0) }
     }
 
-    /// Work is given up now. Its connection is given back after this.
+    /// Notes that work is being cancelled. Its connection returns to the pool after this.
     pub(super) fn note(&self) {
         self.last.fetch_max(millis(self.began.elapsed() + ROUNDING), Ordering::SeqCst);
     }
 
-    /// Whether it may have been on this connection: on any that is older than that.
+    /// Whether the cancelled work may have been on a connection of that age: on any that was opened
+    /// before.
     fn may_have_been_on(&self, age: Duration) -> bool {
         let opened = self.began.elapsed().saturating_sub(age);
         millis(opened) < self.last.load(Ordering::SeqCst)
     }
 
-    /// Makes sure that a connection of that age is as new, before it goes back to the pool.
+    /// Resets a connection of that age before it returns to the pool.
     ///
-    /// Unwinds where it does not answer.
+    /// Unwinds if it does not answer.
     ///
     /// # Errors
-    /// [`sqlx::Error`]: it must not go back.
+    /// [`sqlx::Error`]; the connection must not return to the pool.
     pub(super) async fn clear(
         &self,
         connection: &mut PgConnection,
@@ -64,9 +65,10 @@ impl CancelledWork {
         };
         let Ok(answered) = tokio::time::timeout(ANSWERED_WITHIN, asking).await else {
             tracing::warn!("database.connection_silent");
-            // Handed an error, sqlx says goodbye before it closes the connection, and over TLS waits for an
-            // answer to that. The task that gives the connection back is of no other use: as it unwinds the
-            // socket is closed, and the pool has its place again. It is no panic, so nothing is printed.
+            // Given an error, sqlx says goodbye before it closes the connection, and over TLS waits for
+            // an answer to that. The task that returns the connection does nothing else: unwinding it
+            // closes the socket and frees the connection's place in the pool. The panic hook does not
+            // run, so nothing is printed.
             std::panic::resume_unwind(Box::new("a connection that does not answer"));
         };
         answered

@@ -1,21 +1,21 @@
-//! The feed of changes: which users changed since the last poll, on any node, without missing a commit that
-//! came late.
+//! The feed of changes: which users changed since the last poll, on any node, without missing a late
+//! commit.
 //!
-//! Each change stamps its user's row with its transaction's id. A poll keeps the snapshot it was answered
-//! from: the ids that were in progress, and the first id that nobody had yet. The next one asks for rows with
-//! one of those stamps, and for those from that id up to its own end: each change is read once, however long
-//! a transaction stays open in this database or another of the same server. Stamps of another server, as
-//! after a restore, lie past the end and are never read. The feed has a connection of its own, so that no
-//! queue of other queries delays it.
+//! Each change stamps its user's row with its transaction's id. A poll stores the snapshot it was
+//! answered from: the ids that were in progress, and the first id that was not assigned yet. The next one
+//! selects rows with one of those stamps, and those from that id up to its own end: each change is read
+//! once, however long a transaction stays open in this database or another of the same server. Stamps of
+//! another server, as after a restore, lie beyond the end and are never read. The feed has a connection
+//! of its own, so that no queue of other queries delays it.
 //!
-//! After a crash PostgreSQL hands out again the ids of transactions of which nothing had reached the disk,
-//! such as those that were rolled back. A crash ends all connections, and so does a failover: the first look
-//! on a new one begins [`HANDED_OUT_AGAIN`] earlier.
+//! After a crash PostgreSQL reassigns the ids of transactions of which nothing had reached the disk, such
+//! as those that were rolled back. A crash ends all connections, and so does a failover: the first poll
+//! on a new one begins [`HANDED_OUT_AGAIN`] ids earlier.
 //!
-//! Bound: [`MAX_ROWS`] of one look, fewer after one that timed out. Past that the feed begins anew, as at the
-//! first look.
+//! Bound: [`MAX_ROWS`] per poll, fewer after one that timed out. Beyond that the feed starts over, as at
+//! the first poll.
 //!
-//! A standby may be behind, so it is not believed. Where nothing can be written each look has a new
+//! A standby may be behind, so its answer is refused. While the server is read-only each poll opens a new
 //! connection: the address may lead to another server by then.
 
 use std::sync::{Arc, LazyLock};
@@ -33,20 +33,21 @@ use crate::clock::Moment;
 use crate::domain::ids::UserId;
 use crate::security::api_key::ApiKey;
 
-/// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times the
-/// usual `wal_writer_delay`, so this is enough for 16,000 a second. Where nothing can be written each look
-/// reads as many again.
+/// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times
+/// the usual `wal_writer_delay`, so this is enough for 16,000 a second. While the server is read-only
+/// each poll rereads this many.
 pub(super) const HANDED_OUT_AGAIN: i64 = 10_000;
-/// Most rows of one look: some 20 to 40 ms of reading. To doubt everything is cheaper than to read more.
+/// Most rows of one poll: some 20 to 40 ms of reading. Invalidating everything is cheaper than reading
+/// more.
 pub const MAX_ROWS: usize = 20_000;
-/// Most rows of the look after one that timed out: reading them may have been what took too long.
+/// Most rows of the poll after one that timed out: reading them may have been what took too long.
 const MAX_ROWS_AFTER_TIMEOUT: usize = 5_000;
-/// Looks that may time out, one after the other, before the feed begins anew.
+/// Consecutive polls that may time out before the feed starts over.
 const MAX_TIMEOUTS: u32 = 2;
-/// Most rows that lose a stamp of another server in one statement.
+/// Most rows from which one statement clears a stamp of another server.
 const STAMPS_CLEARED_AT_ONCE: u64 = 1_000;
 
-/// The first row tells of the database, the others of one user each.
+/// The first row describes the database, each of the others a user.
 static LOOK: LazyLock<String> = LazyLock::new(|| {
     format!(
         "WITH snapshot AS MATERIALIZED (\
@@ -67,7 +68,7 @@ static LOOK: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Compared with what was read: a row that somebody changes meanwhile keeps its new stamp.
+/// Compares with what was read, so that a row which changes meanwhile keeps its new stamp.
 const CLEAR_STAMPS: &str = "\
     WITH foreign_stamps AS MATERIALIZED ( \
         SELECT id, change_stamp, session_version FROM users \
@@ -77,10 +78,10 @@ const CLEAR_STAMPS: &str = "\
     WHERE users.id = found.id AND users.change_stamp = found.change_stamp \
     AND users.session_version = found.session_version";
 
-/// How far a user's sessions have changed.
+/// The versions that a user's sessions have reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// The version that commits are compared with.
     pub version: i64,
@@ -91,18 +92,18 @@ pub struct Change {
 /// What a poll found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Users and their versions; some may have been told before.
+    /// Users and their versions; some may have been reported before.
     pub users: Vec<Change>,
-    /// Whether anything may have changed beside that: at the first look, where there was too much to read,
-    /// and where transaction ids went backwards, as after a restore.
+    /// Whether anything else may have changed too: at the first poll, if there was too much to read, and
+    /// if transaction ids went backwards, as after a restore.
     pub started_over: bool,
 }
 
 /// What a poll found, and how old that is.
 #[derive(Clone, Debug)]
 pub struct Poll {
-    /// When the database was asked: everything that was committed before is known. Opening the connection is
-    /// not counted, and may have taken long.
+    /// When the query was sent: everything that was committed before is known. Opening the connection
+    /// came earlier, and may have taken long.
     pub asked: Moment,
     /// What changed.
     pub changes: Changes,
@@ -111,36 +112,37 @@ pub struct Poll {
 /// The snapshot of a poll.
 #[derive(Clone, Debug)]
 struct Seen {
-    /// The first id that no transaction had.
+    /// The first id that was not assigned yet.
     ends_at: i64,
-    /// Transactions below that which had not ended.
+    /// Transactions with lower ids that were in progress.
     in_progress: Vec<i64>,
 }
 
-/// Where the next look begins. One a node.
+/// The feed, with the snapshot at which the next poll begins. One per node.
 #[derive(Debug)]
 pub struct ChangeFeed {
     store: Store,
     servers: Arc<Servers>,
     patience: Duration,
     connection: Option<DatabaseConnection>,
-    /// The last good look; none before the first, and where the feed begins anew.
+    /// The snapshot of the last successful poll; `None` before the first. Not used if the feed starts
+    /// over.
     seen: Option<Seen>,
-    /// Looks that have timed out since the last good one.
+    /// Polls that have timed out since the last successful one.
     timeouts: u32,
 }
 
 impl Store {
-    /// The feed of changes, where several nodes may serve. A poll takes no longer than `patience`.
+    /// The feed of changes, if several nodes may serve. A poll takes no longer than `patience`.
     #[must_use]
     pub fn change_feed(&self, patience: Duration) -> Option<ChangeFeed> {
         let servers = self.servers.clone()?;
         Some(ChangeFeed { store: self.clone(), servers, patience, connection: None, seen: None, timeouts: 0 })
     }
 
-    /// Clears stamps that no transaction of this server can have made yet, as in a database that was restored
-    /// from another: they would pass for changes when this server's ids come to them. Returns how many there
-    /// were.
+    /// Clears stamps that no transaction of this server can have made yet, as in a database that was
+    /// restored from another: they would be taken for changes once this server's ids reach them. Returns
+    /// how many there were.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -160,10 +162,10 @@ impl Store {
 }
 
 impl ChangeFeed {
-    /// What changed since the look before; at the first, that anything may have.
+    /// What changed since the previous poll; the first one reports that anything may have.
     ///
     /// # Errors
-    /// [`StorageError`]; the next look then begins where this one would have, on a new connection.
+    /// [`StorageError`]; the next poll then begins where this one would have, on a new connection.
     pub async fn poll(&mut self) -> Result<Poll, StorageError> {
         let polled = self.try_poll().await;
         if polled.is_err() {
@@ -199,7 +201,7 @@ impl ChangeFeed {
         let mut changes = Changes::default();
         let mut told = None;
         for row in &rows {
-            // By place: names are looked for, which takes longer than all the rest.
+            // By index: looking up columns by name takes longer than all the rest.
             match row.try_get_by_index::<Option<Uuid>>(5)? {
                 Some(id) => changes.users.push(change(UserId::new(id), row)?),
                 None => told = Some(row),
@@ -225,7 +227,7 @@ impl ChangeFeed {
 }
 
 impl ChangeFeed {
-    /// The API keys that may be used, and when the database was asked: on the feed's own connection, so that
+    /// The API keys that may be used, and when the query was sent: on the feed's own connection, so that
     /// no queue of queries delays it either. `None` while there is no connection.
     ///
     /// # Errors
@@ -250,9 +252,9 @@ fn change(user: UserId, row: &QueryResult) -> Result<Change, DbErr> {
     Ok(Change { user, version, check_version: version - rotations })
 }
 
-/// Asks for one row more than the most that is read, so that it can be told whether there are more.
+/// Selects one row more than `most`, to find out whether there are more.
 fn statement(seen: Option<Seen>, is_new_connection: bool, most: usize) -> Statement {
-    // The first poll only begins: its caller reads again everything that was read before it.
+    // The first poll only sets the position: its caller rereads everything that was read before it.
     let Seen { ends_at, in_progress } = seen.unwrap_or(Seen { ends_at: i64::MAX, in_progress: Vec::new() });
     let allowance = if is_new_connection && ends_at < i64::MAX { HANDED_OUT_AGAIN } else { 0 };
     let limit = i64::try_from(most + 1).unwrap_or(i64::MAX);

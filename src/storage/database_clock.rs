@@ -1,17 +1,17 @@
-//! What time it is for the database, so that it can be told until when a commit may be stored.
+//! The database's own time, so that a commit can carry a deadline which the database checks.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Its clock, in ms since 1970, for PostgreSQL.
+/// PostgreSQL's clock, in ms since 1970.
 pub(super) const NOW: &str = "extract(epoch FROM clock_timestamp()) * 1000";
 
-/// The time of one database, as it told it last. Nodes' clocks are not used: they may differ from it by more
-/// than a commit is waited for.
+/// The time of one database, as last read. Nodes' clocks are not used: they may differ from it by more
+/// than a caller waits for a commit.
 #[derive(Debug)]
 pub(super) struct DatabaseClock {
     began: Instant,
-    /// What its clock showed at `began`, in ms since 1970; zero where it was never read.
+    /// What its clock showed at `began`, in ms since 1970; zero if it was never read.
     at_beginning: AtomicI64,
 }
 
@@ -20,13 +20,13 @@ impl DatabaseClock {
         Self { began: Instant::now(), at_beginning: AtomicI64::new(0) }
     }
 
-    /// It showed this time, in ms since 1970, at that moment or a little before: what it is taken for is
-    /// never too late.
+    /// Notes that it showed this time, in ms since 1970, at that moment or a little before, so that the
+    /// estimate is never ahead of the database.
     pub(super) fn read(&self, at: Instant, time: i64) {
         self.at_beginning.store(time - millis(at.duration_since(self.began)), Ordering::Relaxed);
     }
 
-    /// What it will show in a while; none where it was never read.
+    /// What it will show after that time; `None` if it was never read.
     pub(super) fn after(&self, time: Duration) -> Option<i64> {
         let at_beginning = self.at_beginning.load(Ordering::Relaxed);
         (at_beginning != 0).then(|| at_beginning + millis(self.began.elapsed() + time))

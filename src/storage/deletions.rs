@@ -1,4 +1,4 @@
-//! Accounts that are to be deleted, and the administrators who stay.
+//! Accounts with a scheduled deletion, and the administrators who remain.
 
 use entity::user;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};

@@ -1,4 +1,5 @@
-//! Everything that is stored about a person, beside the account and its factors: for the person.
+//! Everything that is stored about a person, apart from the account and its factors, to be exported to
+//! that person.
 
 use entity::{mail, mail_request, session};
 use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder};
@@ -15,11 +16,11 @@ pub struct StoredSession {
     pub id: uuid::Uuid,
     /// Name, browser, system and User-Agent of the device.
     pub device: [Option<String>; 4],
-    /// Where it was opened from.
+    /// The address it was opened from.
     pub ip_address: Option<String>,
     /// When it was opened.
     pub created_at: Timestamp,
-    /// Latest activity.
+    /// When it was last active.
     pub last_activity: Timestamp,
     /// When it ended, and why.
     pub ended: Option<(Timestamp, Option<String>)>,
@@ -28,11 +29,11 @@ pub struct StoredSession {
 /// A mail, or a request that a code was mailed for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredMail {
-    /// Its kind, or what the code is good for.
+    /// Its kind, or the purpose of the code.
     pub kind: String,
-    /// Where to.
+    /// The address it was sent to.
     pub address: Option<String>,
-    /// When.
+    /// When it was written or requested.
     pub created_at: Timestamp,
 }
 
@@ -48,8 +49,8 @@ pub struct PersonalData {
 }
 
 impl Store {
-    /// Sessions, mails and requests of a person. `email` finds those that were made without knowing whose
-    /// they are.
+    /// Sessions, mails and requests of a person. `email` finds those that were stored before it was known
+    /// whose they are.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -1,5 +1,5 @@
-//! Changes of second factors, which are changes of credentials: a [`FactorChange`] has all nodes read the
-//! user again and ends sign-ins that are under way.
+//! Changes of second factors, which are changes of credentials: a [`FactorChange`] makes all nodes reread
+//! the user and ends sign-ins that are in progress.
 
 use entity::{factor, passkey, user};
 use futures_util::future::BoxFuture;
@@ -19,32 +19,32 @@ use crate::domain::mail::NewMail;
 use crate::domain::time::Timestamp;
 use crate::events::announcement::Announcement;
 
-/// What must still be there after a change.
+/// What must remain after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// Nothing: an operator removes them, or nothing is removed.
     Nothing,
     /// A way to sign in: a passkey, where the account has no password.
     WayToSignIn,
-    /// That, and a second factor, because the role must have one.
+    /// A way to sign in and a second factor, because the role must have one.
     SecondFactor,
 }
 
-/// What a change of factors stands on and what comes with it.
+/// What a change of factors depends on, and what is stored with it.
 #[derive(Clone, Debug)]
 pub struct FactorChange {
-    /// Whose.
+    /// The user.
     pub user: UserId,
-    /// When.
+    /// When it is made.
     pub now: Timestamp,
-    /// When the credentials that the person has shown were last changed. If they have changed since, nothing
-    /// is stored. `None` for an operator, who shows none.
+    /// When the credentials that the person presented were last changed. If they have changed since,
+    /// nothing is stored. `None` for an operator, who presents none.
     pub shown: Option<Option<Timestamp>>,
-    /// What must still be there afterwards.
+    /// What must remain afterwards.
     pub keep: Keep,
     /// Its events to other services.
     pub announcements: Vec<Announcement>,
-    /// What the person is mailed.
+    /// Mails to the person.
     pub mails: Vec<NewMail>,
 }
 
@@ -53,7 +53,7 @@ pub struct FactorChange {
 pub struct FactorsChanged {
     /// The user's version.
     pub version: i64,
-    /// The time that tells the credentials from those before.
+    /// The time that distinguishes the credentials from earlier ones.
     pub credentials_changed_at: Option<Timestamp>,
 }
 
@@ -63,21 +63,22 @@ pub struct FactorsChanged {
 pub enum FactorOutcome {
     /// Stored.
     Changed(FactorsChanged),
-    /// There was nothing to change, or it is not as it was any more. Nothing was stored.
+    /// There was nothing to change, or it has changed meanwhile. Nothing was stored.
     Unchanged,
-    /// The credentials that the person has shown are not the current ones any more. Nothing was stored.
+    /// The credentials that the person presented are no longer current. Nothing was stored.
     Outdated,
-    /// It would have taken the last way to sign in, or a factor that the role must have. Nothing was stored.
+    /// It would have removed the last way to sign in, or a factor that the role must have. Nothing was
+    /// stored.
     LastMethod,
 }
 
-/// The work of a change, in its transaction. False where there is nothing to change.
+/// The work of a change, in its transaction. Returns false if there is nothing to change.
 pub(super) type Work =
     Box<dyn for<'a> FnOnce(&'a DatabaseTransaction) -> BoxFuture<'a, Result<bool, DbErr>> + Send>;
 
 impl Store {
-    /// A change of what factors the user has: the user's row first, so that others wait, then the change,
-    /// then how many there are now.
+    /// Changes which factors the user has: updates the user's row first, so that others wait, then makes
+    /// the change, then stores how many there are now.
     pub(super) async fn change_factors(
         &self,
         change: FactorChange,
@@ -124,8 +125,8 @@ impl Store {
     }
 }
 
-/// Writes how many second factors the user has into the row that a login reads. Nothing where what must be
-/// kept is gone.
+/// Writes how many second factors the user has to the row that a login reads. `None` if what must remain
+/// is gone.
 async fn store_count(
     transaction: &DatabaseTransaction,
     user: UserId,

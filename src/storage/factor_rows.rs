@@ -1,4 +1,4 @@
-//! Rows of the table of factors, as several files here need them.
+//! What several files here need of the table of factors.
 
 use entity::factor;
 use sea_orm::sea_query::Expr;
@@ -6,12 +6,12 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use crate::domain::ids::UserId;
 
-/// The authenticator app, in the column `kind`.
+/// The value of the column `kind` for an authenticator app.
 pub(super) const TOTP: &str = "totp";
-/// An app that is not confirmed yet.
+/// The same for an app that is not confirmed yet.
 pub(super) const PENDING: &str = "totp_pending";
 
-/// Lets codes of the app be tried again, because something better was shown.
+/// Resets the count of wrong codes of the app, because stronger proof was presented.
 pub(super) async fn forget_failures(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
     factor::Entity::update_many()
         .col_expr(factor::Column::Failures, Expr::value(0))

@@ -1,5 +1,5 @@
-//! Second factors of a user: what there is, and the removal of all of them. Codes, recovery codes and
-//! passkeys have files of their own.
+//! Second factors of a user: listing them, and removing all of them. Codes, recovery codes and passkeys
+//! have files of their own.
 
 use entity::{factor, passkey, recovery_code, user};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
@@ -19,7 +19,7 @@ pub struct Factors {
     pub password: bool,
     /// The authenticator app.
     pub totp: Option<TotpFactor>,
-    /// Recovery codes that are left; none where none were given, or their factor is gone.
+    /// Unused recovery codes; 0 if none were issued, or their factor is gone.
     pub recovery_codes: u64,
     /// Passkeys, the oldest first.
     pub passkeys: Vec<Passkey>,

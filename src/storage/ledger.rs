@@ -1,5 +1,5 @@
 //! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that
-//! arbitrates between nodes. `writes` makes the statements of a commit, `single_statement` and
+//! arbitrates between nodes. `writes` builds the statements of a commit, `single_statement` and
 //! `multi_statement` run them.
 
 mod load;
@@ -21,24 +21,24 @@ use crate::events::announcement::{Announcement, Announcer};
 use crate::io::Io;
 use crate::telemetry::traces::Step;
 
-/// What was decided on a ledger, to be stored if the ledger is still what it was.
+/// What was decided on a ledger, to be stored if the ledger has not changed since.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// Whose.
+    /// The user whose ledger it is.
     pub user: UserId,
-    /// Version of the ledger that was decided on.
+    /// Version of the ledger on which the decision was made.
     pub decided_on: i64,
     /// What happened.
     pub events: Vec<LedgerEvent>,
-    /// Whether no check depends on it: then other nodes need not read it.
+    /// Whether it is only a rotation, on which no check depends, so that other nodes need not read it.
     pub is_rotation: bool,
     /// Its events to other services.
     pub announcements: Vec<Announcement>,
     /// Latest activity of any session, as far as this node knows.
     pub last_activity_at: Timestamp,
-    /// When.
+    /// When it was decided.
     pub now: Timestamp,
-    /// How long its asker still waits. Where it can be told, it is not stored later.
+    /// How long the caller still waits. It is not stored after that, as far as the database can tell.
     pub wanted_for: Duration,
 }
 
@@ -66,12 +66,12 @@ impl Commit {
 pub enum CommitOutcome {
     /// Stored, as this version.
     Committed(i64),
-    /// Another node was first, or has seen activity of a session that was to end as idle, or the commit came
-    /// too late. Nothing was stored.
+    /// Another node was first, or has seen activity of a session that was to end as idle, or the commit
+    /// missed its deadline. Nothing was stored.
     Conflict,
 }
 
-/// A user's row, locked. Bound: the database takes it back from a node that stands still for
+/// A lock on a user's row. Bound: the database takes it from a node that is idle for
 /// [`super::postgres::IDLE_IN_TRANSACTION`].
 #[derive(Debug)]
 pub struct RowLock {
@@ -86,7 +86,7 @@ impl RowLock {
 }
 
 impl Drop for RowLock {
-    /// Not used: given back where its socket lives, and rolled back on the way.
+    /// A lock that was not used is rolled back, on the runtime that has its socket.
     fn drop(&mut self) {
         if let Some(transaction) = self.transaction.take() {
             self.io.detach(async move { drop(transaction) });
@@ -95,8 +95,8 @@ impl Drop for RowLock {
 }
 
 impl Store {
-    /// Stores the decision in one transaction, if the ledger's version is still the one decided on; in that
-    /// of the row's lock, if the ledger was read with one.
+    /// Stores the decision in one transaction, if the ledger's version is still the one decided on. If
+    /// the ledger was read with a lock, that is the lock's transaction.
     ///
     /// # Errors
     /// [`StorageError`]; whether it was stored is then unknown, and the ledger must be read again.
@@ -131,25 +131,25 @@ impl Store {
         outcome
     }
 
-    /// How this database takes a commit.
+    /// How this database stores a commit.
     pub(super) fn mode(&self, commit: &Commit) -> CommitMode {
         let deadline = self.clock.after(commit.wanted_for.min(TIMEOUT));
         CommitMode { single_statement: self.commits_in_one_statement, stamp: self.change_stamp(), deadline }
     }
 }
 
-/// Most events of a commit that is one statement. More are rare, and each adds to its length and depth: with
-/// a thousand idle endings the stack would not do.
+/// Most events of a commit that is one statement. More are rare, and each adds to its length and depth: a
+/// thousand idle endings would overflow the stack.
 const MAX_EVENTS_OF_ONE: usize = 32;
 
-/// How a database takes a commit.
+/// How a database stores a commit.
 #[derive(Clone, Debug)]
 pub(super) struct CommitMode {
     single_statement: bool,
     stamp: SimpleExpr,
-    /// When nobody waits for it any more, by the database's clock in ms since 1970. A transaction that nobody
-    /// waits for is not committed; a statement may lie before a frozen database, or on a silent line, and be
-    /// done when that goes on.
+    /// When nobody waits for it any more, by the database's clock in ms since 1970. A transaction that
+    /// nobody waits for is not committed; but a statement may wait at a frozen database, or on a silent
+    /// connection, and be executed when that resumes.
     deadline: Option<i64>,
 }
 
@@ -159,7 +159,7 @@ impl CommitMode {
     }
 }
 
-/// Stores it in a transaction that is there already, which must be rolled back when this is false.
+/// Stores it in an existing transaction, which must be rolled back if this returns false.
 pub(super) async fn store(
     transaction: &DatabaseTransaction,
     commit: Commit,
@@ -176,7 +176,8 @@ fn outcome(is_stored: bool, version: i64) -> CommitOutcome {
     if is_stored { CommitOutcome::Committed(version) } else { CommitOutcome::Conflict }
 }
 
-/// The database chose this transaction to end a deadlock, or could not order it: nothing of it was stored.
+/// Turns a deadlock or serialization failure into a conflict: the database rolled the transaction back,
+/// so nothing was stored.
 pub(super) fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
     let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = &error
     else {

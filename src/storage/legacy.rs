@@ -1,8 +1,9 @@
-//! Reading users, and counting sessions, in the PostgreSQL database of an application that is moved from:
-//! tables as Prisma makes them, with columns in camelCase. It never writes there: each read is a read-only
-//! transaction.
+//! Reads users and counts sessions in the PostgreSQL database of an application that is being migrated
+//! from: tables as Prisma creates them, with columns in camelCase. It never writes there: each read is a
+//! read-only transaction.
 //!
-//! Tables and columns are searched under their usual names; an error about a missing one lists what there is.
+//! Tables and columns are looked up by their usual names; an error about a missing one lists those that
+//! exist.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +17,10 @@ use super::servers::why_unreachable;
 use crate::config::{Secret, postgres_servers};
 use crate::io::{Io, IoGone};
 
-/// How long to wait for the database, and for one page of it.
+/// How long to wait for one query, such as one page of users.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// The names under which each thing is looked for, the likeliest first; the last says whether it must be
-/// there.
+/// The column names to try for each value, the likeliest first; the last says whether the column is
+/// required.
 const USER_COLUMNS: [(&str, &[&str], bool); 8] = [
     ("id", &["id"], true),
     ("email", &["email"], true),
@@ -33,21 +34,21 @@ const USER_COLUMNS: [(&str, &[&str], bool); 8] = [
 const USER_TABLES: [&str; 3] = ["users", "User", "user"];
 const SESSION_TABLES: [&str; 3] = ["sessions", "Session", "session"];
 
-/// Why the old application's database is of no use.
+/// Why the old application's database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LegacyError {
-    /// The address is not valid. It is never shown: a password may be in it.
+    /// The address is not valid. It is never shown, since it may contain a password.
     #[error(
         "the address of the other database (--from, LEGACY_DATABASE_URL): got a secret of {0} bytes, wants \
          postgres://USER:PASSWORD@HOST/DATABASE"
     )]
     Address(usize),
-    /// It cannot be reached, or refuses.
+    /// It cannot be reached, or refuses the connection.
     #[error("cannot connect to the other database at {address}: {cause}")]
     Unreachable {
         /// Its host and port.
         address: String,
-        /// What it said, or the system.
+        /// The error of the server or the operating system.
         cause: String,
     },
     /// It answers with an error.
@@ -56,24 +57,24 @@ pub enum LegacyError {
     /// It took too long.
     #[error("the other database did not answer in time")]
     TimedOut,
-    /// No table of these names.
+    /// There is no table with any of these names.
     #[error("schema {schema:?} of the other database has no table {wanted}; it has: {there}")]
     NoTable {
-        /// Where it was looked for.
+        /// The schema in which it was looked for.
         schema: String,
         /// The names that were tried.
         wanted: String,
-        /// The tables there are.
+        /// The tables that exist.
         there: String,
     },
-    /// A table without something that is needed.
+    /// A table lacks a required column.
     #[error("table {table:?} of the other database has no column {wanted}; it has: {there}")]
     NoColumn {
         /// The table.
         table: String,
         /// The names that were tried.
         wanted: String,
-        /// The columns there are.
+        /// The columns that exist.
         there: String,
     },
     /// The runtime for sockets has ended.
@@ -87,9 +88,9 @@ pub type LegacyUser = BTreeMap<&'static str, String>;
 /// Live sessions of the old application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LegacySessions {
-    /// How many.
+    /// How many sessions.
     pub live: i64,
-    /// Of how many users.
+    /// How many users they belong to.
     pub users: i64,
 }
 
@@ -101,24 +102,25 @@ pub struct Legacy {
     schema: String,
 }
 
-/// Its table of users, with what is read of it.
+/// Its table of users, with what is read from it.
 #[derive(Debug)]
 pub struct LegacyUsers {
-    /// Quoted, with its schema.
+    /// Its quoted name, with the schema.
     table: String,
-    /// Type of the id, for the comparison that leads from page to page.
+    /// Type of the id, for the comparison with the last id of a page.
     id_type: String,
-    /// Name here, and the expression that gives it as text.
+    /// The name used here, and the expression that gives the value as text.
     columns: Vec<(&'static str, String)>,
-    /// Ids that were read last; none at the beginning.
+    /// The id that was read last; `None` at the beginning.
     after: Option<String>,
 }
 
-/// A column: its name, and PostgreSQL's name of its type.
+/// Columns by name, with PostgreSQL's names of their types.
 type Columns = BTreeMap<String, String>;
 
 impl Legacy {
-    /// Connects. What Prisma alone understands of its URL is heeded (`schema`) or left out.
+    /// Connects. Of the parameters that only Prisma understands, `schema` is honoured and the others are
+    /// ignored.
     ///
     /// # Errors
     /// [`LegacyError`].
@@ -156,7 +158,7 @@ impl Legacy {
     /// Closes the connection.
     pub async fn close(&self) {
         let db = self.db.clone();
-        // Nothing was written: there is nothing to lose.
+        // Nothing was written, so there is nothing to lose.
         let _ = self.io.run(async move { db.close_by_ref().await }).await;
     }
 
@@ -191,7 +193,7 @@ impl Legacy {
     /// The next users in order of their ids; empty at the end.
     ///
     /// # Errors
-    /// [`LegacyError`]; asking again goes on where it was.
+    /// [`LegacyError`]; calling it again continues from the same position.
     pub async fn page(&self, users: &mut LegacyUsers, size: usize) -> Result<Vec<LegacyUser>, LegacyError> {
         let columns: Vec<_> = users.columns.iter().map(|(_, expression)| expression.as_str()).collect();
         let (condition, values) = match &users.after {
@@ -200,8 +202,8 @@ impl Legacy {
             }
             None => (String::new(), Vec::new()),
         };
-        // By the column itself: `id` alone would mean the text that is selected, which is in another order
-        // for numbers.
+        // Ordered by the column itself: `id` alone would mean the selected text, which sorts numbers
+        // differently.
         let sql = format!(
             "SELECT {} FROM {} AS legacy {condition} ORDER BY legacy.\"id\" LIMIT {size}",
             columns.join(", "),
@@ -222,7 +224,7 @@ impl Legacy {
         Ok(page)
     }
 
-    /// How many sessions have not run out. They cannot be moved: their tokens are another program's.
+    /// How many sessions have not expired. They cannot be migrated: their tokens are another program's.
     ///
     /// # Errors
     /// [`LegacyError`].
@@ -234,7 +236,7 @@ impl Legacy {
         };
         let user = quote(find(&["userId", "user_id"])?.0);
         let (expiry, kind) = find(&["expiresAt", "expires_at", "expires"])?;
-        // Prisma keeps UTC in columns that know no time zone.
+        // Prisma stores UTC in columns without a time zone.
         let now = if kind == "timestamp" { "now() AT TIME ZONE 'UTC'" } else { "now()" };
         let mut condition = format!("{} > {now}", quote(expiry));
         for (column, must) in
@@ -251,9 +253,9 @@ impl Legacy {
         Ok(LegacySessions { live: row.try_get_by_index(0)?, users: row.try_get_by_index(1)? })
     }
 
-    /// The first table of these names, and its columns.
+    /// The first table that has one of these names, and its columns.
     async fn table(&self, wanted: &[&str]) -> Result<(String, Columns), LegacyError> {
-        // Not information_schema, which hides what may not be read: it would pass for missing.
+        // Not information_schema, which hides what may not be read: that would seem to be missing.
         let sql = "SELECT c.relname::text, a.attname::text, t.typname::text \
                    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
                    JOIN pg_attribute AS a ON a.attrelid = c.oid JOIN pg_type AS t ON t.oid = a.atttypid \
@@ -303,7 +305,7 @@ fn no_column(table: &str, wanted: &[&str], there: &Columns) -> LegacyError {
 }
 
 /// Times as ms since the epoch, anything else as PostgreSQL writes it. A time without a zone is UTC, as
-/// Prisma keeps it.
+/// Prisma stores it.
 fn as_text(column: &str, kind: &str) -> String {
     let column = quote(column);
     match kind {
@@ -318,7 +320,7 @@ fn as_text(column: &str, kind: &str) -> String {
     }
 }
 
-/// An identifier, whatever it holds.
+/// Quotes an identifier, whatever it contains.
 fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -1,30 +1,31 @@
-//! How busy the database is: work in hand, and how fast it gets done. From both follows what one more piece
-//! would wait (Little's law), so that a request can be refused at the door instead of after seconds in the
-//! queue.
+//! How busy the database is: the work in progress, and how fast it completes. From both follows how long
+//! one more piece of work would wait (Little's law), so that a request can be refused at once instead of
+//! after seconds in the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Of the time between two ends a new measurement counts for one part in so many: a hundred good ends, and an
-/// old pace is forgotten. With few, one hitch of the machine would pass for the database's pace.
+/// A new measurement of the time between two completions counts for one part in this many: after a
+/// hundred successes the old pace is forgotten. With a lower number, one hitch of the machine would be
+/// taken for the database's pace.
 const WEIGHT: u64 = 32;
-/// What was measured longer ago says nothing of a new rush.
+/// A measurement that is older than this says nothing about a new burst.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(1);
 
 /// The work of one node on its database.
 #[derive(Debug)]
 pub(super) struct LoadEstimate {
     began: Instant,
-    /// What can go on at the same time; the rest waits.
+    /// How much work can run at the same time; the rest waits.
     connections: usize,
     in_hand: AtomicUsize,
-    /// When work last began to wait, in µs since `began`: what lies before was not the database's time.
+    /// When work last began to wait, in µs since `began`: the time before was not spent by the database.
     filled: AtomicU64,
-    /// When work last ended well, in µs since `began`; zero before the first. What was given up says nothing
-    /// of the pace.
+    /// When work last succeeded, in µs since `began`; zero before the first. Work that was given up says
+    /// nothing about the pace.
     succeeded: AtomicU64,
-    /// Mean time between two good ends while work waited, in µs.
+    /// Mean time between two successes while work waited, in µs.
     interval: AtomicU64,
     /// When that was measured last, in µs since `began`.
     measured: AtomicU64,
@@ -43,7 +44,7 @@ impl LoadEstimate {
         }
     }
 
-    /// One piece of work, from now until the value is dropped.
+    /// Counts one piece of work, from now until the value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.begin_at(self.micros());
         InFlight(Arc::clone(self))
@@ -58,13 +59,13 @@ impl LoadEstimate {
         }
     }
 
-    /// What one more piece of work would wait, as far as is known.
+    /// How long one more piece of work would wait, as far as is known.
     pub(super) fn expected_wait(&self) -> Duration {
         let waiting = self.in_hand.load(Ordering::Relaxed).saturating_sub(self.connections);
         Duration::from_micros(self.interval.load(Ordering::Relaxed).saturating_mul(waiting as u64))
     }
 
-    /// Whether the database has done something within that time.
+    /// Whether any work has succeeded within that time.
     pub(super) fn succeeded_within(&self, time: Duration) -> bool {
         let succeeded = self.succeeded.load(Ordering::Relaxed);
         succeeded > 0 && self.micros().saturating_sub(succeeded) <= micros(time)
@@ -89,12 +90,12 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX - 1)
 }
 
-/// Work that has not ended.
+/// Work in progress.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<LoadEstimate>);
 
 impl InFlight {
-    /// It ended well.
+    /// Notes that the work succeeded.
     pub(super) fn succeeded(&self) {
         self.0.succeed_at(self.0.micros());
     }

@@ -1,5 +1,5 @@
-//! Codes that were asked for. Tries are counted, and the code is spent, by conditional writes: once, on any
-//! number of nodes.
+//! Requested codes. Tries are counted, and the code is spent, by conditional writes: once, on any number
+//! of nodes.
 
 use entity::mail_request;
 use sea_orm::ActiveValue::Set;
@@ -15,29 +15,29 @@ use crate::domain::ids::UserId;
 use crate::domain::mail::{CodePurpose, NewMail};
 use crate::domain::time::Timestamp;
 
-/// Most wrong codes of one request.
+/// Most wrong codes per request.
 pub const MAX_TRIES: i32 = 5;
 
-/// A code that was asked for.
+/// A requested code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MailRequest {
     /// Random.
     pub id: Uuid,
-    /// What the code is good for.
+    /// The purpose of the code.
     pub purpose: CodePurpose,
     /// Where it goes.
     pub address: String,
     /// The account, where it is known.
     pub user: Option<UserId>,
-    /// When it was asked for: the code is derived from it.
+    /// When it was requested; the code is derived from it.
     pub created_at: Timestamp,
-    /// Until when it is good.
+    /// Until when it is valid.
     pub expires_at: Timestamp,
-    /// What a sign-up waits with.
+    /// The data of a sign-up that waits for the code.
     pub payload: Option<String>,
 }
 
-/// Personal data: not in logs.
+/// Leaves out personal data, which must not be in logs.
 impl std::fmt::Debug for MailRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "MailRequest({}, {})", self.id, self.purpose.as_str())
@@ -45,7 +45,7 @@ impl std::fmt::Debug for MailRequest {
 }
 
 impl Store {
-    /// Stores what was asked for, and its mails, in one transaction. The same work for any address.
+    /// Stores a request and its mails in one transaction. It does the same work for any address.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -65,7 +65,7 @@ impl Store {
         self.run(work).await
     }
 
-    /// What was asked for under that id.
+    /// The request with that id.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -75,8 +75,8 @@ impl Store {
         row.map(request_of).transpose()
     }
 
-    /// Takes one of the tries of a request whose code may still be used; nothing where it may not. A right
-    /// code takes the last one it needs, because [`Store::spend_mail_code`] comes next.
+    /// Takes one of the tries of a request whose code may still be used; `None` if it may not. A right
+    /// code needs no further try, because [`Store::spend_mail_code`] comes next.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -103,7 +103,7 @@ impl Store {
         self.run(work).await?.map(request_of).transpose()
     }
 
-    /// Gives back a try that was taken by a right code which is not to be spent.
+    /// Gives back a try that was taken for a right code which is not to be spent.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -126,8 +126,8 @@ impl Store {
         Ok(spent.rows_affected == 1)
     }
 
-    /// Deletes up to `limit` requests that were made before `before`, and empties what waits with those whose
-    /// codes have expired at `now`. Returns how many it deleted.
+    /// Deletes up to `limit` requests that were made before `before`, and clears the payload of those
+    /// whose codes have expired at `now`. Returns how many it deleted.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -138,7 +138,7 @@ impl Store {
         limit: u64,
     ) -> Result<u64, StorageError> {
         let db = self.db.clone();
-        // No code is good for longer than requests are kept, so the index on expiry finds them.
+        // No code is valid for longer than requests are stored, so the index on expiry finds them.
         let expired = mail_request::Column::ExpiresAt.lte(now.millis());
         let old = mail_request::Entity::find()
             .select_only()
@@ -168,7 +168,7 @@ impl Store {
 pub(super) fn spend_code(id: Uuid, now: Timestamp) -> UpdateMany<mail_request::Entity> {
     mail_request::Entity::update_many()
         .col_expr(mail_request::Column::UsedAt, Expr::value(now.millis()))
-        // What waited with it is forgotten.
+        // The data of the sign-up is no longer needed.
         .col_expr(mail_request::Column::Payload, Expr::value(None::<String>))
         .filter(mail_request::Column::Id.eq(id))
         .filter(mail_request::Column::UsedAt.is_null())

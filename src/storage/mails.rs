@@ -1,7 +1,8 @@
-//! Mails that wait: written with the change they tell of, taken by one node at a time, kept a week.
+//! The queue of mails: written with the change they report, leased by one node at a time, stored for a
+//! week.
 //!
-//! [`operators`] has what commands do with them. A node takes a mail by a conditional write, and what it
-//! writes of it later holds only while no other node has taken it.
+//! [`operators`] has what operators do with them. A node leases a mail by a conditional write, and its
+//! later writes about it take effect only while no other node has leased it.
 
 pub mod operators;
 
@@ -22,39 +23,39 @@ use crate::domain::ids::UserId;
 use crate::domain::mail::{MailKind, MailTo, NewMail};
 use crate::domain::time::Timestamp;
 
-/// A node has a mail for so long; then another may take it.
+/// How long a node holds a mail; after that another may take it.
 pub const LEASE: Duration = Duration::from_secs(60);
-/// A mail whose text may have reached the server is left alone for so long.
+/// How long a mail whose text may have reached the server is left alone.
 pub const AFTER_TEXT: Duration = Duration::from_secs(5 * 60);
 /// A node reads this many times the mails it wants, because other nodes take some of them.
 const LOOKED_AT: u64 = 4;
 
-/// A mail that this node has, until its lease ends.
+/// A mail that this node holds, until its lease ends.
 #[derive(Clone, Debug)]
 pub struct LeasedMail {
     /// The mail.
     pub mail: NewMail,
-    /// Which of the leases it is under: what is written of it is compared with this.
+    /// The number of the lease it is under; writes about the mail are conditional on it.
     pub attempt: i32,
     /// When it was written.
     pub created_at: Timestamp,
 }
 
-/// How a mail was done with.
+/// How a mail was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailOutcome {
-    /// The server has taken it, or it is a file.
+    /// The server has accepted it, or it was written to a file.
     Sent,
-    /// The server has refused it for good.
+    /// The server has refused it permanently.
     Failed,
-    /// It was out of date before the server took it.
+    /// It was out of date before the server accepted it.
     Expired,
     /// There is nobody to send it to.
     Dropped,
 }
 
 impl MailOutcome {
-    /// Every one, by name.
+    /// The names of all outcomes.
     pub const NAMES: &[&str] = &["sent", "failed", "expired", "dropped"];
 
     /// The name in rows and metrics.
@@ -70,7 +71,7 @@ impl MailOutcome {
 }
 
 impl Store {
-    /// Stores mails that no other change is stored with.
+    /// Stores mails without another change.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -79,11 +80,11 @@ impl Store {
         self.run(async move { insert_mails(&db, mails, now).await }).await
     }
 
-    /// Takes at most `limit` mails that are due. No other node has them, nor gets them before their leases
-    /// end.
+    /// Leases at most `limit` mails that are due. No other node holds them, or gets them before their
+    /// leases end.
     ///
     /// # Errors
-    /// [`StorageError`]; what was taken then waits for its lease to end.
+    /// [`StorageError`]; mails that were leased then wait for their leases to end.
     pub async fn lease_mails(&self, now: Timestamp, limit: u64) -> Result<Vec<LeasedMail>, StorageError> {
         let db = self.db.clone();
         let due = mail::Entity::find()
@@ -92,7 +93,7 @@ impl Store {
             .limit(limit.saturating_mul(LOOKED_AT));
         let work = async move {
             let mut due = due.all(&db).await?;
-            // Nodes that look at the same time must not run along the same list.
+            // Nodes that poll at the same time must not go through the list in the same order.
             due.shuffle(&mut rand::rng());
             let mut leased = Vec::new();
             for row in due {
@@ -112,8 +113,8 @@ impl Store {
         self.run(work).await?.into_iter().map(leased_of).collect()
     }
 
-    /// Notes that the text of a mail is about to be sent. False if another node has it by now: then it must
-    /// not be.
+    /// Notes that the text of a mail is about to be sent. False if another node holds it by now: then it
+    /// must not be sent.
     ///
     /// # Errors
     /// [`StorageError`]; it must not be sent then either.
@@ -124,7 +125,7 @@ impl Store {
         self.update_mail(note).await
     }
 
-    /// A mail is to be tried again at that time. False if another node has it by now.
+    /// Schedules another try at that time. False if another node holds the mail by now.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -140,8 +141,8 @@ impl Store {
         self.update_mail(defer).await
     }
 
-    /// A mail is done with. `about` is the account it turned out to be about. False if another node has it by
-    /// now.
+    /// Finishes a mail. `about` is the account it turned out to be about. False if another node holds it
+    /// by now.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -161,7 +162,7 @@ impl Store {
             finish = finish.col_expr(mail::Column::Error, Expr::value(error));
         }
         if let (MailKind::AccountDeletion, MailTo::Address(_, None)) = (mail.mail.kind, &mail.mail.to) {
-            // The account is gone, so its address is not kept.
+            // The account is gone, so its address is erased.
             finish = finish.col_expr(mail::Column::Address, Expr::value(None::<String>));
         }
         if let Some(user) = about {
@@ -176,7 +177,7 @@ impl Store {
         Ok(updated.rows_affected == 1)
     }
 
-    /// How many mails wait, and when the oldest was written (none when none waits).
+    /// How many mails wait, and when the oldest was written (`None` if none waits).
     ///
     /// # Errors
     /// [`StorageError`].
@@ -197,8 +198,8 @@ impl Store {
         .await
     }
 
-    /// Forgets about `limit` of the mails that were written before `before`: the oldest. Returns how many it
-    /// found.
+    /// Deletes the oldest mails that were written before `before`, about `limit` of them. Returns how
+    /// many it found.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -223,7 +224,7 @@ impl Store {
     }
 }
 
-/// The mail, as long as it is under that lease and not done with.
+/// An update of the mail, which takes effect only while it is under that lease and not finished.
 fn held(id: Uuid, attempt: i32) -> UpdateMany<mail::Entity> {
     mail::Entity::update_many()
         .filter(mail::Column::Id.eq(id))

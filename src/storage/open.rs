@@ -1,5 +1,5 @@
-//! Opening the database: connect, refuse what cannot be used, bring the schema up to date. The embedded one
-//! is opened in [`sqlite`].
+//! Opens the database: connects, refuses one that cannot be used, and migrates the schema. The embedded
+//! one is opened in [`sqlite`].
 
 mod sqlite;
 
@@ -22,20 +22,20 @@ use crate::domain::address_form::AddressForm;
 use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
 
-/// Key of the advisory lock under which nodes that start at once take turns to migrate.
+/// Key of the advisory lock under which nodes that start at the same time take turns to migrate.
 const MIGRATION_LOCK: i64 = 0x6175_7468_6d69_6772;
 /// What to open, and how.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// Where the database is and how many connections it may get.
     pub database: DatabaseConfig,
-    /// Where its sockets live.
+    /// The runtime of its sockets.
     pub io: Io,
     /// Counts statements.
     pub metrics: Metrics,
-    /// Whether somebody publishes what is left in the outbox; where nobody does, nothing is left there.
+    /// Whether the outbox is published; if not, nothing is written to it.
     pub keeps_events: bool,
-    /// Of sessions whose row says nothing of it, because an older version opened them.
+    /// Idle timeout of sessions whose row has none, because an older version opened them.
     pub default_idle_timeout: Duration,
     /// How much of a client's address to return, even where more was stored before.
     pub addresses: AddressForm,
@@ -95,7 +95,7 @@ impl Store {
         .await?
     }
 
-    /// Applies the migrations that are missing, while no other node does. Returns how many there were.
+    /// Applies pending migrations, while no other node does. Returns how many there were.
     ///
     /// # Errors
     /// [`OpenError::Migrate`]; then nothing was changed (PostgreSQL), or all up to the failing one (SQLite).
@@ -111,7 +111,7 @@ impl Store {
                 return Migrator::up(&db, None).await.map(|()| pending);
             }
             let transaction = db.begin().await?;
-            // Waiting for a node that migrates takes as long as it takes.
+            // Waiting for another node's migration may take any time.
             transaction.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
             transaction
                 .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
@@ -135,7 +135,7 @@ impl Store {
     /// How many migrations this version knows that the database does not have.
     ///
     /// # Errors
-    /// [`OpenError::Migrate`] when it cannot be asked.
+    /// [`OpenError::Migrate`] when the database cannot be queried.
     pub async fn pending_migrations(&self) -> Result<usize, OpenError> {
         if self.has_whole_schema().await? {
             return Ok(0);
@@ -148,7 +148,7 @@ impl Store {
 
 impl Store {
     /// Whether the database has every migration of this version. It may have newer ones: while nodes are
-    /// upgraded one by one, the old ones must be able to start again.
+    /// upgraded one by one, the old ones must be able to restart.
     async fn has_whole_schema(&self) -> Result<bool, OpenError> {
         let db = self.db.clone();
         let statement = sea_orm::Statement::from_string(

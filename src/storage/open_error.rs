@@ -26,7 +26,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is there and is no database, or a broken one.
+    /// The file exists but is not a database, or a damaged one.
     #[error("the database file {path} is damaged or no SQLite database; it was left as it is: {source}")]
     Damaged {
         /// The file.
@@ -37,24 +37,24 @@ pub enum OpenError {
     /// The address is not valid, which the configuration refuses.
     #[error("the address of the database cannot be used")]
     Address,
-    /// The server cannot be reached, or refuses.
+    /// The server cannot be reached, or refuses the connection.
     #[error("cannot connect to the database at {address}: {cause}")]
     Unreachable {
         /// Its host and port.
         address: String,
-        /// What it said, or the system.
+        /// The error of the server or the operating system.
         cause: String,
     },
-    /// What stands in front of the server cannot be used as it is set.
+    /// The pooler in front of the server cannot be used as it is configured.
     #[error(transparent)]
     Pooler(#[from] PoolerError),
-    /// The server takes connections and answers nothing of use.
+    /// The server accepts connections but gives no usable answer.
     #[error("cannot connect to the database: {0}")]
     Connect(DbErr),
     /// The schema could not be brought up to date.
     #[error("cannot migrate the database: {0}")]
     Migrate(DbErr),
-    /// The service could not be right on it.
+    /// The service could not work correctly on it.
     #[error(transparent)]
     Unsuitable(#[from] Unsuitable),
     /// The runtime for sockets has ended.
@@ -62,19 +62,19 @@ pub enum OpenError {
     Gone(#[from] IoGone),
 }
 
-/// Why the service cannot be right on a database.
+/// Why the service cannot work correctly on a database.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsuitable {
-    /// It cannot hold every name there is.
+    /// It cannot store every name.
     #[error(
         "the database has the encoding {encoding}, and the service needs UTF8; create one WITH ENCODING 'UTF8' \
          TEMPLATE template0 and restore the data into it"
     )]
     Encoding {
-        /// What it has.
+        /// Its encoding.
         encoding: String,
     },
-    /// It would take two accounts of one address.
+    /// It would accept two accounts with the same address.
     #[error(
         "users.email has no unique constraint, so one address could get several accounts; remove duplicates, then \
          ALTER TABLE users ADD UNIQUE (email). A partitioned users table cannot have one: keep users whole"

@@ -1,9 +1,9 @@
-//! The outbox: what committed changes owe to the other services, in order, until the bus has taken it.
+//! The outbox: events of committed changes for other services, in order, until the bus has accepted them.
 //!
-//! Reading, publishing and deleting are separate steps: no transaction is open while the bus is waited for.
-//! Who publishes a lane has the turn on the bus; the order of a user would hold without it. A batch begins
-//! with the oldest message of its lane, and a message is deleted only after it was published, so nobody
-//! publishes a message before those that precede it have been published.
+//! Reading, publishing and deleting are separate steps: no transaction is open during a wait for the bus.
+//! The node that publishes a lane holds the turn for it on the bus; the order of a user's events would
+//! hold without it. A batch begins with the oldest message of its lane, and a message is deleted only
+//! after it was published, so no message is published before those that precede it.
 
 use entity::outbox;
 use sea_orm::sea_query::Expr;
@@ -19,13 +19,13 @@ use crate::events::Message;
 use crate::events::announcement::Announcement;
 use crate::events::lane::Lane;
 
-/// How many of the oldest messages are looked through for the lanes that have any.
+/// How many of the oldest messages are searched for lanes that have any.
 const OLDEST: u64 = 500;
 
 /// A message that waits to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxMessage {
-    /// Place in the order.
+    /// Position in the order.
     pub id: i64,
     /// What to publish.
     pub message: Message,
@@ -34,13 +34,13 @@ pub struct OutboxMessage {
 }
 
 impl Store {
-    /// Whether what a change tells is left in the outbox, and published from there.
+    /// Whether the events of a change are written to the outbox, and published from there.
     #[must_use]
     pub fn keeps_events(&self) -> bool {
         self.keeps_events
     }
 
-    /// What a change leaves in the outbox: nothing, where nobody would publish it.
+    /// What a change writes to the outbox: nothing, if nobody would publish it.
     pub(super) fn kept(&self, announcements: Vec<Announcement>) -> Vec<Announcement> {
         if self.keeps_events { announcements } else { Vec::new() }
     }
@@ -57,7 +57,7 @@ impl Store {
         Ok(rows.into_iter().map(message_of).collect())
     }
 
-    /// Forgets messages that were published.
+    /// Deletes messages that were published.
     ///
     /// # Errors
     /// [`StorageError`]; then they are published again, with the same event ids.
@@ -73,7 +73,7 @@ impl Store {
         self.run(async move { delete.exec(&db).await.map(drop) }).await
     }
 
-    /// The lanes of the oldest messages, of so many lanes, and when the oldest was written; nothing where
+    /// Which of that many lanes the oldest messages are in, and when the oldest was written; `None` if
     /// none waits.
     ///
     /// # Errors
@@ -113,8 +113,8 @@ impl Store {
         .await
     }
 
-    /// As [`Lane::of_user`] chooses it. Computed rather than stored: nodes of an older version write rows
-    /// too. SQLite serves one process, which needs no lanes.
+    /// The same choice as [`Lane::of_user`]. It is computed rather than stored, because nodes of an older
+    /// version write rows too. SQLite serves one process, which needs no lanes.
     fn is_in(&self, lane: Lane) -> Condition {
         if lane.of() == 1 || !self.is_postgres() {
             return Condition::all();

@@ -1,11 +1,12 @@
-//! What the sweeper looks for: users whose sessions time has ended, and ended sessions nobody needs any more.
+//! What the sweeper looks for: users with sessions that have expired, and ended sessions that are no
+//! longer needed.
 //!
-//! Each live session has a time before which it cannot end by its own times, indexed and not moved by
-//! activity. One whose time has come is over, or is given its next time. So what is read is what is due,
-//! whatever the timeouts of the others.
+//! Each live session has a time, `ends_at`, before which it cannot expire. It is indexed, and activity
+//! does not move it. A session whose time has come has expired, or gets its next time. So only what is
+//! due is read, whatever the timeouts of the others.
 //!
-//! A node that finds an overdue session takes it by putting that time off: no two nodes work on it, and if
-//! that node dies another finds it.
+//! A node that finds an overdue session claims it by postponing that time: no two nodes work on it, and
+//! if that node dies another finds it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
-/// Rows that somebody has locked are left for the next time: this waits for nobody.
+/// Locked rows are left for the next time, so that this never waits for a lock.
 const TAKE: &str = "\
     WITH due AS ( \
         SELECT user_id, id, \
@@ -35,17 +36,17 @@ const TAKE: &str = "\
     WHERE sessions.user_id = due.user_id AND sessions.id = due.id \
     RETURNING sessions.user_id, due.next_end <= $1 AS is_over";
 
-/// A session whose time has come: whose, which, its latest activity, timeout and absolute end.
+/// A session whose time has come: its user, id, latest activity, idle timeout and absolute end.
 type Due = (Uuid, Uuid, i64, Option<i64>, i64);
 
 /// A search for overdue sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
-    /// When it is.
+    /// The current time.
     pub now: Timestamp,
-    /// How long past an idle deadline a session is left alone.
+    /// How long after an idle deadline a session is left alone.
     pub margin: Duration,
-    /// Overdue ones that are still there by then are found again.
+    /// When overdue sessions that have not been ended are found again.
     pub again_at: Timestamp,
     /// Most sessions read.
     pub limit: u64,
@@ -54,15 +55,15 @@ pub struct Search {
 /// What a search for overdue sessions has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
-    /// Users with a session that is over by its own times.
+    /// Users with a session that has expired.
     pub users: BTreeSet<UserId>,
-    /// Whether all that was due has been read.
+    /// Whether everything that was due has been read.
     pub is_all: bool,
 }
 
 impl Store {
-    /// Takes users with a live session that is over by its own times, the longest due first. Sessions that
-    /// are due and go on are given their next time.
+    /// Claims users with a session that has expired but not been ended, the longest due first. Due
+    /// sessions that continue get their next time.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -81,8 +82,8 @@ impl Store {
         self.run(work).await
     }
 
-    /// Leaves those users' sessions alone until then, because none of them can be ended: they must not stand
-    /// in the way of others.
+    /// Leaves those users' sessions alone until then, because none of them can be ended: they must not
+    /// block others.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -120,7 +121,7 @@ impl Store {
     }
 }
 
-/// Owner, and whether it is over.
+/// A session's owner, and whether it has expired.
 type Found = (Uuid, bool);
 
 async fn take(db: &DatabaseConnection, search: Search, default: i64) -> Result<Vec<Found>, DbErr> {
@@ -157,7 +158,7 @@ async fn take_step_by_step(
         .filter(session::Column::EndsAt.lte(now))
         .order_by_asc(session::Column::EndsAt)
         .limit(search.limit);
-    // Nearly always there is nothing, and nobody need wait for that.
+    // Nearly always there is nothing, and nobody need wait for a transaction to find that out.
     if query.clone().into_tuple::<Due>().one(db).await?.is_none() {
         return Ok(Vec::new());
     }

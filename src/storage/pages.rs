@@ -1,5 +1,5 @@
-//! Operators' lists, a page at a time. A page begins after a key, not at a number, so that it is read from an
-//! index however far down it is, and stays right while rows come and go.
+//! Operators' lists, a page at a time. A page begins after a key, not at an offset, so that it is read
+//! from an index however far down it is, and stays correct while rows are added and removed.
 
 use std::time::Duration;
 
@@ -18,38 +18,38 @@ use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 
-/// Most accounts of an index among which one page is looked for. Where only part of them is wanted, and those
-/// lie far down, a page may so be short, and the next one goes on: no page takes long.
+/// Most accounts of an index that are searched for one page. If only some of them match, and those are
+/// far down, a page may therefore be short, and the next one continues: no page takes long.
 pub const SLICE: u64 = 10_000;
-/// Most accounts that are found by their addresses and brought into order.
+/// Most accounts that are found by their addresses and then sorted.
 pub const FOUND: u64 = 1_000;
-/// For one transaction of PostgreSQL. It would rather read all rows of a role or a state and sort them, where
-/// so many of them are wanted; then how long a page takes would depend on how many there are.
+/// Set for one transaction of PostgreSQL. It would otherwise prefer to read all rows of a role or a state
+/// and sort them, and how long a page takes would depend on how many there are.
 const IN_ORDER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 /// Greater than any character of an address.
 const LAST_CHARACTER: char = char::MAX;
 
-/// Whose address.
+/// Which addresses match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailFilter {
-    /// This one.
+    /// Only this one.
     Exact(String),
-    /// One that begins so.
+    /// Those with this prefix.
     Prefix(String),
 }
 
-/// How an account stands.
+/// The status of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserStatus {
     /// It may sign in.
     Active,
     /// An operator has disabled it.
     Disabled,
-    /// Nobody has shown that the address is theirs.
+    /// Its address is not verified.
     Unverified,
 }
 
-/// Which accounts, newest first.
+/// Which accounts to list, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct UserPage {
     /// By address.
@@ -58,22 +58,22 @@ pub struct UserPage {
     pub role: Option<Role>,
     /// By status.
     pub status: Option<UserStatus>,
-    /// Those after this one, by when it was made and its id.
+    /// Only those after this one, given by when it was created and its id.
     pub after: Option<(Timestamp, UserId)>,
     /// How many at most.
     pub limit: u64,
 }
 
-/// Which live sessions, the most recently active first.
+/// Which live sessions to list, the most recently active first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SessionPage {
-    /// Of one user alone.
+    /// Only those of this user.
     pub user: Option<UserId>,
-    /// Those after this one, by its activity and its id.
+    /// Only those after this one, given by its latest activity and its id.
     pub after: Option<(Timestamp, SessionId)>,
     /// How many at most.
     pub limit: u64,
-    /// How long a session lasts of which its row says nothing.
+    /// Idle timeout of sessions whose row has none.
     pub idle_timeout: Duration,
 }
 
@@ -82,15 +82,15 @@ pub struct SessionPage {
 pub struct UserRows {
     /// The accounts.
     pub users: Vec<User>,
-    /// After which key the next page begins; none where this is the last. The page may hold fewer accounts
-    /// than asked for, even none, and go on: see [`SLICE`].
+    /// The key after which the next page begins; `None` if this is the last. The page may have fewer
+    /// accounts than requested, even none, without being the last: see [`SLICE`].
     pub next: Option<(Timestamp, UserId)>,
 }
 
 impl Store {
-    /// A page of accounts. It reads a bounded number of rows, whatever is filtered by and however the
-    /// accounts are spread: an address, or a beginning that few addresses have, is found by the index of
-    /// addresses; of other lists a page is looked for in the next [`SLICE`] of the index that fits best.
+    /// A page of accounts. It reads a bounded number of rows, whatever the filter and however the
+    /// accounts are distributed: an address, or a prefix that few addresses have, is found by the index
+    /// of addresses; for other lists the next [`SLICE`] of the index that fits best is searched.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -110,8 +110,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Whether at most [`FOUND`] addresses are those that are looked for. The index alone tells, erased
-    /// accounts among them.
+    /// Whether at most [`FOUND`] addresses match. It reads the index alone, so erased accounts count too.
     async fn is_found_by_address(&self, page: &UserPage) -> Result<bool, StorageError> {
         let db = self.db.clone();
         let query = self.by_address(user::Entity::find(), page);
@@ -125,10 +124,11 @@ impl Store {
         of_rows(self.by_address(present, page), FOUND)
     }
 
-    /// In the order of the index of addresses, so that no other way to find them is cheaper however few there
-    /// seem to be.
+    /// In the order of the index of addresses, so that no other plan is cheaper, however few rows the
+    /// planner expects.
     fn by_address(&self, query: Select<user::Entity>, page: &UserPage) -> Select<user::Entity> {
-        // A constant orders nothing; the direction that is written behind it must not follow the operator.
+        // The constant orders nothing; it is there because the direction that is appended must not follow
+        // the operator.
         let in_order = if self.is_postgres() { "email USING ~<~, NULL::integer" } else { "email" };
         self.with_email(query, page.email.as_ref()).order_by_asc(Expr::cust(in_order))
     }
@@ -143,7 +143,7 @@ impl Store {
         }
     }
 
-    /// The page among these rows.
+    /// The page, out of these rows.
     async fn last_page_of(
         &self,
         rows: Select<user::Entity>,
@@ -178,7 +178,7 @@ impl Store {
         Ok(UserRows { users, next })
     }
 
-    /// The key of the last row of a slice; none where it is the list's last.
+    /// The key of the last row of a full slice; `None` if the list ends within the slice.
     async fn end_of(&self, slice: Select<user::Entity>) -> Result<Option<(Timestamp, UserId)>, StorageError> {
         let db = self.db.clone();
         let last = slice
@@ -209,7 +209,7 @@ impl Store {
         Expr::cust_with_values(format!("{column} {operator} {place}"), [value])
     }
 
-    /// A page of live sessions, with their users. One whose time is up though nobody has ended it yet may be
+    /// A page of live sessions, with their users. One that has expired but has not been ended yet may be
     /// among them.
     ///
     /// # Errors
@@ -238,7 +238,7 @@ impl Store {
     }
 }
 
-/// The accounts after the page before, in the order of an index that has as few others as may be.
+/// The accounts after the previous page, in the order of the index that has the fewest others.
 fn slice(page: &UserPage) -> Select<user::Entity> {
     let mut query = user::Entity::find().filter(user::Column::DeletedAt.is_null());
     query = match (page.status, page.role) {
@@ -250,7 +250,7 @@ fn slice(page: &UserPage) -> Select<user::Entity> {
     after(newest_first(query), page.after)
 }
 
-/// The first of these rows, as a table that is filtered further.
+/// The first of these rows, as a subquery that is filtered further.
 fn of_rows(rows: Select<user::Entity>, limit: u64) -> Select<user::Entity> {
     let mut all = user::Entity::find();
     let rows = rows.limit(limit).into_query();
@@ -270,13 +270,14 @@ fn after(query: Select<user::Entity>, key: Option<(Timestamp, UserId)>) -> Selec
     ))
 }
 
-/// As text and not as a parameter: only so is it known to fit the index that leaves most users out.
+/// As text and not as a parameter: only then does the planner know that it fits the index that leaves
+/// most users out.
 fn of_role(role: Role) -> SimpleExpr {
     let is = format!("role = '{}'", role.as_str());
     Expr::cust(if role == Role::Starter { is } else { format!("{is} AND role <> 'STARTER'") })
 }
 
-/// Rows that come after that key, in falling order.
+/// Rows after that key, in descending order.
 fn before(columns: [SimpleExpr; 2], key: [SimpleExpr; 2]) -> SimpleExpr {
     Expr::tuple(columns).lt(Expr::tuple(key))
 }

@@ -22,19 +22,19 @@ pub const MAX_PASSKEYS: u64 = 50;
 /// A passkey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passkey {
-    /// What the service's own interface calls it.
+    /// Its id in the service's own API.
     pub id: Uuid,
-    /// The authenticator's own id for it.
+    /// Its credential id, chosen by the authenticator.
     pub credential_id: Vec<u8>,
     /// Name the person gave it.
     pub name: String,
     /// Its public key, a COSE_Key.
     pub public_key: Vec<u8>,
-    /// Highest signature counter seen; 0 where the authenticator keeps none.
+    /// Highest signature counter seen; 0 if the authenticator has none.
     pub counter: u32,
-    /// Whether it may be kept on more than one device.
+    /// Whether it may be stored on more than one device.
     pub backup_eligible: bool,
-    /// Whether it was, when it was last used.
+    /// Whether it was backed up when it was last used.
     pub backed_up: bool,
     /// How the authenticator can be reached.
     pub transports: Vec<String>,
@@ -44,16 +44,16 @@ pub struct Passkey {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// What a passkey was like when it signed.
+/// The state of a passkey when it signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasskeyUse {
-    /// The counter that was stored when the signature was looked at.
+    /// The counter that was stored when the signature was verified.
     pub counter_before: u32,
-    /// The counter that was signed.
+    /// The counter in the signed data.
     pub counter: u32,
-    /// Whether it is kept on more than one device.
+    /// Whether it is stored on more than one device.
     pub backed_up: bool,
-    /// When.
+    /// When it signed.
     pub now: Timestamp,
 }
 
@@ -62,7 +62,7 @@ pub struct PasskeyUse {
 pub enum AddedPasskey {
     /// It was.
     Added(FactorsChanged),
-    /// The credentials that the person has shown are not the current ones any more.
+    /// The credentials that the person presented are no longer current.
     Outdated,
     /// The user has it already.
     Present,
@@ -71,7 +71,7 @@ pub enum AddedPasskey {
 }
 
 impl Store {
-    /// A user's passkey of that credential.
+    /// A user's passkey with that credential id.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -120,7 +120,7 @@ impl Store {
         }
     }
 
-    /// Gives a passkey another name. Nothing if the user has no such passkey.
+    /// Renames a passkey. `None` if the user has no such passkey.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -171,9 +171,9 @@ impl Store {
         self.change_factors(change, work).await
     }
 
-    /// Notes that a passkey has signed, unless its counter has moved since it was looked at or it is gone:
-    /// then false. It also lets codes of an app be tried again, and stores what the person is mailed of it.
-    /// The counter never goes back.
+    /// Records that a passkey has signed. False if its counter has moved since it was read, or the
+    /// passkey is gone. It also resets the count of wrong codes of an app, and stores mails to the person
+    /// about it. The counter never goes back.
     ///
     /// # Errors
     /// [`StorageError`].

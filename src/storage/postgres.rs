@@ -1,10 +1,10 @@
-//! Connections to PostgreSQL: what each is opened with, and which poolers in front of it are refused at
-//! start.
+//! Connections to PostgreSQL: what each is opened with, and which poolers in front of the server are
+//! refused at startup.
 //!
-//! Timeouts are set by statement after connecting: a startup parameter is refused or dropped by poolers.
-//! Where a pooler gives each transaction another connection of the server, a setting would be lost, or reach
-//! somebody else's transaction; there the role must have the timeouts, and prepared statements must follow
-//! from connection to connection.
+//! Timeouts are set by a statement after connecting, because poolers refuse or drop startup parameters.
+//! If a pooler gives each transaction another server connection (transaction pooling), a setting would be
+//! lost, or reach another client's transaction. Then the role must have the timeouts, and the pooler must
+//! track prepared statements.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,13 @@ use crate::config::PostgresServer;
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a statement may take; longer means that the server hangs.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a transaction may stand still between two statements: a frozen node must not hold its locks for
-/// ever.
+/// How long a transaction may be idle between two statements: a frozen node must not hold its locks
+/// forever.
 pub(super) const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
-/// How long a question to the pooler may take.
+/// How long one step of probing the pooler may take.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often two connections are compared: a pooler that shares one of the server's may now and then use two.
+/// How often two connections are compared: a pooler that shares one server connection may now and then
+/// use two.
 const ROUNDS: usize = 4;
 
 const ARE_TIMEOUTS_SET: &str = "SELECT current_setting('statement_timeout') <> '0' \
@@ -36,13 +37,13 @@ const ARE_TIMEOUTS_SET: &str = "SELECT current_setting('statement_timeout') <> '
 /// Why a pooler in front of the database cannot be used; in words for an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolerError {
-    /// Statements that were prepared on one connection of the server are met on another.
+    /// Statements that were prepared on one server connection are found on another.
     #[error(
         "the pooler in front of PostgreSQL gives each transaction another connection and does not track prepared \
          statements: set pool_mode = session, or use PgBouncer 1.21 or newer with max_prepared_statements above 0"
     )]
     PreparedStatements,
-    /// Nothing ends a statement that hangs, or the transaction of a node that stands still.
+    /// Nothing ends a statement that hangs, or the transaction of a frozen node.
     #[error(
         "the pooler in front of PostgreSQL gives each transaction another connection, so the service cannot set its \
          timeouts: set them for the role (ALTER ROLE … SET statement_timeout = '5s'; ALTER ROLE … SET \
@@ -51,12 +52,12 @@ pub enum PoolerError {
     NoTimeouts,
 }
 
-/// What stands between the service and the server.
+/// How a pooler between the service and the server, if any, assigns server connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pooling {
-    /// A connection of the service's is one of the server's for its whole life.
+    /// Each connection of the service has one server connection for its whole life.
     BySession,
-    /// It may be another one in each transaction; the role has the timeouts.
+    /// Each transaction may have another server connection; the role has the timeouts.
     ByTransaction,
 }
 
@@ -91,7 +92,7 @@ pub(super) async fn open(
     }
 }
 
-/// A connection for one purpose, beside the pool.
+/// A connection for one purpose, outside the pool.
 ///
 /// # Errors
 /// [`DbErr`].
@@ -130,7 +131,7 @@ fn options(
     options
 }
 
-/// Sets both timeouts and makes sure that they hold, in one round trip.
+/// Sets both timeouts and checks that they are in effect, in one round trip.
 async fn set_timeouts(connection: &mut PgConnection, statement: Duration) -> Result<(), sqlx::Error> {
     let (statement, idle) = (statement.as_millis(), IDLE_IN_TRANSACTION.as_millis());
     let set = format!(
@@ -146,19 +147,20 @@ fn has_timeouts(row: &PgRow) -> Result<bool, sqlx::Error> {
     row.try_get(0)
 }
 
-/// Finds out by two connections whether they are the server's own.
+/// Finds out with two connections whether each has a server connection of its own.
 async fn probe(server: &PostgresServer) -> Result<Pooling, OpenError> {
     let parsed = server.url.expose().parse::<PgConnectOptions>().map_err(|error| asked(&error))?;
     let options = server.at(parsed).application_name("auth-service");
     let connecting = PgConnection::connect_with(&options);
     let mut first = match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => connection,
-        // The pool tries a little longer, as at a server that has just started; then it is said why.
+        // The pool tries a little longer, in case the server has just started; then the cause is
+        // reported.
         Ok(Err(_)) | Err(_) => return Ok(Pooling::BySession),
     };
     let connecting = PgConnection::connect_with(&options);
     let Ok(Ok(mut second)) = tokio::time::timeout(QUESTION_TIMEOUT, connecting).await else {
-        // As many as there may be: a pooler that shares them would have given one.
+        // The limit of connections is reached: a pooler that shares them would have given a second one.
         let _ = first.close().await;
         return Ok(Pooling::BySession);
     };
@@ -191,13 +193,12 @@ fn asked(error: &sqlx::Error) -> OpenError {
     OpenError::Connect(DbErr::Custom(error.to_string()))
 }
 
-/// Whether one of two connections is served by the backend that served the other, or by another one than
-/// before.
+/// Whether one of two connections is served by the other's backend, or by a different one than before.
 async fn share_a_backend(first: &mut PgConnection, second: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let before = backend(first).await?;
     sqlx::raw_sql("BEGIN").execute(&mut *second).await?;
     let between = backend(second).await?;
-    // A pooler with one connection has none left for this: then it is shared too.
+    // A pooler with one server connection has none left for this, so it is shared too.
     let after = tokio::time::timeout(QUESTION_TIMEOUT, backend(first)).await;
     sqlx::raw_sql("ROLLBACK").execute(&mut *second).await?;
     Ok(match after {
@@ -210,7 +211,7 @@ async fn backend(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }
 
-/// Whether both can prepare statements, which sqlx names alike on every connection, and use them again.
+/// Whether both can prepare and reuse statements, which sqlx gives the same names on every connection.
 async fn prepares_everywhere(first: &mut PgConnection, second: &mut PgConnection) -> bool {
     for _ in 0..ROUNDS {
         for sql in ["SELECT 1", "SELECT 2"] {
@@ -224,7 +225,7 @@ async fn prepares_everywhere(first: &mut PgConnection, second: &mut PgConnection
     true
 }
 
-/// The pool says no more than that it has waited in vain: one connection of its own tells why.
+/// The pool reports only that it has waited in vain; a separate connection finds the cause.
 async fn why_unreachable(server: &PostgresServer, error: DbErr) -> OpenError {
     let Ok(options) = server.url.expose().parse::<PgConnectOptions>() else {
         return OpenError::Connect(error);

@@ -1,5 +1,5 @@
-//! Reading where it must not be old: a standby may not have what another node has just changed, and a pool
-//! may still hold connections to one that its address no longer leads to.
+//! Reads that must not be stale: a standby may lack what another node has just changed, and a pool may
+//! still hold connections to one that its address no longer leads to.
 
 use sea_orm::sea_query::{Expr, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult};
@@ -8,10 +8,10 @@ use super::StorageError;
 
 const STANDBY: &str = "standby";
 
-/// The rows that a query finds on a server which is no standby.
+/// The rows that a query finds on a server that is not a standby.
 ///
 /// # Errors
-/// [`StorageError::Standby`] from one that is; [`StorageError`].
+/// [`StorageError::Standby`] from a standby; other [`StorageError`]s.
 pub(super) async fn rows(
     db: &DatabaseConnection,
     mut query: SelectStatement,

@@ -1,4 +1,4 @@
-//! Recovery codes: keyed hashes of those that were not used yet. Using one deletes it, which happens once.
+//! Recovery codes: keyed hashes of the unused ones. Using one deletes it, which succeeds once.
 
 use entity::recovery_code;
 use sea_orm::ActiveValue::Set;
@@ -12,7 +12,7 @@ use crate::domain::mail::NewMail;
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// Gives new recovery codes in place of all earlier ones, and stores what the person is mailed of it.
+    /// Replaces all recovery codes by new ones, and stores mails to the person about it.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -33,8 +33,8 @@ impl Store {
         self.run(work).await
     }
 
-    /// Uses a recovery code, by what may be stored of it, and lets codes of the app be tried again. False if
-    /// there is no such code, or it was used before.
+    /// Uses the recovery code that has one of these hashes, and resets the count of wrong codes of the
+    /// app. False if there is no such code, or it was used before.
     ///
     /// # Errors
     /// [`StorageError`]; then it may have been used.

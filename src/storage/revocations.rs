@@ -1,14 +1,15 @@
-//! Which sessions ended, for services that follow endings over HTTP: after a place that a follower has
-//! reached, or of a while ago where it has none. Asked of the database alone, so nothing depends on Redis or
-//! on which node ended a session.
+//! Which sessions ended, for services that follow endings over HTTP: after the position that a follower
+//! has reached, or in a recent window if it has none. Only the database is queried, so nothing depends on
+//! Redis or on which node ended a session.
 //!
-//! On PostgreSQL a place is a snapshot, as in the feed of changes: each change stamps its user's row with its
-//! transaction's id, so a transaction that commits late is not missed. It returns the ended sessions of users
-//! who changed; some may come again. SQLite serves one process, whose commits take no longer than
-//! [`super::TIMEOUT`]: there a place is a time, and each answer reaches back further than that.
+//! On PostgreSQL a position is a snapshot, as in the feed of changes: each change stamps its user's row
+//! with its transaction's id, so a transaction that commits late is not missed. An answer has the ended
+//! sessions of users who changed; some may be repeated. SQLite serves one process, whose commits take no
+//! longer than [`super::TIMEOUT`]: there a position is a time, and each answer reaches back further than
+//! that.
 //!
-//! Bound: [`MAX_ROWS`] users or endings of an answer. Where there are more, or the place is no longer good,
-//! the answer begins anew and says since when it is complete.
+//! Bound: [`MAX_ROWS`] users or endings per answer. If there are more, or the position is no longer
+//! valid, the answer starts over and says since when it is complete.
 
 mod place;
 mod postgres;
@@ -32,44 +33,44 @@ use crate::domain::time::Timestamp;
 
 pub use place::Place;
 
-/// Most users that changed, or sessions that ended, of one answer.
+/// Most users that changed, or sessions that ended, in one answer.
 pub const MAX_ROWS: usize = 20_000;
-/// How far an answer on SQLite reaches back before its place: more than a commit takes.
+/// How far an answer on SQLite reaches back before its position: longer than a commit takes.
 const OVERLAP: Duration = Duration::from_secs(15);
-/// How long after its last access token an ending is still told, since clocks differ.
+/// How long after its last access token has expired an ending is still reported, since clocks differ.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
 
 /// A session that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Whose.
+    /// The user the session belonged to.
     pub user: UserId,
-    /// Which.
+    /// The session.
     pub session: SessionId,
-    /// Why; none for a reason of a newer version.
+    /// Why it ended; `None` for a reason this version does not know.
     pub reason: Option<EndReason>,
-    /// None of its access tokens is good after that.
+    /// None of its access tokens is valid after this.
     pub tokens_expire_at: Timestamp,
 }
 
-/// An answer.
+/// The answer to one poll.
 #[derive(Clone, Debug)]
 pub struct Endings {
-    /// The sessions, some of which may have been told before.
+    /// The sessions, some of which may have been reported before.
     pub ended: Vec<Ended>,
-    /// Where the next answer goes on.
+    /// The position from which the next answer continues.
     pub place: Place,
-    /// When the database was asked: all that was committed before is known.
+    /// When the query was sent: everything that was committed before is known.
     pub asked: Moment,
-    /// Since when the answer has all endings, where it does not go on from the place that was asked for.
+    /// Since when the answer has all endings, if it does not continue from the requested position.
     pub since: Option<Timestamp>,
 }
 
-/// Endings, answer after answer, on a connection of its own where several nodes may serve.
+/// Polls for endings, on a connection of its own if several nodes may serve.
 #[derive(Debug)]
 pub struct RevocationFeed {
     store: Store,
-    /// None on SQLite.
+    /// `None` on SQLite.
     servers: Option<Arc<Servers>>,
     patience: Duration,
     window: Duration,
@@ -78,7 +79,7 @@ pub struct RevocationFeed {
 }
 
 impl Store {
-    /// The endings after `place`, or of the last `window` where there is none to go on from.
+    /// The endings after `place`, or of the last `window` if there is no position to continue from.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -89,13 +90,13 @@ impl Store {
         window: Duration,
     ) -> Result<Endings, StorageError> {
         let db = self.db.clone();
-        // Whether the server has crashed since the place was reached cannot be told.
+        // Whether the server has crashed since the position was reached is unknown.
         let reaches_back = true;
         self.run(async move { endings_after(&db, place, reaches_back, now, window).await }).await
     }
 
-    /// The endings from now on. An answer takes no longer than `patience`; where it cannot go on it reaches
-    /// back for `window`.
+    /// The endings from now on. An answer takes no longer than `patience`; if it cannot continue it
+    /// reaches back by `window`.
     #[must_use]
     pub fn revocation_feed(&self, patience: Duration, window: Duration) -> RevocationFeed {
         let (store, servers) = (self.clone(), self.servers.clone());
@@ -104,7 +105,7 @@ impl Store {
 }
 
 impl RevocationFeed {
-    /// The endings since the answer before.
+    /// The endings since the previous answer.
     ///
     /// # Errors
     /// [`StorageError`]; the next answer then begins where this one would have.
@@ -144,7 +145,7 @@ impl RevocationFeed {
     }
 }
 
-/// `reaches_back` where the server may have handed out transaction ids again since the place was reached.
+/// `reaches_back` if the server may have reassigned transaction ids since the position was reached.
 async fn endings_after(
     db: &DatabaseConnection,
     place: Option<Place>,
@@ -169,7 +170,7 @@ async fn endings_after(
     }
 }
 
-/// On SQLite. Nothing where there is too much to tell.
+/// On SQLite. `None` if there are too many endings.
 async fn after_time(
     db: &DatabaseConnection,
     time: Timestamp,
@@ -210,7 +211,7 @@ impl Row {
     }
 }
 
-/// The latest first, and one more than is returned.
+/// The latest first, with one more than is returned.
 async fn ended_since(db: &DatabaseConnection, from: Timestamp) -> Result<Vec<Row>, DbErr> {
     let rows = session::Entity::find()
         .select_only()
@@ -230,7 +231,7 @@ async fn ended_since(db: &DatabaseConnection, from: Timestamp) -> Result<Vec<Row
     Ok(rows.into_iter().map(Row::new).collect())
 }
 
-/// The most that are returned, and since when they are all there are.
+/// As many as may be returned, and since when they are complete.
 fn complete(mut rows: Vec<Row>, from: Timestamp) -> (Vec<Row>, Timestamp) {
     if rows.len() <= MAX_ROWS {
         return (rows, from);
@@ -241,7 +242,7 @@ fn complete(mut rows: Vec<Row>, from: Timestamp) -> (Vec<Row>, Timestamp) {
     (rows, since)
 }
 
-/// In which they ended.
+/// The sessions in the order in which they ended.
 fn in_order(rows: Vec<Row>) -> Vec<Ended> {
     rows.into_iter().rev().map(|row| row.ended).collect()
 }

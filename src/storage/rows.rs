@@ -41,7 +41,7 @@ pub(super) fn user_of(row: user::Model) -> Result<User, StorageError> {
     })
 }
 
-/// What the rules need of it.
+/// What the rules need of a user's row.
 pub(super) fn account_of(row: &user::Model) -> Result<Account, StorageError> {
     Ok(Account {
         disabled: row.disabled_at.is_some(),
@@ -101,7 +101,7 @@ pub(super) fn role_of(name: &str) -> Result<Role, StorageError> {
     Role::parse(name).ok_or(StorageError::UnknownValue { table: "users", column: "role" })
 }
 
-/// `idle_timeout` is that of a session of which the row says nothing, because an older version opened it.
+/// `idle_timeout` is for a session whose row has none, because an older version opened it.
 pub(super) fn session_of(
     row: session::Model,
     idle_timeout: Duration,
@@ -184,7 +184,7 @@ pub(super) fn millis_column(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A session cannot rotate two thousand million times in its life; were it to, it would stop rotating.
+/// A session cannot rotate two billion times in its life; if it did, it would stop rotating.
 pub(super) fn generation_column(generation: u32) -> i32 {
     i32::try_from(generation).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Sealed secrets of authenticator apps, page by page, to seal them with a newer secret.
+//! Sealed secrets of authenticator apps, page by page, to reseal them with a newer secret.
 
 use entity::factor;
 use sea_orm::sea_query::Expr;
@@ -52,7 +52,7 @@ impl Store {
         Ok(rows.into_iter().map(sealed).collect())
     }
 
-    /// Replaces a sealed secret by the same one, sealed anew. False if it was replaced or removed meanwhile.
+    /// Replaces a sealed secret by the same one, resealed. False if it was replaced or removed meanwhile.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -66,7 +66,7 @@ impl Store {
         Ok(self.run(async move { update.exec(&db).await }).await?.rows_affected > 0)
     }
 
-    /// How many people have recovery codes, whose hashes no command can bring to a newer secret.
+    /// How many people have recovery codes, whose hashes no command can move to a newer secret.
     ///
     /// # Errors
     /// [`StorageError`].

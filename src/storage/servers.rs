@@ -1,5 +1,5 @@
-//! The servers of a PostgreSQL address, and which of them is the primary. Of one server nothing is asked: it
-//! is that one.
+//! The servers of a PostgreSQL URL, and which of them is the primary. A single server is not probed: it
+//! counts as the primary.
 //!
 //! It must never choose a standby, which may be behind, and cannot be written to.
 
@@ -21,13 +21,13 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for the cause of a failure.
 const WHY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Whether a server can be written to, as `target_session_attrs=read-write` asks.
+/// Whether a server can be written to, as `target_session_attrs=read-write` requires.
 const IS_WRITABLE: &str =
     "SELECT NOT pg_is_in_recovery() AND NOT current_setting('default_transaction_read_only')::boolean";
 
 pub(super) struct Servers {
     all: Vec<PostgresServer>,
-    /// Which of them is connected to.
+    /// The index of the one to connect to.
     current: AtomicUsize,
     searching: AtomicBool,
 }
@@ -43,7 +43,7 @@ impl Servers {
         &self.all[self.current.load(Ordering::Relaxed).min(self.all.len() - 1)]
     }
 
-    /// Where they are, for messages.
+    /// Their addresses, for messages.
     pub(super) fn addresses(&self) -> String {
         self.all
             .iter()
@@ -52,7 +52,7 @@ impl Servers {
             .join(", ")
     }
 
-    /// Finds the primary among several. Nothing changes where none says that it is.
+    /// Finds the primary among several. Nothing changes if none says that it is.
     pub(super) async fn find_primary(&self) -> Result<(), sqlx::Error> {
         if self.all.len() > 1 {
             let asked = self.all.iter().enumerate().map(|(index, server)| Box::pin(ask(index, server)));
@@ -74,7 +74,7 @@ async fn ask(index: usize, server: &PostgresServer) -> Result<usize, sqlx::Error
     tokio::time::timeout(TIMEOUT, asking).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-/// The pool says no more than that it has waited in vain: one connection of its own tells why.
+/// The pool reports only that it has waited in vain; a separate connection finds the cause.
 pub(super) async fn why_unreachable(server: &PostgresServer, error: &DbErr) -> String {
     let Ok(options) = server.url.expose().parse::<PgConnectOptions>() else { return error.to_string() };
     let options = server.at(options);
@@ -86,8 +86,8 @@ pub(super) async fn why_unreachable(server: &PostgresServer, error: &DbErr) -> S
 }
 
 impl Store {
-    /// After a failure: has new connections lead to the server that is the primary by now, if there is
-    /// another.
+    /// After a failure: directs new connections to the server that is the primary by now, if that has
+    /// changed.
     pub(super) fn look_for_primary(&self) {
         let Some(servers) = self.servers.clone().filter(|servers| servers.all.len() > 1) else { return };
         if servers.searching.swap(true, Ordering::AcqRel) {
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// Passwords are in it.
+/// Leaves out the URLs, which contain passwords.
 impl fmt::Debug for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Servers({})", self.addresses())

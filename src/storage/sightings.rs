@@ -1,4 +1,4 @@
-//! That the current refresh token of a session has been seen: written in batches, and only while it is
+//! Records that the current refresh token of a session has been seen: in batches, and only while it is
 //! current.
 
 use std::collections::HashSet;
@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 /// Most rows of one statement.
 const MAX_BATCH: usize = 5_000;
 
-/// A locked row is passed over, so that it delays only itself; what it returns is still to be written.
+/// A locked row is skipped, so that it delays only itself; the rows it returns are still to be written.
 const UPDATE_FROM_ARRAYS: &str = "\
     WITH seen (user_id, id, generation, at) AS ( \
         SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[]) \
@@ -39,14 +39,14 @@ const UPDATE_FROM_ARRAYS: &str = "\
     WHERE sessions.ended_at IS NULL AND sessions.refresh_generation = seen.generation \
     AND sessions.refresh_seen_at IS NULL AND sessions.id NOT IN (SELECT written.id FROM written)";
 
-/// That a token of a refresh generation has reached a node.
+/// A token of a refresh generation that has reached a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeenRefresh {
-    /// Owner.
+    /// The session's owner.
     pub user: UserId,
-    /// Session.
+    /// The session.
     pub session: SessionId,
-    /// Which generation.
+    /// The generation.
     pub generation: u32,
     /// When it was first seen.
     pub at: Timestamp,
@@ -54,7 +54,7 @@ pub struct SeenRefresh {
 
 impl Store {
     /// Writes the batch, where the generation is still current. Returns the sessions that could not be
-    /// written because somebody holds their row.
+    /// written because their row is locked.
     ///
     /// # Errors
     /// [`StorageError`]; writing the batch again is harmless.

@@ -1,5 +1,5 @@
-//! Numbers for operators, over all nodes. What takes long is counted by one node for all, and nothing while
-//! nobody watches.
+//! Statistics for operators, over all nodes. Expensive counts are made by one node for all, and nothing
+//! is counted while nobody watches.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use uuid::Uuid;
 use super::{StorageError, Store};
 use crate::domain::time::Timestamp;
 
-/// How long after somebody looked the nodes go on reporting.
+/// How long the nodes continue to report after somebody watched.
 const WATCHED_FOR: Duration = Duration::from_secs(10);
-/// How often what takes long is counted, at most.
+/// Shortest time between two expensive counts.
 const COUNTED_EVERY: Duration = Duration::from_secs(5);
 /// Time without a report after which a node counts as gone.
 const GONE_AFTER: Duration = Duration::from_secs(4);
 
-/// One scan of an index each: users come in order in that of their live sessions.
+/// One scan of an index each: that of live sessions is in the order of users.
 const COUNT_SESSIONS: &str = "SELECT CAST(COALESCE(SUM(n), 0) AS BIGINT), COUNT(*) FROM \
      (SELECT COUNT(*) AS n FROM sessions WHERE ended_at IS NULL GROUP BY user_id) AS live";
 const COUNT_USERS: &str = "SELECT COUNT(*) FROM users WHERE deleted_at IS NULL";
 
-/// What a node has counted by itself.
+/// What one node has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeNumbers {
     /// Logins and sign-ups of the last minute.
@@ -35,12 +35,12 @@ pub struct NodeNumbers {
     pub devices: i64,
 }
 
-/// What the database knows of all.
+/// Counts over the whole database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Live sessions.
     pub live_sessions: i64,
-    /// Users who have one.
+    /// Users with a live session.
     pub live_users: i64,
     /// Accounts.
     pub users: i64,
@@ -57,7 +57,7 @@ impl Store {
         Ok(self.run(async move { query.one(&db).await }).await?.is_some())
     }
 
-    /// Notes that somebody watches: then every node reports. Whether nobody did before.
+    /// Notes that somebody watches, so that every node reports. Returns whether nobody did before.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -76,7 +76,7 @@ impl Store {
         Ok(is_news)
     }
 
-    /// Notes what this node has counted.
+    /// Stores what this node has counted.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -122,14 +122,15 @@ impl Store {
         Ok((rows.len(), sum))
     }
 
-    /// Sessions and users, as counted by whichever node was last to, at most [`COUNTED_EVERY`] ago or so.
+    /// Sessions and users, as counted by the node that was last to count, at most about [`COUNTED_EVERY`]
+    /// ago.
     ///
     /// # Errors
     /// [`StorageError`].
     pub async fn totals(&self, now: Timestamp) -> Result<Totals, StorageError> {
         let db = self.db.clone();
         let work = async move {
-            // The node that moves the time counts; the others take what is there.
+            // The node that updates the time counts; the others use the stored counts.
             let claim = Entity::update_many()
                 .col_expr(Column::CountedAt, Expr::value(now.millis()))
                 .filter(Column::Node.eq(Uuid::nil()))

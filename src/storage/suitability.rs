@@ -1,12 +1,12 @@
-//! What a database must be for the service to be right on it. Asked at start: later it would be somebody's
-//! 503 for ever, or two accounts for one address.
+//! What a database must have for the service to work correctly on it. Checked at startup: later it would
+//! show as a permanent 503 for some user, or as two accounts for one address.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use super::Store;
 use super::open_error::{OpenError, Unsuitable};
 
-/// An index that is on the address alone and on all users.
+/// A unique index on the address alone, and on all users.
 const POSTGRES_UNIQUE: &str = "\
     SELECT 1 FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] \
     WHERE indrelid = 'users'::regclass AND indisunique AND indisvalid AND indnkeyatts = 1 \
@@ -17,7 +17,7 @@ const SQLITE_UNIQUE: &str = "\
     HAVING COUNT(*) = 1 AND MAX(info.name) = 'email'";
 
 impl Store {
-    /// Insists that the schema is one on which the rules hold. Called once it is up to date.
+    /// Refuses a schema on which the rules do not hold. Called once it is up to date.
     ///
     /// # Errors
     /// [`OpenError::Unsuitable`].
@@ -28,7 +28,7 @@ impl Store {
     }
 }
 
-/// Insists on an encoding that has every character, on PostgreSQL.
+/// Refuses an encoding that does not have every character, on PostgreSQL.
 pub(super) async fn insist_on_encoding(db: &DatabaseConnection) -> Result<(), OpenError> {
     let row = one(db, "SELECT current_setting('server_encoding')").await.map_err(OpenError::Connect)?;
     let encoding =
@@ -43,8 +43,8 @@ async fn one(db: &DatabaseConnection, sql: &str) -> Result<Option<sea_orm::Query
     db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await
 }
 
-/// Citus spreads tables over servers, and does not send a statement that writes to several tables to the one
-/// that holds the user (citusdata/citus#3948).
+/// Citus distributes tables over servers, and does not route a statement that writes to several tables to
+/// the one that holds the user (citusdata/citus#3948).
 pub(super) async fn is_citus(db: &DatabaseConnection) -> Result<bool, DbErr> {
     Ok(one(db, "SELECT 1 FROM pg_extension WHERE extname = 'citus'").await?.is_some())
 }

@@ -1,4 +1,4 @@
-//! Tickets that were used, noted where all nodes see it: the row that takes the key first has the ticket.
+//! Used tickets, recorded where all nodes see them: the first to insert the key has the ticket.
 
 use entity::spent_ticket;
 use sea_orm::ActiveValue::Set;
@@ -12,10 +12,10 @@ use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// Notes that a user's ticket was used. False if it was before.
+    /// Records that a user's ticket was used. False if it had been used before.
     ///
     /// # Errors
-    /// [`StorageError`]; then it may have been noted.
+    /// [`StorageError`]; then it may have been recorded.
     pub async fn spend_ticket(
         &self,
         user: UserId,
@@ -33,8 +33,8 @@ impl Store {
         Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
     }
 
-    /// Whether a user's ticket was used. To be told no is not to have it: that is [`Store::spend_ticket`]'s
-    /// to decide.
+    /// Whether a user's ticket was used. False does not mean that the caller has it: only
+    /// [`Store::spend_ticket`] decides that.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -44,7 +44,7 @@ impl Store {
         Ok(self.run(async move { query.count(&db).await }).await? > 0)
     }
 
-    /// Takes back that a user's ticket was used: what it was to do was not done.
+    /// Makes a used ticket of a user usable again, because what it was for was not done.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -54,8 +54,8 @@ impl Store {
         self.run(async move { delete.exec(&db).await }).await.map(drop)
     }
 
-    /// Forgets spent tickets that were good until before `before`: the oldest, about `limit` of them. Returns
-    /// how many it found.
+    /// Deletes the oldest spent tickets that expired before `before`, about `limit` of them. Returns how
+    /// many it found.
     ///
     /// # Errors
     /// [`StorageError`].

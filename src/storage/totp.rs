@@ -1,5 +1,5 @@
 //! Codes of authenticator apps: the sealed secret, and which steps were used. A code is used by one
-//! conditional write, so it is good once on any number of nodes.
+//! conditional write, so it is valid once, on any number of nodes.
 
 use entity::factor;
 use sea_orm::ActiveValue::Set;
@@ -13,10 +13,10 @@ use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 
-/// Wrong codes in a row after which no code is taken any more.
+/// Wrong codes in a row after which no code is accepted any more.
 pub const MAX_FAILURES: i32 = 100;
 
-/// An authenticator app that was confirmed.
+/// A confirmed authenticator app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TotpFactor {
     /// When it was set up.
@@ -42,7 +42,7 @@ pub enum TotpTry {
     Absent,
     /// Too many codes in a row were wrong.
     Blocked,
-    /// This one is counted as wrong until it turns out to be right. The secret, sealed.
+    /// The code is counted as wrong until it turns out to be right.
     Counted {
         /// The secret, sealed.
         sealed: Vec<u8>,
@@ -53,7 +53,7 @@ pub enum TotpTry {
 
 impl Store {
     /// Begins to try a code: it is counted as wrong before it is checked, so that concurrent tries cannot
-    /// pass the limit.
+    /// exceed the limit.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// Uses the code of that step, and with it all earlier ones. False if it, or a later one, was used
-    /// before, or the app is no longer that of the sealed secret.
+    /// before, or the app has been replaced by another.
     ///
     /// # Errors
     /// [`StorageError`]; then it may have been used.
@@ -102,7 +102,7 @@ impl Store {
         Ok(self.run(async move { update.exec(&db).await }).await?.rows_affected > 0)
     }
 
-    /// Keeps the secret of an app that is not confirmed yet, in place of an earlier one.
+    /// Stores the secret of an app that is not confirmed yet, in place of an earlier one.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -145,8 +145,8 @@ impl Store {
         Ok(self.run(async move { query.one(&db).await }).await?.map(|row| row.sealed))
     }
 
-    /// Makes the pending app the user's app, with `step` used, and gives new recovery codes. `pending` is its
-    /// secret as it was sealed, `sealed` the same for the place where it is kept now.
+    /// Makes the pending app the user's app, with `step` used, and stores new recovery codes. `pending`
+    /// is its secret as it was sealed, `sealed` the same secret sealed for the row of a confirmed app.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -11,13 +11,13 @@ use crate::domain::mail::MailKind;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 
-/// Accounts looked at by one query.
+/// Accounts read by one query.
 const PAGE: u64 = 500;
 
 /// A page of accounts without a password.
 #[derive(Clone, Debug, Default)]
 pub struct UnsetPasswords {
-    /// Those that were not invited by mail lately.
+    /// Those that were not recently invited by mail.
     pub users: Vec<User>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<UserId>,

@@ -22,7 +22,7 @@ use crate::telemetry::traces::Step;
 pub struct Credentials {
     /// The account.
     pub user: User,
-    /// What the password is checked against.
+    /// The hash that the password is checked against.
     pub password_hash: PasswordHash,
 }
 
@@ -33,19 +33,19 @@ pub struct Registration {
     pub user: User,
     /// Hash of its password.
     pub password_hash: PasswordHash,
-    /// The session the person is signed in with at once.
+    /// The session that signs the person in at once.
     pub session: Session,
     /// Its events to other services.
     pub announcements: Vec<Announcement>,
 }
 
-/// Why an account was not made.
+/// Why an account was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// There is one with this address.
+    /// An account with this address exists.
     #[error("the email address is taken")]
     EmailTaken,
-    /// The database could not do it.
+    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -64,7 +64,7 @@ impl Store {
         row.map(credentials_of).transpose()
     }
 
-    /// The same of the account of that id.
+    /// The same for the account with that id.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -87,7 +87,7 @@ impl Store {
         self.run(async move { query.count(&db).await }).await
     }
 
-    /// The account of that id, unless it was deleted.
+    /// The account with that id, unless it was deleted.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -97,7 +97,7 @@ impl Store {
         self.run(async move { query.one(&db).await }).await?.map(user_of).transpose()
     }
 
-    /// Makes an account, its first session and its announcements in one transaction.
+    /// Creates an account, its first session and its announcements in one transaction.
     ///
     /// # Errors
     /// [`RegisterError::EmailTaken`] when the address is in use; the database decides, also between nodes.

@@ -1,7 +1,7 @@
-//! Acts that somebody may have to answer for: one log line each, under a name that does not change, and a
+//! The audit log: security-relevant acts, one log line each, under a name that does not change, and a
 //! count.
 //!
-//! Users and sessions are named by id, accounts and networks by what stands for them; never a name, an email,
+//! Users and sessions are identified by id, accounts and networks by pseudonyms; never a name, an email,
 //! an address, a password or a token.
 
 use crate::domain::event::Ending;
@@ -14,21 +14,21 @@ use crate::telemetry::pseudonyms::Pseudonym;
 /// A security-relevant act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditEvent<'a> {
-    /// A node signs with that key, by its `kid`, from now on; how many others still verify.
+    /// A node signs with that key, given by its `kid`, from now on; and how many others still verify.
     KeyLoaded(&'a str, usize),
     /// A person signed up.
     SignedUp(UserId),
     /// A person logged in.
     LoggedIn(UserId, SessionId),
-    /// Somebody did not, with that account: unknown address and wrong password alike.
+    /// A login with that account failed: unknown address and wrong password alike.
     LoginFailed(Pseudonym),
     /// A person changed the account's password.
     PasswordChanged(UserId),
-    /// A limit refused a request; which one, and whose.
+    /// A limit refused a request; which limit, and whose request.
     LimitHit(&'static str, Subject<'a>),
     /// An account was deleted.
     Deleted(UserId),
-    /// A person asked for the account to be deleted later.
+    /// A person scheduled the account's deletion.
     DeletionAsked(UserId),
     /// An account was disabled.
     Disabled(UserId),
@@ -38,52 +38,52 @@ pub enum AuditEvent<'a> {
     RoleChanged(UserId, Role),
     /// An account was changed in a way that has no name of its own here.
     AccountChanged(UserId),
-    /// An operator sealed that many stored secrets with the newest secret.
+    /// An operator resealed that many stored secrets with the newest secret.
     SecretsRewrapped(usize),
     /// An API key of that id was made.
     KeyCreated(&'a str),
     /// An API key of that id was revoked.
     KeyRevoked(&'a str),
-    /// A person set a second factor up; which kind.
+    /// A person set up a second factor of that kind.
     FactorAdded(UserId, &'static str),
-    /// A second factor was removed; which kind.
+    /// A second factor of that kind was removed.
     FactorRemoved(UserId, &'static str),
-    /// A second factor was shown and was wrong; which kind.
+    /// A second factor of that kind was presented and was wrong.
     FactorRefused(UserId, &'static str),
     /// The signature counter of a device-bound passkey went back: there may be a copy of its key.
     CounterRegressed(UserId),
-    /// A session ended for a reason that is more than time or the person's own sign-out here; and what
-    /// brought that about.
+    /// A session ended for another reason than time or the person's own sign-out on it; and what caused
+    /// that.
     Ended(UserId, Ending, Cause),
 }
 
-/// What brought an ending about.
+/// What caused an ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A command to the user's actor, by its name: of a request, whose id the line has, or of the actor's own
-    /// timer.
+    /// The command of that name to the user's actor: from a request, whose id the line has, or from the
+    /// actor's own timer.
     Decided(&'static str),
     /// An operator, on the command line or over HTTP: the line says who.
     Operator,
 }
 
-/// Whose request it was, as far as that is known and may be told.
+/// Whose request it was, as far as that is known and may be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
-    /// Nobody's who is known.
+    /// Unknown.
     Unknown,
-    /// With that account.
+    /// A request that names that account.
     Account(Pseudonym),
-    /// Of that session.
+    /// A request of that session.
     Session(SessionId),
-    /// That user's.
+    /// A request of that user.
     User(UserId),
-    /// With the API key of that id.
+    /// A request with the API key of that id.
     ApiKey(&'a str),
 }
 
 impl Subject<'_> {
-    /// As the fields `account`, `session_id`, `user_id` and `key_id`.
+    /// The fields `account`, `session_id`, `user_id` and `key_id`.
     fn fields(self) -> [Option<String>; 4] {
         match self {
             Self::Unknown => [None, None, None, None],
@@ -95,11 +95,11 @@ impl Subject<'_> {
     }
 }
 
-/// Who did it, where that was an operator on the command line.
+/// The actor (`by`), if that was an operator on the command line.
 pub const COMMAND_LINE: &str = "command_line";
 
-/// The names of what is counted in `auth_security_events_total`. Most of what only commands do is in the log
-/// alone.
+/// The names that are counted in `auth_security_events_total`. Most of what only commands do is only
+/// logged.
 pub const NAMES: [&str; 15] = [
     "signing_key.loaded",
     "account.created",
@@ -119,7 +119,7 @@ pub const NAMES: [&str; 15] = [
 ];
 
 impl AuditEvent<'_> {
-    /// The ending of a session, if it is one to be told of.
+    /// The event for the ending of a session, if it is one to be recorded.
     #[must_use]
     pub fn ending(user: UserId, ending: &Ending, command: &'static str) -> Option<Self> {
         match ending.reason {
@@ -177,17 +177,17 @@ impl AuditEvent<'_> {
         self.log();
     }
 
-    /// Counts it alone.
+    /// Only counts it.
     pub fn count(self, metrics: &Metrics) {
         metrics.security_events.with_label_values(&[self.name()]).inc();
     }
 
-    /// Writes the line alone.
+    /// Only writes the line.
     pub fn log(self) {
         self.write(None);
     }
 
-    /// Writes the line of what an operator does on the command line; nobody asks that for metrics.
+    /// Writes the line of what an operator does on the command line, whose metrics nobody scrapes.
     pub fn log_on_command_line(self) {
         self.write(Some(COMMAND_LINE));
     }

@@ -1,4 +1,4 @@
-//! The values of labels that are known before anything happens: metrics show them at zero.
+//! Label values that are known in advance, so that metrics can show them at zero.
 
 /// What `operations` counts: method and pattern of a route that changes something, and its name.
 pub const OPERATIONS: &[(&str, &str, &str)] = &[
@@ -11,7 +11,7 @@ pub const OPERATIONS: &[(&str, &str, &str)] = &[
     ("DELETE", "/sessions/all", "terminate_others"),
 ];
 
-/// Why a session may end, in the words of the events and of `sessions_ended`.
+/// Why a session may end, as the events and `sessions_ended` name it.
 pub const END_REASONS: &[&str] = &[
     "logout",
     "terminated",
@@ -24,7 +24,7 @@ pub const END_REASONS: &[&str] = &[
     "user_deleted",
 ];
 
-/// The limits that `rate_limited` tells apart.
+/// The limits that `rate_limited` distinguishes.
 pub const LIMITS: &[&str] = &[
     "login",
     "login_failures",
@@ -40,11 +40,11 @@ pub const LIMITS: &[&str] = &[
     "code_failures",
 ];
 
-/// What a request at `/verify` may come to.
+/// The outcomes of a request to `/verify`.
 pub const VERIFICATIONS: &[&str] =
     &["allowed", "unauthenticated", "redirected", "forbidden", "limited", "invalid", "unavailable"];
 
-/// What may come of a try to send a mail, as `mails` names it.
+/// The outcomes of an attempt to send a mail, as `mails` names them.
 pub const MAIL_OUTCOMES: &[&str] = &["sent", "failed", "expired", "dropped", "deferred"];
 
 /// The public channels, as `events_published` names them.

@@ -1,8 +1,8 @@
-//! Writes the log on a thread of its own, so that a log that cannot be written stops nothing: a pipe whose
-//! reader has left or stands still, or a full disk.
+//! Writes the log on a thread of its own, so that nothing stops if the log cannot be written: to a pipe
+//! whose reader has left or is stuck, or to a full disk.
 //!
-//! Bound: [`MAX_WAITING`] bytes wait; a line past that is dropped, as is one that the system refuses. Both
-//! are counted in `auth_log_lines_dropped_total`.
+//! Bound: [`MAX_WAITING`] bytes wait; a line beyond that is dropped, as is one that the system refuses.
+//! Both are counted in `auth_log_lines_dropped_total`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes that wait for a reader who is slow or stands still.
+/// Most bytes that wait for a reader that is slow or stuck.
 const MAX_WAITING: usize = 4 * 1024 * 1024;
 /// How long the thread gathers lines after the first: at thousands of lines a second it writes many at once,
 /// and a crash loses no more than this.
 const GATHERING: Duration = Duration::from_millis(1);
-/// What has grown beyond this in a burst is given back.
+/// A buffer that has grown beyond this in a burst is shrunk.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// The queue of this process: there is one log.
@@ -31,7 +31,7 @@ static QUEUE: Queue = Queue {
 
 struct Queue {
     waiting: Mutex<Waiting>,
-    /// Lines have come, or have been written.
+    /// Notified when lines have been added or written.
     changed: Condvar,
     /// Lines that were lost since the process began.
     dropped: AtomicU64,
@@ -50,8 +50,8 @@ pub fn lines_dropped() -> u64 {
     QUEUE.dropped.load(Ordering::Relaxed)
 }
 
-/// Waits until what was logged is written, but no longer than that: the last lines of a process tell why it
-/// ended.
+/// Waits until what was logged is written, but no longer than `timeout`: the last lines of a process say
+/// why it ended.
 pub fn flush(timeout: Duration) {
     let until = Instant::now() + timeout;
     let mut waiting = QUEUE.lock();
@@ -65,13 +65,12 @@ pub fn flush(timeout: Duration) {
     }
 }
 
-/// Starts the thread that writes to this stream. Without a thread all lines are dropped once the queue is
-/// full.
+/// Starts the thread that writes to this stream. Without it all lines are dropped once the queue is full.
 pub(super) fn start(stream: &impl AsFd) {
-    // Not through the standard library's handle: that keeps what it could not write, and tries it again with
-    // each line.
+    // Not through the standard library's handle, which buffers what it could not write, and retries it
+    // with each line.
     let Ok(file) = stream.as_fd().try_clone_to_owned().map(File::from) else { return };
-    // An error means that the system gives no threads, and then the service does not start either.
+    // An error means that the system cannot create threads, and then the service does not start either.
     let _ = thread::Builder::new().name("log".to_owned()).spawn(move || write_for_ever(file));
 }
 
@@ -120,15 +119,15 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Swaps what waits for an empty buffer, and says how many lines that is.
+    /// Swaps the waiting bytes for an empty buffer, and returns how many lines they are.
     fn take(&mut self, taken: &mut Vec<u8>) -> u64 {
         std::mem::swap(&mut self.bytes, taken);
         std::mem::take(&mut self.lines)
     }
 }
 
-/// Writes as much as the system takes, and answers how many lines were lost. A line that was torn in the
-/// middle is ended before the next, which would be glued to it.
+/// Writes as much as the system accepts, and returns how many lines were lost. A line that was torn in
+/// the middle is ended before the next, which would otherwise be glued to it.
 fn write_lines(out: &mut impl Write, bytes: &[u8], lines: u64, is_torn: &mut bool) -> u64 {
     if *is_torn && write_all(out, b"\n") > 0 {
         return lines;
@@ -144,7 +143,7 @@ fn write_lines(out: &mut impl Write, bytes: &[u8], lines: u64, is_torn: &mut boo
     u64::try_from(ends).unwrap_or(u64::MAX).min(lines)
 }
 
-/// Answers how many bytes could not be written.
+/// Returns how many bytes could not be written.
 fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> usize {
     while !bytes.is_empty() {
         match out.write(bytes) {
@@ -184,7 +183,7 @@ impl MakeWriter<'_> for LogWriter {
 mod tests {
     use super::*;
 
-    /// A disk with room for so many bytes.
+    /// A disk with room for that many bytes.
     struct Disk {
         room: usize,
         written: Vec<u8>,

@@ -1,6 +1,6 @@
-//! Sets up the log: one line an event, to standard output.
+//! Sets up the log: one line per event, to standard output.
 //!
-//! It must never stop the service: a filter that does not parse becomes `info`, a second set-up changes
+//! It must never stop the service: a filter that does not parse becomes `info`, a second setup changes
 //! nothing, and a line that cannot be written is dropped and counted by [`super::log_writer`].
 
 use std::io::{self, IsTerminal};
@@ -32,14 +32,14 @@ pub fn init_aside(config: &LogConfig) {
 }
 
 fn init_to(config: &LogConfig, stream: &(impl AsFd + IsTerminal)) {
-    // Refused where logging is set up already, as in tests that start the service many times.
+    // This fails if logging is already set up, as in tests that start the service many times.
     if dispatch(config, || LogWriter, stream.is_terminal()).try_init().is_ok() {
         log_writer::start(stream);
     }
 }
 
-/// Has panics told in the log: standard error may be a pipe that nobody reads, which would block the thread
-/// for ever.
+/// Reports panics in the log: standard error may be a pipe that nobody reads, which would block the
+/// thread forever.
 pub fn log_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -56,7 +56,7 @@ fn dispatch<W>(config: &LogConfig, writer: W, colours: bool) -> Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // The subscriber itself would tell of a failed write on standard error, and panic where that is gone too.
+    // The subscriber itself would report a failed write on standard error, and panic if that is gone too.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&config.filter))
         .with_writer(writer)
@@ -77,7 +77,7 @@ where
 }
 
 /// The wanted filter, with the database libraries at most at `warn` unless it names them: they log every
-/// statement. What clients send that is no HTTP is not worth an error either.
+/// statement. If clients send something other than HTTP, that is not worth an error either.
 fn filter(wanted: &str) -> EnvFilter {
     let quiet = match wanted.parse::<LevelFilter>() {
         Ok(level) => level.min(LevelFilter::WARN),

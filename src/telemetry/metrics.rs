@@ -1,6 +1,6 @@
 //! Every metric of the service, in one typed struct.
 //!
-//! It must never carry a label whose values callers choose: no raw path, no user, no session, no address.
+//! No metric may have a label whose values callers choose: no raw path, no user, no session, no address.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,8 @@ pub use super::labels::{CHANNELS, END_REASONS, LIMITS, MAIL_OUTCOMES, OPERATIONS
 #[derive(Clone)]
 pub struct Metrics(Arc<Meters>);
 
-// One row a metric, so that its field, its name and its help, which is also its documentation, cannot part.
+// One row per metric, so that its field, its name and its help, which is also its documentation, stay
+// together.
 macro_rules! meters {
     ($($field:ident: $kind:ty = $name:literal, $help:literal, $make:ident($($argument:expr),*);)*) => {
         /// The metrics themselves, reached through [`Metrics`].
@@ -174,7 +175,7 @@ impl Metrics {
         Ok(Metrics(Arc::new(meters)))
     }
 
-    /// Prometheus text, as `/metrics` answers it.
+    /// The metrics as Prometheus text, for `/metrics`.
     #[must_use]
     pub fn render(&self) -> String {
         self.count_dropped_lines();

@@ -1,8 +1,8 @@
-//! Pseudonyms of accounts and addresses where neither may be kept: keyed hashes. Without the key they only
-//! tell "the same" from "another".
+//! Pseudonyms of accounts and addresses where neither may be stored: keyed hashes. Without the key they
+//! only distinguish "the same" from "another".
 //!
-//! The key comes from the secret of refresh tokens, so all nodes agree. For the log it is another one each
-//! day: what somebody did yesterday and today cannot be put together.
+//! The key comes from the secret of refresh tokens, so all nodes agree. For the log there is a new key
+//! each day, so that what somebody did on different days cannot be linked.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,10 +13,10 @@ use crate::config::Secret;
 use crate::domain::time::Timestamp;
 
 const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
-/// Bytes of a hash that are kept for a counter: so many that no two meet by chance.
+/// Bytes of a hash that are used for a counter: enough that no two collide by chance.
 const COUNTER_BYTES: usize = 16;
 
-/// Makes them.
+/// Makes pseudonyms.
 pub struct Pseudonyms(hmac::Key);
 
 impl fmt::Debug for Pseudonyms {
@@ -25,7 +25,7 @@ impl fmt::Debug for Pseudonyms {
     }
 }
 
-/// Stands for an account or a network for a day.
+/// A pseudonym of an account or a network, for one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pseudonym(u64);
 
@@ -35,7 +35,7 @@ impl fmt::Display for Pseudonym {
     }
 }
 
-/// What tries are counted under. It is as long whatever it was made of.
+/// The key under which attempts are counted. It has the same length whatever it was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CounterKey(u128);
 
@@ -54,7 +54,7 @@ impl CounterKey {
 }
 
 impl Pseudonyms {
-    /// With a key made of that secret.
+    /// Derives the key from that secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
@@ -71,13 +71,13 @@ impl Pseudonyms {
         CounterKey(u128::from_be_bytes(key))
     }
 
-    /// Stands for the account of that address.
+    /// The pseudonym of the account with that address.
     #[must_use]
     pub fn account(&self, email: &str, now: Timestamp) -> Pseudonym {
         self.of_day("account", email, now)
     }
 
-    /// Stands for the client's network: the /24 or /48 that its address is in.
+    /// The pseudonym of the client's network: the /24 or /48 that its address is in.
     #[must_use]
     pub fn network(&self, address: IpAddr, now: Timestamp) -> Pseudonym {
         let network = match address.to_canonical() {
@@ -106,7 +106,7 @@ impl Pseudonyms {
 fn hash(key: &hmac::Key, parts: &[&str]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
     for part in parts {
-        // With their lengths, so that no two lists of parts read alike.
+        // With their lengths, so that no two lists of parts are alike.
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }

@@ -1,8 +1,8 @@
 //! The request that is being served: its id and its trace, for the log lines written meanwhile and for the
 //! spans of what it waits for.
 //!
-//! Both are kept beside the task and not in a span of the log: one for each request cost 5 % of a session
-//! check (`perf`), and most requests write no line.
+//! Both are stored in a task-local value and not in a span of the log: a span for each request cost 5 %
+//! of a session check (`perf`), and most requests write no line.
 
 use std::cell::Cell;
 use std::fmt;
@@ -24,9 +24,9 @@ use crate::config::LogFormat;
 #[derive(Clone, Debug)]
 pub struct Serving {
     id: Option<Arc<str>>,
-    /// Where traces are collected.
+    /// Present if traces are collected.
     span: Option<Span>,
-    /// Stands for the network the request came from, once that was looked at.
+    /// The pseudonym of the network the request came from, once that was determined.
     network: Cell<Option<Pseudonym>>,
 }
 
@@ -34,24 +34,24 @@ tokio::task_local! {
     static SERVING: Serving;
 }
 
-/// Serves a request of that id. It must be plain: letters, digits and `-_.:` need no escape in JSON.
+/// Serves a request with that id, which must be plain: letters, digits and `-_.:` need no escape in JSON.
 pub async fn serve_request<F: Future>(id: Arc<str>, span: Option<Span>, serving: F) -> F::Output {
     SERVING.scope(Serving { id: Some(id), span, network: Cell::new(None) }, serving).await
 }
 
-/// Has the lines of this request tell from which network it came.
+/// Adds the network that this request came from to its log lines.
 pub fn note_network(network: Pseudonym) {
     let _ = SERVING.try_with(|serving| serving.network.set(Some(network)));
 }
 
-/// The request that is being served here, for work done for it elsewhere; with that step of its trace.
+/// The request that is being served here, for work done for it elsewhere, with that step of its trace.
 #[must_use]
 pub fn current(step: Option<Span>) -> Option<Serving> {
     let serving = SERVING.try_with(Clone::clone).ok();
     serving.map(|serving| Serving { span: step, ..serving })
 }
 
-/// Works for a request elsewhere than where it is served; without one it is the work and nothing more.
+/// Does work for a request elsewhere than where it is served; without a request it is just the work.
 pub fn work_within<F: Future>(serving: Option<Serving>, work: F) -> Either<F, TaskLocalFuture<Serving, F>> {
     match serving {
         None => Either::Left(work),
@@ -59,9 +59,9 @@ pub fn work_within<F: Future>(serving: Option<Serving>, work: F) -> Either<F, Ta
     }
 }
 
-/// Does a part of the request that is being served to its end, also where the client goes away and the rest
-/// is dropped: a change is stored then all the same, and what is to be told of it must be. Nothing, where the
-/// process ends in the midst.
+/// Runs a part of the request that is being served to completion, even if the client goes away and the
+/// rest is dropped: the change is stored all the same, and must be announced. `None` if the process ends
+/// in the middle.
 pub async fn run_to_completion<F>(part: F) -> Option<F::Output>
 where
     F: Future + 'static,
@@ -91,7 +91,7 @@ pub fn trace_id() -> Option<String> {
     SERVING.try_with(|serving| serving.span.as_ref().map(Span::to_string)).ok().flatten()
 }
 
-/// Lines with `request_id` and `trace_id` where a request is being served.
+/// Adds `request_id`, `trace_id` and `network` to lines that are written while a request is being served.
 pub(super) struct WithRequest<F> {
     pub(super) lines: F,
     pub(super) format: LogFormat,

@@ -1,8 +1,8 @@
-//! Spans of requests and of what they wait for, where a collector is configured. Where none is, none is ever
+//! Spans of requests and of what they wait for, if a collector is configured. Otherwise none is ever
 //! made.
 //!
-//! A span carries what a caller cannot choose, and ids: no token, no query, no email and no address of a
-//! person.
+//! A span carries only what a caller cannot choose, and ids: no token, no query, no email and no address
+//! of a person.
 //!
 //! Bound: spans that have ended wait in a queue (`OTEL_BSP_MAX_QUEUE_SIZE`, 2,048); one more is dropped.
 //! `otlp` sends them.
@@ -25,12 +25,12 @@ use super::serving::begin_child;
 use crate::config::TraceConfig;
 use crate::io::Io;
 
-/// The collector cannot be sent to. In words for an operator.
+/// Spans cannot be sent to the collector. The message is for an operator.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot send traces to OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
 pub struct TraceError(#[from] opentelemetry_otlp::ExporterBuildError);
 
-/// Makes the spans of requests; clones are the same.
+/// Makes the spans of requests; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -38,7 +38,7 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Starts the thread that sends, if a collector is configured. It need not be there.
+    /// Starts the thread that sends, if a collector is configured. The collector need not be reachable.
     ///
     /// # Errors
     /// [`TraceError`].
@@ -46,13 +46,14 @@ impl Traces {
         let Some(endpoint) = &config.endpoint else { return Ok(None) };
         let provider = otlp::provider(endpoint, config, io.clone())?;
         let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
-        // The last one to be dropped would wait seconds for the collector, also where a second signal ends
+        // Dropping the last provider would wait seconds for the collector, even if a second signal ends
         // the process at once; only `finish` may wait. So one lives as long as the process.
         std::mem::forget(provider.clone());
         Ok(Some(Self { provider, tracer }))
     }
 
-    /// Begins the span of a request; it goes on from the caller's `traceparent`, if there is a good one.
+    /// Begins the span of a request; it continues the trace of the caller's `traceparent`, if there is a
+    /// valid one.
     #[must_use]
     pub fn request(&self, method: Option<&'static str>, headers: &dyn Extractor) -> Span {
         let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), headers);
@@ -68,7 +69,7 @@ impl Traces {
     /// Sends what waits and ends the thread; what cannot be sent in that time is lost.
     pub async fn finish(&self, patience: Duration) {
         let provider = self.provider.clone();
-        // It blocks. An error is a panic in there.
+        // It blocks. A join error is a panic in there.
         let finished = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience)).await;
         if !matches!(finished, Ok(Ok(()))) {
             tracing::warn!("traces.lost");
@@ -90,13 +91,13 @@ struct Begun {
 /// How a request was answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered<'a> {
-    /// One of a few.
+    /// One of the known methods.
     pub method: Option<&'static str>,
     /// The pattern of the route, if one matched.
     pub route: Option<&'static str>,
     /// The path without a query, if it holds nothing that a caller could choose.
     pub path: Option<&'a str>,
-    /// The answer's.
+    /// The status of the answer.
     pub status: u16,
 }
 
@@ -139,18 +140,18 @@ impl fmt::Display for Span {
     }
 }
 
-/// One step of a request: a span that ends with this value. Nothing where no request is traced.
+/// One step of a request: a span that ends with this value. It does nothing if no request is traced.
 #[must_use = "the span ends with it"]
 #[derive(Debug)]
 pub struct Step(Option<Span>);
 
 impl Step {
-    /// Begins it.
+    /// Begins the step.
     pub fn begin(name: &'static str) -> Self {
         Self(begin_child(name))
     }
 
-    /// Says more; the value must come from the program and not from a caller.
+    /// Adds an attribute; the value must come from the program and not from a caller.
     pub fn with(self, key: &'static str, value: impl FnOnce() -> &'static str) -> Self {
         if let Some(Span(begun)) = &self.0 {
             begun.context.span().set_attribute(KeyValue::new(key, value()));

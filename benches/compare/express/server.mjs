@@ -1,6 +1,6 @@
-// What scripts/bench compares the service with: `GET /session` and `POST /activity` as an Express service that keeps its
-// sessions in PostgreSQL answers them, tuned: no layer it can do without, prepared statements, a pool, one statement each.
-// It checks the same tokens, and reads and writes the same tables.
+// What scripts/bench compares the service with: `GET /session` and `POST /activity` of an Express service
+// that stores its sessions in PostgreSQL. It is tuned: no unnecessary layer, prepared statements, a pool,
+// one statement each. It checks the same tokens, and reads and writes the same tables.
 import express from 'express';
 import jwt from 'jsonwebtoken';
 import pg from 'pg';
@@ -8,7 +8,7 @@ import pg from 'pg';
 const { PORT, DATABASE_URL, JWT_ACCESS_SECRET } = process.env;
 const IDLE_MS = 5 * 60 * 1000;
 const pool = new pg.Pool({ connectionString: DATABASE_URL, max: 10 });
-// Milliseconds in a column of eight bytes.
+// Milliseconds, in a column of eight bytes.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 const LOOK = {

@@ -33,7 +33,7 @@ func main() {
 		jwt.WithValidMethods([]string{"ES256"}), jwt.WithExpirationRequired())
 	golangJWT := func(token string) error {
 		parsed, err := parser.Parse(token, keys.Keyfunc)
-		// The library leaves the type to you.
+		// The library does not check `typ`.
 		if err == nil && !isAccessToken(parsed.Header["typ"]) {
 			return errType
 		}

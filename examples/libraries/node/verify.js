@@ -1,4 +1,5 @@
-// Node: jose, jsonwebtoken, express-jwt, express-oauth2-jwt-bearer; oauth4webapi asks the service (RFC 8414, 7662, 7009).
+// Node: jose, jsonwebtoken, express-jwt, express-oauth2-jwt-bearer; oauth4webapi queries the service
+// (RFC 8414, 7662, 7009).
 import { createInterface } from 'node:readline';
 import { expressjwt } from 'express-jwt';
 import { auth } from 'express-oauth2-jwt-bearer';
@@ -16,7 +17,7 @@ const jose = (token) => jwtVerify(token, keys, { issuer, audience, algorithms: [
 const client = jwksRsa({ jwksUri, cache: true, rateLimit: true });
 const withJsonwebtoken = async (token) => {
   const { header } = jsonwebtoken.decode(token, { complete: true });
-  if (header.typ?.toLowerCase() !== 'at+jwt') throw new Error('not an access token'); // the library leaves it to you
+  if (header.typ?.toLowerCase() !== 'at+jwt') throw new Error('not an access token'); // the library does not check it
   const key = (await client.getSigningKey(header.kid)).getPublicKey();
   return jsonwebtoken.verify(token, key, { issuer, audience, algorithms: ['ES256'] });
 };
@@ -31,7 +32,7 @@ const withExpressJwt = middleware(expressjwt({
   issuer,
   audience,
   algorithms: ['ES256'],
-  // The library leaves the type to you.
+  // The library does not check `typ`.
   isRevoked: (_request, { header }) => header.typ?.toLowerCase() !== 'at+jwt',
 }));
 // `strict` checks `typ` and the claims of RFC 9068.

@@ -1,4 +1,4 @@
-"""Python: PyJWT, Authlib; Authlib's client also asks the service (RFC 8414, 7662, 7009)."""
+"""Python: PyJWT, Authlib; Authlib's client also queries the service (RFC 8414, 7662, 7009)."""
 
 import json
 import os
@@ -16,7 +16,7 @@ keys = jwt.PyJWKClient(JWKS_URL)
 
 
 def with_pyjwt(token: str) -> None:
-    # The library leaves the type to you.
+    # The library does not check `typ`.
     if jwt.get_unverified_header(token).get("typ", "").lower() != "at+jwt":
         raise ValueError("not an access token")
     key = keys.get_signing_key_from_jwt(token)
@@ -62,5 +62,5 @@ for line in sys.stdin:
         try:
             verify(token)
             print(name, "accepted", flush=True)
-        except Exception as error:  # each library has its own
+        except Exception as error:  # each library has its own kinds
             print(name, "refused", str(error).replace("\n", " "), flush=True)

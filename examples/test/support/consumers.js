@@ -1,10 +1,10 @@
-// Consumers that a test starts, and how far they are.
+// Consumers that a test starts, and how far they have read.
 import { spawn } from 'node:child_process';
 import { CONSUMERS, STREAM, eventually } from './service.js';
 
 export const KINDS = Object.keys(CONSUMERS);
 
-/** A consumer of that kind, with a group of its own; `env` beside GROUP and REDIS_URL. It is not started yet. */
+/** A consumer of that kind, not started yet, with its own group and `env` besides GROUP and REDIS_URL. */
 export function consumer(here, kind, group, env = {}) {
   const [command, args] = CONSUMERS[kind];
   const settings = { PATH: process.env.PATH, REDIS_URL: here.redisUrl, GROUP: group, ...env };
@@ -14,7 +14,7 @@ export function consumer(here, kind, group, env = {}) {
   let ended;
   let killAfter = Infinity;
   const self = {
-    /** The events it has printed, over all its lives. */
+    /** The events it has printed, over all its runs. */
     events: () => printed.map((line) => JSON.parse(line)),
     complaints: () => complaints,
     start() {
@@ -32,7 +32,7 @@ export function consumer(here, kind, group, env = {}) {
         child.once('error', reject);
       });
     },
-    /** Kills it as soon as it has printed so many, without a warning. */
+    /** Kills it, without a warning, as soon as it has printed that many. */
     async killedAfter(count) {
       killAfter = count;
       self.start();
@@ -45,7 +45,7 @@ export function consumer(here, kind, group, env = {}) {
       child?.kill('SIGTERM');
       return ended;
     },
-    /** Waits until the group was given everything and has acknowledged it. */
+    /** Waits until everything was delivered to the group and acknowledged. */
     caughtUp: () => eventually(`${kind} has caught up; it said: ${complaints}`, async () => {
       const [stream, groups] = await Promise.all([here.redis.xInfoStream(STREAM), here.redis.xInfoGroups(STREAM)]);
       const mine = groups.find(({ name }) => name === group);

@@ -1,4 +1,4 @@
-// A line to a server that a test can cut, silence and mend.
+// A line to a server: a TCP proxy that a test can cut, silence and mend.
 import { connect, createServer } from 'node:net';
 
 export async function line(url) {
@@ -24,19 +24,19 @@ export async function line(url) {
   const drop = () => connections.forEach(({ near }) => near.destroy());
   return {
     url: url.replace(`${hostname}:${port}`, `${hostname}:${server.address().port}`),
-    /** Where its connections come from, as the server sees it. */
+    /** Where its connections come from, as the server sees them. */
     farEnds: () => [...connections].map(({ far }) => `${far.localAddress}:${far.localPort}`),
-    /** Connections break, and no new one comes about. */
+    /** Breaks the connections, and refuses new ones. */
     cut() {
       state = 'cut';
       drop();
     },
-    /** Connections stay and come about, and nothing gets through. */
+    /** Connections remain and new ones can be made, but nothing gets through. */
     silence() {
       state = 'silent';
       for (const connection of connections) connection.dead = true;
     },
-    /** New connections are whole. One that was silent stays so: nobody tells its ends. */
+    /** New connections work. One that was silent remains so: its ends do not notice. */
     mend: () => (state = 'whole'),
     async close() {
       drop();

@@ -39,7 +39,7 @@ export const SERVICES = {
 export async function place(number) {
   if (!TEST_POSTGRES_URL || !TEST_REDIS_URL) throw new Error('TEST_POSTGRES_URL and TEST_REDIS_URL are needed: see ./run');
   const folder = await mkdtemp(join(tmpdir(), 'auth-examples-'));
-  // A build that goes on meanwhile replaces the original.
+  // A build that runs meanwhile replaces the original.
   const program = join(folder, 'auth-service');
   await copyFile(AUTH_SERVICE, program);
   const redisUrl = Object.assign(new URL(TEST_REDIS_URL), { pathname: `/${number}` }).href;
@@ -62,7 +62,7 @@ export async function place(number) {
   return Object.assign(place, { databaseUrl: await database(place, number) });
 }
 
-/** Something happened, so that the stream goes back to then: endings since then are known. */
+/** Adds an old event, so that the stream reaches back that far: endings since then are known. */
 function anHourAgo(redis) {
   const event = { event: 'token.refreshed', eventId: 'an-hour-ago', userId: 'somebody', sessionId: 'somewhere' };
   const entry = { channel: 'auth:token.refreshed', data: JSON.stringify(event) };
@@ -102,7 +102,7 @@ export async function authService(place, settings = {}) {
     },
   });
   place.onStop(() => service.stop());
-  // A command of the same settings, beside the service.
+  // Runs a command with the same settings, beside the service.
   const command = (words) => run(place.program, words, { cwd: place.folder, env });
   return Object.assign(service, { url: service.found, command });
 }
@@ -130,7 +130,7 @@ export async function example(place, name, env) {
   });
 }
 
-/** Spring Boot reads its own names of the same settings. */
+/** The same settings under the names that Spring Boot reads. */
 function forSpring({ JWT_AUDIENCE, JWT_ACCESS_SECRET, AUTH_API_KEY, REVOCATIONS_URL }) {
   return {
     ...(AUTH_API_KEY && {
@@ -145,7 +145,7 @@ function forSpring({ JWT_AUDIENCE, JWT_ACCESS_SECRET, AUTH_API_KEY, REVOCATIONS_
 
 let people = 0;
 
-/** A person with an account, and with what a device of theirs can do. */
+/** A person with an account, and what a device of theirs can do. */
 export async function somebody(url) {
   people += 1;
   const person = { name: 'Ada', email: `ada${process.pid}-${people}@example.com`, password: 'a password long enough' };
@@ -177,7 +177,7 @@ async function call(url, method, path, { token, body }) {
   return text === '' ? null : JSON.parse(text);
 }
 
-/** Waits until something holds, and gives what `probe` then answered. */
+/** Waits until `probe` answers something truthy, and returns that. */
 export async function eventually(what, probe, patience = 10_000) {
   const until = performance.now() + patience;
   for (;;) {

@@ -1,5 +1,5 @@
-// Tokens that must not pass, made by an independent library with the service's own keys where that makes them harder to
-// tell.
+// Tokens that must be refused, made by an independent library, with the service's own keys where that
+// makes them harder to detect.
 import { createPrivateKey, createPublicKey, createSecretKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { SignJWT, decodeJwt, decodeProtectedHeader, exportJWK } from 'jose';
@@ -17,7 +17,7 @@ export async function keysOf(algorithm, keyFile) {
   return { own: createPrivateKey(await readFile(keyFile)), foreign: generateKeyPairSync(...kinds[algorithm]).privateKey };
 }
 
-/** What is wrong, and a token that has nothing else wrong with it. */
+/** Faults, and for each a token that has only this fault. */
 export async function badTokens(good, refreshToken, { own, foreign }) {
   const header = decodeProtectedHeader(good);
   const claims = decodeJwt(good);

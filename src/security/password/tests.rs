@@ -77,7 +77,7 @@ fn a_cheap_hash_takes_as_long_as_an_unknown_account() {
         let made_up: u64 = missing_costs(is, wanted).map(|cost| 1 << cost).sum();
         assert_eq!((1 << is) + made_up, 1_u64 << wanted, "{is} instead of {wanted}");
     }
-    // A dearer one cannot be made cheaper.
+    // A more costly one cannot be made cheaper.
     assert_eq!(missing_costs(12, 10).count(), 0);
 }
 

@@ -1,10 +1,11 @@
 //! bcrypt that yields: after every few rounds the thread offers its core to other threads that are ready to
 //! run.
 //!
-//! A hash takes a core for tenths of a second, and the scheduler lets a thread that has begun run on for
-//! milliseconds, whatever its priority. With hashes on all cores each session check could wait for that: see
-//! docs/performance.md. The crate `bcrypt` has no place to stop in between, so its loop stands here, on the
-//! same block cipher; the text form of hashes stays the crate's. Both make the same hashes, which is tested.
+//! A hash occupies a core for tenths of a second, and the scheduler lets a running thread continue for
+//! milliseconds, whatever its priority. With hashes on all cores each session check could have to wait
+//! that long: see docs/performance.md. The crate `bcrypt` cannot stop in between, so its loop is
+//! reimplemented here, on the same block cipher; the text form of hashes is still the crate's. Both make
+//! the same hashes, which is tested.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
@@ -15,13 +16,13 @@ use zeroize::Zeroizing;
 use super::{MAX_COST, MIN_COST, Password, PasswordError};
 use crate::domain::user::PASSWORD_MAX_BYTES;
 
-/// Rounds between two offers; one takes 35 to 70 µs. With 32 the wait is felt, with 2 it is no shorter than
-/// with these.
+/// Rounds between two yields; one takes 35 to 70 µs. With 32 the wait is noticeable, with 2 it is no
+/// shorter than with this.
 const ROUNDS_AT_A_STRETCH: u32 = 8;
 const SALT_BYTES: usize = 16;
-/// bcrypt makes 24 and has always told 23.
+/// bcrypt computes 24 and has always returned 23.
 const HASH_BYTES: usize = 23;
-/// Where in its text the hash begins, after version, cost and salt.
+/// Where the hash begins in its text form, after version, cost and salt.
 const HASH_BEGINS: usize = 29;
 /// "OrpheanBeholderScryDoubt": what bcrypt encrypts.
 const PLAIN: [[u32; 2]; 3] =
@@ -30,7 +31,7 @@ const PLAIN: [[u32; 2]; 3] =
 /// A new hash with a random salt, as text of version `2b`.
 ///
 /// # Errors
-/// [`PasswordError::Failed`] where bcrypt has no such cost, or the system no random bytes.
+/// [`PasswordError::Failed`] if bcrypt has no such cost, or the system no random bytes.
 pub(super) fn hash(password: &Password, cost: u32) -> Result<String, PasswordError> {
     let mut salt = [0; SALT_BYTES];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| PasswordError::Failed)?;
@@ -38,10 +39,10 @@ pub(super) fn hash(password: &Password, cost: u32) -> Result<String, PasswordErr
     Ok(format!("$2b${cost:02}${}{}", BASE_64.encode(salt), BASE_64.encode(hash)))
 }
 
-/// Whether that is the password which was hashed. Compared in constant time.
+/// Whether that is the password that was hashed. Compares in constant time.
 ///
 /// # Errors
-/// [`PasswordError::Failed`] where the text is not a bcrypt hash.
+/// [`PasswordError::Failed`] if the text is not a bcrypt hash.
 pub(super) fn verify(password: &Password, text: &str) -> Result<bool, PasswordError> {
     let parts: HashParts = text.parse().map_err(|_| PasswordError::Failed)?;
     let stored = text.get(HASH_BEGINS..).ok_or(PasswordError::Failed)?;
@@ -49,7 +50,7 @@ pub(super) fn verify(password: &Password, text: &str) -> Result<bool, PasswordEr
     Ok(verify_slices_are_equal(found.as_bytes(), stored.as_bytes()).is_ok())
 }
 
-/// The password is a string that ends with a NUL, as far as it fits.
+/// The password is hashed as a string that ends with a NUL, if that fits.
 fn digest(password: &Password, cost: u32, salt: [u8; SALT_BYTES]) -> Result<[u8; HASH_BYTES], PasswordError> {
     let text = password.0.as_bytes();
     if !(MIN_COST..=MAX_COST).contains(&cost) || text.len() > PASSWORD_MAX_BYTES {
@@ -90,7 +91,7 @@ mod tests {
         Password::parse_attempt(text.to_owned()).unwrap()
     }
 
-    /// Of jBCrypt's tests, by way of the crate `bcrypt`.
+    /// From jBCrypt's tests, via the crate `bcrypt`.
     #[test]
     fn hashes_of_others_are_known() {
         let hash = "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe";

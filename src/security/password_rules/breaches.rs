@@ -1,5 +1,5 @@
-//! Passwords known from breaches, asked for by range (as Pwned Passwords answers): what leaves is 5 of 40
-//! digits of a hash.
+//! Passwords known from breaches, queried by range (as Pwned Passwords answers): only 5 of a hash's 40
+//! digits leave the service.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use opentelemetry_http::{Bytes, Request};
 
 use crate::io::Io;
 
-/// How long the list may take; then the password is taken.
+/// How long the list may take; after that the password is accepted.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Most of an answer that is read, in bytes: a range has about 40 KiB.
+/// Longest answer that is read, in bytes: a range has about 40 KiB.
 const MOST_OF_ANSWER: usize = 1024 * 1024;
 /// Digits that are sent.
 const SENT: usize = 5;
@@ -35,13 +35,13 @@ impl Breaches {
         Self { url, http: Client::builder(TokioExecutor::new()).build(connector), io }
     }
 
-    /// Whether the list has that password; an error in words where it did not answer in time.
+    /// Whether the list has that password; an error message if it did not answer in time.
     pub(super) async fn holds(&self, password: &str) -> Result<bool, String> {
         let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
         let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
         let (sent, kept) = hash.split_at(SENT);
         let request = Request::get(format!("{}/{sent}", self.url))
-            // Answers are of one size then, whatever the range.
+            // Answers then have the same size, whatever the range.
             .header("Add-Padding", "true")
             .body(Empty::new())
             .map_err(|error| error.to_string())?;

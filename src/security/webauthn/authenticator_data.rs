@@ -21,9 +21,9 @@ const HAS_EXTENSIONS: u8 = 1 << 7;
 pub(super) struct AuthenticatorData<'a> {
     pub(super) rp_id_hash: &'a [u8],
     flags: u8,
-    /// The signature counter; 0 where the authenticator keeps none.
+    /// The signature counter; 0 if the authenticator has none.
     pub(super) counter: u32,
-    /// Of a registration.
+    /// Present in a registration.
     pub(super) credential: Option<AttestedCredential<'a>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct AttestedCredential<'a> {
 }
 
 impl<'a> AuthenticatorData<'a> {
-    /// All of the bytes must have a meaning.
+    /// Refuses bytes that are left over.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (head, mut rest) = bytes.split_at_checked(HEAD_BYTES)?;
         let flags = head[32];
@@ -55,7 +55,8 @@ impl<'a> AuthenticatorData<'a> {
             }
             rest = after;
         }
-        // A backup without being eligible for one contradicts itself (section 6.1.3).
+        // A credential that is backed up without being eligible for it contradicts itself (section
+        // 6.1.3).
         let contradicts = flags & BACKUP_STATE != 0 && flags & BACKUP_ELIGIBLE == 0;
         (rest.is_empty() && !contradicts).then_some(Self {
             rp_id_hash: &head[..32],
@@ -65,12 +66,12 @@ impl<'a> AuthenticatorData<'a> {
         })
     }
 
-    /// Whether somebody was there and the authenticator made sure of who.
+    /// Whether the user was present and the authenticator verified who it was.
     pub(super) fn is_user_verified(&self) -> bool {
         self.flags & (USER_PRESENT | USER_VERIFIED) == USER_PRESENT | USER_VERIFIED
     }
 
-    /// Whether it may be kept on more than one device; stays as it is for a credential's life.
+    /// Whether it may be stored on more than one device; this does not change during a credential's life.
     pub(super) fn is_backup_eligible(&self) -> bool {
         self.flags & BACKUP_ELIGIBLE != 0
     }

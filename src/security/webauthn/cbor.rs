@@ -1,8 +1,8 @@
 //! Reads the CBOR of authenticators (CTAP2 canonical form, RFC 8949): definite lengths, maps without
-//! duplicate keys, and no deeper than what an attestation object needs. It must never read past its input or
-//! build what it cannot bound.
+//! duplicate keys, and no deeper than what an attestation object needs. It must never read beyond its
+//! input, or build anything of unbounded size.
 
-/// Maps and arrays within each other; an attestation statement with certificates needs three.
+/// Deepest nesting of maps and arrays; an attestation statement with certificates needs three.
 const MAX_DEPTH: usize = 8;
 
 /// One data item; byte strings and texts are slices of the input.
@@ -13,12 +13,12 @@ pub(super) enum Item<'a> {
     Text(&'a str),
     Array(Vec<Item<'a>>),
     Map(Vec<(Item<'a>, Item<'a>)>),
-    /// false, true, null and what else carries no data that is read here.
+    /// false, true, null and anything else without data that is read here.
     Simple(u8),
 }
 
 impl<'a> Item<'a> {
-    /// The one item that the input is; nothing may come after it.
+    /// Reads the input as one item; nothing may come after it.
     pub(super) fn read(input: &'a [u8]) -> Option<Self> {
         let (item, rest) = Self::read_first(input)?;
         rest.is_empty().then_some(item)
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
             4 => (0..self.count(argument)?).map(|_| self.item(depth)).collect::<Option<_>>().map(Item::Array),
             5 => self.map(argument, depth),
             7 => (low <= 24).then(|| Item::Simple(u8::try_from(argument).unwrap_or(u8::MAX))),
-            // Tags have no place in it.
+            // Tags are not allowed.
             _ => None,
         }
     }
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         Some(Item::Map(entries))
     }
 
-    /// An item takes at least a byte, so no more are believed than there are bytes.
+    /// An item takes at least a byte, so a count that exceeds the remaining bytes is refused.
     fn count(&self, announced: u64) -> Option<usize> {
         usize::try_from(announced).ok().filter(|count| *count <= self.0.len())
     }

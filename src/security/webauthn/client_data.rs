@@ -1,9 +1,9 @@
-//! Client data (WebAuthn Level 3, section 5.8.1): what the browser says of the ceremony, signed along by the
-//! authenticator.
+//! Client data (WebAuthn Level 3, section 5.8.1): what the browser says about the ceremony, covered by
+//! the authenticator's signature.
 
 use serde::Deserialize;
 
-/// Which ceremony.
+/// The ceremony.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ceremony {
     Create,
@@ -23,7 +23,7 @@ impl Ceremony {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ClientData {
     r#type: String,
-    /// base64url, as it was given out.
+    /// base64url, as it was issued.
     pub(super) challenge: String,
     pub(super) origin: String,
     #[serde(default)]
@@ -33,7 +33,7 @@ pub(super) struct ClientData {
 }
 
 impl ClientData {
-    /// Reads it, whatever other members it has (section 5.8.1.2 asks for that).
+    /// Reads it, whatever other members it has, as section 5.8.1.2 requires.
     pub(super) fn read(json: &[u8]) -> Option<Self> {
         // "UTF-8 decode", which drops a byte order mark.
         let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);

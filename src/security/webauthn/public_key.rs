@@ -56,7 +56,7 @@ enum Material {
 }
 
 impl PublicKey {
-    /// The key of a COSE_Key; none for another kind, or one that is not on its curve.
+    /// The key of a COSE_Key; `None` for another kind, or a point that is not on its curve.
     pub(super) fn read(cose: &Item<'_>) -> Option<Self> {
         let algorithm = cose.at(ALGORITHM)?.integer()?;
         let algorithm = Algorithm::ALL.into_iter().find(|known| known.cose() == algorithm)?;
@@ -74,7 +74,7 @@ impl PublicKey {
             }
             (Algorithm::Rs256, 3) => {
                 let (modulus, exponent) = (bytes(MODULUS)?, bytes(EXPONENT)?);
-                // Of 2048 to 8192 bits; what else is wrong with one shows in that it verifies nothing.
+                // Of 2048 to 8192 bits; a key with other faults simply verifies nothing.
                 let fits = (256..=1024).contains(&modulus.len()) && exponent.len() <= 8;
                 fits.then(|| Material::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() })?
             }

@@ -86,7 +86,7 @@ fn expected<'a>(challenge: &'a str, allows_origin: &'a dyn Fn(&str) -> bool) -> 
     Expected { rp_id: RP_ID, challenge, allows_origin }
 }
 
-/// Whether the person was verified is drawn at random in the vectors, so that is what some of them end with.
+/// The vectors choose at random whether the person was verified, so some of them are refused for that.
 fn verified(bytes: &[u8]) -> bool {
     bytes[32] & 0b101 == 0b101
 }
@@ -146,7 +146,7 @@ fn other_algorithms_are_refused() {
 
 type Part = fn(&mut ResponseJson) -> &mut String;
 
-/// One whose person was verified both times.
+/// A vector whose person was verified both times.
 const GOOD: &str = "packed-es256";
 
 #[test]

@@ -20,22 +20,22 @@ use crate::storage::rows::{account_of, role_of, session_of, user_of};
 use crate::storage::{StorageError, Store, primary};
 
 impl Store {
-    /// The user's live sessions, or nothing if there is no such user or it was deleted.
+    /// The user's live sessions, or `None` if there is no such user or it was deleted.
     ///
-    /// One statement, so that version and sessions are of one moment, and of one server.
+    /// It is one statement, so that version and sessions are from the same moment and the same server.
     ///
     /// # Errors
-    /// [`StorageError`]; [`StorageError::Standby`] from a connection that leads to a standby, whatever the
-    /// others do.
+    /// [`StorageError`]; [`StorageError::Standby`] from a connection that leads to a standby, even if
+    /// others do not.
     pub async fn load_ledger(&self, id: UserId) -> Result<Option<Ledger>, StorageError> {
         let db = self.db.clone();
         let rows = self.run(async move { select(&db, id).await }).await?;
         rows.map(|rows| self.ledger_of(id, rows)).transpose()
     }
 
-    /// The same, with the user's row locked until the lock is used up in a commit, or dropped: a node that
-    /// lost to another node needs it, because that one goes on from what it has just stored and is faster
-    /// every time.
+    /// The same, with the user's row locked until the lock is used in a commit, or dropped. A node that
+    /// lost a race to another node needs it, because the winner continues from what it has just stored
+    /// and would win every time.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -44,7 +44,7 @@ impl Store {
         Ok(Some((self.ledger_of(id, rows)?, lock)))
     }
 
-    /// The account and the user's live sessions, both of one moment. Where other processes share the
+    /// The account and the user's live sessions, both from the same moment. If other processes share the
     /// database the row is locked, as by [`Store::load_ledger_locked`].
     ///
     /// # Errors
@@ -77,11 +77,11 @@ impl Store {
         self.run(work).await
     }
 
-    /// How those sessions of that user ended; what is live or unknown is left out. Asked on the lock's
+    /// How those sessions of that user ended; live and unknown ones are left out. Queried on the lock's
     /// connection, if there is one: a task that holds a connection must not wait for another.
     ///
     /// # Errors
-    /// [`StorageError`]; the lock is gone then.
+    /// [`StorageError`]; the lock is then gone.
     pub async fn list_endings(
         &self,
         user: UserId,
@@ -116,7 +116,7 @@ impl Store {
         Ok((endings, lock))
     }
 
-    /// Why that session of that user ended; nothing if it is live or unknown.
+    /// Why that session of that user ended; `None` if it is live or unknown.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -143,7 +143,8 @@ fn user_row(id: UserId) -> Select<user::Entity> {
     user::Entity::find_by_id(id.uuid()).filter(user::Column::DeletedAt.is_null())
 }
 
-/// What a standby tells may be old: a session that has ended since, or a user who is not there yet.
+/// Not from a standby, whose answer may be stale: it may have a session that has ended since, or lack a
+/// new user.
 async fn select(db: &DatabaseConnection, id: UserId) -> Result<Option<Rows>, StorageError> {
     let live = user::Entity::belongs_to(session::Entity)
         .from(user::Column::Id)
@@ -162,7 +163,7 @@ async fn select(db: &DatabaseConnection, id: UserId) -> Result<Option<Rows>, Sto
     Ok(Some((user, sessions)))
 }
 
-/// A standby takes no locks, so the row was read on the primary.
+/// A standby grants no row locks, so what this returns was read on the primary.
 async fn select_locked(transaction: &DatabaseTransaction, id: UserId) -> Result<Option<Rows>, DbErr> {
     let Some(user) = user_row(id).lock_exclusive().one(transaction).await? else { return Ok(None) };
     let sessions = session::Entity::find()
@@ -175,8 +176,8 @@ async fn select_locked(transaction: &DatabaseTransaction, id: UserId) -> Result<
 
 impl Store {
     fn ledger_of(&self, id: UserId, (user, sessions): Rows) -> Result<Ledger, StorageError> {
-        // Not collected: that would keep the rows' memory, which is ten times as large, for as long as the
-        // user is here.
+        // Not `collect()`, which would keep the rows' memory, ten times as large, for as long as the user
+        // is resident.
         let mut live = Vec::with_capacity(sessions.len());
         for row in sessions {
             live.push(session_of(row, self.default_idle_timeout, self.addresses)?);

@@ -1,5 +1,4 @@
-//! A commit as one statement after another, in a transaction that is there already: what every database can
-//! do.
+//! A commit as one statement after another, in an existing transaction, as every database can do it.
 
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
@@ -7,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use super::Commit;
 use super::writes::Writes;
 
-/// False when the version is another, or a session was not as it was thought to be: some may be stored by
+/// False if the version has changed, or a session was not in the expected state: part may be stored by
 /// then, so the transaction must be rolled back.
 pub(super) async fn store(
     transaction: &DatabaseTransaction,

@@ -1,20 +1,20 @@
-//! A commit as one statement, for PostgreSQL: one round trip in place of one for each statement, one to begin
-//! and one to commit, and the user's row is locked for as long as the database works, not for as long as the
-//! network takes.
+//! A commit as one statement, for PostgreSQL: one round trip instead of one for each statement, one to
+//! begin and one to commit, and the user's row is locked only while the database works, not while the
+//! network does.
 //!
 //! ```sql
 //! WITH held   AS (lock the user's row, if its version is the one decided on),
-//!      timely AS (held, if it is not too late by then),
-//!      live   AS (lock the sessions that end, of timely, if they are as they were thought to be),
-//!      moved  AS (move the version on, if timely has the user and all of live are there),
-//!      …      AS (all other writes, of moved)
+//!      timely AS (held, if the deadline has not passed by then),
+//!      live   AS (lock the sessions that end, given timely, if they are in the expected state),
+//!      moved  AS (advance the version, if timely has the user and live has all sessions),
+//!      …      AS (all other writes, given moved)
 //! SELECT FROM moved
 //! ```
 //!
-//! `live` is there only where sessions end. Everything stands on `moved`: where that has no row nothing was
-//! written, and no error was raised either. PostgreSQL waits for a row that another transaction is changing
-//! and evaluates it again (READ COMMITTED), as in single statements. The clock is read when the wait is over,
-//! because a transaction that held the row and changed nothing causes no second evaluation.
+//! `live` is present only if sessions end. Everything depends on `moved`: if that has no row nothing was
+//! written, and no error was raised either. PostgreSQL waits for a row that another transaction is
+//! changing and re-evaluates it (READ COMMITTED), as in separate statements. The clock is read when the
+//! wait is over, because a transaction that held the row and changed nothing causes no re-evaluation.
 
 use entity::{session, user};
 use sea_orm::sea_query::{
@@ -32,8 +32,8 @@ const TIMELY: &str = "timely";
 const LIVE: &str = "live";
 const MOVED: &str = "moved";
 
-/// False when the version is another, a session was not as it was thought to be, or it is too late: nothing
-/// was stored then.
+/// False if the version has changed, a session was not in the expected state, or the deadline has passed:
+/// nothing was stored then.
 pub(super) async fn store(
     db: &impl ConnectionTrait,
     commit: Commit,
@@ -49,7 +49,7 @@ fn statement(writes: Writes, deadline: Option<i64>) -> Result<WithQuery, DbErr> 
     let in_time = deadline.map_or(Expr::value(true), |deadline| Expr::cust(NOW).lte(deadline));
     let timely = one().from(HELD).and_where(in_time).take();
     let mut with = WithClause::new();
-    // Materialized: not to be asked before the row is held.
+    // Materialized, so that it is not evaluated before the row is held.
     with.cte(part(HELD, held)).cte(part(TIMELY, timely).materialized(true).to_owned());
     advance.and_where(Expr::exists(one().from(TIMELY).take()));
     if !endings.is_empty() {
@@ -57,7 +57,8 @@ fn statement(writes: Writes, deadline: Option<i64>) -> Result<WithQuery, DbErr> 
             .from(session::Entity)
             .from(TIMELY)
             .cond_where(any_of(&endings))
-            // In the order of their keys, as activity is written: so two transactions cannot deadlock.
+            // In the order of their keys, as activity is written, so that two transactions cannot
+            // deadlock.
             .order_by((session::Entity, session::Column::Id), Order::Asc)
             .lock_with_tables(LockType::NoKeyUpdate, [session::Entity])
             .take();
@@ -85,7 +86,7 @@ fn part(name: impl IntoIden, query: impl Into<SubQueryStatement>) -> CommonTable
     CommonTableExpression::new().table_name(name).query(query.into()).to_owned()
 }
 
-/// Of what is asked only whether there is a row.
+/// For a query of which only matters whether it has a row.
 fn one() -> SelectStatement {
     Query::select().expr(Expr::cust("1")).take()
 }

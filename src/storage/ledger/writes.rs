@@ -1,7 +1,7 @@
-//! What a commit writes, as statements that are the same for every database; [`super::multi_statement`] and
-//! [`super::single_statement`] run them. The user's row comes first: from then on its lock keeps other nodes
-//! out, and keeps the outbox in order. No decision touches a session twice, so beyond that their order does
-//! not matter.
+//! What a commit writes, as statements that are the same for every database; [`super::multi_statement`]
+//! and [`super::single_statement`] run them. The user's row is written first: from then on its lock keeps
+//! other nodes out, and keeps the outbox in order. No decision touches a session twice, so the order of
+//! the others does not matter.
 
 use entity::{factor, mail_request, passkey, recovery_code, session, user};
 use sea_orm::sea_query::{
@@ -28,9 +28,9 @@ const ROWS: &str = "rows";
 
 /// The statements of a commit.
 pub(super) struct Writes {
-    /// Whose row is locked: the user's, if the version is the one decided on.
+    /// The row to lock: the user's, if its version is the one decided on.
     pub(super) holder: Condition,
-    /// Moves the version of that row on.
+    /// Advances the version of that row.
     pub(super) advance: UpdateStatement,
     /// Sessions that end.
     pub(super) endings: Vec<EndStatement>,
@@ -44,23 +44,23 @@ pub(super) struct Writes {
 
 /// Sessions that end for one reason.
 pub(super) struct EndStatement {
-    /// Which: those that are live, and as inactive as they were thought to be.
+    /// Selects those that are live, and as inactive as they were when this was decided.
     pub(super) condition: Condition,
-    /// How many they must be.
+    /// How many must match.
     pub(super) count: u64,
-    /// Ends them.
+    /// The statement that ends them.
     pub(super) update: UpdateStatement,
 }
 
-/// Rows of one table.
+/// Rows to insert into one table.
 pub(super) struct Insertion {
-    /// Into which table and columns.
+    /// Names the table and its columns.
     statement: InsertStatement,
     rows: Vec<Vec<Value>>,
 }
 
 impl Writes {
-    /// What stores the decision.
+    /// The statements that store the decision.
     pub(super) fn of(commit: Commit, stamp: SimpleExpr) -> Self {
         let user = commit.user.uuid();
         let holder = Condition::all()
@@ -124,8 +124,8 @@ fn of_session(user: Uuid, session: SessionId) -> UpdateMany<session::Entity> {
         .filter(session::Column::Id.eq(session.uuid()))
 }
 
-/// All that a refresh, a new proof or a new session token changes. When the session could end is left alone,
-/// and with it an index, unless it could end earlier than it is thought to.
+/// Everything that a refresh, a new authentication or a new session token changes. `ends_at` keeps its
+/// value, and with it an index, unless the session could now end earlier.
 fn renewal(user: Uuid, session: &Session) -> UpdateStatement {
     let Session { token, times, authentication, refresh, tokens_expire_at, .. } = session;
     let expr = |column: session::Column| Expr::col((session::Entity, column));
@@ -160,7 +160,7 @@ fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<EndStatement> {
     for reason in EndReason::ALL {
         let mut of_reason: Vec<&Ending> =
             events.iter().filter_map(LedgerEvent::ending).filter(|ending| ending.reason == reason).collect();
-        // In the order of their keys, as activity is written: so two transactions cannot deadlock.
+        // In the order of their keys, as activity is written, so that two transactions cannot deadlock.
         of_reason.sort_unstable_by_key(|ending| ending.session);
         let together = if reason == EndReason::IdleTimeout { 1 } else { of_reason.len().max(1) };
         all.extend(of_reason.chunks(together).filter_map(|group| ends(user, group)));
@@ -168,8 +168,8 @@ fn endings(user: Uuid, events: &[LedgerEvent]) -> Vec<EndStatement> {
     all
 }
 
-/// Sessions that share reason, time and originator. An idle ending holds only as long as no later activity is
-/// stored.
+/// Ends sessions that share reason, time and originator. An idle ending takes effect only if no later
+/// activity is stored.
 fn ends(user: Uuid, group: &[&Ending]) -> Option<EndStatement> {
     let first = group.first()?;
     let mut condition = Condition::all()
@@ -188,7 +188,7 @@ fn ends(user: Uuid, group: &[&Ending]) -> Option<EndStatement> {
 }
 
 impl Insertion {
-    /// None, if there are no rows. All have a value in the same columns.
+    /// `None` if there are no rows. All must have values in the same columns.
     fn of<A: ActiveModelTrait>(models: impl IntoIterator<Item = A>) -> Option<Self> {
         let mut columns = Vec::new();
         let mut rows = Vec::new();
@@ -205,10 +205,10 @@ impl Insertion {
         (!rows.is_empty()).then_some(Self { statement, rows })
     }
 
-    /// Inserts them, in their order.
+    /// Inserts the rows, in their order.
     ///
     /// # Errors
-    /// Where a row has more values than another.
+    /// If a row has more values than another.
     pub(super) fn into_statement(self) -> Result<InsertStatement, DbErr> {
         let Self { mut statement, rows } = self;
         for row in rows {
@@ -217,15 +217,15 @@ impl Insertion {
         Ok(statement)
     }
 
-    /// Inserts them, in their order, if `given` has its one row.
+    /// Inserts the rows, in their order, if `given` has its one row.
     ///
     /// # Errors
-    /// Where a row has more values than another.
+    /// If a row has more values than another.
     pub(super) fn into_statement_given(self, given: &'static str) -> Result<InsertStatement, DbErr> {
         let Self { mut statement, rows } = self;
         let mut select = Query::select();
         for place in 1..=rows.first().map_or(0, Vec::len) {
-            // What PostgreSQL calls the columns of VALUES.
+            // PostgreSQL's names for the columns of VALUES.
             select.column((ROWS, Alias::new(format!("column{place}"))));
         }
         select.from(given).from_values(rows.into_iter().map(ValueTuple::Many), ROWS);

@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// In µs.
+/// Time between two completions, in µs.
 const PACE: u64 = 5_000;
 
-/// A clock of the test's own, and work on two connections.
+/// The test's own clock, and work on two connections.
 struct Rush {
     load_estimate: LoadEstimate,
     now: u64,
@@ -22,7 +22,7 @@ impl Rush {
         (0..work).for_each(|_| self.load_estimate.begin_at(self.now));
     }
 
-    /// So many pieces end well, one each `pace`.
+    /// That many pieces of work succeed, one every `pace`.
     fn done(&mut self, work: usize, pace: u64) {
         for _ in 0..work {
             self.now += pace;
@@ -84,7 +84,7 @@ fn a_slow_rush_is_not_taken_for_the_next() {
     assert!(rush.expected_wait() <= PACE * 100, "{}", rush.expected_wait());
 }
 
-/// Where work waits now and then, each time is part of one rush.
+/// If work waits now and then, each time is part of the same burst.
 #[test]
 fn a_moment_without_waiting_is_no_new_rush() {
     let mut rush = Rush::of(200);

@@ -1,4 +1,4 @@
-//! Mails as an operator handles them: listed, and tried again where they were given up.
+//! Mails as an operator handles them: listing them, and retrying those that were given up.
 
 use entity::mail;
 use sea_orm::sea_query::{Expr, SimpleExpr};
@@ -14,24 +14,24 @@ use crate::storage::{StorageError, Store};
 pub struct ListedMail {
     /// Its id.
     pub id: Uuid,
-    /// What it says.
+    /// Its kind.
     pub kind: String,
     /// The account it is about.
     pub user: Option<UserId>,
     /// When it was written.
     pub created_at: Timestamp,
-    /// How often it was taken up.
+    /// How often it was leased.
     pub attempts: i32,
-    /// When it is tried next; none when it is done.
+    /// When it is tried next; `None` if it is finished.
     pub next_at: Option<Timestamp>,
-    /// How it was done with.
+    /// How it was finished.
     pub outcome: Option<String>,
     /// Class of the latest error.
     pub error: Option<String>,
 }
 
 impl Store {
-    /// The newest mails first; with `failed` those that were not sent and never will be.
+    /// Mails, the newest first; with `failed` only those that were not sent and never will be.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -45,7 +45,8 @@ impl Store {
         Ok(rows.into_iter().map(listed_of).collect())
     }
 
-    /// Has mails that were given up tried again, all or these; but not what is out of date. Returns how many.
+    /// Retries mails that were given up, all or these, but not those that are out of date. Returns how
+    /// many.
     ///
     /// # Errors
     /// [`StorageError`].

@@ -1,4 +1,4 @@
-//! Opening the embedded database: a file of one process, for its owner alone.
+//! Opens the embedded database: a file that one process uses and only its owner can access.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -19,7 +19,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// One connection writes at a time anyway; a few more keep reads from waiting behind it.
 pub(super) const CONNECTIONS: u32 = 4;
 
-/// Holds `<file>.lock`; the system lets go of it when the process ends, however it ends.
+/// Locks `<file>.lock`; the system releases it when the process ends, however it ends.
 pub(super) fn lock_file(path: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::File { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -35,7 +35,7 @@ pub(super) fn lock_file(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// For its owner alone: it holds password hashes. A folder that is there already is left as it is.
+/// Only its owner can access it, since it holds password hashes. An existing folder is left as it is.
 fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -44,10 +44,11 @@ fn create_private_folder(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
-/// Made for its owner alone if it is not there; SQLite gives its other files the permissions of the first.
+/// Creates the file, for its owner alone, if it does not exist; SQLite gives its other files the
+/// permissions of the first.
 fn open_private(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
-    // Opening for append tells a missing permission in plain words, which SQLite does not.
+    // Opening for append reports a missing permission clearly, which SQLite does not.
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -88,12 +89,12 @@ pub(super) async fn open(path: &Path) -> Result<DatabaseConnection, OpenError> {
     if verdict == "ok" { Ok(db) } else { Err(damaged(DbErr::Custom(verdict))) }
 }
 
-/// SQLite itself gives up the transaction that meets a full disk, which sqlx does not notice: the connection
-/// would refuse to begin another for the rest of its life. It is not closed: to open one needs room on the
-/// disk.
+/// SQLite itself rolls back a transaction that meets a full disk, which sqlx does not notice: the
+/// connection would refuse to begin another for the rest of its life. It is not closed, because opening a
+/// new one needs room on the disk.
 async fn forget_transaction(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     if connection.is_in_transaction() {
-        // Lets a rollback happen that is under way already.
+        // Completes a rollback that is already in progress.
         connection.ping().await?;
     }
     if connection.is_in_transaction() {

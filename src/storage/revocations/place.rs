@@ -1,21 +1,21 @@
-//! How far a follower has read, and the text that it hands in to go on from there, at any node.
+//! How far a follower has read, and the text that it sends to continue from there, at any node.
 
 use crate::domain::time::Timestamp;
 
-/// Most open transactions that a text lists; with more it begins at the oldest of them, and tells some
-/// endings again.
+/// Most open transactions that a text lists; with more it begins at the oldest of them, and some endings
+/// are repeated.
 const LISTED: usize = 100;
 /// Longest text, in bytes.
 const LENGTH: usize = 2_500;
 
-/// Everything that was committed by then has been told.
+/// A position: everything that was committed by then has been reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A snapshot of PostgreSQL.
     Snapshot {
-        /// The first transaction id that nobody had.
+        /// The first transaction id that was not assigned yet.
         ends_at: i64,
-        /// Transactions below that which had not ended.
+        /// Transactions with lower ids that were in progress.
         in_progress: Vec<i64>,
         /// When it was taken.
         time: Timestamp,
@@ -31,7 +31,7 @@ impl Place {
         }
     }
 
-    /// Reads what [`Place::to_text`] has written.
+    /// Parses the output of [`Place::to_text`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let number = |text: &str| text.parse().ok().filter(|number: &i64| *number >= 0);

@@ -1,4 +1,5 @@
-//! Endings on PostgreSQL: each answer is one statement, so the place it leads to is that of its own snapshot.
+//! Endings on PostgreSQL: each answer is one statement, so the position it leads to is that of its own
+//! snapshot.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement, Value};
 
@@ -8,7 +9,7 @@ use crate::domain::time::Timestamp;
 use crate::storage::StorageError;
 use crate::storage::changes::HANDED_OUT_AGAIN;
 
-/// The first row tells of the database, the others of one session each.
+/// The first row describes the database, each of the others a session.
 const HEAD: &str = "\
     SELECT NULL::uuid, NULL::uuid, NULL::text, NULL::bigint, NULL::bigint, ends_at, \
         ARRAY(SELECT id::text::bigint FROM pg_snapshot_xip(pg_current_snapshot()) AS id) AS in_progress, \
@@ -16,7 +17,8 @@ const HEAD: &str = "\
 const SNAPSHOT: &str = "\
     snapshot AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS ends_at)";
 
-/// OFFSET 0 keeps the sessions of each user a scan of its own of the index, however many users there may be.
+/// OFFSET 0 makes PostgreSQL scan the index once for each user's sessions, however many users there may
+/// be.
 fn after_statement() -> String {
     format!(
         "WITH {SNAPSHOT}, changed AS MATERIALIZED (\
@@ -42,7 +44,7 @@ fn since_statement() -> String {
     )
 }
 
-/// Nothing where the place is not of this server, or there is too much to tell.
+/// `None` if the position is not of this server, or there are too many endings.
 pub(super) async fn after(
     db: &DatabaseConnection,
     place: Option<&Place>,

@@ -1,4 +1,4 @@
-//! What a log line looks like, and what becomes of one that cannot be written.
+//! The form of a log line, and what becomes of one that cannot be written.
 
 use std::sync::{Arc, Mutex};
 

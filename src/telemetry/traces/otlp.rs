@@ -1,7 +1,7 @@
 //! Sends spans to a collector: OTLP over HTTP, as protobuf, in batches and from a thread of its own.
 //!
-//! It must never make a request wait. A collector that is away or hangs costs the spans it would have got,
-//! and one line in the log when that begins and one when it is over.
+//! It must never make a request wait. If a collector is unreachable or hangs, the spans it would have got
+//! are lost, with one line in the log when that begins and one when it is over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,10 +23,11 @@ use crate::io::Io;
 
 /// How long the collector may take for one batch, retries included.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Most of its answer that is read, in bytes.
+/// Longest answer that is read, in bytes.
 const MOST_OF_ANSWER: usize = 64 * 1024;
 
-/// What makes spans and sends them. Its queue and batches are the SDK's, with their variables (`OTEL_BSP_…`).
+/// The provider that makes spans and sends them. Its queue and batches are the SDK's, with their
+/// variables (`OTEL_BSP_…`).
 pub(super) fn provider(
     endpoint: &str,
     config: &TraceConfig,
@@ -62,12 +63,13 @@ fn sampler(config: &TraceConfig) -> Sampler {
     }
 }
 
-/// The way to the collector. The thread that sends has no runtime, so the sockets live on that for sockets.
+/// The connection to the collector. The thread that sends has no runtime, so the sockets live on the I/O
+/// runtime.
 #[derive(Debug)]
 struct Collector {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     io: Io,
-    /// Whether the latest try failed.
+    /// Whether the latest attempt failed.
     is_away: AtomicBool,
 }
 
@@ -80,7 +82,7 @@ impl HttpClient for Collector {
             let body = Limited::new(body, MOST_OF_ANSWER).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
-        // The clock too is that runtime's, so it is asked for there.
+        // The timer too belongs to that runtime, so the timeout is created there.
         let in_time = async { tokio::time::timeout(TIMEOUT, exchange).await? };
         let answer = self.io.run(in_time).await.unwrap_or_else(|gone| Err(gone.into()));
         self.tell(&answer);
@@ -89,7 +91,7 @@ impl HttpClient for Collector {
 }
 
 impl Collector {
-    /// Only what has changed: a collector may be away for days.
+    /// Logs only a change: a collector may be unreachable for days.
     fn tell(&self, answer: &Result<Response<Bytes>, HttpError>) {
         let status = answer.as_ref().map(|answer| answer.status());
         let is_away = !status.as_ref().is_ok_and(|status| status.is_success());

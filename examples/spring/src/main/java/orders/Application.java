@@ -40,7 +40,7 @@ public class Application {
         SpringApplication.run(Application.class, arguments);
     }
 
-    /** All routes ask for a live session but this one. Without rules of its own an application needs no such bean. */
+    /** All routes but `/health` need a live session. Without rules of its own, an application omits this bean. */
     @Bean
     static SecurityFilterChain rules(HttpSecurity http, Verifier verifier) throws Exception {
         return AuthServiceAutoConfiguration.protect(http, verifier)
@@ -63,7 +63,7 @@ public class Application {
         return Map.of("caller", view(caller), "orders", List.of());
     }
 
-    /** Here a session that ended a moment ago would cost more than a question. */
+    /** Accepting a session that has just ended would cost more here than a query to the auth service. */
     @PostMapping("/payments")
     @ResponseStatus(HttpStatus.CREATED)
     Map<String, Object> payments(@RequestHeader("Authorization") String authorization) throws AuthException {

@@ -19,7 +19,7 @@ import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
 import org.springframework.security.oauth2.server.resource.introspection.OpaqueTokenIntrospector;
 import org.springframework.security.oauth2.server.resource.introspection.SpringOpaqueTokenIntrospector;
 
-/** Java: Spring Security, auth0 java-jwt; Spring Security's opaque-token introspector asks the service (RFC 7662). */
+/** Java: Spring Security, auth0 java-jwt; Spring Security's introspector queries the service (RFC 7662). */
 public final class Main {
     private interface Library {
         void verify(String token) throws Exception;
@@ -61,7 +61,7 @@ public final class Main {
         return decoder::decode;
     }
 
-    /** As a bean of type OpaqueTokenIntrospector: the service is asked for each token, so ended sessions are refused. */
+    /** As a bean of type OpaqueTokenIntrospector; queries the service each time, so ended sessions fail. */
     private static Library springIntrospector(String issuer) {
         OpaqueTokenIntrospector introspector = SpringOpaqueTokenIntrospector.withIntrospectionUri(issuer + "/introspect")
                 .clientId(System.getenv("API_KEY_ID"))
@@ -74,7 +74,7 @@ public final class Main {
         JWKSet keys = JWKSet.load(new URL(issuer + "/.well-known/jwks.json"));
         return token -> {
             var decoded = JWT.decode(token);
-            // The library leaves the type to you.
+            // The library does not check `typ`.
             if (!"at+jwt".equalsIgnoreCase(decoded.getType())) {
                 throw new IllegalArgumentException("not an access token");
             }
