@@ -210,14 +210,14 @@ class Populated:
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="auth-service-bench."))
-        with Service(self.folder, BCRYPT_COST=4) as service:
+        # Sessions must not become idle before all users are resident. A session keeps the timeout that it was opened with.
+        settings = {"MAX_RESIDENT_USERS": 2 * self.count + 1000, "SESSION_TIMEOUT_MINUTES": 600, "BCRYPT_COST": 4}
+        with Service(self.folder, **settings) as service:
             example = service.sign_up()["accessToken"]
         people = seed(self.folder, example, self.count)
         make = token_maker(example)
         self.tokens = [make(*person) for person in people]
-        # Sessions must not become idle, nor tokens expire, before all are resident.
-        settings = {"MAX_RESIDENT_USERS": 2 * self.count + 1000, "SESSION_TIMEOUT_MINUTES": 600}
-        self.service = Service(self.folder, BCRYPT_COST=4, **settings)
+        self.service = Service(self.folder, **settings)
         return self
 
     def __exit__(self, *problem):

@@ -1,5 +1,5 @@
-//! What can be typed after the program's name. The kinds of commands are types of their own, by what they need
-//! to run: nothing, the settings, the database.
+//! What can be typed after the program's name. Commands have types of their own by what they need: nothing,
+//! the settings, the service's data.
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;

@@ -44,7 +44,7 @@ pub enum KeyAlgorithm {
 ///
 /// # Errors
 /// When the file is there already, or cannot be written.
-pub fn generate_key(algorithm: KeyAlgorithm, out: &Path) -> Result<(), CommandError> {
+pub(super) fn generate_key(algorithm: KeyAlgorithm, out: &Path) -> Result<(), CommandError> {
     let algorithm = match algorithm {
         KeyAlgorithm::EdDSA => JwtAlgorithm::EdDSA,
         KeyAlgorithm::ES256 => JwtAlgorithm::ES256,

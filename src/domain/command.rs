@@ -43,7 +43,7 @@ pub struct Decision<R> {
 }
 
 impl<R> Decision<R> {
-    fn unchanged(reply: R) -> Self {
+    pub(crate) fn unchanged(reply: R) -> Self {
         Self { events: Vec::new(), reply }
     }
 }

@@ -21,7 +21,7 @@ use super::proof::{passkeys, show_code, show_passkey, show_recovery_code, user_o
 use super::sign_in::{Choice, SignIn, state_of_credentials};
 use super::state::AppState;
 use super::{completing, new_password};
-use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::account_change::AccountChange;
 use crate::domain::command::{ChangeAccount, Outdated, SetRequiredPassword};
 use crate::domain::ids::SessionId;
 use crate::domain::mail::{CodePurpose, MailKind};

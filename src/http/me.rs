@@ -12,7 +12,7 @@ use super::personal_data;
 use super::problem::{Code, Problem};
 use super::state::AppState;
 use super::view::UserView;
-use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::account_change::AccountChange;
 use crate::domain::command::ChangeAccount;
 use crate::domain::user::parse_name;
 

@@ -17,7 +17,7 @@ use super::resource;
 use super::state::AppState;
 use super::view::UserView;
 use crate::actors::operators::Operators;
-use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::account_change::AccountChange;
 use crate::domain::command::{AskForDeletion, ChangeAccount};
 use crate::domain::ids::UserId;
 use crate::domain::mail::{MailKind, MailTo, NewMail, readable};

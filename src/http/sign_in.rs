@@ -20,7 +20,7 @@ use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
 use crate::actors::messages::ActorError;
 use crate::config::Feature;
-use crate::domain::account_change::{AccountChange, ChangedBy};
+use crate::domain::account_change::AccountChange;
 use crate::domain::command::{ChangeAccount, EndReplaced, ListLive, Open, OpenRefusal, Opened, Replaces};
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;

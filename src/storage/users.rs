@@ -6,7 +6,6 @@ use sea_orm::{
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, SqlErr,
     TransactionTrait,
 };
-use uuid::Uuid;
 
 use super::rows::{new_session_row, new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
