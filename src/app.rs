@@ -1,4 +1,4 @@
-//! Puts everything together, and takes it apart in order. The only place that knows every concrete type.
+//! Assembles the service, and shuts it down in order. The only place that knows every concrete type.
 
 mod assembly;
 mod background;
@@ -41,7 +41,7 @@ pub struct App {
 }
 
 impl App {
-    /// Opens what is needed and listens. Call it on an actix system.
+    /// Opens what is needed and listens. Must be called on an actix system.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running but threads that end with the process.
@@ -62,7 +62,7 @@ impl App {
             config.limits.max_resident_users,
         );
         if !registry.store().is_shared() {
-            // Nobody else can change them.
+            // No other node can change them, so they are loaded once.
             registry.api_keys().learn(registry.store().list_api_keys().await?, Moment::now());
         }
         for _ in 0..config.http.workers {
@@ -84,7 +84,7 @@ impl App {
         Ok(Self { server, addresses, state, background })
     }
 
-    /// Where it listens.
+    /// The addresses on which it listens.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -93,7 +93,7 @@ impl App {
     /// Serves until a signal, then shuts down in order.
     ///
     /// # Errors
-    /// When the server fails, or a second signal ends the shutdown.
+    /// If the server fails, or a second signal ends the shutdown.
     pub async fn run(self) -> std::io::Result<()> {
         shutdown::run(self).await
     }

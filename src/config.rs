@@ -1,12 +1,12 @@
 //! What an operator may set, read once at start, checked as a whole and passed down as typed sections.
 //!
-//! It must never be reached for as a global, never show a secret, and never stop at the first mistake.
+//! It must never be used as a global, never show a secret, and never stop at the first mistake.
 //!
-//! In reading order: [`setting`] is what a declaration says, [`declared`] lists them, `source` looks values
-//! up and collects what is wrong, `error` says it, `secret` hides what must not be seen, `secret_files` reads
-//! those kept in files, `near_miss` finds mistyped names, `generated` keeps the secrets of a developer's
-//! machine, [`env_file`] reads `.env`, [`documents`] writes what is made of the declarations; then one file
-//! per section.
+//! In reading order: [`setting`] defines what a declaration contains, [`declared`] lists the declarations,
+//! `source` looks up values and collects errors, `error` describes them, `secret` hides what must not be
+//! seen, `secret_files` reads secrets from files, `near_miss` finds mistyped names, `generated` stores the
+//! secrets of a developer's machine, [`env_file`] reads `.env`, [`documents`] writes the documents generated
+//! from the declarations; then one file per section.
 
 mod cookie;
 mod database;
@@ -75,13 +75,13 @@ use source::{Listing, Source};
 /// Everything that can be set, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// How strict to be, and which defaults hold.
+    /// How strict to be, and which defaults apply.
     pub environment: Environment,
     /// The name in events, health and, unless set otherwise, in tokens as their issuer.
     pub service_name: String,
-    /// Where to listen, and whom to believe.
+    /// Where to listen, and which peers to trust.
     pub http: HttpConfig,
-    /// Where sessions are kept.
+    /// Where sessions are stored.
     pub database: DatabaseConfig,
     /// The bus between nodes; `None` is the in-process one.
     pub redis: Option<RedisConfig>,
@@ -89,38 +89,38 @@ pub struct Config {
     pub tokens: TokenConfig,
     /// The secrets that keys are derived from.
     pub encryption: EncryptionConfig,
-    /// Where mails go.
+    /// How mails are sent.
     pub mail: MailConfig,
-    /// Who must have a second factor, and for which site passkeys are.
+    /// Who must have a second factor, and which site passkeys belong to.
     pub second_factors: SecondFactorConfig,
-    /// How the refresh cookie is marked.
+    /// The refresh cookie's name and attributes.
     pub cookie: CookieConfig,
     /// The session rules.
     pub sessions: SessionConfig,
     /// What hashing a password may cost.
     pub password: PasswordConfig,
-    /// How often one caller may ask.
+    /// How many requests one caller may make.
     pub rate_limits: RateLimitConfig,
-    /// What is kept for consumers that must catch up.
+    /// What is retained for consumers that must catch up.
     pub events: EventConfig,
     /// The bounds of this node's memory.
     pub limits: LimitConfig,
-    /// How long an orderly end may take.
+    /// How long an orderly shutdown may take.
     pub shutdown: ShutdownConfig,
-    /// What is logged, and how it looks.
+    /// What is logged, and in which format.
     pub log: LogConfig,
-    /// Where traces go, and which.
+    /// Which requests are traced, and where traces are sent.
     pub traces: TraceConfig,
     /// The folder of the SQLite file and of generated secrets.
     pub data_dir: PathBuf,
-    /// What works but should be changed; to be logged once logging is set up. Holds no secret.
+    /// What works but should be changed; to be logged once logging is set up. Contains no secret.
     pub warnings: Vec<String>,
     /// What [`Config::effective`] shows.
     listing: Listing,
 }
 
 impl Config {
-    /// Reads the process environment; a `.env` file must have been loaded into it before.
+    /// Reads the process environment; a `.env` file must already have been loaded into it.
     ///
     /// # Errors
     /// [`ConfigErrors`]: everything that is wrong.
@@ -144,8 +144,8 @@ impl Config {
         Config::check(vars, unreadable)
     }
 
-    /// The same from a map. Its one side effect: outside production, secrets that are missing are made and
-    /// kept in the data folder, and only when everything else is right.
+    /// The same from a map. Its only side effect: outside production, missing secrets are generated and
+    /// stored in the data folder, but only if everything else is valid.
     ///
     /// # Errors
     /// [`ConfigErrors`]: everything that is wrong.
@@ -170,7 +170,7 @@ impl Config {
         let encryption = EncryptionConfig::parse(&mut source, environment);
         let http = HttpConfig::parse(&mut source);
         let mail = MailConfig::parse(&mut source, environment, encryption.secret.is_some());
-        // One is made where it is missing and mails are sent.
+        // If it is missing and mails are sent, one is generated.
         let has_secret = encryption.secret.is_some() || mail.smtp.is_some();
         let mut config = Config {
             environment,
@@ -189,7 +189,7 @@ impl Config {
             shutdown: ShutdownConfig::parse(&mut source, environment),
             log: LogConfig::parse(&mut source, environment),
             traces: TraceConfig::parse(&mut source, &service_name),
-            // Last, because it may write secrets to disk, which it does only while nothing is wrong.
+            // Last, because it may write secrets to disk, which it does only if there are no errors so far.
             tokens: TokenConfig::parse(&mut source, environment, &service_name, &data_dir),
             service_name,
             data_dir,
@@ -205,9 +205,9 @@ impl Config {
         Ok(Config { warnings, listing, ..config })
     }
 
-    /// Every variable with the value in force, written as it could be set again; secrets as `(N bytes)`.
-    /// `NODE_ENV` and `RUST_LOG` are other names of `APP_ENV` and `LOG_LEVEL` and are listed under these;
-    /// those for a role where they are set.
+    /// Every variable with its effective value, written as it could be set again; secrets as `(N bytes)`.
+    /// `NODE_ENV` and `RUST_LOG` are aliases of `APP_ENV` and `LOG_LEVEL` and are listed under these;
+    /// variables for a role are listed only if they are set.
     #[must_use]
     pub fn effective(&self) -> &[(&'static str, String)] {
         &self.listing

@@ -1,9 +1,10 @@
-//! The outside: routes, extractors, answers. A handler extracts, converts, asks and maps; it decides nothing.
+//! The HTTP interface: routes, extractors, responses. A handler extracts, converts, delegates and maps; it
+//! decides nothing.
 //!
 //! In reading order: [`routes`] (the table), `route`, [`state`], [`server`] and `connection`, [`context`]
 //! (request id, log line, metrics, headers), `head` and `cross_origin` (what is answered before a handler),
 //! `trace`, [`problem`] (every error there is), [`extract`], [`view`] and [`cookie`], [`limits`]; then one
-//! file a resource.
+//! file per resource.
 
 pub mod context;
 pub mod cookie;
@@ -69,13 +70,13 @@ use route::{completing, needs, resource};
 /// The prefix that the gateway forwards unstripped; everything is served with and without it.
 pub const PREFIX: &str = "/api/auth";
 
-/// Every route, under the prefix and without it; the devices page only without.
+/// Every route, both under the prefix and without it; the devices page only without it.
 pub fn routes(app: &mut web::ServiceConfig) {
     app.service(web::scope(PREFIX).configure(resources));
     app.configure(resources).configure(discovery::configure_under_issuer).configure(page::configure);
 }
 
-/// The router tries them in this order, so what is asked for most comes first.
+/// The router tries them in this order, so the most requested come first.
 fn resources(scope: &mut web::ServiceConfig) {
     scope
         .configure(session::configure)

@@ -1,6 +1,6 @@
-//! Mails: their words ([`templates`], tried out with [`samples`]), their form ([`message`]), and the way to
-//! the server ([`smtp`]), or to a folder without one ([`files`]). Knows neither the database nor the request
-//! behind a mail.
+//! Mails: their text ([`templates`], checked with [`samples`]), their format ([`message`]), and delivery to
+//! the server ([`smtp`]), or to a folder if there is none ([`files`]). Knows neither the database nor the
+//! request behind a mail.
 
 pub mod files;
 pub mod message;
@@ -19,19 +19,19 @@ use message::{Letter, Message, Sender};
 use smtp::Smtp;
 use templates::{TemplateError, Templates};
 
-/// Why mail cannot be set up. Said to the operator, who has to change a setting.
+/// Why mail cannot be set up, in words for the operator, who has to change a setting.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// A template cannot be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// Not an address that mails can come from.
+    /// Not an address that mails can be sent from.
     #[error("{variable}: wants ADDRESS or NAME <ADDRESS>")]
     Address {
         /// The setting.
         variable: &'static str,
     },
-    /// The authorities of the mail server cannot be used.
+    /// The certificate authorities of the mail server cannot be used.
     #[error("SMTP_CA_FILE: {path}: {cause}")]
     Authorities {
         /// The file.
@@ -44,26 +44,26 @@ pub enum MailError {
 /// Why a mail was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// The server refused it for good.
+    /// The server refused it permanently.
     Refused(String),
-    /// The server did not take it this time.
+    /// The server did not accept it this time.
     NotYet(String),
-    /// Its text was sent and no answer came: the server may have taken it.
+    /// Its text was sent and no reply arrived: the server may have accepted it.
     Unknown(String),
-    /// Another node has the mail by now, or it could not be noted that its text is about to be sent: nothing
-    /// was sent.
+    /// Another node has taken over the mail, or it could not be recorded that its text is about to be sent:
+    /// nothing was sent.
     NotNoted,
 }
 
-/// How a mail leaves.
+/// How a mail is delivered.
 enum Way {
     Server(Box<Smtp>),
     Folder(Folder),
 }
 
-/// Makes mails and sends them.
+/// Creates mails and sends them.
 pub struct Post {
-    /// The words.
+    /// The templates.
     pub templates: Templates,
     sender: Sender,
     way: Way,
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Post {
 }
 
 impl Post {
-    /// By the configuration; none where mail is off. Every template is tried out.
+    /// Creates it from the configuration; `None` if mail is off. Every template is test-rendered.
     ///
     /// # Errors
     /// [`MailError`].
@@ -97,13 +97,13 @@ impl Post {
         Ok(Some(Self { templates, sender: Sender { from, reply_to }, way }))
     }
 
-    /// Makes the message of a letter; `None` if mail cannot be sent to its address.
+    /// Creates the message of a letter; `None` if mail cannot be sent to its address.
     #[must_use]
     pub fn message(&self, letter: &Letter, now: Timestamp) -> Option<Message> {
         self.sender.message(letter, now)
     }
 
-    /// Sends a message. `note` is awaited right before the text goes out, and nothing does where it says no.
+    /// Sends a message. `note` is awaited right before the text is sent; if it returns `false`, nothing is.
     ///
     /// # Errors
     /// [`SendError`].

@@ -1,4 +1,4 @@
-//! Makes each part from the configuration: store, bus, rules, and what requests share.
+//! Creates each part from the configuration: store, bus, rules, and what requests share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -35,11 +35,11 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pseudonyms::Pseudonyms;
 use crate::telemetry::traces::Traces;
 
-/// How long a user's actor stays with nothing to do. What keeps it is a further message, and those come
-/// together: the requests with which a page begins.
+/// How long a user's actor stays active without a message. Messages arrive in bursts, such as the requests
+/// with which a page loads, so a short time is enough.
 const REST_AFTER: Duration = Duration::from_secs(10);
 
-/// What requests share that was made before the rest.
+/// The parts of the shared state that are created before the rest.
 pub(super) struct Parts {
     pub(super) registry: Registry,
     pub(super) bus: Bus,
@@ -50,7 +50,7 @@ pub(super) struct Parts {
     pub(super) started: Instant,
 }
 
-/// What requests share.
+/// The state that requests share.
 pub(super) fn state(config: Config, io: &Io, parts: Parts) -> Result<AppState, StartError> {
     let Parts { registry, bus, metrics, access_tokens, encryption, traces, started } = parts;
     let (password, tokens) = (&config.password, &config.tokens);
@@ -132,7 +132,7 @@ pub(super) fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Me
         max_staleness: shared.then_some(config.sessions.max_staleness),
         peer_key: Arc::new(PeerKey::new(&config.tokens)),
         bus,
-        // One process publishes alone.
+        // A single process is the only publisher.
         outbox_lanes: if shared { config.events.outbox_lanes } else { 1 },
         service_name: config.service_name.as_str().into(),
         mails: config.has(Feature::Mail),
@@ -142,7 +142,7 @@ pub(super) fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Me
     }
 }
 
-/// The rules' numbers, from the configuration; `shared` where several nodes may serve.
+/// The rules' numbers, from the configuration; `shared` if several nodes may serve.
 #[must_use]
 pub fn policies(config: &Config, shared: bool) -> Policies {
     let (sessions, tokens) = (&config.sessions, &config.tokens);
@@ -152,7 +152,7 @@ pub fn policies(config: &Config, shared: bool) -> Policies {
         Policy {
             idle_timeout: rules.timeout,
             lifetime: rules.lifetime,
-            // A role that must show a second factor is not remembered for longer than usual.
+            // A role that must present a second factor is not remembered for longer than usual.
             remember_timeout: sessions.remember_timeout.filter(|_| !must_show_more(role)),
             remember_lifetime: sessions.remember_lifetime.filter(|_| !must_show_more(role)),
             max_sessions: usize::try_from(rules.max_per_user).unwrap_or(usize::MAX),

@@ -1,4 +1,4 @@
-//! Starts the actors that work beside requests, and waits for what they must have done first.
+//! Starts the actors that work in the background, and waits for what they must have done first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,22 +18,22 @@ use crate::actors::waker::Waker;
 use crate::bus::redis::RedisBus;
 use crate::http::state::AppState;
 
-/// How often, and how far apart, it is asked at start whether the feed of changes has been read.
+/// How often, and at what interval, it is checked at start whether the feed of changes has been read.
 const FIRST_LOOK_TRIES: usize = 400;
 const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(5);
-/// How often it is asked at start whether the other nodes are heard.
+/// How often it is checked at start whether messages of the other nodes are received.
 const LISTENING_TRIES: usize = 200;
 
-/// Those that a shutdown waits for.
+/// The actors that a shutdown waits for.
 pub(super) struct Background {
     pub(super) flusher: Supervised<ActivityFlusher>,
-    /// Where there is somebody to publish for.
+    /// `None` if there is nobody to publish for.
     pub(super) publisher: Option<Supervised<Publisher>>,
-    /// None where mail is off.
+    /// `None` if mail is off.
     pub(super) mailer: Option<Supervised<Mailer>>,
 }
 
-/// Starts all of them. Where nodes share the database the feed of changes has been read when it returns.
+/// Starts all of them. If nodes share the database, the feed of changes has been read when it returns.
 pub(super) async fn start(state: &web::Data<AppState>, office: Option<PostOffice>) -> Background {
     let (registry, metrics) = (&state.registry, state.metrics());
     let forgetting = state.clone();
@@ -84,7 +84,8 @@ fn start_publisher(state: &AppState) -> Option<Supervised<Publisher>> {
     Some(supervise("publisher", state.metrics().clone(), move || Publisher::new(publishing.clone()).start()))
 }
 
-/// Waits for the first poll of the feed, without which a node refuses protected requests. Whether it came.
+/// Waits for the first poll of the feed, without which a node refuses protected requests. Returns whether it
+/// happened.
 async fn first_look(registry: &Registry) -> bool {
     for _ in 0..FIRST_LOOK_TRIES {
         if registry.freshness().is_fresh() {
@@ -95,8 +96,8 @@ async fn first_look(registry: &Registry) -> bool {
     false
 }
 
-/// Waits a moment until the other nodes are heard, if Redis is there: what they tell before is missed, and
-/// only the feed makes up for it.
+/// If Redis is up, waits a moment until messages of the other nodes are received: what they send before that
+/// is missed, and only the feed makes up for it.
 pub(super) async fn hears_others(redis: &RedisBus) {
     for _ in 0..LISTENING_TRIES {
         if redis.listens() || !redis.is_up() {

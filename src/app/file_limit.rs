@@ -1,12 +1,12 @@
-//! How many files, and so connections, the system lets this process have open.
+//! The system's limit on open files, and thus on connections, of this process.
 
 use crate::config::Config;
 
-/// Files beside connections: log, database, Redis, threads and what the runtimes need.
+/// Files besides connections: log, database, Redis, threads and what the runtimes need.
 const OTHERS: u64 = 200;
 
-/// Raises the limit as far as may be without more rights, and tells where it is lower than the connections
-/// that are allowed.
+/// Raises the limit as far as possible without more privileges, and warns if it is lower than the configured
+/// number of connections.
 pub(super) fn raise(config: &Config) {
     #[cfg(target_os = "linux")]
     {

@@ -1,5 +1,5 @@
-//! The end, in order: say so, let the gateway notice, let devices go, finish requests, write activity,
-//! publish events, finish mails, send the last traces, close.
+//! Shutdown, in order: report not ready, let the gateway notice, disconnect devices, finish requests, write
+//! activity, publish events, finish mails, send the last traces, close.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -14,9 +14,9 @@ use crate::actors::activity_flusher::FlushActivity;
 use crate::actors::mailer::FinishMails;
 use crate::actors::publisher::DrainOutbox;
 
-/// What is left of the time for requests is kept for writing what they left behind.
+/// The share of the time that requests may take; the rest is for writing what they left behind.
 const SHARE_FOR_REQUESTS: f64 = 0.6;
-/// A collector that is away may cost so much of it, after all that matters is stored.
+/// The share that an unavailable collector may cost, after everything that matters is stored.
 const SHARE_FOR_TRACES: f64 = 0.2;
 
 struct Signals {
@@ -37,7 +37,7 @@ impl Signals {
     }
 }
 
-/// Serves until a signal comes. A second one ends the process at once.
+/// Serves until a signal arrives. A second one ends the process at once.
 pub(super) async fn run(app: App) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let App { server, addresses: _, state, background } = app;
@@ -56,8 +56,8 @@ pub(super) async fn run(app: App) -> io::Result<()> {
         state.closing.send_replace(true);
         let time = settings.timeout.saturating_sub(settings.drain);
         stop_serving(&handle, time.mul_f64(SHARE_FOR_REQUESTS)).await;
-        // Neither can fail but by its actor being down; then what it holds is lost or published later, as in
-        // a crash.
+        // These fail only if the actor is down; then what it holds is lost or published later, as after a
+        // crash.
         let _ = flusher.address().send(FlushActivity).await;
         state.registry.flush_sightings().await;
         if let Some(publisher) = publisher {
@@ -66,7 +66,7 @@ pub(super) async fn run(app: App) -> io::Result<()> {
         if let Some(mailer) = mailer {
             let _ = mailer.address().send(FinishMails).await;
         }
-        // Before the pool is closed: meanwhile the workers go on asking the database.
+        // Before the pool is closed: meanwhile the workers continue to query the database.
         if let Some(traces) = &state.traces {
             traces.finish(time.mul_f64(SHARE_FOR_TRACES)).await;
         }
@@ -85,7 +85,7 @@ pub(super) async fn run(app: App) -> io::Result<()> {
     Ok(())
 }
 
-/// No new connection; requests that run are given some time, idle connections none.
+/// Accepts no new connection; running requests get some time, idle connections none.
 async fn stop_serving(handle: &ServerHandle, patience: Duration) {
     if tokio::time::timeout(patience, handle.stop(true)).await.is_err() {
         handle.stop(false).await;

@@ -1,6 +1,6 @@
-//! How the refresh cookie is marked.
+//! The refresh cookie's name and attributes.
 //!
-//! It must never end up with marks that browsers refuse.
+//! They must never be a combination that browsers refuse.
 
 use super::Environment;
 use super::setting::{Form, Preset, Setting};
@@ -31,32 +31,32 @@ pub(super) const SETTINGS: &[Setting] = &[
     .note("`false` in production is warned about"),
 ];
 
-/// Prefixes that browsers keep for cookies of TLS; the first also binds a cookie to the host that set it (RFC
-/// 6265bis).
+/// Prefixes that browsers reserve for cookies set over TLS; the first also binds a cookie to the host that
+/// set it (RFC 6265bis).
 const HOST_PREFIX: &str = "__Host-";
 const SECURE_PREFIX: &str = "__Secure-";
 /// Longest name, in bytes.
 const NAME_MAX: usize = 64;
 
-/// The refresh cookie's name and marks.
+/// The refresh cookie's name and attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieConfig {
     /// The name it is set under.
     pub name: String,
-    /// Whether it travels with requests from other sites.
+    /// Whether it is sent with requests from other sites.
     pub same_site: SameSite,
-    /// Whether it travels over TLS only.
+    /// Whether it is sent over TLS only.
     pub secure: bool,
 }
 
-/// The cookie's `SameSite` mark.
+/// The cookie's `SameSite` attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// With links followed from other sites, not with their forms and scripts.
+    /// Sent when links on other sites are followed, not with their forms and scripts.
     Lax,
-    /// From this site only.
+    /// Sent from this site only.
     Strict,
-    /// From everywhere; needs `Secure`.
+    /// Sent from everywhere; needs `Secure`.
     None,
 }
 
@@ -79,8 +79,8 @@ impl CookieConfig {
         CookieConfig { name: name(source, secure), same_site, secure }
     }
 
-    /// The names it is read under: the one it is set under, and the plain one that browsers still hold after
-    /// a prefix was chosen.
+    /// The names it is read under: the one it is set under, and the plain one that browsers still have after
+    /// a prefix was configured.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let prefixes = [HOST_PREFIX, SECURE_PREFIX];
         let plain = prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix));

@@ -1,6 +1,6 @@
-//! Where sessions are kept: Postgres, or one SQLite file for a node of its own.
+//! Where sessions are stored: Postgres, or one SQLite file for a single node.
 //!
-//! It must never show the address of a Postgres: a password is in it.
+//! It must never show the address of a Postgres: it contains a password.
 
 use std::path::{Path, PathBuf};
 
@@ -40,23 +40,23 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// The database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseConfig {
-    /// Which one.
+    /// Where it is.
     pub location: DatabaseLocation,
-    /// Connections this node opens at most.
+    /// Most connections this node opens.
     pub max_connections: u32,
     /// Whether migrations run at start.
     pub auto_migrate: bool,
 }
 
-/// Which database.
+/// Which database to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatabaseLocation {
-    /// One file, one process.
+    /// One file, used by one process.
     Sqlite {
         /// The file; its folder may not exist yet.
         path: PathBuf,
     },
-    /// Any number of nodes.
+    /// A Postgres server, used by any number of nodes.
     Postgres {
         /// The whole address, with user and password.
         url: Secret,
@@ -76,7 +76,7 @@ impl DatabaseConfig {
 fn location(source: &mut Source<'_>, environment: Environment, data_dir: &Path) -> DatabaseLocation {
     let location = given_location(source, environment, data_dir);
     match &location {
-        // It holds no password, and says where to look.
+        // It contains no password, and says where the file is.
         DatabaseLocation::Sqlite { path } => {
             source.list_address("DATABASE_URL", format!("sqlite:{}", path.display()))
         }
@@ -89,7 +89,7 @@ fn given_location(source: &mut Source<'_>, environment: Environment, data_dir: &
     let default = DatabaseLocation::Sqlite { path: data_dir.join("auth.db") };
     let Some(url) = source.text("DATABASE_URL") else {
         if environment.is_production() {
-            // A mistyped name must not give every node an empty database of its own.
+            // A mistyped variable name must not give every node an empty database of its own.
             source.refuse_missing("DATABASE_URL", format!("{WANTS} in production"));
         }
         return default;
@@ -109,7 +109,8 @@ fn location_of(url: &str) -> Option<DatabaseLocation> {
         }
         "sqlite" => {
             let path = rest.strip_prefix("//").unwrap_or(rest);
-            // The option many write out of habit is what happens anyway; any other would silently not hold.
+            // The option that many write out of habit is the default anyway; any other would silently not
+            // take effect.
             let path = path.strip_suffix("?mode=rwc").unwrap_or(path);
             let is_file =
                 !path.is_empty() && path != ":memory:" && !path.contains('?') && !path.ends_with('/');

@@ -1,6 +1,6 @@
-//! All settings there are, by section: what may be looked up, and what the documents are made of.
+//! All settings, by section: what may be looked up, and what the documents are generated from.
 //!
-//! Nothing else may be read from the environment: [`super::source::Source`] panics over a name that is not
+//! Nothing else may be read from the environment: [`super::source::Source`] panics on a name that is not
 //! declared.
 
 use std::sync::LazyLock;
@@ -64,8 +64,8 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Traces", settings: traces::SETTINGS },
 ];
 
-/// The variables of all of them.
+/// The variables of all sections.
 pub(super) static ALL: LazyLock<Variables> = LazyLock::new(|| Variables::of(SECTIONS));
 
-/// The name of every variable this service reads: each setting's, that for each role, and that of its file.
+/// The name of every variable this service reads: each setting's, those for each role, and that of its file.
 pub static VARIABLES: LazyLock<Vec<&'static str>> = LazyLock::new(|| ALL.names().collect());

@@ -1,7 +1,7 @@
-//! What is made of the declarations for people to read: the example of a `.env` file, and, by a test, the
-//! tables of docs/configuration.md and the compose file's list.
+//! What is generated from the declarations for people to read: the example of a `.env` file, and, by a test,
+//! the tables of docs/configuration.md and the compose file's list.
 //!
-//! It must never hold a value in force: only what is declared.
+//! It must never contain an effective value, only what is declared.
 
 #[cfg(test)]
 mod tests;
@@ -50,7 +50,7 @@ fn setting(setting: &Setting) -> String {
     format!("{comment}#{}={value}\n", setting.name)
 }
 
-/// As lines of a comment.
+/// The text as lines of a comment.
 fn wrapped(text: &str) -> String {
     let mut lines = vec!["#".to_owned()];
     for word in text.split_whitespace() {

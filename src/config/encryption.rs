@@ -1,8 +1,7 @@
-//! The secret from which keys are derived for what is stored sealed, and for the codes of mails; and those
-//! before it.
+//! The secret from which keys are derived for sealed data and for mailed codes; and its predecessors.
 //!
-//! It must never say what a secret is, and never share one with the tokens: who can read a sealed row must
-//! not be able to sign.
+//! It must never show a secret, and never share one with the tokens: a key that opens sealed rows must not be
+//! able to sign.
 
 use std::path::Path;
 
@@ -26,21 +25,21 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 const CURRENT: &str = "ENCRYPTION_SECRET";
 const PREVIOUS: &str = "PREVIOUS_ENCRYPTION_SECRETS";
-/// Those of the tokens, by their variables.
+/// The variables of the token secrets.
 const OTHERS: [&str; 2] = ["JWT_ACCESS_SECRET", "JWT_REFRESH_SECRET"];
 const OTHER_LISTS: [&str; 2] = ["JWT_PREVIOUS_ACCESS_SECRETS", "JWT_PREVIOUS_REFRESH_SECRETS"];
 
 /// The secrets that keys are derived from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncryptionConfig {
-    /// Seals and derives; none where nothing needs it.
+    /// Used to seal and to derive; `None` if nothing needs it.
     pub secret: Option<Secret>,
-    /// Open only what was sealed before, and check codes that were made before.
+    /// Only open what was sealed with them, and check codes that were made with them.
     pub previous: Vec<Secret>,
 }
 
 impl EncryptionConfig {
-    /// Without writing anything: [`EncryptionConfig::make_if_missing`] comes when all is read.
+    /// Writes nothing: [`EncryptionConfig::make_if_missing`] does, after everything is read.
     pub(super) fn parse(source: &mut Source<'_>, environment: Environment) -> Self {
         let secret = source.secret(CURRENT);
         let previous: Vec<_> = source.list(PREVIOUS).into_iter().map(Secret::new).collect();
@@ -64,8 +63,8 @@ impl EncryptionConfig {
         EncryptionConfig { secret, previous }
     }
 
-    /// The secret kept in the data folder, where one is needed, none is given, and nothing is wrong so far.
-    /// Production is refused instead.
+    /// Loads the secret stored in the data folder, or generates it, if one is needed, none is given, and
+    /// there are no errors so far. In production a missing secret is an error instead.
     pub(super) fn make_if_missing(
         &mut self,
         source: &mut Source<'_>,

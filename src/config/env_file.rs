@@ -1,19 +1,19 @@
-//! The `.env` file: variables that the process was not given come from there, as they stand: no `$` is
+//! The `.env` file: variables missing from the process environment are taken from it literally: no `$` is
 //! expanded.
 //!
-//! It must never show a line of it: what cannot be read may be a secret.
+//! It must never show a line of it: what cannot be parsed may be a secret.
 
 use std::path::{Path, PathBuf};
 
-/// Why a file that is there gives no variables.
+/// Why an existing file cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvFileError {
-    /// A line is no assignment.
+    /// A line is not an assignment.
     #[error("{}: got something else in line {line}, wants NAME=VALUE, with quotes around a value that has blanks", file.display())]
     Line {
         /// The file.
         file: PathBuf,
-        /// Which line, from 1 on.
+        /// The line's number, from 1.
         line: usize,
     },
     /// The file cannot be read.
@@ -38,14 +38,14 @@ pub fn load(file: &Path) -> Result<(), EnvFileError> {
     };
     let bad_line = |line| EnvFileError::Line { file: file.to_owned(), line };
     let variables = parse(&text).map_err(bad_line)?;
-    // Setting a variable is unsafe by itself; this crate does it while there is one thread. It expands `$`,
-    // but not in single quotes.
+    // Setting a variable is unsafe code; the `dotenvy` crate does it, while there is only one thread. It
+    // expands `$`, but not in single quotes.
     let quoted: String =
         variables.iter().map(|(name, value)| format!("{name}={}\n", in_quotes(value))).collect();
     dotenvy::from_read(quoted.as_bytes()).map_err(|_| bad_line(1))
 }
 
-/// In single quotes, with what the crate would take for an escape outside of them.
+/// The value in single quotes, with what the crate would take for an escape placed outside of them.
 fn in_quotes(value: &str) -> String {
     let escape = |letter| match letter {
         '\\' | '\'' => format!("'\\{letter}'"),
@@ -54,8 +54,7 @@ fn in_quotes(value: &str) -> String {
     format!("'{}'", value.chars().map(escape).collect::<String>())
 }
 
-/// Names and values in their order, or the number of the first line with which nothing that follows makes
-/// sense.
+/// Names and values in order, or the number of the first line that cannot be parsed.
 fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut variables = Vec::new();
@@ -74,7 +73,7 @@ fn parse(text: &str) -> Result<Vec<(String, String)>, usize> {
     Ok(variables)
 }
 
-/// `NAME=VALUE` and the lines after it.
+/// Parses `NAME=VALUE`, and returns the rest of the text too.
 fn assignment(text: &str) -> Option<((String, String), &str)> {
     let text = match text.strip_prefix("export") {
         Some(after) if after.starts_with([' ', '\t']) && !after.trim_start().starts_with('=') => {
@@ -96,7 +95,7 @@ fn assignment(text: &str) -> Option<((String, String), &str)> {
         .then(|| ((name.to_owned(), value), rest))
 }
 
-/// Without quotes: to the end of the line, or to a comment, with no blanks inside.
+/// An unquoted value: up to the end of the line, or to a comment, with no whitespace inside.
 fn plain<'a>(name: &str, rest: &'a str) -> Option<((String, String), &'a str)> {
     let (line, rest) = rest.split_once('\n').unwrap_or((rest, ""));
     let comment = line
@@ -107,8 +106,8 @@ fn plain<'a>(name: &str, rest: &'a str) -> Option<((String, String), &'a str)> {
     (is_name(name) && is_one).then(|| ((name.to_owned(), value.to_owned()), rest))
 }
 
-/// What stands before the closing quote, and what comes after it. `\n`, `\"` and the like mean what they
-/// usually do.
+/// The text before the closing quote, and the text after it. `\n`, `\"` and the like have their usual
+/// meaning.
 fn double_quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();
@@ -132,7 +131,7 @@ fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
 }
 
-/// No environment can hold a NUL.
+/// An environment variable cannot contain NUL.
 fn is_value(value: &str) -> bool {
     !value.contains('\0')
 }

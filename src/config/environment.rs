@@ -1,27 +1,27 @@
 //! Where the service runs, which decides some defaults and how strict the checks are.
 //!
-//! It must never decide what the service does: only defaults and refusals hang on it.
+//! It must never decide what the service does: only defaults and refusals depend on it.
 
 use super::source::Source;
 
-/// The words for it, as `APP_ENV` takes them.
+/// The values that `APP_ENV` accepts.
 pub(super) const NAMES: &[&str] = &["development", "test", "staging", "production"];
 
-/// The kind of place the service runs in.
+/// The kind of environment the service runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
     /// A person's machine: readable logs, generated secrets.
     Development,
     /// Automated tests.
     Test,
-    /// Like production, with secrets not insisted on.
+    /// Like production, but secrets are not required.
     Staging,
-    /// Real people: weak secrets are refused.
+    /// Real users: weak secrets are refused.
     Production,
 }
 
 impl Environment {
-    /// Whether weak settings must be refused rather than warned of.
+    /// Whether weak settings must be refused rather than warned about.
     #[must_use]
     pub fn is_production(self) -> bool {
         self == Environment::Production

@@ -1,6 +1,6 @@
-//! What is wrong with the configuration, one line for each variable.
+//! The errors of the configuration, one line for each variable.
 //!
-//! It must never hold a secret's content: an error about a secret carries its length.
+//! They must never contain a secret: an error about a secret states its length.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 pub struct ConfigError {
     /// The variable's name.
     pub variable: &'static str,
-    /// What it holds, quoted and cut; of a secret its length.
+    /// Its value, quoted and truncated; for a secret, its length.
     pub got: String,
     /// What would be accepted, with unit and bounds.
     pub wants: String,
@@ -22,7 +22,7 @@ impl ConfigError {
     }
 }
 
-/// Everything that is wrong, in the order it was found; never empty.
+/// All errors, in the order they were found; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 

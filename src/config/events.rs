@@ -1,6 +1,6 @@
-//! How events are published, and what is kept for consumers that must catch up.
+//! How events are published, and what is retained for consumers that must catch up.
 //!
-//! It must never be unbounded: Redis keeps it in memory.
+//! The stream must never be unbounded: Redis keeps it in memory.
 
 use super::setting::{Form, Preset, Setting};
 use super::source::Source;
@@ -23,7 +23,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// The event stream and the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventConfig {
-    /// Entries the stream is trimmed to, about.
+    /// About how many entries the stream is trimmed to.
     pub stream_max_len: u64,
     /// Parts of the outbox that nodes publish at the same time.
     pub outbox_lanes: u32,

@@ -1,29 +1,29 @@
-//! What is on: parts of the service that are off until they are configured.
+//! Features: parts of the service that are off until they are configured.
 
 use serde::Serialize;
 
 use super::Config;
 
-/// A part that is off until it is configured. The routes of one that is off answer 404.
+/// A feature that is off until it is configured. The routes of one that is off answer 404.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
     /// Mails: forgotten passwords, verified and changed addresses.
     Mail,
-    /// No account is made before its mailbox has been shown.
+    /// No account is created before access to its mailbox has been proved.
     VerifiedEmail,
     /// Codes of authenticator apps.
     Totp,
     /// Passkeys.
     Passkeys,
-    /// Longer sessions for who asks for them at login.
+    /// Longer sessions for people who ask for them at login.
     Remember,
     /// People delete their own accounts.
     AccountDeletion,
 }
 
 impl Feature {
-    /// Every one.
+    /// Every feature.
     pub const ALL: [Self; 6] =
         [Self::Mail, Self::VerifiedEmail, Self::Totp, Self::Passkeys, Self::Remember, Self::AccountDeletion];
 }
@@ -44,7 +44,7 @@ impl Config {
         }
     }
 
-    /// Those that are on.
+    /// The features that are on.
     #[must_use]
     pub fn features(&self) -> Vec<Feature> {
         Feature::ALL.into_iter().filter(|feature| self.has(*feature)).collect()

@@ -1,7 +1,6 @@
-//! Secrets made at random for machines that were given none, kept so that a restart signs nobody out.
+//! Random secrets for machines that were given none, stored so that a restart signs nobody out.
 //!
-//! It must never replace a file that is there, whatever is in it, and never leave a half-written one to be
-//! read.
+//! It must never replace an existing file, whatever is in it, and never leave a half-written one to be read.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -17,8 +16,8 @@ use super::secret::SHORTEST;
 
 /// The file's name in the data folder.
 pub(super) const FILE: &str = "secrets.json";
-/// The name of the file with the encryption secret: a file of its own, because the other one may be there
-/// already.
+/// The name of the file with the encryption secret: a file of its own, because the other one may already
+/// exist.
 pub(super) const ENCRYPTION_FILE: &str = "encryption-secret";
 
 /// Why there are no generated secrets.
@@ -40,7 +39,7 @@ struct Kept {
     refresh: String,
 }
 
-/// The access and the refresh secret of this folder, made if there are none yet.
+/// The access and the refresh secret of this folder, generated if they do not exist yet.
 pub(super) fn load_or_make(folder: &Path) -> Result<(Secret, Secret), GenerateError> {
     let file = folder.join(FILE);
     if !file.try_exists()? {
@@ -54,7 +53,7 @@ pub(super) fn load_or_make(folder: &Path) -> Result<(Secret, Secret), GenerateEr
     Ok((Secret::new(kept.access), Secret::new(kept.refresh)))
 }
 
-/// The encryption secret of this folder, made if it does not exist yet.
+/// The encryption secret of this folder, generated if it does not exist yet.
 pub(super) fn load_or_make_encryption(folder: &Path) -> Result<Secret, GenerateError> {
     let file = folder.join(ENCRYPTION_FILE);
     if !file.try_exists()? {
@@ -65,8 +64,8 @@ pub(super) fn load_or_make_encryption(folder: &Path) -> Result<Secret, GenerateE
     if secret.len() < SHORTEST { Err(GenerateError::EncryptionDamaged) } else { Ok(Secret::new(secret)) }
 }
 
-/// Writes a whole file aside and links it to its name, which fails when another process was first: its file
-/// counts.
+/// Writes a complete temporary file and links it to its name, which fails if another process was first: then
+/// the other's file counts.
 fn publish(folder: &Path, file: &Path, text: &[u8]) -> Result<(), GenerateError> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let aside = file.with_extension(format!("{}.tmp", &random_hex()?[..16]));

@@ -1,6 +1,6 @@
-//! Where the service listens and which callers it believes.
+//! Where the service listens and which peers it trusts.
 //!
-//! It must never let every origin in: cookies travel with these requests.
+//! It must never allow every origin: cookies are sent with these requests.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::thread::available_parallelism;
@@ -62,13 +62,13 @@ pub(super) const SETTINGS: &[Setting] = &[
 pub struct HttpConfig {
     /// The address or host name to bind, without brackets.
     pub host: String,
-    /// The port; 0 is any free one.
+    /// The port; 0 means any free one.
     pub port: u16,
-    /// Origins of browsers let in, as they send them: `scheme://host[:port]` in lower case.
+    /// Allowed origins, as browsers send them: `scheme://host[:port]` in lower case.
     pub cors_origins: Vec<String>,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Peers whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How much of a client's address to keep.
+    /// How much of a client's address to store.
     pub addresses: AddressForm,
     /// Where `/verify?redirect=1` sends people who are not signed in.
     pub forward_auth_login_url: Option<String>,

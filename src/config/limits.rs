@@ -1,6 +1,6 @@
 //! The bounds of one node's memory.
 //!
-//! It must never hold a bound of zero: such a node could serve nobody.
+//! It must never contain a bound of zero: such a node could serve nobody.
 
 use super::setting::{Form, Preset, Setting};
 use super::source::Source;
@@ -26,14 +26,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// How much one node holds at once.
+/// How much one node holds in memory at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitConfig {
-    /// Users with an actor here; over it the least recently used retires.
+    /// Most users with an actor on this node; beyond it, the least recently used actor is passivated.
     pub max_resident_users: usize,
-    /// Event connections of one session.
+    /// Most event connections of one session.
     pub max_connections_per_session: u32,
-    /// Event connections of all.
+    /// Most event connections of all sessions together.
     pub max_connections_per_node: usize,
 }
 

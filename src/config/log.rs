@@ -1,6 +1,6 @@
-//! What is logged, and how it looks.
+//! What is logged, and in which format.
 //!
-//! It must never set logging up: that is telemetry's.
+//! It must never set up logging: that is telemetry's task.
 
 use tracing_subscriber::EnvFilter;
 
@@ -33,18 +33,18 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// The log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
     /// Which events are logged: a level, or a filter such as `info,auth_service=debug`.
     pub filter: String,
 }
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 

@@ -1,6 +1,7 @@
-//! Where mails go, from whom, and in which words.
+//! How mails are sent, from whom, and with which templates.
 //!
-//! It must never show the password of the mail server, nor let production send one over an open line.
+//! It must never show the password of the mail server, nor let production send one over an unencrypted
+//! connection.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -76,22 +77,22 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// A mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmtpConfig {
-    /// The whole address, as it was given.
+    /// The whole address, as given.
     pub url: Secret,
     /// Host name or address, without brackets.
     pub host: String,
     /// The port.
     pub port: u16,
-    /// How the line is protected.
+    /// How the connection is protected.
     pub tls: SmtpTls,
-    /// User and password, where the server wants them.
+    /// User and password, if the server requires them.
     pub credentials: Option<(String, Secret)>,
 }
 
-/// How the line to the mail server is protected.
+/// How the connection to the mail server is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpTls {
-    /// From the first byte.
+    /// TLS from the first byte.
     Implicit,
     /// By STARTTLS, without which nothing is sent.
     StartTls,
@@ -102,23 +103,23 @@ pub enum SmtpTls {
 /// Mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailConfig {
-    /// The mail server; none where mails are files, or there are none.
+    /// The mail server; `None` if mails are written to files, or mail is off.
     pub smtp: Option<SmtpConfig>,
-    /// PEM file of authorities that are trusted beside the usual ones.
+    /// PEM file of certificate authorities to trust in addition to the usual ones.
     pub smtp_ca_file: Option<PathBuf>,
     /// Who mails come from, `address` or `Name <address>`.
     pub from: String,
-    /// Where answers go, if not there.
+    /// Where replies go, if not to `from`.
     pub reply_to: Option<String>,
-    /// Where people use the service, without a slash at its end; what links in mails begin with.
+    /// The address at which people use the service, without a trailing slash; links in mails begin with it.
     pub app_url: Option<String>,
-    /// Templates that go before the built-in ones.
+    /// Templates that take precedence over the built-in ones.
     pub templates_dir: Option<PathBuf>,
     /// The language of mails to people who have chosen none.
     pub locale: String,
-    /// Whether mails are files for want of a server: outside production alone.
+    /// Whether mails are written to files for lack of a server: only outside production.
     pub to_files: bool,
-    /// Whether an account is made only when its mailbox has been shown.
+    /// Whether an account is created only after access to its mailbox has been proved.
     pub requires_verified_email: bool,
 }
 
@@ -157,7 +158,7 @@ impl MailConfig {
         }
     }
 
-    /// Whether mails are made.
+    /// Whether mail is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.smtp.is_some() || self.to_files
@@ -183,7 +184,7 @@ fn smtp(source: &mut Source<'_>, environment: Environment) -> Option<SmtpConfig>
     Some(smtp)
 }
 
-/// By hand, because what is wrong with it must not be shown.
+/// Parsed by hand, because a parser's error could show the secret.
 fn parse_smtp(url: &Secret) -> Option<SmtpConfig> {
     let (scheme, rest) = url.expose().trim().split_once("://")?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -245,7 +246,7 @@ fn locale(source: &mut Source<'_>) -> String {
     locale
 }
 
-/// A language with what may follow it: short, and no path.
+/// Whether it is a language tag, possibly with subtags: short, and not usable as a path.
 #[must_use]
 pub fn is_locale(text: &str) -> bool {
     let mut parts = text.split('-');

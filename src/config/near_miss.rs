@@ -1,17 +1,17 @@
-//! Names in the environment that are nearly one of ours: a mistyped setting would otherwise count for nothing
-//! in silence.
+//! Names in the environment that are nearly one of ours: a mistyped setting would otherwise be ignored
+//! silently.
 //!
-//! It must never show a value, and never refuse: other programs' variables may look alike.
+//! It must never show a value, and never refuse: other programs' variables may look similar.
 
 use super::variables::Variables;
 
-/// Shorter names are too near to other programs' ones.
+/// Shorter names are too similar to those of other programs.
 const SHORTEST: usize = 6;
 
-/// From this length on two slips are allowed, else one.
+/// From this length on, two slips are allowed; below it, one.
 const LONG: usize = 10;
 
-/// Ends of names that tell a unit, singular and plural, in any order.
+/// Suffixes of names that denote a unit, singular and plural, in any order.
 const UNITS: &[&str] = &[
     "MS",
     "MILLIS",
@@ -31,7 +31,7 @@ const UNITS: &[&str] = &[
     "DAYS",
 ];
 
-/// A warning for each name that is probably meant to be another.
+/// A warning for each name that was probably meant to be another.
 pub(super) fn warnings<'a>(declared: &Variables, names: impl Iterator<Item = &'a String>) -> Vec<String> {
     let unknown = names.filter(|name| !declared.has(name));
     let mut warnings: Vec<_> = unknown
@@ -44,7 +44,7 @@ pub(super) fn warnings<'a>(declared: &Variables, names: impl Iterator<Item = &'a
     warnings
 }
 
-/// The name among those in the environment that is probably meant to be this one.
+/// The name in the environment that was probably meant to be this one.
 pub(super) fn meant_for<'a>(
     declared: &Variables,
     mut names: impl Iterator<Item = &'a String>,
@@ -55,7 +55,7 @@ pub(super) fn meant_for<'a>(
 
 fn nearest(declared: &Variables, name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
-    // Those of OpenTelemetry's own libraries are many and alike.
+    // OpenTelemetry's own libraries have many similar names.
     if upper.len() < SHORTEST || !upper.is_ascii() || upper.starts_with("OTEL_") {
         return None;
     }
@@ -69,7 +69,7 @@ fn nearest(declared: &Variables, name: &str) -> Option<&'static str> {
     mistyped.map(|(_, known)| known).or_else(|| of_another_unit(declared, &upper))
 }
 
-/// `RATE_LIMIT_SIGNUP_PER_MINUTE`, `SESSION_TIMEOUT` or `SESSION_TIMEOUT_SECONDS`: right but for the unit.
+/// `RATE_LIMIT_SIGNUP_PER_MINUTE`, `SESSION_TIMEOUT` or `SESSION_TIMEOUT_SECONDS`: correct but for the unit.
 fn of_another_unit(declared: &Variables, name: &str) -> Option<&'static str> {
     let stem = without_unit(name);
     let known = declared.names().filter(|known| without_unit(known) != *known);
@@ -84,7 +84,7 @@ fn without_unit(name: &str) -> &str {
     }
 }
 
-/// The fewest letters to add, leave out, change, or swap with their neighbours.
+/// The smallest number of letters to add, omit, change, or swap with their neighbours.
 fn slips(a: &str, b: &str) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];

@@ -1,10 +1,10 @@
-//! Web origins, brought into the one form browsers send, so that comparing text is enough.
+//! Web origins, normalised to the form that browsers send, so that comparing text is enough.
 //!
 //! It must never accept what no browser sends: a path, a wildcard, credentials.
 
 use std::net::Ipv6Addr;
 
-/// `scheme://host[:port]` in lower case, without the scheme's own port; `None` for what is no origin.
+/// `scheme://host[:port]` in lower case, without the scheme's default port; `None` if it is not an origin.
 pub(super) fn normalise(text: &str) -> Option<String> {
     let lower = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
     let (scheme, authority) = lower.split_once("://")?;

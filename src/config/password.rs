@@ -1,6 +1,6 @@
-//! What hashing a password may cost, and how many may wait for it.
+//! What hashing a password may cost, and how many requests may wait for it.
 //!
-//! It must never let production run with a cheap hash in silence.
+//! It must never let production run with a cheap hash silently.
 
 use super::http::cores;
 use super::setting::{Form, Preset, Setting};
@@ -48,7 +48,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// The lowest work factor that goes without a warning in production (OWASP Password Storage Cheat Sheet).
+/// The lowest work factor without a warning in production (OWASP Password Storage Cheat Sheet).
 const SAFE_COST: u32 = 10;
 
 /// The password pool.
@@ -56,15 +56,15 @@ const SAFE_COST: u32 = 10;
 pub struct PasswordConfig {
     /// bcrypt's work factor, as a power of two.
     pub bcrypt_cost: u32,
-    /// How many may wait for a worker; one more is refused.
+    /// How many passwords may wait for a worker; one more is refused.
     pub queue: usize,
-    /// How many are hashed at once.
+    /// How many passwords are hashed at once.
     pub workers: usize,
-    /// Fewest characters of a new one.
+    /// Fewest characters of a new password.
     pub min_length: usize,
-    /// Names that a new one must not be made of.
+    /// Words that a new password must not be made of.
     pub context_words: Vec<String>,
-    /// Where those are asked for that are known from breaches, without a slash at its end.
+    /// The service to query for passwords known from breaches, without a trailing slash.
     pub breach_url: Option<String>,
 }
 
@@ -115,8 +115,8 @@ fn is_http(url: &str) -> bool {
         && url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@".contains(&byte))
 }
 
-/// As many as are done in about ten seconds, which is as long as anybody waits for a login; a hash of cost 12
-/// takes about a quarter of a second. At least 64.
+/// As many hashes as are computed in about ten seconds, which is as long as anybody waits for a login; a hash
+/// of cost 12 takes about a quarter of a second. At least 64.
 fn queue_of(cost: u32, workers: usize) -> usize {
     let in_ten_seconds = (40_usize << 12) >> cost.min(31);
     workers.saturating_mul(in_ten_seconds).clamp(64, 4_096)

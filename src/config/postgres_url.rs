@@ -1,7 +1,7 @@
-//! Addresses of PostgreSQL as its own library takes them: several servers, IPv6 literals, sockets,
+//! Addresses of PostgreSQL as its own client library accepts them: several servers, IPv6 literals, sockets,
 //! `target_session_attrs`.
 //!
-//! It must never show one: a password is in it.
+//! It must never show one: it contains a password.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 
 use super::Secret;
 
-/// Most servers of one address.
+/// Most servers in one address.
 const MOST: usize = 16;
 
 /// One of the servers of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresServer {
-    /// An address for this server alone. The two below go before what it says of them.
+    /// An address for this server alone. `host` and `port` below take precedence over those in it.
     pub url: Secret,
     /// Host name, address without brackets, or the folder of its socket.
     pub host: String,
@@ -26,14 +26,14 @@ pub struct PostgresServer {
 
 impl PostgresServer {
     /// How to connect to it. Without the startup parameter that sqlx adds and poolers refuse: the server's
-    /// own default shows numbers in full too.
+    /// own default also returns numbers in full precision.
     #[must_use]
     pub fn at(&self, options: PgConnectOptions) -> PgConnectOptions {
         options.host(&self.host).port(self.port).extra_float_digits(None)
     }
 }
 
-/// The servers of an address, in its order; `None` if it cannot be used.
+/// The servers of an address, in order; `None` if it cannot be used.
 #[must_use]
 pub fn postgres_servers(url: &str) -> Option<Vec<PostgresServer>> {
     let address = Address::parse(url)?;
@@ -41,20 +41,20 @@ pub fn postgres_servers(url: &str) -> Option<Vec<PostgresServer>> {
     servers.into_iter().map(|(host, port)| address.server(host, port)).collect()
 }
 
-/// An address taken apart.
+/// A parsed address.
 struct Address<'a> {
     scheme: &'a str,
     /// `user:password@`, or nothing.
     user: &'a str,
-    /// Hosts with their ports, if any, from before the path.
+    /// The hosts before the path, with their ports, if any.
     authority: Vec<(String, Option<u16>)>,
-    /// What follows: `/database`.
+    /// The path: `/database`.
     path: &'a str,
     /// Hosts of the parameter `host` or `hostaddr`.
     hosts: Vec<String>,
     /// Ports of the parameter `port`.
     ports: Vec<u16>,
-    /// All other parameters, as they were.
+    /// All other parameters, unchanged.
     parameters: Vec<&'a str>,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Address<'a> {
         match name {
             "host" | "hostaddr" => self.hosts = value.split(',').map(bare_host).collect::<Option<_>>()?,
             "port" => self.ports = value.split(',').map(|port| port.parse().ok()).collect::<Option<_>>()?,
-            // A server that cannot be written to is of no use, so the one that can is looked for in any case.
+            // A read-only server is useless, so a writable one is searched for in any case.
             "target_session_attrs" if ["any", "read-write", "primary"].contains(&&*value) => {}
             "target_session_attrs" => return None,
             _ => self.parameters.push(parameter),
@@ -99,7 +99,7 @@ impl<'a> Address<'a> {
         Some(())
     }
 
-    /// Hosts and ports: those of the parameters go before those of the authority.
+    /// Hosts and ports: those of the parameters take precedence over those of the authority.
     fn servers(&self) -> Option<Vec<(String, u16)>> {
         let default = PgConnectOptions::new_without_pgpass();
         let port_of = |index: usize, own: Option<u16>| match self.ports.len() {
@@ -117,8 +117,8 @@ impl<'a> Address<'a> {
         fits.then(|| servers.map(|(index, (host, own))| Some((host, port_of(index, own)?))).collect())?
     }
 
-    /// As for one server. The host is kept apart from the URL, with which the brackets of an IPv6 address
-    /// would stay.
+    /// The address for a single server. The host is stored separately from the URL, in which the brackets of
+    /// an IPv6 address would remain.
     fn server(&self, host: String, port: u16) -> Option<PostgresServer> {
         let in_url = match host.parse::<IpAddr>() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),
@@ -144,7 +144,7 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     Some((bare_host(&host)?, port))
 }
 
-/// Without the brackets of an IPv6 address; a zone such as `%eth0` may follow.
+/// The host without the brackets of an IPv6 address, which may have a zone such as `%eth0`.
 fn bare_host(host: &str) -> Option<String> {
     let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_ipv6 = |text: &str| text.split('%').next().is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());

@@ -1,6 +1,6 @@
-//! How often one caller may ask.
+//! How many requests one caller may make.
 //!
-//! It must never turn a mistyped limit into none: only a plain 0 means that.
+//! It must never turn a mistyped limit into no limit: only a plain 0 means that.
 
 use super::setting::{Form, Preset, Setting};
 use super::source::Source;
@@ -40,7 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// A million is as good as none, so more is a mistake.
+/// A million is as good as no limit, so more is a mistake.
 const fn limit(name: &'static str, preset: &'static str, help: &'static str) -> Setting {
     Setting::new(name, Form::Number(0, 1_000_000), Preset::Value(preset), help).note("0 is no limit")
 }
@@ -48,7 +48,7 @@ const fn limit(name: &'static str, preset: &'static str, help: &'static str) -> 
 /// The limits; 0 means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitConfig {
-    /// Whether any limit holds.
+    /// Whether any limit applies.
     pub enabled: bool,
     /// Logins per minute and address.
     pub login_per_minute: u32,
@@ -64,9 +64,9 @@ pub struct RateLimitConfig {
     pub verify_per_minute: u32,
     /// Requests under `/admin` per minute and API key, counted on each node alone.
     pub admin_per_minute: u32,
-    /// Mails per hour, address written to and address of the client.
+    /// Mails per hour, recipient address and client address.
     pub mail_per_hour: u32,
-    /// Requests that mail something, per hour and address of the client.
+    /// Requests that mail something, per hour and client address.
     pub mail_requests_per_hour: u32,
     /// Wrong codes per hour.
     pub code_failures_per_hour: u32,

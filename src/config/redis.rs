@@ -1,6 +1,6 @@
 //! The bus between nodes and to other services.
 //!
-//! It must never be needed for correctness, nor its address be shown: a password may be in it.
+//! It must never be needed for correctness, nor may its address be shown: it may contain a password.
 
 use std::path::PathBuf;
 
@@ -42,9 +42,9 @@ const PREFIX_MAX_BYTES: usize = 64;
 pub struct RedisConfig {
     /// The whole address; `rediss://` is TLS.
     pub url: Secret,
-    /// The certificates of the authorities that may sign the server's, in place of the public ones.
+    /// PEM file of the certificate authorities to trust for the server, in place of the public ones.
     pub ca_file: Option<PathBuf>,
-    /// What the names of channels, of the stream and of keys begin with.
+    /// The prefix of the names of channels, of the stream and of keys.
     pub prefix: String,
 }
 

@@ -1,4 +1,4 @@
-//! Who must have a second factor, and for which site passkeys are.
+//! Who must have a second factor, and which site passkeys belong to.
 //!
 //! It must never let a passkey be used on an origin that its site does not cover: browsers would refuse it,
 //! and people would be locked out.
@@ -47,11 +47,11 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// Second factors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecondFactorConfig {
-    /// Whether codes of authenticator apps are on: there is a secret to seal with.
+    /// Whether codes of authenticator apps are on, that is, whether there is a secret to seal with.
     pub totp: bool,
     /// Roles that must have a second factor.
     pub roles: Vec<Role>,
-    /// Passkeys, where they are on.
+    /// Passkeys, if they are on.
     pub passkeys: Option<PasskeyConfig>,
 }
 
@@ -60,14 +60,14 @@ pub struct SecondFactorConfig {
 pub struct PasskeyConfig {
     /// The site they belong to: a domain name in lower case.
     pub rp_id: String,
-    /// Origins whose pages may use them, beside the service's own.
+    /// Origins whose pages may use them, in addition to the service's own.
     pub origins: Vec<String>,
-    /// Whether a counter that went back refuses the login.
+    /// Whether a login is refused if the counter went back.
     pub reject_regressed_counter: bool,
 }
 
 impl SecondFactorConfig {
-    /// `has_secret`: whether `ENCRYPTION_SECRET` is set, or will be made.
+    /// `has_secret`: whether `ENCRYPTION_SECRET` is set, or will be generated.
     pub(super) fn parse(
         source: &mut Source<'_>,
         has_secret: bool,
@@ -117,8 +117,7 @@ struct Site {
 }
 
 impl Site {
-    /// Nothing where no site is named. What is only a consequence of other settings is never refused, but
-    /// left out.
+    /// `None` if no site is named. What merely follows from other settings is never refused, but left out.
     fn parse(source: &mut Source<'_>, http: &HttpConfig, mail: &MailConfig) -> Option<Self> {
         let app = mail.app_url.as_deref().and_then(origin_of);
         let given = source.text(RP_ID).map(str::to_ascii_lowercase);
@@ -179,7 +178,7 @@ fn is_domain(host: &str) -> bool {
     origin::is_host_name(host) && host.parse::<IpAddr>().is_err()
 }
 
-/// Whether pages of that origin may use passkeys of that site: its host is the site, or lies below it.
+/// Whether pages of that origin may use passkeys of that site: its host is the site or a subdomain of it.
 fn covers(rp_id: &str, origin: &str) -> bool {
     host_of(origin)
         .is_some_and(|host| host == rp_id || host.strip_suffix(rp_id).is_some_and(|rest| rest.ends_with('.')))

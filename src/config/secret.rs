@@ -1,16 +1,15 @@
-//! Text that must not be seen: signing secrets, and addresses that hold a password.
+//! Text that must not be seen: signing secrets, and addresses that contain a password.
 //!
-//! It must never show its content: no `Display`, no `Serialize`, and a `Debug` that tells the length.
+//! It must never show its content: no `Display`, no `Serialize`, and a `Debug` that shows only the length.
 
 use std::fmt;
 
 /// The shortest signing secret, in bytes: as long as the HMAC-SHA-256 it keys.
 pub(super) const SHORTEST: usize = 32;
 
-/// A string whose content only [`Secret::expose`] gives out.
+/// A string whose content only [`Secret::expose`] returns.
 ///
-/// Equality is for comparing settings and takes a time that depends on the content: never check a caller's
-/// proof with it.
+/// Equality is for comparing settings and is not constant-time: never check a caller's proof with it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -21,18 +20,18 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The content, for the one place that signs or connects with it.
+    /// The content, for the code that signs or connects with it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What `config check` shows of it.
+    /// What `config check` shows for it.
     pub(super) fn masked(&self) -> String {
         format!("({} bytes)", self.0.len())
     }
 
-    /// What makes it unfit to sign with, as the words after "wants".
+    /// Why it is unfit for signing, as the words after "wants".
     pub(super) fn weakness(&self) -> Option<&'static str> {
         if self.0.len() < SHORTEST {
             Some("at least 32 random bytes (openssl rand -hex 32)")
@@ -50,8 +49,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Found in examples, tutorials and templates, written without case and separators. Whatever contains one is
-/// refused.
+/// Secrets from examples, tutorials and templates, in lower case and without separators. Whatever contains
+/// one is refused.
 const WELL_KNOWN: &[&str] = &[
     "accesssecrethere",
     "astringsecretatleast",
@@ -90,7 +89,7 @@ const WELL_KNOWN: &[&str] = &[
     "your256bit",
 ];
 
-/// Refused where nothing but digits and punctuation is added to them.
+/// Words that are refused if nothing but digits and punctuation is added to them.
 const WELL_KNOWN_STEMS: &[&str] = &[
     "secret",
     "jwtsecret",
@@ -117,7 +116,7 @@ fn is_well_known(secret: &str) -> bool {
     WELL_KNOWN.iter().any(|known| plain.contains(known)) || WELL_KNOWN_STEMS.contains(&stem.as_str())
 }
 
-/// Few different characters, a short unit over and over, or a run through the alphabet.
+/// Whether it has few distinct characters, repeats a short unit, or runs through the alphabet.
 fn is_pattern(bytes: &[u8]) -> bool {
     let mut seen = [false; 256];
     bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);

@@ -1,6 +1,6 @@
-//! Settings that come from files: for each secret `NAME_FILE` names one, as Docker and Kubernetes mount them.
+//! Settings from files: for each secret, `NAME_FILE` names a file, as Docker and Kubernetes mount them.
 //!
-//! It must never show what is in such a file.
+//! It must never show the content of such a file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use super::variables::{Kind, Variables};
 /// Most bytes that are read; a list of secrets is far smaller.
 const MOST: u64 = 64 * 1024;
 
-/// Puts the content of every file that is named where the setting would stand, and gives back what is wrong.
+/// Sets each setting to the content of the file named for it, and returns the errors.
 pub(super) fn load(declared: &Variables, vars: &mut HashMap<String, String>) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     for variable in declared.iter().filter(|variable| variable.kind == Kind::File) {
@@ -40,7 +40,7 @@ pub(super) fn load(declared: &Variables, vars: &mut HashMap<String, String>) -> 
     errors
 }
 
-/// What is in the file, without one line end at its end: editors and `echo` add one.
+/// The file's content without one trailing line end, which editors and `echo` add.
 fn read(path: &str) -> io::Result<String> {
     let mut content = String::new();
     let read = File::open(path)?.take(MOST + 1).read_to_string(&mut content)?;

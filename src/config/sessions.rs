@@ -1,6 +1,6 @@
 //! The session rules an operator may set.
 //!
-//! It must never hold the rules themselves: they are in the domain.
+//! It must never contain the rules themselves: they are in the domain.
 
 use std::time::Duration;
 
@@ -102,39 +102,40 @@ const REMEMBER_TIMEOUT: &str = "REMEMBER_TIMEOUT_MINUTES";
 const REMEMBER_LIFETIME: &str = "REMEMBER_LIFETIME_HOURS";
 const WARNING: &str = "SESSION_WARNING_SECONDS";
 
-/// Within this much of its deadline a timeout is promised to be noticed; a flush may take a part of it.
+/// The part that a flush may take of the time within which a timeout is promised to be noticed.
 const FLUSH_WITHIN_PROMISE: Duration = Duration::from_secs(3);
 
 /// How long sessions last and how many there may be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionConfig {
-    /// A session ends after so long without activity.
+    /// A session ends after this long without activity.
     pub timeout: Duration,
-    /// A session ends so long after its creation, whatever its activity.
+    /// A session ends this long after its creation, whatever its activity.
     pub lifetime: Duration,
-    /// Live sessions of one user at most.
+    /// Most live sessions of one user.
     pub max_per_user: u32,
     /// What a login over that limit does.
     pub at_limit: AtLimit,
-    /// Activity is in the database at most so late.
+    /// Activity is written to the database after at most this delay.
     pub activity_flush: Duration,
-    /// Other services hear of a session's activity at most once in so long; zero is every time it is written.
+    /// Other services are notified of a session's activity at most once in this time; zero means every time
+    /// it is written.
     pub activity_event_interval: Duration,
-    /// A device is warned so long before the idle deadline; zero is never.
+    /// A device is warned this long before the idle deadline; zero means never.
     pub warning: Duration,
     /// What applies to users of each role, in the order of [`Role::ALL`].
     pub by_role: [SessionRules; Role::ALL.len()],
-    /// In place of the timeout where a login asks to be remembered.
+    /// Replaces the timeout if a login asks to be remembered.
     pub remember_timeout: Option<Duration>,
-    /// In place of the lifetime where a login asks to be remembered.
+    /// Replaces the lifetime if a login asks to be remembered.
     pub remember_lifetime: Option<Duration>,
-    /// What touches the account itself wants a proof that is at most this old.
+    /// Changes to the account itself require a proof that is at most this old.
     pub fresh_auth: Duration,
-    /// How long after asking for it an account is deleted; none where people cannot.
+    /// An account is deleted this long after the person requested it; `None` if people cannot.
     pub account_deletion: Option<Duration>,
-    /// Ended sessions are kept so long, with their reason.
+    /// Ended sessions are stored for this long, with their reason.
     pub retention: Duration,
-    /// What a node remembers may be trusted so long after it last looked.
+    /// How long after its last poll a node may trust what it has cached.
     pub max_staleness: Duration,
 }
 
@@ -149,7 +150,7 @@ pub struct SessionRules {
     pub max_per_user: u32,
     /// What a login over that limit does.
     pub at_limit: AtLimit,
-    /// A device is warned this long before the idle deadline; zero is never.
+    /// A device is warned this long before the idle deadline; zero means never.
     pub warning: Duration,
 }
 
@@ -164,7 +165,7 @@ impl SessionRules {
         }
     }
 
-    /// What the settings that end in the role's name say, and otherwise these.
+    /// The values of the settings that end in the role's name, and otherwise these.
     fn of_role(self, source: &mut Source<'_>, role: Role) -> Self {
         let policies = AtLimit::ALL.map(|policy| (policy.as_str(), policy));
         SessionRules {

@@ -1,7 +1,7 @@
 //! What a setting is. Each is declared once, in its section's `SETTINGS`; parsing, `config check`,
 //! `.env.example`, the tables of docs/configuration.md and the compose file's list all follow from that.
 //!
-//! It must never hold a value: those are read by [`super::source`].
+//! It must never contain a value: [`super::source`] reads those.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct Setting {
     pub name: &'static str,
     /// What its value looks like.
     pub form: Form,
-    /// What holds where it is not set.
+    /// What applies if it is not set.
     pub preset: Preset,
     /// What it does, in a sentence or two; Markdown.
     pub help: &'static str,
@@ -22,9 +22,9 @@ pub struct Setting {
     pub note: &'static str,
     /// Whether its value must not be seen; such a setting may also come from the file that `NAME_FILE` names.
     pub secret: bool,
-    /// Whether there is also one for each role, `NAME_ADMIN` for instance.
+    /// Whether there is also a variable for each role, `NAME_ADMIN` for instance.
     pub by_role: bool,
-    /// The setting that this is another name of.
+    /// The setting that this is an alias of.
     pub stands_for: Option<&'static str>,
 }
 
@@ -35,7 +35,7 @@ pub enum Form {
     Boolean,
     /// A whole number.
     Number(u64, u64),
-    /// A number of that unit, with decimals.
+    /// A decimal number of that unit.
     Decimal(Unit, f64, f64),
     /// Whole seconds, with the unit in the value: `15m`.
     Duration(&'static str, &'static str),
@@ -43,16 +43,16 @@ pub enum Form {
     Word(&'static [&'static str]),
     /// Short text.
     Text,
-    /// Anything else, which its section reads: what it is called, and what is accepted.
+    /// Anything else, which its section parses: what the form is called, and what is accepted.
     Other(&'static str, &'static str),
 }
 
-/// What holds where a setting is not set.
+/// What applies if a setting is not set.
 #[derive(Clone, Copy, Debug)]
 pub enum Preset {
-    /// This value, read like one that was set.
+    /// This value, parsed like one that was set.
     Value(&'static str),
-    /// What the section works out; in words.
+    /// A value that the section computes; described in words.
     Told(&'static str),
     /// Nothing.
     Unset,
@@ -83,22 +83,22 @@ impl Setting {
         Setting { note, ..self }
     }
 
-    /// Never shown, and readable from a file.
+    /// Its value is never shown, and may come from a file.
     pub(super) const fn secret(self) -> Self {
         Setting { secret: true, ..self }
     }
 
-    /// May be set for each role.
+    /// It may be set for each role.
     pub(super) const fn by_role(self) -> Self {
         Setting { by_role: true, ..self }
     }
 
-    /// Another name for `name`, read where that is not set.
+    /// An alias of `name`, read if that is not set.
     pub(super) const fn stands_for(self, name: &'static str) -> Self {
         Setting { stands_for: Some(name), ..self }
     }
 
-    /// What may be written, in Markdown.
+    /// What is accepted, in Markdown.
     pub(super) fn accepts(&self) -> String {
         let form = match self.form {
             Form::Boolean => "`true` or `false`".to_owned(),
@@ -112,7 +112,7 @@ impl Setting {
         if self.note.is_empty() { form } else { format!("{form}; {}", self.note) }
     }
 
-    /// What the value is called.
+    /// The name of its form.
     pub(super) fn form_name(&self) -> &'static str {
         match self.form {
             Form::Boolean => "boolean",
@@ -125,7 +125,7 @@ impl Setting {
         }
     }
 
-    /// The value to write into `.env.example`, and what is said of the default where there is none to write.
+    /// The value to write into `.env.example`, and a description of the default if there is none to write.
     pub(super) fn default_text(&self) -> (&'static str, Option<&'static str>) {
         match self.preset {
             Value(text) => (text, None),
@@ -157,13 +157,13 @@ impl Unit {
         }
     }
 
-    /// So many of this unit, in whole milliseconds.
+    /// This number of the unit, in whole milliseconds.
     pub(super) fn duration(self, number: f64) -> Duration {
-        // In bounds: every range that is declared is positive and far below what u64 milliseconds hold.
+        // In bounds: every declared range is positive and far below the maximum of u64 milliseconds.
         Duration::from_millis((number * self.milliseconds()).round() as u64)
     }
 
-    /// The number that is read as this duration.
+    /// The number that would be parsed as this duration.
     pub(super) fn show(self, duration: Duration) -> String {
         (duration.as_secs_f64() * 1_000.0 / self.milliseconds()).to_string()
     }

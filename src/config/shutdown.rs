@@ -1,4 +1,4 @@
-//! How long an orderly end may take.
+//! How long an orderly shutdown may take.
 //!
 //! It must never spend the whole time on draining: requests and the outbox need some of it.
 
@@ -27,9 +27,9 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// The two clocks of a shutdown, both started by the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownConfig {
-    /// The port stays open so long, so that balancers can notice.
+    /// The port stays open for this long, so that load balancers can notice.
     pub drain: Duration,
-    /// The process is gone after so long.
+    /// The process has ended after this long.
     pub timeout: Duration,
 }
 

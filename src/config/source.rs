@@ -1,9 +1,8 @@
-//! Looks variables up, turns them into values, and collects what is wrong with them instead of stopping.
+//! Looks up variables, parses them, and collects the errors instead of stopping at the first.
 //!
-//! What a variable must look like and its default come from its declaration ([`super::declared`]). It must
-//! never put a secret's content into an error, a warning or the listing. A value that is refused is replaced
-//! by its default, so that the rest can be checked too; [`Source::finish`] then hands out the errors and
-//! nothing else.
+//! A variable's form and default come from its declaration ([`super::declared`]). It must never put a
+//! secret's content into an error, a warning or the listing. A refused value is replaced by its default, so
+//! that the rest can be checked too; [`Source::finish`] then returns the errors and nothing else.
 
 mod typed;
 
@@ -13,7 +12,7 @@ use super::variables::{Kind, Variables};
 use super::{ConfigError, ConfigErrors, Secret, near_miss};
 use crate::domain::user::Role;
 
-/// Variables with the values in force, as they could be set again.
+/// Variables with their effective values, written as they could be set again.
 pub(super) type Listing = Vec<(&'static str, String)>;
 
 /// How much of a refused value is shown, in characters.
@@ -36,7 +35,7 @@ impl<'a> Source<'a> {
         Source { vars, declared, errors, warnings: Vec::new(), listing: Vec::new() }
     }
 
-    /// The warnings and the values in force, if nothing was wrong.
+    /// The warnings and the effective values, if there were no errors.
     pub(super) fn finish(mut self) -> Result<(Vec<String>, Listing), ConfigErrors> {
         if !self.errors.is_empty() {
             return Err(ConfigErrors(self.errors));
@@ -74,29 +73,29 @@ impl<'a> Source<'a> {
         self.errors.push(ConfigError::new(name, got, wants));
     }
 
-    /// Notes the value in force, for `config check`. The typed readers below do it themselves.
+    /// Records the effective value, for `config check`. The typed readers in `typed` do it themselves.
     pub(super) fn list_value(&mut self, name: &'static str, value: impl Into<String>) {
         let variable = self.declared.get(name);
         debug_assert!(!variable.setting.secret, "{name} is a secret: use list_secret");
         self.note(name, value.into());
     }
 
-    /// Notes an address that has no password in it, of a setting where others have.
+    /// Records an address without a password, for a setting whose addresses may have one.
     pub(super) fn list_address(&mut self, name: &'static str, address: String) {
         self.note(name, address);
     }
 
-    /// Notes how long a secret is.
+    /// Records a secret's length.
     pub(super) fn list_secret(&mut self, name: &'static str, secret: Option<&Secret>) {
         self.note(name, secret.map(Secret::masked).unwrap_or_default());
     }
 
-    /// Notes how long each of several secrets is.
+    /// Records the length of each of several secrets.
     pub(super) fn list_secrets(&mut self, name: &'static str, secrets: &[Secret]) {
         self.note(name, secrets.iter().map(Secret::masked).collect::<Vec<_>>().join(","));
     }
 
-    /// What its section did not list is in force as it was given.
+    /// Lists what the sections did not list themselves: it takes effect as given.
     fn list_the_rest(&mut self) {
         let listed: HashSet<_> = self.listing.iter().map(|(name, _)| *name).collect();
         let rest = self.declared.iter().filter(|variable| {
@@ -121,14 +120,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The value without the blanks around it; an empty one counts as not set.
+    /// The value without surrounding whitespace; an empty one counts as not set.
     pub(super) fn text(&self, name: &'static str) -> Option<&'a str> {
         self.declared.get(name);
         let value = self.vars.get(name)?.trim();
         (!value.is_empty()).then_some(value)
     }
 
-    /// The value to the byte, since another service may check signatures with the same one.
+    /// The value byte for byte, since another service may verify signatures with the same one.
     pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret> {
         let trimmed = self.text(name)?;
         let value = self.vars.get(name)?;
@@ -156,7 +155,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// As it may be shown: in quotes, with control characters escaped, and cut.
+/// The form in which a value may be shown: in quotes, with control characters escaped, and truncated.
 pub(super) fn quoted(value: &str) -> String {
     let cut = value.chars().take(SHOWN).collect::<String>();
     let more = if cut.len() < value.len() { "…" } else { "" };

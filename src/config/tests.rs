@@ -15,7 +15,7 @@ fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Parses with a data folder of its own where the test names none.
+/// Parses with a data folder of its own if the test names none.
 fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let folder = tempfile::tempdir().unwrap();
     let mut vars = map(pairs);

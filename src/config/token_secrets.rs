@@ -1,6 +1,6 @@
-//! The two secrets that sign tokens, and those before them: given, refused, or made.
+//! The two secrets that sign tokens, and their predecessors: given, refused, or generated.
 //!
-//! It must never let production start with a secret somebody else may know, nor say what a secret is.
+//! It must never let production start with a secret somebody else may know, nor show a secret.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) const FORM: Form = Form::Other(
 pub(super) const LIST: Form =
     Form::Other("list, secret", "each as `JWT_ACCESS_SECRET`; blanks around each are not part of it");
 
-/// The access and the refresh secret; the first may be empty where `algorithm` has no use for it.
+/// The access and the refresh secret; the first may be empty if `algorithm` does not use it.
 pub(super) fn resolve(
     source: &mut Source<'_>,
     environment: Environment,
@@ -47,8 +47,8 @@ pub(super) fn resolve(
     (access, refresh)
 }
 
-/// The access and the refresh secrets that only verify. Each can be used to make tokens, so it must be as
-/// strong as those that sign, and none may be for both kinds.
+/// The access and the refresh secrets that only verify. Each could be used to forge tokens, so it must be as
+/// strong as those that sign, and none may be used for both kinds.
 pub(super) fn previous(
     source: &mut Source<'_>,
     environment: Environment,
@@ -109,7 +109,7 @@ fn check(
     }
 }
 
-/// An error in production, elsewhere a warning.
+/// Adds an error in production, elsewhere a warning.
 fn complain(
     source: &mut Source<'_>,
     environment: Environment,
@@ -124,7 +124,7 @@ fn complain(
     }
 }
 
-/// The secrets of the data folder, if some are needed and nothing is wrong so far.
+/// The generated secrets of the data folder, if some are needed and there are no errors so far.
 fn made(
     source: &mut Source<'_>,
     environment: Environment,

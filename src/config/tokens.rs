@@ -84,35 +84,35 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// The tokens.
+/// The configuration of tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenConfig {
-    /// Who signs, the `iss` claim.
+    /// The issuer, the `iss` claim.
     pub issuer: String,
-    /// To whom they are given, the `client_id` claim: the service itself (RFC 9068 wants one).
+    /// The client they are issued to, the `client_id` claim: the service itself (RFC 9068 requires one).
     pub client_id: String,
-    /// For whom, the `aud` claim, if any.
+    /// The audience, the `aud` claim, if any.
     pub audience: Option<String>,
     /// How access tokens are signed.
     pub algorithm: JwtAlgorithm,
-    /// Signs access tokens with HS256; may be empty with any other algorithm, which has no use for it.
+    /// Signs access tokens with HS256; may be empty with any other algorithm, which does not use it.
     pub access_secret: Secret,
     /// Signs refresh tokens and tickets.
     pub refresh_secret: Secret,
-    /// Secrets that sign no access tokens any more, or not yet, and whose tokens are good. None with any
+    /// Secrets that no longer sign access tokens, or do not yet, but whose tokens are valid. Empty with any
     /// algorithm but HS256.
     pub previous_access_secrets: Vec<Secret>,
     /// The same for refresh tokens and tickets.
     pub previous_refresh_secrets: Vec<Secret>,
     /// PEM file that signs access tokens; present with any algorithm but HS256.
     pub private_key_file: Option<PathBuf>,
-    /// PEM files of keys retired from signing, whose tokens are still good.
+    /// PEM files of keys retired from signing, whose tokens are still valid.
     pub previous_key_files: Vec<PathBuf>,
-    /// An access token is good for so long.
+    /// How long an access token is valid.
     pub access_expiry: Duration,
-    /// A refresh token is good for so long.
+    /// How long a refresh token is valid.
     pub refresh_expiry: Duration,
-    /// The refresh token before the current one may come again within so long of the rotation.
+    /// How long after a rotation the previous refresh token may be presented again.
     pub refresh_reuse_grace: Duration,
 }
 
@@ -177,7 +177,7 @@ impl TokenConfig {
             refresh_expiry,
             refresh_reuse_grace: source.decimal("REFRESH_REUSE_GRACE_SECONDS"),
         };
-        // Last, because it may write to disk, which it does only while nothing is wrong.
+        // Last, because it may write to disk, which it does only if there are no errors so far.
         (config.access_secret, config.refresh_secret) =
             token_secrets::resolve(source, environment, algorithm, data_dir);
         config

@@ -1,6 +1,6 @@
-//! Where traces go, and which; the names and forms are those of OpenTelemetry.
+//! Which requests are traced, and where traces are sent; names and forms are those of OpenTelemetry.
 //!
-//! It must never show the headers: access to the collector may be in them.
+//! It must never show the headers: they may contain credentials for the collector.
 
 use percent_encoding::percent_decode_str;
 
@@ -46,10 +46,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
 ];
 
-/// The traces.
+/// The configuration of tracing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceConfig {
-    /// The collector's address without the signal's path and without a slash at its end; none is no tracing.
+    /// The collector's address without the signal's path and a trailing slash; `None` means no tracing.
     pub endpoint: Option<String>,
     /// `name=value,…`, sent with every export; [`TraceConfig::headers`] reads it.
     headers: Option<Secret>,
@@ -57,12 +57,12 @@ pub struct TraceConfig {
     pub service_name: String,
     /// Which requests are traced.
     pub sampler: TraceSampler,
-    /// The share of traces that a sampler by ratio takes, 0 to 1.
+    /// The share of traces that a sampler by ratio samples, 0 to 1.
     pub ratio: f64,
 }
 
-/// Which requests are traced. Those named `Parent…` do as the caller's `traceparent` says, and where there is
-/// none as the rest of the name.
+/// Which requests are traced. Samplers named `Parent…` follow the caller's `traceparent`; without one, they
+/// behave as the rest of the name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceSampler {
     /// All.
@@ -120,7 +120,7 @@ fn given_endpoint(source: &mut Source<'_>) -> Option<String> {
         address.strip_prefix("https://").or_else(|| address.strip_prefix("http://")).unwrap_or_default();
     let host = rest.split('/').next().unwrap_or_default();
     let is_host = normalise(&format!("http://{host}")).is_some();
-    // What may be a key is not shown.
+    // It may contain a key, so it is not shown.
     if rest.contains(['@', '?', '#']) {
         let wants = "an address without user, password or query; keys go into OTEL_EXPORTER_OTLP_HEADERS";
         source.refuse_secret("OTEL_EXPORTER_OTLP_ENDPOINT", address.len(), wants);
@@ -141,7 +141,7 @@ fn headers(source: &mut Source<'_>) -> Option<Secret> {
     given
 }
 
-/// Nothing if a part is no header.
+/// `None` if a part is not a valid header.
 fn parse_headers(text: &str) -> Option<Vec<(String, String)>> {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let header = |pair: &str| {

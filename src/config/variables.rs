@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use super::setting::Setting;
 use crate::domain::role::Role;
 
-/// Settings that belong together, in a file of their own.
+/// Settings that belong together, declared in a file of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct Section {
     /// The heading in docs/configuration.md and `.env.example`.
     pub title: &'static str,
-    /// What is declared there.
+    /// The settings declared there.
     pub settings: &'static [Setting],
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Variable {
     pub(super) name: &'static str,
     /// The setting it belongs to.
     pub(super) setting: &'static Setting,
-    /// Whether it is the setting itself, or that of a role, or names a file.
+    /// Whether it is the setting itself, its variant for a role, or names a file.
     pub(super) kind: Kind,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    /// Those of all settings of these sections.
+    /// The variables of all settings of these sections.
     pub(super) fn of(sections: &'static [Section]) -> Self {
         let settings = sections.iter().flat_map(|section| section.settings);
         let all: Vec<_> = settings.flat_map(variables_of).collect();
@@ -60,12 +60,12 @@ impl Variables {
         self.by_name.contains_key(name)
     }
 
-    /// Where in the documents' order it is.
+    /// Its position in the documents' order.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
     }
 
-    /// The setting of that variable; one that is asked for by the program is always declared.
+    /// The setting of that variable, which must be declared.
     pub(super) fn setting(&self, name: &str) -> &'static Setting {
         self.get(name).setting
     }
@@ -84,11 +84,11 @@ impl Variables {
     }
 }
 
-/// The setting itself first, then those made of its name.
+/// The setting itself first, then the variables derived from its name.
 pub(super) fn variables_of(setting: &'static Setting) -> Vec<Variable> {
     let mut variables = vec![Variable { name: setting.name, setting, kind: Kind::Itself }];
     let mut add = |suffix: &str, kind| {
-        // Made once, for as long as the process lives.
+        // Leaked once, for the lifetime of the process.
         let name = String::leak(format!("{}_{suffix}", setting.name));
         variables.push(Variable { name, setting, kind });
     };

@@ -1,5 +1,5 @@
-//! `POST /activity`: the person is there. With login, and the same message over a WebSocket, all that moves
-//! the idle deadline.
+//! `POST /activity`: reports that the person is present. Only this, the same message over a WebSocket, and
+//! login move the idle deadline.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -19,7 +19,7 @@ struct Body {
     idle_expires_at: Timestamp,
 }
 
-/// How often a report is tried where the session is just being ended and turns out to be live.
+/// How often a report is tried when the session was about to be ended but turns out to be live.
 const MAX_ATTEMPTS: usize = 3;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -33,8 +33,8 @@ async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<H
         if let Some(latest) = reported.map_err(Problem::from)? {
             return Ok(answer(&active, latest));
         }
-        // The session was just being ended for idleness, here or on another node: the actor knows how that
-        // came out.
+        // The session was being ended for idleness at that moment, here or on another node: the actor knows
+        // the outcome.
         let (user, session) = (active.session.user, active.session.id());
         active = match state.registry.status(user, session, None).await.map_err(Problem::from)? {
             SessionStatus::Active(active) => active,

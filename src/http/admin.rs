@@ -1,5 +1,5 @@
-//! `/admin`: what operators and other services look at and change, with an API key or as an `ADMIN`. The
-//! gateway keeps it inside.
+//! `/admin`: what operators and other services read and change, with an API key or as an `ADMIN`. The
+//! gateway does not expose it.
 //!
 //! In reading order: `cursor` (pages), `precondition`, `view`, [`users`], [`recovery`], [`sessions`],
 //! [`live`].
@@ -23,7 +23,7 @@ use crate::actors::operators::{OperatorError, Operators};
 use crate::domain::ids::UserId;
 use crate::domain::user::FieldProblem;
 
-/// Rows of a page, where nothing is said, and at most.
+/// Rows per page: the default, and the maximum.
 const PAGE: u64 = 50;
 const PAGE_MAX: u64 = 200;
 
@@ -39,7 +39,7 @@ fn operators<S: Needs>(state: &AppState, caller: &Operator<S>) -> Operators {
     Operators::in_service(&state.registry, caller.principal.to_string())
 }
 
-/// The id in a path; what is no UUID is nobody's.
+/// The user id in a path. Anything that is not a UUID gets the same answer as an unknown id.
 fn user_id(path: &str) -> Result<UserId, Problem> {
     Uuid::parse_str(path).map(UserId::new).map_err(|_| Problem::new(Code::UserNotFound))
 }

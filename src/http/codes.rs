@@ -1,4 +1,4 @@
-//! Codes that are mailed: asking for one, and finding out whether one is right.
+//! Codes that are mailed: requesting one, and checking whether one is correct.
 
 use std::net::IpAddr;
 
@@ -21,25 +21,25 @@ use crate::domain::user::FieldProblem;
 use crate::security::codes::CodeOf;
 use crate::storage::mail_requests::MailRequest;
 
-/// A code to be mailed.
+/// A request for a code to be mailed.
 pub(super) struct Asking {
-    /// What it is good for.
+    /// What the code may be used for.
     pub(super) purpose: CodePurpose,
     /// The mail that carries it.
     pub(super) kind: MailKind,
-    /// Where it goes.
+    /// The address it is sent to.
     pub(super) address: String,
-    /// The account it is for, where that is known.
+    /// The account it is for, if known.
     pub(super) user: Option<UserId>,
     /// Language of the mail.
     pub(super) locale: Option<String>,
-    /// What waits with it.
+    /// Data stored with the request until the code is used.
     pub(super) payload: Option<String>,
-    /// Other mails of the same act.
+    /// Other mails to send together with it.
     pub(super) notices: Vec<NewMail>,
 }
 
-/// The answer to a request for a code.
+/// The response to a request for a code.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Asked {
@@ -58,8 +58,7 @@ impl Asked {
     }
 }
 
-/// Stores the request and its mail. Whether there may be another mail to that address changes nothing that
-/// can be seen.
+/// Stores the request and its mail. Whether the address may get another mail makes no visible difference.
 pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Result<Asked, Problem> {
     let now = state.now();
     let (purpose, good_for) = (asking.purpose, asking.purpose.good_for());
@@ -94,7 +93,7 @@ pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Re
     Ok(Asked { request_id: id, expires_in: good_for.as_secs() })
 }
 
-/// A code as somebody has typed it.
+/// A code as the person typed it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CodeBody {
@@ -103,18 +102,18 @@ pub(super) struct CodeBody {
 }
 
 impl CodeBody {
-    /// Request and code, not parsed any further: they are right or they are not.
+    /// Request id and code, not parsed any further: they are correct or they are not.
     pub(super) fn parse(self, fields: &mut Fields) -> Option<(String, String)> {
         let request = fields.required("requestId", self.request_id, parse_shown);
         request.zip(fields.required("code", self.code, parse_shown))
     }
 }
 
-/// The request of a right code, which is still to be spent. Nothing is hashed, and nothing looked up, before
-/// it is right.
+/// The request of a correct code, which is yet to be spent. No password is hashed and no account looked up
+/// before the code is correct.
 ///
 /// # Errors
-/// 422, the same whatever is wrong with it; 429 after too many from that client.
+/// 422, the same whatever is wrong with the code; 429 after too many from that client.
 pub(super) async fn check(
     state: &AppState,
     address: Option<IpAddr>,
@@ -153,20 +152,21 @@ async fn try_code(
     Ok(None)
 }
 
-/// Gives the try back of a right code that is not used yet, because a new password was refused.
+/// Gives back the try that a correct code cost, when the code is not used because the new password was
+/// refused.
 pub(super) async fn give_back(state: &AppState, request: &MailRequest) -> Result<(), Problem> {
     Ok(state.store().give_back_mail_try(request.id).await?)
 }
 
-/// Counts a right code.
+/// Counts a correct code.
 pub(super) fn count_right(state: &AppState, request: &MailRequest) {
     state.metrics().codes.with_label_values(&[request.purpose.as_str(), "right"]).inc();
 }
 
-/// Spends a right code: once, even if it is sent several times at the same moment.
+/// Spends a correct code: only once, even if it is sent several times at the same moment.
 ///
 /// # Errors
-/// 422, as for a wrong one.
+/// 422, as for a wrong code.
 pub(super) async fn spend(state: &AppState, request: &MailRequest) -> Result<(), Problem> {
     if !state.store().spend_mail_code(request.id, state.now()).await? {
         return Err(wrong_code("code"));
@@ -175,11 +175,11 @@ pub(super) async fn spend(state: &AppState, request: &MailRequest) -> Result<(),
     Ok(())
 }
 
-/// Has the user's actor do what the code is for, to the end also where the client goes away.
+/// Has the user's actor do what the code is for, to completion even if the client disconnects.
 ///
 /// # Errors
-/// 422 where the code was asked for before the credentials last changed; 409 where the new address is
-/// somebody else's by now.
+/// 422 if the code was requested before the credentials last changed; 409 if the new address now belongs to
+/// somebody else.
 pub(super) async fn change(
     state: &web::Data<AppState>,
     user: UserId,
@@ -193,13 +193,14 @@ pub(super) async fn change(
     }
 }
 
-/// The answer to a wrong, used, expired or foreign code, and to one of an unknown address: the same for all.
+/// The response to a wrong, used, expired or foreign code, and to one of an unknown address: the same for
+/// all.
 #[must_use]
 pub(super) fn wrong_code(field: &'static str) -> Problem {
     Problem::validation(vec![FieldError::new(field, FieldProblem::Invalid)])
 }
 
-/// Text that is not parsed any further: it is right or it is not.
+/// Text that is not parsed any further: it is correct or it is not.
 fn parse_shown(text: String) -> Result<String, FieldProblem> {
     if text.is_empty() { Err(FieldProblem::Required) } else { Ok(text) }
 }

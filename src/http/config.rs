@@ -1,4 +1,4 @@
-//! `GET /config`: the numbers a client wants to know before anybody signs in.
+//! `GET /config`: the numbers a client needs to know before anybody signs in.
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -25,7 +25,7 @@ async fn config(state: web::Data<AppState>) -> HttpResponse {
     }))
 }
 
-/// A whole number where it is one: 5, not 5.0.
+/// A whole number is written as an integer: 5, not 5.0.
 fn number(value: f64) -> serde_json::Value {
     let rounded = (value * 1e6).round() / 1e6;
     // Exact: an integer of this size is a whole f64.

@@ -1,12 +1,12 @@
-//! A client's connection, as the HTTP library reads and writes it. What that library leaves open is bounded
-//! here:
+//! A client's connection, as the HTTP library reads and writes it. What that library leaves unbounded is
+//! bounded here:
 //!
-//! - Of pipelined requests one is served, then the other connections have their turn
+//! - After one of several pipelined requests is served, the other connections get their turn
 //!   ([`ConnectionState::take_turn`]).
-//! - A head after the first that does not come whole is waited for as long as the first (`watch`).
-//! - Bytes behind a request that is being served are left to the system once there are many.
-//! - A request behind one that asked for the connection's end is not served.
-//! - What the library refuses by itself is answered as everything else is (`refusal`).
+//! - An incomplete head after the first has the same time limit as the first (`watch`).
+//! - While a request is being served, bytes after it stay in the system's buffers once there are many.
+//! - A request after one that asked to close the connection is not served.
+//! - What the library itself refuses is answered in the same form as every other error (`refusal`).
 
 mod refusal;
 mod watch;
@@ -22,33 +22,34 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(super) use watch::Watched;
 
-/// Most bytes that are read behind a request while it is being served: a body, and what is read along with
-/// its end. A body of 16 KiB in chunks of one byte takes six times as many.
+/// Most bytes that are read after a request's head while the request is being served: its body, and what is
+/// read along with the body's end. A body of 16 KiB in chunks of one byte takes six times its size.
 const READ_AHEAD_MAX: usize = 256 * 1024;
 
-/// What the service knows of one connection; shared with the services of its requests, on the same thread.
+/// What the service knows about one connection; shared with the services of its requests, on the same
+/// thread.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
-    /// Bytes that came since a request last began or was answered.
+    /// Bytes that arrived since a request last began or was answered.
     unserved_bytes: Cell<usize>,
-    /// Requests being served, and answers being sent piece by piece.
+    /// Requests being served, and responses being sent piece by piece.
     serving: Cell<usize>,
-    /// Whether a request has begun since bytes were last looked for.
+    /// Whether a request has begun since the connection was last read.
     had_turn: Cell<bool>,
-    /// Whether it speaks another protocol by now.
+    /// Whether it has been upgraded to another protocol.
     is_upgraded: Cell<bool>,
-    /// Whether an answer has said that it is the last.
+    /// Whether a response has announced that it is the last.
     is_closing: Cell<bool>,
     /// Whether nothing more is to be read.
     is_over: Cell<bool>,
-    /// For how many looks of the watch a head has been unfinished.
+    /// For how many checks of the watch the head has been incomplete.
     looks: Cell<u32>,
     /// Wakes the task that reads.
     reader: RefCell<Option<Waker>>,
 }
 
 impl ConnectionState {
-    /// Begins to serve a request; it is being served until this is dropped.
+    /// Begins to serve a request; it counts as being served until the returned guard is dropped.
     pub(super) fn begin(self: &Rc<Self>) -> Serving {
         self.serving.set(self.serving.get() + 1);
         self.unserved_bytes.set(0);
@@ -56,7 +57,7 @@ impl ConnectionState {
         Serving(Rc::clone(self))
     }
 
-    /// Waits until the other connections of this thread have been looked after, if this one was just served.
+    /// Yields to the other connections of this thread, if this one was just served.
     pub(super) async fn take_turn(&self) {
         if self.had_turn.replace(true) {
             tokio::task::yield_now().await;
@@ -64,28 +65,28 @@ impl ConnectionState {
         }
     }
 
-    /// From here on its bytes are no requests.
+    /// From here on its bytes are not HTTP requests.
     pub(super) fn upgrade(&self) {
         self.is_upgraded.set(true);
     }
 
-    /// Notes that the answer now given is the last.
+    /// Notes that the current response is the last.
     pub(super) fn close_after_answer(&self) {
         self.is_closing.set(true);
     }
 
-    /// Whether the last answer has been given already.
+    /// Whether the last response has been given already.
     pub(super) fn is_closing(&self) -> bool {
         self.is_closing.get()
     }
 
-    /// Ends it, as if the client had.
+    /// Ends the connection as if the client had ended it.
     pub(super) fn end(&self) {
         self.is_over.set(true);
         self.wake_reader();
     }
 
-    /// Whether a head was begun that is not whole, and nothing else is going on.
+    /// Whether a head has begun and is incomplete, and nothing else is going on.
     fn awaits_head(&self) -> bool {
         self.unserved_bytes.get() > 0 && self.serving.get() == 0 && !self.is_upgraded.get()
     }
@@ -108,7 +109,7 @@ impl ConnectionState {
     }
 }
 
-/// A request that is being served, or an answer that is being sent.
+/// A request that is being served, or a response that is being sent.
 #[derive(Debug)]
 pub(super) struct Serving(Rc<ConnectionState>);
 
@@ -123,7 +124,7 @@ impl Drop for Serving {
     }
 }
 
-/// The connection itself.
+/// The stream that the HTTP library reads and writes.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
@@ -149,7 +150,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.state.had_turn.set(false);
-        // No bytes mean the end.
+        // Zero bytes read mean the end of the stream.
         if this.state.is_over.get() {
             return Poll::Ready(Ok(()));
         }

@@ -1,5 +1,5 @@
-//! What every request gets: an id that its log lines carry, one line of its own, metrics by route pattern,
-//! and the headers that no answer goes without.
+//! What every request gets: an id that its log lines carry, a log line of its own, metrics by route pattern,
+//! and the headers that every response has.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use crate::security::rate_limit::Usage;
 use crate::telemetry::serving::serve_request;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id that is taken over from the caller.
+/// Longest id that is accepted from the caller.
 const REQUEST_ID_MAX: usize = 128;
-/// What stands for the route where there is none.
+/// The label of requests that match no route.
 const UNMATCHED: &str = "unmatched";
 
 /// The id of the request.
@@ -35,7 +35,7 @@ const UNMATCHED: &str = "unmatched";
 struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The caller's, if it is a sane one; else a new one.
+    /// The caller's id if it is well-formed, else a new one.
     fn of(headers: &HeaderMap) -> Self {
         let given = headers.get(REQUEST_ID).filter(|value| is_sane(value.as_bytes())).cloned();
         Self(given.unwrap_or_else(|| {
@@ -59,7 +59,7 @@ fn is_sane(id: &[u8]) -> bool {
 /// The outermost layer.
 ///
 /// # Errors
-/// Those of layers further in, which have none: what goes wrong becomes an answer on its way.
+/// Those of the inner layers, which have none: whatever goes wrong there has become a response.
 pub async fn around_request(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -76,14 +76,14 @@ pub async fn around_request(
         let _serving = connection.as_ref().map(ConnectionState::begin);
         if let Some(connection) = &connection {
             if connection.is_closing() {
-                // It came behind one that was to be the last. Dropped with the connection.
+                // It arrived after a request that was to be the last. Dropped with the connection.
                 connection.end();
                 return std::future::pending().await;
             }
             connection.take_turn().await;
         }
         let asked = Asked::of(&mut request);
-        // No clone of the request may be kept here: the router wants to be the only one that holds it.
+        // No clone of the request may be kept here: the router requires the only reference to it.
         let answer = match head::check(&request) {
             Err(problem) => request.error_response(problem),
             Ok(()) if asked.is_preflight => match cross_origin::preflight(asked.origin.as_ref()) {
@@ -108,27 +108,27 @@ pub async fn around_request(
     serve_request(name, span, serving).await
 }
 
-/// What is remembered of a request until it is answered. (The framework keeps some of it for the latest
-/// request it has read, which with pipelining is another one.)
+/// What is remembered about a request until it is answered. (The framework keeps some of this only for the
+/// latest request it has read, which with pipelining is another one.)
 #[derive(Clone, Debug)]
 struct Asked {
     /// For metrics and the log.
     method: &'static str,
     /// For traces.
     told_method: Option<&'static str>,
-    /// Whether the answer has no body.
+    /// Whether the response has no body.
     to_head: bool,
-    /// Whether the client wants no further answer on this connection.
+    /// Whether the client wants no further response on this connection.
     is_last: bool,
     is_preflight: bool,
-    /// Whether pages of other origins are let in at all.
+    /// Whether pages of other origins are allowed at all.
     is_cross_origin: bool,
-    /// The origin, if it is one of those.
+    /// The request's origin, if it is an allowed one.
     origin: Option<HeaderValue>,
 }
 
 impl Asked {
-    /// Every GET route answers HEAD: it is asked as GET, and the body is left out.
+    /// Every GET route answers HEAD: the request is handled as GET, and the body is left out.
     fn of(request: &mut ServiceRequest) -> Self {
         let origins = request.app_data::<web::Data<AppState>>().map(|state| &state.config.http.cors_origins);
         let origins = origins.map_or(&[][..], Vec::as_slice);
@@ -148,7 +148,7 @@ impl Asked {
     }
 }
 
-/// Writes a problem's answer with the request's id, and sets the headers every answer has.
+/// Writes a problem's response with the request's id, and sets the headers every response has.
 fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> ServiceResponse<BoxBody> {
     let mut answer = match problem_of(&answer) {
         None => answer,
@@ -192,12 +192,13 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> Serv
     answer
 }
 
-/// `Connection: close` makes the client open its next connection to another node, before this one is gone.
+/// If so, `Connection: close` makes the client open its next connection to another node before this one is
+/// gone.
 fn is_draining(request: &HttpRequest) -> bool {
     request.app_data::<web::Data<AppState>>().is_some_and(|state| state.is_shutting_down())
 }
 
-/// The problem behind an answer; also for the few errors that the framework itself makes.
+/// The problem behind a response; also for the few errors that the framework itself produces.
 fn problem_of(answer: &ServiceResponse<BoxBody>) -> Option<Problem> {
     let error = answer.response().error();
     if let Some(problem) = error.and_then(|error| error.as_error::<Problem>()) {
@@ -213,18 +214,19 @@ fn problem_of(answer: &ServiceResponse<BoxBody>) -> Option<Problem> {
     }
 }
 
-/// An error of the framework that no request should bring about.
+/// An error of the framework that no request should cause.
 #[derive(Debug, thiserror::Error)]
 #[error("unexpected: {0}")]
 struct Unexpected(String);
 
-/// What inner layers (the identity of forward-auth) have set on an answer that is written anew.
+/// Headers to keep when a response is rewritten: those that inner layers have set (the identity of
+/// forward-auth).
 fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let kept = headers.iter().filter(|(name, _)| verify::IDENTITY.contains(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Whether it is one of the routes that are asked about each request to something else, with whatever method.
+/// Whether it is a route that other services call for each request they receive, with any method.
 fn is_a_question(route: &str) -> bool {
     verify::is_one(route) || route == introspect::PATH
 }
@@ -248,10 +250,10 @@ fn record(request: &HttpRequest, method: &'static str, status: u16, started: Ins
             UNMATCHED
         }
     };
-    // Whole microseconds: more digits would only be noise.
+    // Whole microseconds: more digits would be noise.
     let duration_ms = elapsed.as_micros() as f64 / 1e3;
     if status < 400 && (is_read(method) || route == "/activity" || is_a_question(route)) {
-        // Reads and heartbeats are nearly all requests there are; metrics count them.
+        // Reads and heartbeats are nearly all of the requests; metrics count them.
         tracing::debug!(method, route, status, duration_ms, "request.finished");
     } else if status < 400 || may_log(request, state, method, route, status) {
         tracing::info!(method, route, status, duration_ms, "request.finished");
@@ -262,7 +264,7 @@ fn is_read(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS")
 }
 
-/// A client that is refused again and again causes one line a minute for each kind of refusal.
+/// A client that is refused repeatedly causes one log line a minute for each kind of refusal.
 fn may_log(request: &HttpRequest, state: &AppState, method: &str, route: &str, status: u16) -> bool {
     let address = Client::extract(request).into_inner().ok().and_then(|client| client.address);
     state.limits.may_log(address, &format!("{method} {route} {status}"), state.now())

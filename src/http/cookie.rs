@@ -1,7 +1,7 @@
-//! The refresh cookie: no script can read it, and it goes to this host alone.
+//! The refresh cookie: no script can read it, and it is sent to this host alone.
 //!
 //! Browsers may send several of its name (the one with the longer path first), and beside it whatever other
-//! programs of the host have set. So the header is read byte by byte (RFC 6265, section 5.4), and every
+//! programs on the host have set. So the header is read byte by byte (RFC 6265, section 5.4), and every
 //! cookie of the name counts.
 
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::config::{CookieConfig, SameSite};
 use crate::domain::session::SessionProfile;
 use crate::security::refresh_token::RefreshToken;
 
-/// Sets the cookie that carries the refresh token of a session for as long as the token is good, and takes
-/// away those of its other names. It goes when the browser is closed, where the person asked not to be
+/// Sets the cookie that carries a session's refresh token for as long as the token is valid, and clears those
+/// under its other names. It is a session cookie (gone when the browser closes) if the person asked not to be
 /// remembered.
 pub fn set(
     answer: &mut HttpResponseBuilder,
@@ -34,20 +34,20 @@ pub fn set(
     }
 }
 
-/// The cookies that take it away.
+/// The expired cookies that make the browser remove it.
 #[must_use]
 pub fn cleared(config: &CookieConfig) -> Vec<Cookie<'static>> {
     config.names().map(|name| build(config, name, String::new(), Some(CookieDuration::ZERO))).collect()
 }
 
-/// Takes it away.
+/// Makes the browser remove it.
 pub fn clear(answer: &mut HttpResponseBuilder, config: &CookieConfig) {
     for cookie in cleared(config) {
         answer.cookie(cookie);
     }
 }
 
-/// What a request's cookies show: nothing at all, or the text of each refresh cookie. None of it is verified.
+/// The refresh cookies of a request: none, or the text of each. None of it is verified.
 #[derive(Debug)]
 pub struct ShownCookies {
     tokens: Vec<String>,
@@ -64,13 +64,13 @@ impl ShownCookies {
         Self { tokens, were_sent: !values.is_empty() }
     }
 
-    /// Whether there is one, whatever is in it.
+    /// Whether a refresh cookie was sent, whatever is in it.
     #[must_use]
     pub fn were_sent(&self) -> bool {
         self.were_sent
     }
 
-    /// What may be refresh tokens, in the order of the names they are read under, then as they came.
+    /// The values that may be refresh tokens, ordered by the names they are read under, then as received.
     #[must_use]
     pub fn tokens(&self) -> &[String] {
         &self.tokens
@@ -86,7 +86,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &[u8]) -> impl Iterator<Item = &'a [
     })
 }
 
-/// A value may stand in quotation marks (RFC 6265, section 4.1.1).
+/// A value may be enclosed in quotation marks (RFC 6265, section 4.1.1).
 fn unquoted(value: &[u8]) -> &[u8] {
     let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     inner.unwrap_or(value)

@@ -1,8 +1,8 @@
-//! Answers for pages of other origins (the Fetch standard's CORS protocol): those of `CORS_ORIGIN`, each by
+//! Responses for pages of other origins (the Fetch standard's CORS protocol): those of `CORS_ORIGIN`, each by
 //! name, with credentials, because the refresh token is a cookie.
 //!
-//! A preflight of such an origin is answered with all that is allowed, whatever it asked for: what is not
-//! among it the browser refuses by itself, and says so in its console.
+//! A preflight from such an origin is answered with all that is allowed, whatever it asked for: the browser
+//! itself refuses what is not in the list, and says so in its console.
 
 use actix_web::HttpResponse;
 use actix_web::dev::ServiceRequest;
@@ -20,27 +20,27 @@ const HEADERS: &str =
     "authorization, content-type, x-request-id, x-requested-with, traceparent, tracestate, baggage";
 const EXPOSED: &str = "Retry-After, x-request-id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, \
                        RateLimit-Policy";
-/// For so long a browser need not ask again, in seconds.
+/// How long a browser may cache a preflight's response, in seconds.
 const MAX_AGE: &str = "600";
 
-/// The origin of a request, where it is one of those allowed.
+/// The origin of a request, if it is an allowed one.
 pub(super) fn allowed_origin(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
     let origin = headers.get(ORIGIN)?;
     let is_allowed = |allowed: &String| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
     allowed.iter().any(is_allowed).then(|| origin.clone())
 }
 
-/// Whether a request asks in a browser's name what a page may ask.
+/// Whether a request is a browser's CORS preflight.
 pub(super) fn is_preflight(request: &ServiceRequest) -> bool {
     request.method() == Method::OPTIONS
         && request.headers().contains_key(ORIGIN)
         && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The answer to a preflight, but for what [`mark`] adds.
+/// The response to a preflight, without what [`mark`] adds.
 ///
 /// # Errors
-/// 403 where the origin is not allowed.
+/// 403 if the origin is not allowed.
 pub(super) fn preflight(origin: Option<&HeaderValue>) -> Result<HttpResponse, Problem> {
     origin.ok_or_else(|| Problem::new(Code::OriginNotAllowed))?;
     Ok(HttpResponse::Ok()
@@ -50,7 +50,7 @@ pub(super) fn preflight(origin: Option<&HeaderValue>) -> Result<HttpResponse, Pr
         .finish())
 }
 
-/// Lets a page of that origin read the answer; caches keep the answers for others apart.
+/// Lets a page of that origin read the response; caches keep the responses for other origins apart.
 pub(super) fn mark(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
@@ -60,7 +60,7 @@ pub(super) fn mark(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     }
 }
 
-/// What a preflight's answer depends on.
+/// Declares which request headers a preflight's response depends on.
 pub(super) fn mark_preflight(headers: &mut HeaderMap) {
     let asked = "Access-Control-Request-Method, Access-Control-Request-Headers";
     headers.append(VARY, HeaderValue::from_static(asked));

@@ -1,5 +1,5 @@
 //! Where standard clients find the service's endpoints: RFC 8414, and OpenID Connect Discovery for those that
-//! know nothing else. Only where the tokens' issuer is an address; a name would be found by nobody.
+//! know nothing else. Only if the tokens' issuer is a URL; nobody could look up a plain name.
 
 use actix_web::http::Uri;
 use actix_web::{HttpResponse, web};
@@ -13,7 +13,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
         .service(resource("/.well-known/oauth-authorization-server", "GET").route(web::get().to(metadata)))
         .service(resource("/.well-known/openid-configuration", "GET").route(web::get().to(metadata)));
-    // RFC 8414, section 3.1: the issuer's path comes after.
+    // RFC 8414, section 3.1: the issuer's path comes after the well-known one.
     let places =
         ["/.well-known/oauth-authorization-server/{path:.*}", "/.well-known/openid-configuration/{path:.*}"];
     for place in places {
@@ -21,7 +21,8 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     }
 }
 
-/// OpenID Connect Discovery, section 4: the issuer's path comes before. Last, because such a path may be any.
+/// OpenID Connect Discovery, section 4: the issuer's path comes before the well-known one. Registered last,
+/// because such a path may be anything.
 pub(super) fn configure_under_issuer(app: &mut web::ServiceConfig) {
     let places =
         ["/{path:.*}/.well-known/openid-configuration", "/{path:.*}/.well-known/oauth-authorization-server"];
@@ -43,11 +44,11 @@ async fn metadata_of_path(
     Ok(issuer.answer(&state))
 }
 
-/// An issuer that is an address.
+/// An issuer that is a URL.
 struct Issuer<'a> {
-    /// As tokens have it.
+    /// The issuer as it stands in tokens.
     text: &'a str,
-    /// Without the slash at its beginning and its end.
+    /// Its path, without the leading and the trailing slash.
     path: String,
 }
 

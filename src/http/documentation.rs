@@ -1,4 +1,4 @@
-//! `GET /openapi.json` and `/docs`: the interface described, and a page to read it on that needs no network.
+//! `GET /openapi.json` and `/docs`: the description of the API, and a page to read it that needs no network.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,15 +10,15 @@ use super::problem::Problem;
 use super::resource;
 use super::static_file::{StaticFile, StaticFiles};
 
-/// The interface, described (OpenAPI 3.1).
+/// The description of the API (OpenAPI 3.1).
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 static DOCUMENT: LazyLock<StaticFile> =
     LazyLock::new(|| StaticFile::new("application/json".to_owned(), OPENAPI.as_bytes().to_vec()));
 
-/// Of the page to read it on.
+/// The files of the documentation page.
 static FILES: LazyLock<StaticFiles> = LazyLock::new(StaticFiles::default);
-/// The page asked for without the slash, to which its links are relative.
+/// Key of the page as served without the trailing slash: its relative links need a `<base>` there.
 const WITHOUT_SLASH: &str = "../docs";
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {

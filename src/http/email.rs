@@ -1,5 +1,5 @@
-//! `/email/…`: showing that the account's address is one's own, and giving the account another one. The old
-//! one stays until the new one has been shown; whether that has an account is said to nobody but its owner.
+//! `/email/…`: verifying the account's address, and changing it. The old address stays until the new one has
+//! been verified; whether the new one already has an account is disclosed only to its owner.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -52,7 +52,7 @@ async fn ask_for_verification(
     Ok(codes::ask(&state, &client, verification_of(&user)).await?.answer())
 }
 
-/// The code with which a person verifies the account's address.
+/// The request for the code with which a person verifies the account's address.
 pub(super) fn verification_of(user: &User) -> Asking {
     Asking {
         purpose: CodePurpose::EmailVerification,
@@ -73,7 +73,7 @@ async fn verify(
 ) -> Result<HttpResponse, Problem> {
     let request = own_request(&caller, &state, &client, body.0, CodePurpose::EmailVerification).await?;
     let user = account(&state, caller.user()).await?;
-    // The address may be another one by now.
+    // The address may have changed since the code was requested.
     if user.email.as_str() != request.address {
         return Err(codes::wrong_code("code"));
     }
@@ -133,7 +133,7 @@ async fn change(
     let request = own_request(&caller, &state, &client, body.0, CodePurpose::EmailChange).await?;
     let owner = state.store().lookup_credentials(request.address.clone()).await?;
     codes::spend(&state, &request).await?;
-    // Found here it costs no commit; the database decides between two at the same time.
+    // Finding it here saves a commit; the database decides between two at the same time.
     if owner.is_some_and(|owner| owner.user.id != caller.user()) {
         return Err(Problem::new(Code::EmailTaken));
     }
@@ -145,7 +145,7 @@ async fn change(
     apply(&caller, &state, &request, change).await
 }
 
-/// The request of a right code, if it is this account's.
+/// The request of a correct code, if it is this account's.
 async fn own_request(
     caller: &Authenticated,
     state: &AppState,

@@ -1,7 +1,7 @@
-//! What handlers are given instead of the raw request.
+//! What handlers receive instead of the raw request.
 //!
-//! [`session`]: a proof that the caller's session is live; [`refresh`]: the same of a refresh token, which
-//! stays as it is; [`json`]: a body that is a JSON object; [`form`]: one that is a form; [`operator`]: a
+//! [`session`]: a proof that the caller's session is live; [`refresh`]: the same from a refresh token, which
+//! is not rotated; [`json`]: a body that is a JSON object; [`form`]: one that is a form; [`operator`]: a
 //! proof that the caller may do what a scope names; [`client`]: where the request comes from.
 
 pub mod client;

@@ -1,6 +1,7 @@
-//! `/factors` and `/passkeys`: what a person can show beside the password, set up, listed and removed.
+//! `/factors` and `/passkeys`: setting up, listing and removing what a person can present besides the
+//! password.
 //!
-//! In reading order: `caller`, `view`, [`enrolment`] (setting up, also on the way in), `totp`,
+//! In reading order: `caller`, `view`, [`enrolment`] (setting up, also during a sign-in), `totp`,
 //! [`recovery_codes`], [`passkeys`]. A change ends sign-ins that are under way and is noticed by every node.
 
 mod caller;
@@ -57,7 +58,7 @@ fn change(state: &AppState, user: &User, keep: Keep, mail: Option<NewMail>) -> F
     FactorChange { user, now, shown, keep, announcements, mails: mail.into_iter().collect() }
 }
 
-/// The credentials changed while the request was served: what was shown before proves nothing now.
+/// The credentials changed while the request was served: what was presented before proves nothing now.
 fn outdated(state: &AppState) -> Problem {
     Problem::fresh_authentication_required(state.config.sessions.fresh_auth, false)
 }
@@ -68,7 +69,7 @@ fn removal(state: &AppState, client: &Client, user: &User, factor: &str) -> Fact
     change(state, user, keep(state, user), mail)
 }
 
-/// What must be left of a user's factors when the person removes one.
+/// Which of a user's factors must remain when the person removes one.
 fn keep(state: &AppState, user: &User) -> Keep {
     match state.config.second_factors.is_required_of(user.role) {
         true => Keep::SecondFactor,
@@ -76,12 +77,12 @@ fn keep(state: &AppState, user: &User) -> Keep {
     }
 }
 
-/// The user has no such factor.
+/// The error for a factor that the user does not have.
 fn no_such_factor() -> Problem {
     Problem::not_found().saying("No such factor.")
 }
 
-/// What follows a removal.
+/// The response to a removal.
 fn removed(
     state: &AppState,
     user: UserId,

@@ -1,4 +1,4 @@
-//! What of a request's head is refused before a handler sees it.
+//! Checks of a request's head, before a handler sees the request.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::AUTHORIZATION;
@@ -8,10 +8,10 @@ use super::problem::{Code, Problem};
 
 /// Largest head, in bytes: request line and header lines.
 const HEAD_MAX: usize = 16 * 1024;
-/// `: ` and the line's end; method, version and blanks of the request line are about as long.
+/// `: ` and the line's end; method, version and spaces of the request line take about as much.
 const PER_LINE: usize = 4;
 
-/// Checks `Host`, size, and what may be there once only.
+/// Checks `Host`, the size, and that headers which may occur only once do so.
 ///
 /// # Errors
 /// 400 or 431.
@@ -29,7 +29,7 @@ pub(super) fn check(request: &ServiceRequest) -> Result<(), Problem> {
     if size > HEAD_MAX {
         return Err(Problem::new(Code::HeaderFieldsTooLarge));
     }
-    // Whichever counted, somebody on the way could have looked at the other.
+    // Whichever counted here, an intermediary could have used the other.
     if authorizations > 1 {
         let detail = "The request has more than one Authorization header.";
         return Err(Problem::new(Code::InvalidRequest).with_detail(detail));

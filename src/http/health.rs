@@ -1,4 +1,4 @@
-//! Health for people, probes and gateways: what it is about, whether it lives, whether it can serve.
+//! Health for people, probes and gateways: the details, liveness, and readiness.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -40,7 +40,7 @@ async fn live() -> HttpResponse {
 }
 
 async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    // Until the feed of changes was read, every protected request would be refused.
+    // Until the feed of changes has been read, every protected request would be refused.
     let can_serve = !state.is_shutting_down() && state.registry.freshness().is_fresh();
     if can_serve && state.probe.look(state.store()).await.0 {
         HttpResponse::Ok().json(json!({"status": "ok"}))

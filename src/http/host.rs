@@ -1,10 +1,10 @@
-//! Is this `Host` one? RFC 9112, section 3.2: a request with another is answered 400. That there is one, and
-//! one alone, the framework sees to.
+//! Is this `Host` valid? RFC 9112, section 3.2: a request with an invalid one is answered 400. The framework
+//! makes sure that there is exactly one.
 
 use actix_web::http::header::{HOST, HeaderMap};
 use actix_web::http::uri::Authority;
 
-/// Whether the request names a host, or none, which HTTP/1.0 may do.
+/// Whether the request names a valid host, or has no `Host`, which HTTP/1.0 allows.
 pub(super) fn names_a_host(headers: &HeaderMap) -> bool {
     headers
         .get(HOST)
@@ -12,7 +12,7 @@ pub(super) fn names_a_host(headers: &HeaderMap) -> bool {
         .is_none_or(|host| host.is_empty() || is_plain(host) || is_authority(host))
 }
 
-/// Nearly every `Host` there is: a name or an IPv4 address, and perhaps a port.
+/// The form of nearly every `Host`: a name or an IPv4 address, and perhaps a port.
 fn is_plain(host: &[u8]) -> bool {
     let (name, port) = match host.iter().position(|byte| *byte == b':') {
         Some(colon) => host.split_at(colon),
@@ -27,7 +27,7 @@ fn is_plain(host: &[u8]) -> bool {
         && std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
 }
 
-/// The rest: IPv6 addresses, long ports, what is odd and allowed.
+/// The rest: IPv6 addresses, long ports, and what is odd but allowed.
 fn is_authority(host: &[u8]) -> bool {
     let Ok(authority) = Authority::try_from(host) else { return false };
     let has_good_port = authority.as_str() == authority.host() || authority.port_u16().is_some();

@@ -1,5 +1,5 @@
-//! `POST /introspect` (RFC 7662): is this access token good? Exactly what a protected request with it would
-//! be answered.
+//! `POST /introspect` (RFC 7662): is this access token active? The verdict is exactly that of a protected
+//! request with the token.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
@@ -11,11 +11,11 @@ use super::resource;
 use super::state::AppState;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
 
-/// Its pattern.
+/// The route's pattern.
 pub(super) const PATH: &str = "/introspect";
 
-/// The claims in the answer, where the token has them. The session token, which binds it to its session, is
-/// not one.
+/// The claims in the response, if the token has them. The session token, which binds the access token to its
+/// session, is not among them.
 const CLAIMS: [&str; 12] =
     ["sub", "sid", "role", "iss", "aud", "client_id", "iat", "exp", "jti", "auth_time", "acr", "amr"];
 
@@ -52,7 +52,7 @@ async fn session_of(state: &AppState, token: &str) -> Result<Option<ActiveSessio
     })
 }
 
-/// The claims as they were signed; the role as it is now.
+/// The claims as they were signed, but the current role.
 fn active(state: &AppState, token: &str, found: &ActiveSession) -> Map<String, Value> {
     let mut claims = state.access_tokens.signed_claims(token);
     let told = CLAIMS.into_iter().filter_map(|name| Some((name.to_owned(), claims.remove(name)?)));

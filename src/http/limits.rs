@@ -1,5 +1,4 @@
-//! How often things may be done, by the numbers of the configuration. A refusal is counted in
-//! `auth_rate_limited_total`.
+//! Rate limits, with the numbers of the configuration. A refusal is counted in `auth_rate_limited_total`.
 
 mod usage;
 mod whom;
@@ -26,12 +25,12 @@ pub use whom::client_key;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How many times the failures of a minute are allowed in a longer window. So an attacker who goes on waits
-/// longer and longer; and because an account is counted for each address by itself, nobody can shut another's
-/// owner out.
+/// Failure windows: the limit per minute times this factor, in this time. So an attacker who goes on waits
+/// longer and longer; and because an account's failures are counted for each address separately, nobody can
+/// lock out the owner of another account.
 const FAILURE_WINDOWS: [(u32, Duration); 3] = [(1, MINUTE), (3, Duration::from_secs(15 * 60)), (6, HOUR)];
 
-/// How many times the mails of one client to an address all clients together may have sent there.
+/// All clients together may have this many times as many mails sent to one address as a single client may.
 const MAILS_FROM_ANYWHERE: u32 = 4;
 
 /// The service's rate limits.
@@ -39,7 +38,7 @@ const MAILS_FROM_ANYWHERE: u32 = 4;
 pub struct RateLimits {
     config: RateLimitConfig,
     counters: LocalCounters,
-    /// Of the lines that tell of refusals.
+    /// Limits how many log lines report refusals.
     lines: LocalCounters,
     pseudonyms: Pseudonyms,
     bus: Bus,
@@ -47,7 +46,7 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// With these numbers, counted over all nodes where the bus reaches them, else on this one.
+    /// Limits with these numbers, counted over all nodes if the bus reaches them, else on this node.
     #[must_use]
     pub fn new(config: RateLimitConfig, pseudonyms: Pseudonyms, bus: Bus, metrics: Metrics) -> Self {
         let (counters, lines) = (LocalCounters::default(), LocalCounters::default());
@@ -62,10 +61,10 @@ impl RateLimits {
         self.count(Limit::Login, Whom::Address(address), self.config.login_per_minute, MINUTE, now).await
     }
 
-    /// Whether that account may be tried from that address.
+    /// Checks whether a login to that account may be tried from that address.
     ///
     /// # Errors
-    /// [`Exceeded`], of the window that lasts longest.
+    /// [`Exceeded`], for the exhausted window that lasts longest.
     pub async fn check_login_failures(
         &self,
         email: &str,
@@ -87,11 +86,11 @@ impl RateLimits {
         self.told_longest(whom, join_all(checks).await, now)
     }
 
-    /// Counts a failed login of that account from that address.
+    /// Counts a failed login to that account from that address.
     ///
     /// # Errors
-    /// [`Exceeded`] where others have used the quota up meanwhile: then this one is refused too, or many
-    /// concurrent guesses would learn more than the quota allows.
+    /// [`Exceeded`] if concurrent attempts have used the quota up meanwhile: then this one is refused too,
+    /// otherwise many concurrent guesses would learn more than the quota allows.
     pub async fn login_failed(
         &self,
         email: &str,
@@ -130,7 +129,7 @@ impl RateLimits {
         self.told(Limit::Api, Whom::User(user), counted, now)
     }
 
-    /// Counts another request of that user that a gateway asks about, on this node alone.
+    /// Counts another request of that user that a gateway has asked to verify, on this node alone.
     ///
     /// # Errors
     /// [`Exceeded`].
@@ -146,7 +145,7 @@ impl RateLimits {
         self.count_here(Limit::Admin, Whom::ApiKey(key), self.config.admin_per_minute, now)
     }
 
-    /// Tells that a client sent more messages than it may.
+    /// Reports that a client sent more messages than it may.
     pub fn too_many_messages(&self, session: SessionId, now: Timestamp) {
         let quota = Quota { count: 1, window: MINUTE };
         let refused = Err(Exceeded::until(quota, quota.window));
@@ -154,8 +153,8 @@ impl RateLimits {
         let _ = self.told(Limit::Messages, Whom::Session(session), refused, now);
     }
 
-    /// Whether a line about this kind of refusal may be written: one for each client and kind in a minute, so
-    /// that refused requests cannot fill the disk.
+    /// Whether a log line about this kind of refusal may be written: one per minute for each client and
+    /// kind, so that refused requests cannot fill the disk.
     #[must_use]
     pub fn may_log(&self, address: Option<IpAddr>, kind: &str, now: Timestamp) -> bool {
         let whom = format!("{kind} {}", Whom::Address(address).name());
@@ -163,13 +162,13 @@ impl RateLimits {
         self.lines.count(self.pseudonyms.counter("line", &whom), once, now).is_ok()
     }
 
-    /// What stands for accounts and networks in the log.
+    /// The pseudonyms of accounts and networks in the log.
     #[must_use]
     pub fn pseudonyms(&self) -> &Pseudonyms {
         &self.pseudonyms
     }
 
-    /// Forgets what has expired, every half a minute.
+    /// Forgets expired counters, every half minute.
     pub async fn forget_expired(&self, now: impl Fn() -> Timestamp) {
         let mut tick = tokio::time::interval(MINUTE / 2);
         loop {
@@ -197,8 +196,8 @@ impl RateLimits {
         self.count(Limit::MailRequests, Whom::Address(address), most, HOUR, now).await
     }
 
-    /// Counts a mail to an address, asked for from another; whether it may be sent. The answer must not
-    /// depend on it.
+    /// Counts a mail to an address, requested from that client address; returns whether it may be sent. The
+    /// response must not depend on the result.
     pub async fn mail(&self, to: &str, address: Option<IpAddr>, now: Timestamp) -> bool {
         let most = self.config.mail_per_hour;
         let (pair, all) = (Whom::Account(to, address), Whom::Account(to, None));
@@ -207,7 +206,7 @@ impl RateLimits {
         by_pair.is_ok() && self.count(Limit::Mail, all, anywhere, HOUR, now).await.is_ok()
     }
 
-    /// Whether another code may be tried by whom `key` names.
+    /// Checks whether the client that `key` names may try another code.
     ///
     /// # Errors
     /// [`Exceeded`].
@@ -223,10 +222,10 @@ impl RateLimits {
         self.told(limit, whom, checked, now).map(drop)
     }
 
-    /// Counts a wrong code of whom `key` names.
+    /// Counts a wrong code from the client that `key` names.
     ///
     /// # Errors
-    /// [`Exceeded`] where others have used the quota up meanwhile.
+    /// [`Exceeded`] if concurrent attempts have used the quota up meanwhile.
     pub async fn code_failed(&self, key: &str, now: Timestamp) -> Result<(), Exceeded> {
         let most = self.config.code_failures_per_hour;
         self.count(Limit::CodeFailures, Whom::Named(key), most, HOUR, now).await.map(drop)
@@ -251,7 +250,7 @@ impl RateLimits {
         }
         match self.bus.count(&format!("{name}:{key}"), quota).await {
             Some(counted) if !self.bus.may_forget() => counted,
-            // A Redis that evicts may have forgotten tries: what this node has counted holds too.
+            // A Redis that evicts keys may have forgotten tries, so this node's own count applies too.
             Some(counted) => {
                 let (over_all, here) = (counted?, self.counters.count(key, quota, now)?);
                 Ok(over_all.into_iter().chain(here).min_by_key(|usage| usage.remaining))
@@ -276,7 +275,7 @@ impl RateLimits {
         self.told(Limit::LoginFailures, whom, longest.map_or(Ok(None), Err), now).map(drop)
     }
 
-    /// Each refusal is counted; a line is written of the first in a window.
+    /// Counts every refusal, and logs the first in a window.
     fn told(&self, limit: Limit, whom: Whom<'_>, result: Counted, now: Timestamp) -> Counted {
         let Err(exceeded) = result else { return result };
         self.metrics.rate_limited.with_label_values(&[limit.as_str()]).inc();
@@ -298,8 +297,8 @@ impl RateLimits {
 mod tests {
     use super::*;
 
-    /// The longer somebody goes on, the longer the wait; from another address it is the account's owner who
-    /// may come.
+    /// The longer somebody goes on, the longer the wait; from another address the account's owner can still
+    /// sign in.
     #[tokio::test]
     async fn an_attacker_who_goes_on_waits_longer() {
         let config = RateLimitConfig {

@@ -1,4 +1,4 @@
-//! Live connections: push to a device what happens to its user's sessions.
+//! Live connections: what happens to a user's sessions is pushed to the user's devices.
 //!
 //! In reading order: [`tickets`] (for browsers, which cannot set headers), then this file (who may connect),
 //! [`sse`] and [`websocket`] (the two transports).
@@ -22,15 +22,15 @@ use crate::domain::ids::UserId;
 
 pub(super) use tickets::PresentedTicket;
 
-/// How often a quiet connection is kept alive.
+/// How often a keep-alive is sent on a quiet connection.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(25);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.configure(tickets::configure).configure(sse::configure).configure(websocket::configure);
 }
 
-/// An open connection's share of the node, and its place in the metrics; given back when it is dropped. The
-/// queue is dropped first, so that the user's actor notices before the place is free.
+/// An open connection: its queue, and its slot in the node's limit and the metrics, given back on drop. The
+/// queue is dropped first, so that the user's actor notices before the slot is free.
 struct Open {
     deliveries: Deliveries,
     _place: Place,
@@ -50,7 +50,7 @@ impl Drop for Place {
     }
 }
 
-/// Who asks, by ticket or by access token, from a page that may.
+/// Authenticates the caller by ticket or by access token; the page must be of an allowed origin.
 async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Result<ActiveSession, Problem> {
     if !client.origin_allowed {
         return Err(Problem::new(Code::OriginNotAllowed));
@@ -66,7 +66,7 @@ async fn caller(request: &HttpRequest, state: &AppState, client: &Client) -> Res
     }
 }
 
-/// Connects the caller's device, within the limits of its session and of this node.
+/// Connects the caller's device, within the limits of its session and this node.
 async fn open(state: &AppState, present: &ActiveSession, transport: &'static str) -> Result<Open, Problem> {
     let permit = state.connections.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
     let (user, session) = (present.session.user, present.session.id());

@@ -28,7 +28,7 @@ struct Body {
 }
 
 struct Request {
-    /// As addresses are stored; it need not be one.
+    /// Normalized as addresses are stored, but not necessarily a valid address.
     email: String,
     password: Password,
     options: LoginOptions,
@@ -55,13 +55,13 @@ async fn log_in(
         state.limits.login_failed(&request.email, client.address, now).await?;
         return Err(Problem::new(Code::InvalidCredentials));
     };
-    // Guesses made at the same time may have used the failures up meanwhile.
+    // Concurrent guesses may have used up the allowed failures meanwhile.
     state.limits.check_login_failures(&request.email, client.address, now).await?;
     SignIn::by_password(user, request.options).proceed(&state, &http, &client).await
 }
 
 /// The user, if there is one and the password is theirs. It takes the same time for an unknown address and
-/// for a disabled account, which is refused in any case.
+/// for a disabled account; the latter is always refused.
 async fn check_password(state: &AppState, email: &str, password: Password) -> Result<Option<User>, Problem> {
     let found = if email.len() <= EMAIL_MAX_BYTES {
         state.store().lookup_credentials(email.to_owned()).await?
@@ -69,7 +69,7 @@ async fn check_password(state: &AppState, email: &str, password: Password) -> Re
         None
     };
     let found = found.filter(|found| found.user.disabled_at.is_none());
-    // An account that was made without one has none yet.
+    // An account that was created without a password has none yet.
     let hash = found.as_ref().map(|found| found.password_hash.clone()).filter(PasswordHash::is_some);
     match (state.passwords.verify(password, hash).await?, found) {
         (Verdict::Right { rehashed }, Some(Credentials { user, password_hash })) => {
@@ -97,7 +97,7 @@ impl TryFrom<Body> for Request {
     }
 }
 
-/// Anything an account may be looked up by: a malformed address is simply nobody's.
+/// Any text can be used for the lookup: a malformed address simply belongs to nobody.
 fn parse_given_email(text: &str) -> Result<String, FieldProblem> {
     match Email::lookup_key(text) {
         email if email.is_empty() => Err(FieldProblem::Required),

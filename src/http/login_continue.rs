@@ -1,8 +1,8 @@
-//! `POST /login/continue`: one door for every step of a sign-in. Ticket → answer to the step that it asks →
-//! ticket spent → the next step, or the session.
+//! `POST /login/continue`: one endpoint for every step of a sign-in. Ticket → answer to its step → ticket
+//! spent → the next step, or the session.
 //!
 //! The answer is checked before the ticket is spent, so a wrong one does not cost the ticket; a code it used
-//! up stays used. Of many right answers at the same time the one that spends the ticket goes on.
+//! up stays used. Of several correct answers at the same time, only the one that spends the ticket proceeds.
 
 use std::collections::HashSet;
 
@@ -66,7 +66,7 @@ async fn continue_login(
         (Some(_), Some(step)) => {
             let user = standing(&state, &claims).await?;
             match step {
-                // What it does is done once only, so the ticket is spent before.
+                // The change must happen only once, so the ticket is spent before it.
                 Step::PasswordChange => {
                     return change_password(&state, &http, &client, &claims, user, body).await;
                 }
@@ -80,7 +80,7 @@ async fn continue_login(
     sign_in.proceed(&state, &http, &client).await
 }
 
-/// A ticket that is unknown, spent, old, or of credentials that have changed.
+/// The error for a ticket that is unknown, spent or expired, or whose credentials have changed.
 pub(super) fn invalid_ticket() -> Problem {
     Problem::new(Code::LoginTicketInvalid)
 }
@@ -89,12 +89,12 @@ pub(super) fn missing(field: &'static str) -> Problem {
     Problem::validation(vec![FieldError::new(field, FieldProblem::Required)])
 }
 
-/// Signature and time. The rest is known to the database.
+/// Checks signature and expiry. The rest only the database knows.
 pub(super) fn verify(state: &AppState, ticket: &str) -> Result<LoginClaims, Problem> {
     state.login_tickets.verify(ticket, state.now()).map_err(|_| invalid_ticket())
 }
 
-/// The user of a ticket, if it was not spent and stands on the credentials as they are.
+/// The user of a ticket, if it is unspent and was issued for the credentials as they are now.
 pub(super) async fn standing(state: &AppState, claims: &LoginClaims) -> Result<User, Problem> {
     let store = state.store();
     let id = claims.progress.user.ok_or_else(invalid_ticket)?;
@@ -111,16 +111,16 @@ async fn check_unspent(state: &AppState, claims: &LoginClaims) -> Result<(), Pro
     if spent { Err(invalid_ticket()) } else { Ok(()) }
 }
 
-/// The first to come has the ticket.
+/// Spends the ticket; only the first caller succeeds.
 pub(super) async fn spend(state: &AppState, claims: &LoginClaims) -> Result<(), Problem> {
     let (owner, id) = claims.key();
     let first = state.store().spend_ticket(owner, id, claims.valid_until()).await?;
-    // What stood still in between may come when it is no longer known that the ticket was spent before.
+    // A node that stalled in between may get here after the record of the ticket's use was deleted.
     let in_time = claims.valid_until() > state.now();
     if first && in_time { Ok(()) } else { Err(invalid_ticket()) }
 }
 
-/// Signs in with a passkey: both factors, and who it is.
+/// Signs in with a passkey, which identifies the user and proves both factors.
 async fn by_passkey(
     state: &AppState,
     http: &HttpRequest,
@@ -134,7 +134,7 @@ async fn by_passkey(
     check_unspent(state, claims).await?;
     let refused = || Problem::new(Code::InvalidCredentials);
     let id = user_of(&credential).ok_or_else(refused)?;
-    // Before: what changes of the credentials from now on ends this sign-in.
+    // Read first: any change of the credentials from now on ends this sign-in.
     let user = state.store().lookup_user(id).await?;
     let factor = show_passkey(state, http, client, id, &credential, claims.id).await?;
     let user = user.filter(|user| user.disabled_at.is_none()).ok_or_else(refused)?;
@@ -142,7 +142,7 @@ async fn by_passkey(
     Ok(SignIn { user, shown: Shown::default().and(factor), options, enrolled: false, choice: None })
 }
 
-/// The sign-in that a ticket tells of.
+/// The sign-in that a ticket describes.
 fn resume(claims: &LoginClaims, user: User) -> SignIn {
     let progress = &claims.progress;
     SignIn {
@@ -154,7 +154,7 @@ fn resume(claims: &LoginClaims, user: User) -> SignIn {
     }
 }
 
-/// Shows the mailbox by the code that was mailed to it.
+/// Proves access to the mailbox with the code that was mailed to it.
 async fn verify_email(
     state: &AppState,
     client: &Client,
@@ -178,7 +178,7 @@ async fn verify_email(
     let command = ChangeAccount::by_user(change);
     state.registry.ask(user.id, command).await?;
     let now = state.store().lookup_user(user.id).await?.ok_or_else(invalid_ticket)?;
-    // Credentials that changed meanwhile are not those that were shown.
+    // Credentials that changed meanwhile are not those that were presented.
     Ok(resume(
         claims,
         User { credentials_changed_at: user.credentials_changed_at, factors: user.factors, ..now },
@@ -212,8 +212,8 @@ async fn change_password(
     resume(claims, user).proceed(state, http, client).await
 }
 
-/// The sessions that are to end. One that ended since the list was shown counts as chosen; one that was never
-/// the user's is refused.
+/// Chooses the sessions to end. One that has ended since the list was sent counts as chosen; one that was
+/// never the user's is refused.
 async fn choose(
     state: &AppState,
     ticket: String,
@@ -232,7 +232,7 @@ async fn choose(
     Ok(SignIn { choice: Some(choice), ..resume(claims, user) })
 }
 
-/// Does what the ticket's step asks for.
+/// Handles the answer to the ticket's step.
 async fn answer(
     state: &AppState,
     http: &HttpRequest,
@@ -278,7 +278,7 @@ async fn show_factor(
     }
 }
 
-/// Confirms what was set up on the way in.
+/// Confirms a factor that was set up during this sign-in.
 async fn enrol(
     state: &AppState,
     http: &HttpRequest,
@@ -287,14 +287,14 @@ async fn enrol(
     ticket: Uuid,
     body: Body,
 ) -> Result<(Factor, FactorsChanged), Problem> {
-    // The credentials that the ticket stands on changed meanwhile.
+    // The credentials that the ticket was issued for have changed meanwhile.
     let void = |problem: Problem| match problem.code() {
         Code::FreshAuthenticationRequired => invalid_ticket(),
         _ => problem,
     };
     match (body.code, body.credential) {
         (Some(code), _) => {
-            // The codes come with the session.
+            // The recovery codes are returned together with the session.
             let changed = enrolment::confirm_totp(state, client, user, &code, &[]).await.map_err(void)?;
             Ok((Factor::Totp, changed))
         }

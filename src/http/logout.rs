@@ -1,5 +1,5 @@
-//! `POST /logout`: ends the caller's session and takes the cookie away. Who has no usable access token any
-//! more is signed out by the cookie.
+//! `POST /logout`: ends the caller's session and clears the cookie. A caller without a usable access token is
+//! signed out by the cookie.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
@@ -31,7 +31,7 @@ async fn log_out(
         Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => problem,
         Err(problem) => return Err(problem),
     };
-    // From here on the cookie counts, which a foreign page could have sent.
+    // From here on the cookie is used, and a foreign page could have made the browser send it.
     if !client.origin_allowed {
         return Err(Problem::new(Code::OriginNotAllowed));
     }
@@ -55,7 +55,7 @@ fn signed_out(state: &AppState) -> HttpResponse {
     answer.finish()
 }
 
-/// By the access token, also where it has merely expired: its session may be live all the same.
+/// Logs out by the access token, even an expired one: its session may still be live.
 async fn by_token(request: &HttpRequest, state: &AppState) -> Result<(), Problem> {
     let caller = match Authenticated::by_token(request).await {
         Err(expired) if expired.code() == Code::TokenExpired => {
@@ -73,7 +73,8 @@ async fn by_token(request: &HttpRequest, state: &AppState) -> Result<(), Problem
     }
 }
 
-/// Every session the cookies show: who signs out wants none of them to go on. One that ended is enough.
+/// Ends every session that the cookies name: a person who signs out wants none of them to continue. It
+/// succeeds if at least one was ended.
 async fn by_cookies(state: &AppState, client: &Client, cookies: &ShownCookies) -> Result<(), Problem> {
     let mut outcome = None;
     for claims in good_tokens(state, cookies)? {
@@ -93,7 +94,7 @@ async fn by_cookies(state: &AppState, client: &Client, cookies: &ShownCookies) -
 async fn by_refresh_token(state: &AppState, client: &Client, claims: RefreshClaims) -> Result<(), Problem> {
     state.shed_load()?;
     let RefreshClaims { user, session, generation, .. } = claims;
-    // Whether a session past its deadline is over may have to be settled between nodes first.
+    // Whether a session after its deadline is over may have to be settled between nodes first.
     if let SessionStatus::Over(reason) = state.registry.status(user, session, None).await? {
         return Err(Problem::session_over(reason));
     }

@@ -1,4 +1,4 @@
-//! `/me`: the user; changing one's own name and language.
+//! `/me`: the caller's account; changing its name and language.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! A new password is held against the rules before anything else is done with it.
+//! Checks a new password against the rules before anything else is done with it.
 
 use super::problem::{FieldError, Problem};
 use super::state::AppState;
@@ -22,7 +22,7 @@ fn refused(field: &'static str, weak: WeakPassword) -> Problem {
     Problem::validation(vec![FieldError { field, code: weak.as_str(), message: weak.message() }])
 }
 
-/// Lets a new password pass; `person` is what is known of its person.
+/// Checks all rules; `person` is what is known about its owner.
 ///
 /// # Errors
 /// 422, under the name of that member.

@@ -1,5 +1,5 @@
-//! Mails that tell a person what happened to the account: when, on which device, from which address. Nothing
-//! in them to click.
+//! Mails that notify a person of what happened to the account: when, on which device, from which address.
+//! They contain nothing to click.
 
 use std::net::IpAddr;
 
@@ -15,12 +15,12 @@ use crate::domain::ids::UserId;
 use crate::domain::mail::{MailKind, MailTo, NOTICE_GOOD_FOR, NewMail, readable};
 use crate::domain::time::Timestamp;
 
-/// The mail to that account; none where mail is off.
+/// The mail to that account; `None` if mail is off.
 pub(super) fn notice(state: &AppState, client: &Client, kind: MailKind, user: UserId) -> Option<NewMail> {
     notice_to(state, client, kind, MailTo::User(user))
 }
 
-/// The mail to that address; none where mail is off.
+/// The mail to that address; `None` if mail is off.
 pub(super) fn notice_to(state: &AppState, client: &Client, kind: MailKind, to: MailTo) -> Option<NewMail> {
     let ip = state.config.http.addresses.of(client.address);
     state.config.has(Feature::Mail).then(|| made(kind, to, client, ip, state.now()))
@@ -39,7 +39,7 @@ pub(super) fn factor_notice(
     Some(mail)
 }
 
-/// The mail to send if this request reuses an old refresh token; `None` where mail is off.
+/// The mail to send if this request reuses an old refresh token; `None` if mail is off.
 pub(super) fn theft_notice(state: &AppState, client: &Client, user: UserId) -> Option<Notice> {
     let (client, now, ip) = (client.clone(), state.now(), state.config.http.addresses.of(client.address));
     let make = move || made(MailKind::SessionTheft, MailTo::User(user), &client, ip, now);
@@ -72,7 +72,7 @@ fn told(client: &Client, ip: Option<IpAddr>, now: Timestamp) -> Map<String, Valu
         .collect()
 }
 
-/// As much of an address as its owner recognises: `a…@example.com`.
+/// The address masked so that only its owner recognises it: `a…@example.com`.
 pub(super) fn masked(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => format!("{}…@{domain}", local.chars().take(1).collect::<String>()),

@@ -1,4 +1,4 @@
-//! A signed-in person shows the password of the account once more. A wrong one counts like a failed login.
+//! A signed-in person presents the account's password once more. A wrong one counts as a failed login.
 
 use super::extract::client::Client;
 use super::problem::{Code, Problem};
@@ -8,10 +8,10 @@ use crate::domain::user::User;
 use crate::security::password::{Password, Verdict};
 use crate::telemetry::audit::AuditEvent;
 
-/// The account, if the password is its own.
+/// The account, if the password is correct.
 ///
 /// # Errors
-/// 403 `wrong_password`: a 401 would sign clients out. 429, or 503.
+/// 403 `wrong_password`, because a 401 would sign clients out; 429; 503.
 pub(super) async fn check(
     state: &AppState,
     client: &Client,
@@ -25,7 +25,7 @@ pub(super) async fn check(
     state.limits.check_login_failures(email, client.address, now).await?;
     match state.passwords.verify(password, Some(found.password_hash)).await? {
         Verdict::Right { .. } => {
-            // Guesses made at the same time may have used the failures up meanwhile.
+            // Concurrent guesses may have used up the allowed failures meanwhile.
             state.limits.check_login_failures(email, client.address, now).await?;
             Ok(found.user)
         }

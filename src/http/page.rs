@@ -1,6 +1,6 @@
-//! `/`, `/reset-password` and `/assets/…`: the devices page; `/admin` and `/admin/assets/…`: that of
-//! operators. Both come out of the binary, and speak to the service like any other client. Links in mails
-//! lead to `/reset-password` where `APP_URL` is the service itself.
+//! `/`, `/reset-password` and `/assets/…`: the devices page; `/admin` and `/admin/assets/…`: the operators'
+//! page. Both are embedded in the binary, and use the API like any other client. Links in mails lead to
+//! `/reset-password` if `APP_URL` is the service itself.
 
 use std::sync::{Arc, LazyLock};
 
@@ -20,7 +20,7 @@ struct Files;
 
 static FILES: LazyLock<StaticFiles> = LazyLock::new(StaticFiles::default);
 
-/// Nothing inline, nothing from elsewhere; not to be framed.
+/// Nothing inline, nothing from other origins; no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -33,7 +33,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 }
 
 const PAGE: &str = "index.html";
-/// What the page says of the browser's session, and what it says where no cookie came: then it need not ask.
+/// The page's hint about the browser's session, with and without a refresh cookie: without one the page need
+/// not ask the service.
 const SESSION_HINT: [&str; 2] =
     [r#"<meta name="auth-session" content="unknown">"#, r#"<meta name="auth-session" content="none">"#];
 
@@ -70,7 +71,7 @@ async fn operators_asset(request: HttpRequest, name: web::Path<String>) -> Resul
     answer(&request, embedded(&format!("admin/assets/{name}")))
 }
 
-/// Names carry no version, so browsers revalidate each time and get 304 when nothing changed.
+/// File names carry no version, so browsers revalidate each time and get 304 if nothing changed.
 fn answer(request: &HttpRequest, file: Option<Arc<StaticFile>>) -> Result<HttpResponse, Problem> {
     let file = file.ok_or_else(Problem::not_found)?;
     let mut answer = HttpResponse::Ok();

@@ -1,4 +1,4 @@
-//! `POST /password/change`: a new password; the session it is set in stays, with new tokens.
+//! `POST /password/change`: a new password; the session in which it is set continues, with new tokens.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;

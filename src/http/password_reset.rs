@@ -1,6 +1,6 @@
-//! `POST /password/reset`: the same answer, in the same time, for an address with an account and for one
-//! without. Who has one is looked up when the mail is sent. `POST /password/reset/confirm`: a new password
-//! for the right code; all sessions end.
+//! `POST /password/reset`: the same response, in the same time, for an address with an account and for one
+//! without. The account is looked up only when the mail is sent. `POST /password/reset/confirm`: a new
+//! password for the correct code; all sessions end.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use crate::domain::user::Email;
 use crate::security::password::Password;
 use crate::telemetry::audit::AuditEvent;
 
-/// What sets a password without another.
+/// The codes that set a password without the old one.
 const PURPOSES: [CodePurpose; 2] = [CodePurpose::PasswordReset, CodePurpose::Invitation];
 
 #[derive(Deserialize)]
@@ -56,12 +56,12 @@ async fn reset(
     let password = fields.required("newPassword", body.0.new_password, Password::parse_new);
     let (Some((id, code)), Some(password)) = (code, password) else { return Err(fields.into_problem()) };
     state.shed_load()?;
-    // Rules that need no account come first; a refusal costs no try. No other service is asked before the
-    // code is right.
+    // Rules that need no account come first; a refusal costs no try. No other service is called before
+    // the code has been checked.
     new_password::check_here(&state, "newPassword", &password, &[])?;
     let request = codes::check(&state, client.address, &PURPOSES, &id, &code).await?;
     let found = state.store().lookup_credentials(request.address.clone()).await?;
-    // Of somebody who has no account: the code was right, and nobody could know it.
+    // There is no account: the code was correct, although nobody can have received it.
     let user = found.ok_or_else(|| codes::wrong_code("code"))?.user;
     let person = [user.name.as_str(), user.email.as_str()];
     let hashing = async {

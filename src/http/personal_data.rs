@@ -1,4 +1,4 @@
-//! `GET /me/export` and `DELETE /me`: what is stored about the person, and having it deleted. Both ask for a
+//! `GET /me/export` and `DELETE /me`: exports what is stored about the person, and deletes it. Both require a
 //! fresh proof.
 
 use std::time::Duration;
@@ -26,17 +26,18 @@ use crate::domain::user::Role;
 use crate::storage::export::{StoredMail, StoredSession};
 use crate::telemetry::audit::AuditEvent;
 
-/// How long mails are kept, and requests for codes.
+/// How long mails and requests for codes are stored.
 const MAILS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 const REQUESTS_KEPT: Duration = Duration::from_secs(86_400);
-/// An administrator's mark is not due before the deletion that it announces.
+/// An administrator's mark for deletion falls due no earlier than this, so not before the deletion it
+/// announces is done.
 const MARK_HOLDS: Duration = Duration::from_secs(3600);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope.service(resource("/me/export", "GET").route(web::get().to(export)));
 }
 
-/// On the resource of `/me`, beside its other methods.
+/// The DELETE route, to be added to the resource of `/me` beside its other methods.
 pub(super) fn deletion() -> actix_web::Route {
     web::delete().to(delete)
 }
@@ -76,7 +77,7 @@ async fn export(caller: Fresh, state: web::Data<AppState>) -> Result<HttpRespons
     })))
 }
 
-/// `forgottenAt` is there once it is known: a live session is kept until it has ended.
+/// `forgottenAt` is set once it is known: a live session is stored until it has ended.
 fn session(stored: &StoredSession, retention: Duration) -> Value {
     let [name, browser, os, user_agent] = &stored.device;
     let ended = stored.ended.as_ref();
@@ -99,7 +100,7 @@ fn mail(stored: &StoredMail, kept: Duration) -> Value {
     })
 }
 
-/// Deletes the account in one commit, or schedules that for the end of the days of grace.
+/// Deletes the account in one commit, or schedules the deletion for the end of the grace period.
 async fn delete(
     request: HttpRequest,
     client: Client,
@@ -126,8 +127,8 @@ async fn delete(
     })
 }
 
-/// Marks the account for deletion before it looks for other administrators, and takes the mark back where
-/// there is none: of two who go at the same time each sees the other's mark, so not both can go.
+/// Marks the account for deletion before looking for other administrators, and removes the mark if there is
+/// none: if two leave at the same time, each sees the other's mark, so they cannot both leave.
 async fn leave_an_admin(state: &AppState, user: UserId, marked_until: Timestamp) -> Result<(), Problem> {
     let mark = |delete_at| {
         let change = AccountChange { delete_at: Some(delete_at), ..AccountChange::default() };
@@ -145,7 +146,7 @@ async fn leave_an_admin(state: &AppState, user: UserId, marked_until: Timestamp)
 async fn delete_now(state: &web::Data<AppState>, client: &Client, user: UserId) -> Result<(), Problem> {
     let found = state.store().lookup_user(user).await?;
     let found = found.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
-    // The account no longer has an address when the mail is sent.
+    // The account no longer has an address when the mail is sent, so the mail carries it.
     let to = MailTo::Address(found.email.as_str().to_owned(), None);
     let mail = told_of_deletion(notice_to(state, client, MailKind::AccountDeletion, to), "");
     let mail = mail.map(|mail| NewMail { locale: found.locale, ..mail });

@@ -1,4 +1,4 @@
-//! Every error an answer can hold (RFC 9457), in one table. A cause is logged, and never sent.
+//! Every error a response can contain (RFC 9457), in one table. A cause is logged, and never sent.
 
 mod code;
 mod convert;
@@ -32,7 +32,7 @@ pub struct FieldError {
     pub message: &'static str,
 }
 
-/// An answer that is not what was asked for.
+/// An error response.
 #[derive(Clone)]
 pub struct Problem(Box<Inner>);
 
@@ -41,25 +41,25 @@ struct Inner {
     code: Code,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
-    /// Further members, of which some codes have their own.
+    /// Extension members, which some codes have.
     members: Map<String, Value>,
     retry_after: Option<Duration>,
     usage: Option<Usage>,
     allow: Option<&'static str>,
     /// The scope that is missing.
     scope: Option<&'static str>,
-    /// Whether it answers a request with an access token, or without one that needs it (RFC 6750, section 3).
+    /// Whether it answers a request that has, or lacks but needs, an access token (RFC 6750, section 3).
     challenge: bool,
-    /// Whether the body came in a coding that is not taken (RFC 9110, section 15.5.16).
+    /// Whether the body was sent in a content coding that is not accepted (RFC 9110, section 15.5.16).
     refuses_coding: bool,
-    /// Parameters of a challenge for a fresh proof (RFC 9470).
+    /// Parameters of a challenge for fresh authentication (RFC 9470).
     wanted_proof: Option<WantedProof>,
-    /// The cookies that take the refresh cookie away.
+    /// The cookies that clear the refresh cookie.
     clear_cookies: Vec<Cookie<'static>>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// The proof that a client has to bring.
+/// The proof that a client has to present.
 #[derive(Clone, Copy)]
 struct WantedProof {
     /// At most this old.
@@ -68,7 +68,7 @@ struct WantedProof {
     second_factor: bool,
 }
 
-/// The body of the answer.
+/// The body of the response.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
@@ -85,7 +85,7 @@ struct Body<'a> {
 }
 
 impl Problem {
-    /// A problem of that kind, in its usual words.
+    /// A problem with that code and its default detail.
     #[must_use]
     pub fn new(code: Code) -> Self {
         Self(Box::new(Inner {
@@ -105,13 +105,13 @@ impl Problem {
         }))
     }
 
-    /// No such route.
+    /// 404: there is no such route.
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(Code::NotFound)
     }
 
-    /// The route is there, but not for this method.
+    /// 405: the route exists, but not for this method.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let mut problem = Self::new(Code::MethodNotAllowed);
@@ -119,7 +119,7 @@ impl Problem {
         problem
     }
 
-    /// Members of the body cannot be stored.
+    /// 422: members of the body are invalid.
     #[must_use]
     pub fn validation(errors: Vec<FieldError>) -> Self {
         let mut problem = Self::new(Code::ValidationFailed);
@@ -127,13 +127,13 @@ impl Problem {
         problem
     }
 
-    /// The limit is reached; one may be free again after this time.
+    /// The limit is reached; there may be room again after this time.
     #[must_use]
     pub fn too_many(retry_after: Duration) -> Self {
         Self::new(Code::RateLimited).retry_after(retry_after)
     }
 
-    /// Too often; again when the window has ended.
+    /// The rate limit is reached; the client may try again when the window has ended.
     #[must_use]
     pub fn rate_limited(usage: Usage) -> Self {
         let mut problem = Self::new(Code::RateLimited).retry_after(usage.reset);
@@ -141,7 +141,7 @@ impl Problem {
         problem
     }
 
-    /// The caller is known, and may not do this (RFC 6750, section 3.1).
+    /// The caller is authenticated but may not do this (RFC 6750, section 3.1).
     #[must_use]
     pub fn insufficient_scope(scope: &'static str) -> Self {
         let mut problem = Self::new(Code::InsufficientScope);
@@ -150,19 +150,19 @@ impl Problem {
         problem
     }
 
-    /// Too much is going on; soon again.
+    /// The service is overloaded; the client may try again soon.
     #[must_use]
     pub fn overloaded() -> Self {
         Self::new(Code::Overloaded).retry_after(Duration::from_secs(1))
     }
 
-    /// Something this stands on is away, which the log knows already.
+    /// A dependency is unavailable, which is already in the log.
     #[must_use]
     pub fn unavailable_for_now() -> Self {
         Self::new(Code::Unavailable).retry_after(Duration::from_secs(1))
     }
 
-    /// Something this stands on is away.
+    /// A dependency is unavailable.
     #[must_use]
     pub fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
         let mut problem = Self::unavailable_for_now();
@@ -170,7 +170,7 @@ impl Problem {
         problem
     }
 
-    /// The same, in words of its own.
+    /// The same with another detail; it may be computed.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = detail.into();
@@ -182,28 +182,28 @@ impl Problem {
         self
     }
 
-    /// The same in other words.
+    /// The same with another fixed detail.
     #[must_use]
     pub fn saying(mut self, detail: &'static str) -> Self {
         self.0.detail = Cow::Borrowed(detail);
         self
     }
 
-    /// The same with a further member (RFC 9457, section 3.2).
+    /// The same with an extension member (RFC 9457, section 3.2).
     #[must_use]
     pub fn with(mut self, member: &'static str, value: Value) -> Self {
         self.0.members.insert(member.to_owned(), value);
         self
     }
 
-    /// The same, as the answer to a request that needs an access token.
+    /// The same, as the response to a request that needs an access token.
     #[must_use]
     pub fn with_challenge(mut self) -> Self {
         self.0.challenge |= self.status_code() == StatusCode::UNAUTHORIZED;
         self
     }
 
-    /// The body was sent in a content coding.
+    /// 415: the body was sent in a content coding.
     #[must_use]
     pub fn content_coding() -> Self {
         let detail = "The body must be sent without a content coding.";
@@ -212,7 +212,7 @@ impl Problem {
         problem
     }
 
-    /// The same, taking the refresh cookie away if it is a 401.
+    /// The same, clearing the refresh cookie if it is a 401.
     #[must_use]
     pub fn clearing(mut self, cookies: Vec<Cookie<'static>>) -> Self {
         if self.status_code() == StatusCode::UNAUTHORIZED {
@@ -221,7 +221,7 @@ impl Problem {
         self
     }
 
-    /// The session's person must prove once more who they are (RFC 9470, section 3); with two factors, if
+    /// The session's person must authenticate once more (RFC 9470, section 3); with two factors, if
     /// `second_factor`.
     #[must_use]
     pub fn fresh_authentication_required(max_age: Duration, second_factor: bool) -> Self {
@@ -230,19 +230,19 @@ impl Problem {
         problem
     }
 
-    /// Its kind.
+    /// The problem's code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// What brought it about, for the log.
+    /// What caused it, for the log.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.0.cause.as_deref()
     }
 
-    /// The answer.
+    /// The HTTP response.
     #[must_use]
     pub fn answer(&self, request_id: &str) -> HttpResponse {
         let status = self.status_code();
@@ -255,7 +255,7 @@ impl Problem {
             answer.insert_header(header);
         }
         match self.0.code {
-            // Whatever still comes of it must not be read.
+            // Whatever of the request still arrives must not be read.
             Code::BadRequest | Code::RequestTimeout | Code::BodyTooLarge | Code::HeaderFieldsTooLarge => {
                 answer.force_close();
             }
@@ -282,7 +282,7 @@ impl Problem {
         answer.body(self.body(request_id))
     }
 
-    /// The answer's body, as JSON.
+    /// The response's body, as JSON.
     #[must_use]
     pub fn body(&self, request_id: &str) -> String {
         let code = self.0.code.as_str();
@@ -299,8 +299,8 @@ impl Problem {
         serde_json::to_string(&body).unwrap_or_default()
     }
 
-    /// RFC 9110, section 15.5.2: every 401 has one. RFC 6750, section 3.1: no error code where no token was
-    /// shown.
+    /// The `WWW-Authenticate` challenge. RFC 9110, section 15.5.2: every 401 has one. RFC 6750, section 3.1:
+    /// no error code if no token was presented.
     fn challenge(&self) -> String {
         if let Some(WantedProof { max_age, second_factor }) = self.0.wanted_proof {
             let level = if second_factor { ", acr_values=\"aal2\"" } else { "" };
@@ -311,7 +311,7 @@ impl Problem {
             );
         }
         match self.0.code {
-            // A login ticket is no access token: clients that drop theirs on `invalid_token` must not.
+            // A login ticket is not an access token: no `invalid_token`, on which clients would drop theirs.
             Code::TokenMissing
             | Code::RefreshTokenMissing
             | Code::InvalidCredentials
@@ -343,7 +343,7 @@ impl ResponseError for Problem {
         self.0.code.status()
     }
 
-    /// The request's context writes the answer again, with the request's id.
+    /// The request's context rewrites the response, with the request's id.
     fn error_response(&self) -> HttpResponse {
         self.answer("")
     }

@@ -1,5 +1,5 @@
-//! Shows a second factor: a code of an authenticator app, a recovery code, a passkey. What is right is used
-//! up by one write, so it is good once on any number of nodes; what is wrong is counted where it could be
+//! Checks a presented second factor: a code of an authenticator app, a recovery code, a passkey. A correct
+//! one is used up by one write, so it is valid once over all nodes; a wrong one is counted if it could be
 //! guessed.
 
 use std::borrow::Cow;
@@ -27,20 +27,20 @@ use crate::storage::passkeys::PasskeyUse;
 use crate::storage::totp::TotpTry;
 use crate::telemetry::audit::AuditEvent;
 
-/// How often a passkey is read again because its counter moved meanwhile.
+/// How often a passkey is read again because its counter changed meanwhile.
 const MAX_TRIES: usize = 5;
 
-/// A member of the body is wrong, in whatever way: the same for a wrong, a used and an unknown one.
+/// The error for a wrong factor in a member of the body: the same for a wrong, a used and an unknown one.
 pub(super) fn wrong(field: &'static str) -> Problem {
     Problem::validation(vec![FieldError::new(field, FieldProblem::Invalid)])
 }
 
-/// The keys, where the feature is on.
+/// The keys, if the feature is on.
 pub(super) fn keys(state: &AppState) -> Result<&Encryption, Problem> {
     state.encryption()
 }
 
-/// The second factors that a user can show now, as `methods` in answers. A blocked one is left out.
+/// The second factors that a user can present now, as `methods` in responses. A blocked one is left out.
 pub(super) fn methods(factors: &Factors) -> Vec<&'static str> {
     let app = factors.totp.is_some_and(|totp| !totp.blocked);
     let methods = [
@@ -51,12 +51,12 @@ pub(super) fn methods(factors: &Factors) -> Vec<&'static str> {
     methods.into_iter().filter(|(there, _)| *there).map(|(_, method)| method).collect()
 }
 
-/// Counts what came of showing a factor.
+/// Counts the outcome of presenting a factor.
 pub(super) fn count(state: &AppState, method: &str, outcome: &str) {
     state.metrics().second_factors.with_label_values(&[method, outcome]).inc();
 }
 
-/// A code of the user's authenticator app.
+/// Checks a code of the user's authenticator app.
 pub(super) async fn show_code(state: &AppState, user: UserId, code: &str) -> Result<Factor, Problem> {
     let (keys, store, now) = (keys(state)?, state.store(), state.now());
     state.limits.check_code_failures(&user.to_string(), now).await?;
@@ -85,7 +85,7 @@ pub(super) async fn show_code(state: &AppState, user: UserId, code: &str) -> Res
     Ok(Factor::Totp)
 }
 
-/// A recovery code. Nobody can guess one, so they are not counted.
+/// Checks a recovery code. Nobody can guess one, so wrong ones are not counted.
 pub(super) async fn show_recovery_code(
     state: &AppState,
     user: UserId,
@@ -108,7 +108,7 @@ pub(super) async fn show_recovery_code(
     Ok(Factor::RecoveryCode)
 }
 
-/// A passkey of the user, with a challenge that was bound to that login ticket.
+/// Checks a passkey of the user, with a challenge that was bound to that login ticket.
 pub(super) async fn show_passkey(
     state: &AppState,
     http: &HttpRequest,
@@ -130,12 +130,12 @@ pub(super) async fn show_passkey(
     }
 }
 
-/// Where passkeys are on.
+/// The configuration of passkeys, if they are on.
 pub(super) fn passkeys(state: &AppState) -> Result<&PasskeyConfig, Problem> {
     state.config.second_factors.passkeys.as_ref().ok_or_else(Problem::not_found)
 }
 
-/// Whose passkey a credential says it is.
+/// The user whose passkey a credential claims to be.
 pub(super) fn user_of(credential: &CredentialJson) -> Option<UserId> {
     let handle = credential.user_handle()?;
     Uuid::from_slice(&handle).ok().map(UserId::new)
@@ -152,7 +152,7 @@ async fn verify_passkey(
     let config = passkeys(state)?;
     let (store, now) = (state.store(), state.now());
     let (Some(id), Some(challenge)) = (credential.id(), credential.challenge()) else { return Ok(None) };
-    // Without a handle it is a passkey of whom the ticket names; with one it must be the same person's.
+    // Without a user handle it is a passkey of the ticket's user; with one it must name the same user.
     let is_theirs = credential.user_handle().is_none() || user_of(credential) == Some(user);
     let is_ours = state.challenges.verify(&challenge, Purpose::Authenticate, ticket, now).is_some();
     if !is_theirs || !is_ours {
@@ -193,8 +193,8 @@ async fn verify_passkey(
     Err(Problem::unavailable_for_now())
 }
 
-/// Whether a device-bound passkey counts as copied: its counter stands still or went back. Synced ones and
-/// those without a counter have none to look at.
+/// Whether a device-bound passkey counts as copied: its counter stood still or went back. Synced passkeys and
+/// those without a counter have none to compare.
 fn is_regressed(backup_eligible: bool, stored: u32, signed: u32) -> bool {
     !backup_eligible && (stored, signed) != (0, 0) && signed <= stored
 }
@@ -204,8 +204,8 @@ fn refused(state: &AppState, user: UserId, method: &'static str) {
     AuditEvent::FactorRefused(user, method).record(state.metrics());
 }
 
-/// Whether pages of that origin may use passkeys: one that is listed, or the service's own, which is the host
-/// that the request names, if that is the very site. A host that is merely below the site could be anybody's.
+/// Whether pages of that origin may use passkeys: a listed origin, or the service's own, which is the host
+/// that the request names if that host is exactly the RP ID. A mere subdomain of it could be anybody's.
 pub(super) fn is_allowed(config: &PasskeyConfig, http: &HttpRequest, origin: &str) -> bool {
     if config.origins.iter().any(|allowed| allowed == origin) {
         return true;

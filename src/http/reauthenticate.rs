@@ -1,4 +1,4 @@
-//! `POST /reauthenticate`: the person proves once more who they are; the session is fresh from then on.
+//! `POST /reauthenticate`: the person authenticates once more; the session is fresh from then on.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -63,7 +63,7 @@ async fn reauthenticate(
     answer(&state, &caller, shown.methods(), user.credentials_changed_at).await
 }
 
-/// A second factor, or a passkey with a challenge of `/passkeys/login/options`.
+/// Checks a second factor, or a passkey with a challenge of `/passkeys/login/options`.
 async fn show_factor(
     state: &AppState,
     http: &HttpRequest,
@@ -89,8 +89,8 @@ async fn show_factor(
     }
 }
 
-/// Notes what was shown, and answers with new tokens. `shown` is when the credentials that were shown were
-/// last changed.
+/// Records the proof in the session, and responds with new tokens. `shown` is when the presented credentials
+/// were last changed.
 pub(super) async fn answer(
     state: &web::Data<AppState>,
     caller: &Authenticated,

@@ -1,4 +1,4 @@
-//! `POST /refresh`: a new access token, and the next refresh token, the way the old one came.
+//! `POST /refresh`: a new access token, and the next refresh token, delivered as the old one was.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
@@ -37,7 +37,7 @@ struct Answer<'a> {
     session: SessionView<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<&'a RefreshToken>,
-    /// How many other sessions ended, where some may have.
+    /// How many other sessions ended, if the request may end some.
     #[serde(skip_serializing_if = "Option::is_none")]
     terminated: Option<usize>,
 }
@@ -57,7 +57,8 @@ async fn refresh(
         Err(problem) if client.origin_allowed => return Err(problem),
         Err(_) => None,
     };
-    // A foreign page can have the cookie sent, and could so sign its visitor out: before anything else.
+    // A foreign page can make the browser send the cookie, and could thereby sign its visitor out. So this is
+    // checked before anything else.
     if token.is_none() && !client.origin_allowed {
         return Err(Problem::new(Code::OriginNotAllowed));
     }
@@ -68,7 +69,7 @@ async fn refresh(
     refreshed.map_err(|problem| problem.clearing(cookie::cleared(&state.config.cookie)))
 }
 
-/// The body counts, whatever cookies came along.
+/// Refreshes by the token in the body, whatever cookies were sent along.
 async fn by_token(
     state: &AppState,
     request: &HttpRequest,
@@ -85,7 +86,7 @@ async fn by_token(
     answer(state, user, &refreshed, Delivery::Body, None)
 }
 
-/// One cookie after the other, until one is good.
+/// Tries one cookie after the other, until one is accepted.
 async fn by_cookies(
     state: &AppState,
     request: &HttpRequest,
@@ -113,14 +114,14 @@ async fn rotate(
     state.shed_load()?;
     note_usage(request, state.limits.refresh(claims.session, state.now()).await?);
     let RefreshClaims { user, session, generation, .. } = claims;
-    // A session past its deadline must not be refreshed; whether it is may have to be settled between nodes
-    // first.
+    // A session after its deadline must not be refreshed; whether that is so may have to be settled between
+    // nodes first.
     let found = present(state.registry.status(user, session, None).await?)?;
     let command = RotateRefresh { session, generation };
     let command = WithTheftNotice { command, notice: theft_notice(state, client, user) };
     let rotated = state.registry.ask(user, command).await;
     if rotated.is_err() {
-        // It has been seen, though nothing came of it.
+        // The token has been seen, although it was not rotated.
         state.registry.note_sighting(&found.session, generation, state.now());
     }
     match rotated? {
@@ -129,7 +130,7 @@ async fn rotate(
     }
 }
 
-/// Why a good token is refused.
+/// Why a validly signed token is refused.
 pub(super) async fn refusal(
     state: &AppState,
     user: UserId,
@@ -142,7 +143,7 @@ pub(super) async fn refusal(
     }
 }
 
-/// Tells why, from the database where the actor has forgotten.
+/// Why the session is over; read from the database if the actor has forgotten.
 pub(super) async fn session_over(
     state: &AppState,
     user: UserId,
@@ -155,7 +156,7 @@ pub(super) async fn session_over(
     Ok(Problem::session_over(reason))
 }
 
-/// Signs tokens for a session that goes on, and answers with them.
+/// Signs tokens for a session that continues, and responds with them.
 pub(super) fn answer(
     state: &AppState,
     user: UserId,
@@ -175,7 +176,7 @@ pub(super) fn answer(
     };
     let mut answer = HttpResponse::Ok();
     if delivery == Delivery::Cookie {
-        // A token that is given out once more is older than now.
+        // A token that is issued again was first issued earlier than now.
         let ends = session.refresh.issued_at.plus(state.refresh_tokens.expiry());
         let good_for = state.now().until(ends);
         cookie::set(&mut answer, &state.config.cookie, &session.profile, &refresh_token, good_for);

@@ -1,5 +1,6 @@
-//! `GET /revocations`: which sessions end, as Server-Sent Events, for services that verify tokens by
-//! themselves and cannot reach Redis. Needs an API key with the scope `tokens:introspect`, and ends with it.
+//! `GET /revocations`: the sessions that end, as Server-Sent Events, for services that verify tokens by
+//! themselves and cannot reach Redis. Needs an API key with the scope `tokens:introspect`, and ends when the
+//! key does.
 //!
 //! ```text
 //! event: reset                 not continued from a cursor: some endings before `since` are missing
@@ -7,12 +8,12 @@
 //!
 //! data: {"sessionId":"…","userId":"…","reason":"logout","tokensExpireAt":"…"}
 //!
-//! event: heartbeat             all that was stored `elapsedMs` after the request began has been told
+//! event: heartbeat             all that was stored `elapsedMs` after the request began has been sent
 //! id: the cursor
 //! data: {"elapsedMs":1204}
 //! ```
 //!
-//! A follower so knows how fresh its knowledge is by its own clock, whatever waited on the way.
+//! So a follower knows by its own clock how fresh its knowledge is, whatever was delayed on the way.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -38,17 +39,17 @@ use crate::clock::Moment;
 use crate::domain::reason::EndReason;
 use crate::storage::revocations::{Ended, Place};
 
-/// Its pattern.
+/// The route's pattern.
 pub(super) const PATH: &str = "/revocations";
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How often it is checked whether the key is still good; something is sent as often.
+/// How often the key is checked again; something is sent at least as often.
 const CHECK: Duration = Duration::from_millis(500);
-/// How long a stream lasts: for so long clocks that run at different rates stay within a few milliseconds.
+/// How long a stream lasts: in this time clocks that run at different rates diverge by a few milliseconds.
 const LASTS: Duration = Duration::from_secs(300);
-/// How far back endings reach for a follower without a cursor, at most.
+/// How far back a follower without a cursor gets endings, at most.
 const HISTORY: Duration = Duration::from_secs(900);
-/// Endings of one chunk.
+/// Endings per chunk.
 const CHUNK: usize = 500;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -67,7 +68,7 @@ async fn revocations(
         FollowError::TooMany => Problem::overloaded(),
         FollowError::Unavailable => Problem::unavailable(error),
     })?;
-    // After the above: messages go on from before this.
+    // Read after subscribing, so that no message is missed in between.
     let window = HISTORY.min(state.config.sessions.retention);
     let first = state.store().endings_after(place, state.now(), window).await?;
     let mut ticks = interval_at(Instant::now() + CHECK, CHECK);
@@ -95,8 +96,8 @@ async fn revocations(
         .streaming(stream(following)))
 }
 
-/// Where to go on. A browser's or library's `EventSource` repeats the address it began with, and adds how far
-/// it came.
+/// Where to resume. A browser's or library's `EventSource` repeats the URL it began with, and adds the id of
+/// the last event it received.
 fn cursor(request: &HttpRequest) -> Result<Option<Place>, Problem> {
     let invalid = || admin::invalid("cursor");
     let query = Parameters::parse(request.query_string())?;
@@ -107,14 +108,14 @@ fn cursor(request: &HttpRequest) -> Result<Option<Place>, Problem> {
     text.map(|text| Place::parse(text).ok_or_else(invalid)).transpose()
 }
 
-/// One service that follows.
+/// The stream to one follower.
 struct Following {
     state: web::Data<AppState>,
     principal: Principal,
     follower: Follower,
     closing: watch::Receiver<bool>,
     ticks: Interval,
-    /// When its request came.
+    /// When its request arrived.
     began: Moment,
     waiting: VecDeque<Bytes>,
     /// Whether nothing was sent since the last tick.
@@ -146,13 +147,13 @@ impl Following {
                         return None;
                     }
                     if std::mem::replace(&mut self.is_quiet, true) {
-                        // The database is away: nothing is known, and the line is there.
+                        // The database is unavailable: there is no news, but the connection is kept alive.
                         return Some(Bytes::from_static(b":\n\n"));
                     }
                 }
                 told = self.follower.told.recv() => {
                     let Ok(Told::Endings(reached)) = told else {
-                        // It comes back with the cursor it has.
+                        // The follower reconnects with the cursor it has.
                         self.state.metrics().revocation_followers_dropped.inc();
                         return None;
                     };
@@ -173,9 +174,9 @@ impl Following {
     }
 }
 
-/// Waits until the node is on its way out.
+/// Waits until the node begins to shut down.
 async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error is the end of the application, too.
+    // An error means that the application has ended, too.
     drop(closing.wait_for(|closing| *closing).await);
 }
 

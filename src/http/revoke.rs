@@ -1,5 +1,5 @@
 //! `POST /revoke` (RFC 7009): the holder of a token may end its session. An invalid token gets the same
-//! answer.
+//! response.
 
 use actix_web::{HttpResponse, web};
 
@@ -20,7 +20,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
 async fn revoke(state: web::Data<AppState>, form: Form) -> Result<HttpResponse, Problem> {
     let token = form.0.one("token")?.ok_or_else(|| Problem::new(Code::InvalidRequest))?;
     if let Some((user, session)) = session_of(&state, token).await? {
-        // A session that has ended meanwhile has ended.
+        // If the session has ended meanwhile, the purpose is achieved.
         match state.registry.ask(user, Logout { session }).await {
             Ok(_) | Err(ActorError::NoSuchUser) => {}
             Err(error) => return Err(error.into()),
@@ -29,7 +29,7 @@ async fn revoke(state: web::Data<AppState>, form: Form) -> Result<HttpResponse, 
     Ok(HttpResponse::Ok().finish())
 }
 
-/// The live session whose token it is: any kind, whatever `token_type_hint` says.
+/// The live session of a token of any kind, whatever `token_type_hint` says.
 async fn session_of(state: &AppState, token: &str) -> Result<Option<(UserId, SessionId)>, Problem> {
     let now = state.now();
     if let Ok(claims) = state.access_tokens.verify(token, now) {

@@ -1,5 +1,5 @@
-//! The route that answers a request: what its answers are counted under. Never the path, which may hold
-//! anything.
+//! The route that handles a request: its responses are counted under the route's pattern, never under the
+//! path, which may contain anything.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -24,9 +24,9 @@ pub(super) fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path)).default_service(web::to(refuse))
 }
 
-/// A resource whose requests are done to their end, also where the client goes away: their handlers go on
-/// after a commit, for instance to take a snapshot back. What an actor does needs no such care, because it
-/// lives longer than the request.
+/// A resource whose requests run to completion even if the client disconnects: their handlers go on after a
+/// commit, for instance to withdraw a snapshot. What an actor does needs no such care, because the actor
+/// outlives the request.
 pub(super) fn completing(
     path: &'static str,
     allow: &'static str,
@@ -50,19 +50,19 @@ async fn to_its_end(
     serving.unwrap_or_else(|| Err(Problem::new(Code::Unavailable).into()))
 }
 
-/// A resource that answers to every method alike.
+/// A resource that answers every method alike.
 pub(super) fn any_method(path: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path))
 }
 
-/// Lets requests through while a part of the service is on; otherwise there is no such route.
+/// Lets requests through if that feature is on; otherwise there is no such route.
 pub(super) fn needs(feature: Feature) -> impl Guard {
     guard::fn_guard(move |context| {
         context.app_data::<web::Data<AppState>>().is_some_and(|state| state.config.has(feature))
     })
 }
 
-/// A route of one worker.
+/// A route, as one worker has it.
 #[derive(Debug)]
 pub(super) struct Route {
     /// Its pattern, without the prefix.
@@ -70,7 +70,7 @@ pub(super) struct Route {
     usual: OnceCell<Usual>,
 }
 
-/// The series of the answers that nearly all are. To look them up by their labels took 1 % of a session check
+/// The metric series of nearly all responses. Looking them up by their labels took 1 % of a session check
 /// (`perf`).
 #[derive(Debug)]
 struct Usual {
@@ -89,7 +89,7 @@ impl Route {
         Self { pattern, usual: OnceCell::new() }
     }
 
-    /// Counts an answer that took so long.
+    /// Counts a response that took this long.
     pub(super) fn count(&self, metrics: &Metrics, method: &'static str, status: u16, took: Duration) {
         if status != 200 {
             return count(metrics, method, self.pattern, status, took);
@@ -104,7 +104,7 @@ impl Route {
     }
 }
 
-/// Counts an answer of no known route, or a rare one.
+/// Counts a response of no known route, or a rare one.
 pub(super) fn count(metrics: &Metrics, method: &str, route: &str, status: u16, took: Duration) {
     Series::of(metrics, method, route, status).count(took);
 }
@@ -127,7 +127,7 @@ impl Series {
     }
 }
 
-/// Methods outside this list are one label: a client must not be able to make series.
+/// Methods outside this list share one label: a client must not be able to create series.
 pub(super) fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -140,7 +140,7 @@ pub(super) fn known_method(method: &Method) -> &'static str {
     }
 }
 
-/// The name under which a route is counted, if it is.
+/// The name under which a route is counted as an operation, if it is.
 fn operation(method: &str, route: &str) -> Option<&'static str> {
     let counted =
         OPERATIONS.iter().find(|(of_method, of_route, _)| *of_method == method && *of_route == route);

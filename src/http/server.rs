@@ -1,7 +1,7 @@
 //! The server: workers, layers and time limits.
 //!
-//! It is put together from the framework's parts rather than by its `HttpServer`, which gives no say over how
-//! a connection is read and written: see [`super::connection`].
+//! It is assembled from the framework's parts rather than by its `HttpServer`, which gives no control over
+//! how a connection is read and written: see [`super::connection`].
 
 use std::future::ready;
 use std::io;
@@ -27,26 +27,26 @@ use super::state::AppState;
 
 /// An idle connection is closed after this long; longer than the 60 s that gateways usually keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// A client that has begun a request's head and not sent all of it by then is dropped.
+/// A client that has begun a request's head and has not completed it after this long is dropped.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client that does not end a connection that the service has ended is left after this long.
+/// A client that does not close a connection that the service has closed is abandoned after this long.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Most connections of one worker; the rest wait in the listener's backlog.
 const CONNECTIONS_PER_WORKER: usize = 50_000;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4_096;
-/// What the system keeps of answers for a client that does not read, in bytes. By itself it would go up to
-/// several MB.
+/// The most that the system buffers of responses for a client that does not read, in bytes. By default the
+/// buffer would grow to several MB.
 const SEND_BUFFER: usize = 128 * 1024;
-/// Time without an acknowledgement after which a peer counts as gone; by default a stream would stay open for
+/// A peer counts as gone after this long without an acknowledgement; by default a stream would stay open for
 /// 15 minutes.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// A server that listens, and where; signals are the application's to handle.
+/// A listening server, and its addresses. The application handles signals.
 ///
 /// # Errors
-/// When the address cannot be had.
+/// If the address cannot be bound.
 pub fn serve(state: &web::Data<AppState>) -> io::Result<(Server, Vec<SocketAddr>)> {
     let (http, grace) = (&state.config.http, state.config.shutdown.timeout);
     let listeners = listen(&http.host, http.port)?;
@@ -64,7 +64,7 @@ pub fn serve(state: &web::Data<AppState>) -> io::Result<(Server, Vec<SocketAddr>
     Ok((server.run(), addresses))
 }
 
-/// What serves the connections of one worker.
+/// The service that handles the connections of one worker.
 fn worker(
     state: web::Data<AppState>,
     stopping: GracefulShutdownSignal,
@@ -80,8 +80,8 @@ fn worker(
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
         .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        // Who closes an event stream gives its place back at once, and not when something is next written to
-        // it.
+        // A client that closes an event stream frees its slot at once, and not when something is next written
+        // to it.
         .h1_allow_half_closed(false)
         .on_connect_ext(|connection: &Connection, data| {
             data.insert(Rc::clone(connection.state()));
@@ -97,7 +97,7 @@ fn worker(
     .and_then(http)
 }
 
-/// Listens on every address the host has; one is enough.
+/// Listens on every address of the host; it is enough if one succeeds.
 fn listen(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let mut listeners = Vec::new();
@@ -114,7 +114,7 @@ fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
-    // Connections that are accepted inherit it.
+    // Accepted connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -1,4 +1,4 @@
-//! `GET /session`: the caller's own session. Asking is no activity. No database, no mailbox.
+//! `GET /session`: the caller's own session. The request is not activity. No database, no mailbox.
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `/sessions`: list one's devices, end one, end all others.
+//! `/sessions`: lists the caller's devices, ends one, ends all others.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which sessions a request's cookies show: those of the refresh tokens among them that are good.
+//! The sessions that a request's cookies name: those of the valid refresh tokens among them.
 
 use std::cmp::Reverse;
 
@@ -12,11 +12,11 @@ use crate::domain::ids::SessionId;
 use crate::security::refresh_token::RefreshClaims;
 use crate::security::tokens::TokenError;
 
-/// Most sessions that one request's cookies are tried for. A browser holds one, or a few that were left over.
+/// Most sessions tried for one request's cookies. A browser holds one, or a few that were left over.
 const SESSIONS_MAX: usize = 8;
 
 /// The refresh tokens of this request's cookies, if it comes from an origin that may use them: the sessions
-/// that a new login in the same browser replaces. Whether they are live is not looked at.
+/// that a new login in the same browser replaces. Whether they are live is not checked.
 #[must_use]
 pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Client) -> Vec<RefreshClaims> {
     if !client.origin_allowed {
@@ -25,12 +25,11 @@ pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Cli
     good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie)).unwrap_or_default()
 }
 
-/// The good ones, that made last first: what is left over from earlier is older. Of one session only the
-/// newest generation, because an older one beside it was not stolen but forgotten by the browser's list of
-/// cookies.
+/// The valid tokens, the newest first, since leftovers from earlier are older. Of each session only the
+/// newest generation: an older one beside it was not stolen, the browser just failed to replace its cookie.
 ///
 /// # Errors
-/// Why no token is good.
+/// Why no token is valid.
 pub(super) fn good_tokens(state: &AppState, cookies: &ShownCookies) -> Result<Vec<RefreshClaims>, Problem> {
     let now = state.now();
     let mut problem = Code::RefreshTokenMissing;

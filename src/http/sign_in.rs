@@ -1,5 +1,6 @@
-//! Conducts a sign-in: from what has been shown to a session, or to the next step, which is a problem with a
-//! login ticket. The order of the steps is `domain/sign_in.rs`'s; nothing is kept between two requests.
+//! Conducts a sign-in: from what has been presented to a session, or to the next step, which is a problem
+//! with a login ticket. `domain/sign_in.rs` decides the order of the steps; no state is kept between two
+//! requests.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -34,7 +35,7 @@ use crate::security::login_ticket::{LoginClaims, LoginOptions, LoginProgress, VA
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::serving::run_to_completion;
 
-/// Login's own options in a body.
+/// The login options in a body.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct LoginOptionsBody {
@@ -46,7 +47,7 @@ pub(super) struct LoginOptionsBody {
 }
 
 impl LoginOptionsBody {
-    /// Checks them; `fields` collects what is wrong.
+    /// Parses the options; `fields` collects what is wrong.
     pub(super) fn read(self, fields: &mut Fields) -> LoginOptions {
         let device_name = fields.optional("deviceName", self.device_name, |text| parse_device_name(&text));
         let delivery = fields
@@ -64,43 +65,43 @@ impl LoginOptionsBody {
 /// A sign-in that is under way.
 #[derive(Debug)]
 pub(super) struct SignIn {
-    /// Whose, as the account was read at the beginning of this request.
+    /// The user who signs in, as read at the beginning of this request.
     pub(super) user: User,
-    /// What has been shown so far.
+    /// What has been presented so far.
     pub(super) shown: Shown,
-    /// Login's own options.
+    /// The login options.
     pub(super) options: LoginOptions,
-    /// A second factor was set up on the way.
+    /// Whether a second factor was set up during this sign-in.
     pub(super) enrolled: bool,
     /// The sessions that the person chose to end.
     pub(super) choice: Option<Choice>,
 }
 
-/// Sessions that a person chose to end, and the ticket it was done with: where they are too few it is good
-/// once more.
+/// Sessions that a person chose to end, and the ticket used for it, which becomes valid again if the chosen
+/// sessions are too few.
 #[derive(Debug)]
 pub(super) struct Choice {
     /// The sessions.
     pub(super) ends: Vec<SessionId>,
-    /// The ticket, as it was shown.
+    /// The ticket, as it was presented.
     pub(super) ticket: String,
-    /// What it says.
+    /// The ticket's claims.
     pub(super) claims: LoginClaims,
 }
 
-/// The state of a user's credentials that a sign-in stands on. Any change of them is another state.
+/// The state of a user's credentials that a sign-in is based on. Any change of them gives another value.
 pub(super) fn state_of_credentials(user: &User) -> String {
     let changed_at = user.credentials_changed_at.map_or(0, |at| at.millis());
     format!("{changed_at}.{}", user.factors)
 }
 
 impl SignIn {
-    /// One that begins with the right password.
+    /// A sign-in that begins with the correct password.
     pub(super) fn by_password(user: User, options: LoginOptions) -> Self {
         Self { user, shown: Shown::PASSWORD, options, enrolled: false, choice: None }
     }
 
-    /// The session, or the next step.
+    /// Opens the session, or returns the next step.
     pub(super) async fn proceed(
         self,
         state: &web::Data<AppState>,
@@ -119,7 +120,7 @@ impl SignIn {
         }
     }
 
-    /// The problem that asks for a step.
+    /// The problem that requests a step.
     async fn ask(self, state: &AppState, client: &Client, step: Step) -> Result<Problem, Problem> {
         let mut mail_request = None;
         let problem = match step {
@@ -147,7 +148,7 @@ impl SignIn {
         self.with_ticket(state, step, problem, mail_request)
     }
 
-    /// As many sessions as allowed: the list to choose from.
+    /// The session limit is reached: returns the list to choose from.
     async fn ask_which_to_end(self, state: &AppState) -> Result<Problem, Problem> {
         let live = state.registry.ask(self.user.id, ListLive).await?;
         let nobody = SessionId::new(Uuid::nil());
@@ -163,7 +164,7 @@ impl SignIn {
         let Some(choice) = self.choice else {
             return self.with_ticket(state, Step::SessionChoice, problem, None);
         };
-        // Too few were chosen, and nothing has ended: the ticket is not spent.
+        // Too few were chosen, and nothing has ended: the ticket becomes valid again.
         let (owner, id) = choice.claims.key();
         state.store().unspend_ticket(owner, id).await?;
         let left = state.now().until(choice.claims.valid_until()).as_secs();
@@ -215,7 +216,7 @@ impl SignIn {
             Ok(Err(OpenRefusal::LimitReached { asks: false, .. })) => {
                 return Err(Problem::new(Code::SessionLimitReached));
             }
-            // Disabled, or given other credentials, while these were looked at.
+            // The account was disabled, or its credentials changed, while they were being checked.
             Ok(Err(OpenRefusal::Disabled | OpenRefusal::Outdated)) | Err(ActorError::NoSuchUser) => {
                 return Err(Problem::new(Code::InvalidCredentials));
             }
@@ -236,7 +237,7 @@ impl SignIn {
     }
 }
 
-/// Stores the language of a login where the account has none yet. The login succeeds either way.
+/// Stores the language of a login if the account has none yet. The login succeeds either way.
 async fn remember_locale(state: &web::Data<AppState>, user: User, locale: Option<String>) -> User {
     let Some(locale) = locale.filter(|_| user.locale.is_none()) else { return user };
     let change = AccountChange { locale: Some(Some(locale.clone())), ..AccountChange::default() };
@@ -250,7 +251,7 @@ async fn remember_locale(state: &web::Data<AppState>, user: User, locale: Option
     }
 }
 
-/// The session that the browser was signed in with, and whose it is.
+/// The session that the browser was signed in with, and its user.
 fn session_before(state: &AppState, http: &HttpRequest, client: &Client) -> Option<(UserId, Replaces)> {
     let claims = sessions_of_cookies(state, http, client).into_iter().next()?;
     Some((claims.user, Replaces { session: claims.session, generation: claims.generation }))
@@ -264,7 +265,7 @@ async fn open_session(
 ) -> Result<Result<Opened, OpenRefusal>, ActorError> {
     let opened = state.registry.ask(user, open).await;
     if let Ok(Ok(opened)) = &opened {
-        // Somebody else's session ends by itself; the new one does not depend on that.
+        // Another user's session is ended separately; the new session does not depend on that.
         if let Some((owner, replaces)) = replaced.filter(|(owner, _)| *owner != user)
             && let Err(error) = state.registry.ask(owner, EndReplaced(replaces)).await
         {

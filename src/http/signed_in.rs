@@ -1,4 +1,4 @@
-//! The answer to a sign-up or a login, and how the refresh token gets to the client.
+//! The response to a sign-up or a login, and how the refresh token is delivered.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -23,7 +23,7 @@ use crate::events::session_view::SessionView;
 use crate::security::access_token::AccessToken;
 use crate::security::refresh_token::RefreshToken;
 
-/// The word for it in a body.
+/// Parses the word for it in a body.
 pub(super) fn parse_delivery(text: &str) -> Result<Delivery, FieldProblem> {
     match text {
         "cookie" => Ok(Delivery::Cookie),
@@ -32,7 +32,7 @@ pub(super) fn parse_delivery(text: &str) -> Result<Delivery, FieldProblem> {
     }
 }
 
-/// A session to open for that client.
+/// The command that opens a session for that client.
 pub(super) fn open_for(
     state: &AppState,
     client: &Client,
@@ -76,16 +76,16 @@ struct SignedIn<'a> {
     recovery_codes: Option<Vec<String>>,
 }
 
-/// What comes with a sign-in now and then.
+/// What some sign-ins return in addition.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
-    /// The code that is on its way to verify the address.
+    /// The request for the code that has been mailed to verify the address.
     pub(super) email_verification: Option<Asked>,
-    /// Recovery codes of a second factor that was set up on the way.
+    /// Recovery codes of a second factor that was set up during the sign-in.
     pub(super) recovery_codes: Option<Vec<String>>,
 }
 
-/// Signs tokens for the new session and answers with them.
+/// Signs tokens for the new session and responds with them.
 pub(super) fn answer(
     state: &AppState,
     status: StatusCode,
@@ -95,7 +95,7 @@ pub(super) fn answer(
     answer_with(state, status, user, opened, Extras::default())
 }
 
-/// The same, with what comes along.
+/// The same, with extras.
 pub(super) fn answer_with(
     state: &AppState,
     status: StatusCode,

@@ -101,7 +101,8 @@ async fn sign_up(
     signed_in::answer_with(&state, StatusCode::CREATED, &user, &opened, extras)
 }
 
-/// Where mail is on. The account is there, whatever comes of the mail; the person may ask for another.
+/// Requests a verification code, if mail is on. The account exists whether or not the mail can be sent; the
+/// person may request another.
 async fn ask_for_code(state: &AppState, client: &Client, user: &User) -> Option<Asked> {
     if !state.config.has(Feature::Mail) {
         return None;
@@ -109,12 +110,12 @@ async fn ask_for_code(state: &AppState, client: &Client, user: &User) -> Option<
     codes::ask(state, client, verification_of(user)).await.ok()
 }
 
-/// Whether a session is opened only when the person has set a second factor up.
+/// Whether a session is opened only after the person has set up a second factor.
 fn must_enrol(state: &AppState) -> bool {
     state.config.second_factors.is_required_of(Role::default())
 }
 
-/// Makes the account alone.
+/// Creates the account without a session.
 async fn register(
     state: &AppState,
     email: Email,
@@ -129,7 +130,7 @@ async fn register(
     Ok(registering.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
 }
 
-/// The person has just chosen the password: a sign-in goes on from there, as after a login.
+/// The person has just chosen the password: the sign-in continues from there, as after a login.
 async fn go_on(
     state: &web::Data<AppState>,
     http: &HttpRequest,
@@ -145,7 +146,7 @@ async fn go_on(
     SignIn::by_password(user, options).proceed(state, http, client).await
 }
 
-/// What a sign-up waits with until its mailbox has been shown.
+/// A sign-up as stored until access to its mailbox has been proved.
 #[derive(Deserialize, Serialize)]
 struct Pending {
     name: String,
@@ -156,7 +157,7 @@ struct Pending {
     locale: Option<String>,
 }
 
-/// Whether the address has an account is looked up when the mail is sent.
+/// The request for the code. Whether the address has an account is looked up only when the mail is sent.
 fn asking(address: &str, pending: &Pending, locale: Option<String>) -> Result<Asking, Problem> {
     Ok(Asking {
         purpose: CodePurpose::Signup,

@@ -39,9 +39,9 @@ pub struct AppState {
     pub config: Config,
     /// The user actors.
     pub registry: Registry,
-    /// What new passwords must not be.
+    /// The rules for new passwords.
     pub password_rules: PasswordRules,
-    /// The threads that hash.
+    /// The threads that hash passwords.
     pub passwords: PasswordPool,
     /// Signs and verifies access tokens.
     pub access_tokens: AccessTokens,
@@ -51,21 +51,21 @@ pub struct AppState {
     pub tickets: Tickets,
     /// Signs and verifies tickets of sign-ins that are under way.
     pub login_tickets: LoginTickets,
-    /// Makes and verifies challenges for passkeys.
+    /// Creates and verifies challenges for passkeys.
     pub challenges: Challenges,
-    /// Keys for what is sealed and for codes; none without `ENCRYPTION_SECRET`.
+    /// Keys for sealed data and for codes; `None` without `ENCRYPTION_SECRET`.
     pub encryption: Option<Arc<Encryption>>,
-    /// How often things may be done.
+    /// The rate limits.
     pub limits: RateLimits,
     /// Numbers for operators.
     pub stats: Stats,
-    /// Services that follow endings.
+    /// The services that follow session endings.
     pub revocations: Revocations,
-    /// Makes the spans of requests, where a collector is configured.
+    /// Creates the spans of requests, if a collector is configured.
     pub traces: Option<Traces>,
-    /// Whether the node is on its way out.
+    /// Whether the node is shutting down.
     pub shutting_down: Arc<AtomicBool>,
-    /// Told to open connections when they must end.
+    /// Notifies open connections when they must end.
     pub closing: watch::Sender<bool>,
     /// Open connections that this node may still take.
     pub connections: Arc<Semaphore>,
@@ -74,7 +74,7 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// The time.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.registry.clock().now()
@@ -86,19 +86,19 @@ impl AppState {
         self.registry.store()
     }
 
-    /// The way to other nodes and services.
+    /// The bus to other nodes and services.
     #[must_use]
     pub fn bus(&self) -> &Bus {
         &self.registry.dependencies().bus
     }
 
-    /// What is counted.
+    /// The metrics.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         self.registry.metrics()
     }
 
-    /// Lets a request that needs the database go on, unless it would wait too long: then it is refused
+    /// Lets a request that needs the database proceed, unless it would wait too long: then it is refused
     /// immediately.
     ///
     /// # Errors
@@ -111,7 +111,8 @@ impl AppState {
         Ok(())
     }
 
-    /// Lets a request go on that is for a part of the service which may be off: then there is no such route.
+    /// Lets a request for an optional feature proceed, unless the feature is off: then there is no such
+    /// route.
     ///
     /// # Errors
     /// 404 `not_found`.
@@ -119,10 +120,10 @@ impl AppState {
         if self.config.has(feature) { Ok(()) } else { Err(Problem::not_found()) }
     }
 
-    /// The keys for what is sealed and for codes.
+    /// The keys for sealed data and for codes.
     ///
     /// # Errors
-    /// 404 `not_found` without `ENCRYPTION_SECRET`: then what needs them is off.
+    /// 404 `not_found` without `ENCRYPTION_SECRET`: then the features that need the keys are off.
     pub fn encryption(&self) -> Result<&Encryption, Problem> {
         self.encryption.as_deref().ok_or_else(Problem::not_found)
     }
@@ -133,18 +134,18 @@ impl AppState {
         self.shutting_down.load(Ordering::Relaxed)
     }
 
-    /// Signs the tokens of a session: an access token made now, and the refresh token of the current
+    /// Signs the tokens of a session: a new access token, and the refresh token of the current
     /// generation.
     ///
     /// # Errors
-    /// A 503 when the keys cannot sign, which loading them has ruled out.
+    /// 503 if the keys cannot sign, which loading them has ruled out.
     pub fn sign_tokens(
         &self,
         user: UserId,
         role: Role,
         session: &Session,
     ) -> Result<(AccessToken, RefreshToken), Problem> {
-        // Never good for longer than the session's last token was announced to be, however long the commit
+        // Never valid for longer than was announced for the session's last token, however long the commit
         // took.
         let latest = session.tokens_expire_at.minus(self.config.tokens.access_expiry);
         let access = self.access_tokens.sign(Grant::of(user, role, session), self.now().min(latest));

@@ -1,5 +1,5 @@
-//! Files out of the binary. Each is held once, compressed once, known by a tag, and sent in pieces: a reader
-//! that does not read costs one piece and not the file.
+//! Files embedded in the binary. Each is held once, compressed once, identified by an entity tag, and sent in
+//! pieces: a client that does not read costs one piece and not the file.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -19,9 +19,9 @@ use flate2::write::GzEncoder;
 
 use super::connection::{ConnectionState, Serving};
 
-/// What is handed to the connection at once, in bytes.
+/// How much is handed to the connection at a time, in bytes.
 const PIECE: usize = 16 * 1024;
-/// Shorter ones are not worth it.
+/// Shortest content worth compressing, in bytes.
 const COMPRESSED_FROM: usize = 1024;
 
 /// A file, ready to be sent.
@@ -46,7 +46,8 @@ impl StaticFile {
         Self { content_type, plain: Variant::new(content), gzip }
     }
 
-    /// The answer, of which the caller has set what is its own: the file, or that the client has it already.
+    /// Completes a response on which the caller has set its own headers: with the file, or with 304 if the
+    /// client already has it.
     pub(super) fn answer(&self, request: &HttpRequest, mut answer: HttpResponseBuilder) -> HttpResponse {
         let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(request.headers()));
         let variant = gzip.unwrap_or(&self.plain);
@@ -77,12 +78,13 @@ impl Variant {
     }
 }
 
-/// Made when it is first asked for, and kept.
+/// Files that are created on first request, then kept.
 #[derive(Debug, Default)]
 pub(super) struct StaticFiles(dashmap::DashMap<String, Arc<StaticFile>>);
 
 impl StaticFiles {
-    /// The file of that name. `make` is asked once for each there is, and each time for one there is not.
+    /// The file of that name. `make` is called once for each that exists, and each time for one that does
+    /// not.
     pub(super) fn get(
         &self,
         name: &str,
@@ -97,8 +99,8 @@ impl StaticFiles {
     }
 }
 
-/// A text made anew for each answer, compressed where the client takes that. Not for answers with secrets:
-/// their length would tell of them (BREACH).
+/// A text generated for each response, compressed if the client accepts that. Not for responses with secrets:
+/// their length would leak them (BREACH).
 pub(super) fn compressed_answer(
     request: &HttpRequest,
     mut answer: HttpResponseBuilder,
@@ -114,12 +116,12 @@ pub(super) fn compressed_answer(
 
 fn compressed(content: &[u8], level: Compression) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), level);
-    // A vector takes whatever is written.
+    // Writing to a vector cannot fail.
     let _ = encoder.write_all(content);
     encoder.finish().unwrap_or_default()
 }
 
-/// RFC 9110, section 12.5.3: by name, or by `*`, and not with a weight of zero.
+/// RFC 9110, section 12.5.3: listed by name, or by `*`, with a weight above zero.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let listed = headers.get_all(ACCEPT_ENCODING).filter_map(|value| value.to_str().ok());
     let mut by_name = None;
@@ -147,7 +149,7 @@ fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     tags.any(|given| given == "*" || given.trim_start_matches("W/").as_bytes() == tag.as_bytes())
 }
 
-/// A body of known length, piece by piece. Until it was sent the connection's request is being served.
+/// A body of known length, sent piece by piece. Until it is sent, the request counts as being served.
 struct Pieces {
     rest: Bytes,
     _serving: Option<Serving>,

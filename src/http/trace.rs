@@ -1,7 +1,7 @@
-//! The span of a request, where traces are collected: it begins before all layers and ends with the answer's
+//! The span of a request, if traces are collected: it begins before all layers and ends with the response's
 //! head.
 //!
-//! The path is recorded only where the route is known, and its parameter is an id: elsewhere it may hold
+//! The path is recorded only if the route is known and its parameter is an id: otherwise it may contain
 //! anything.
 
 use actix_web::dev::ServiceRequest;
@@ -15,7 +15,7 @@ use super::route::{Route, known_method};
 use super::state::AppState;
 use crate::telemetry::traces::{Answered, Span};
 
-/// Nothing where traces are not collected.
+/// Begins the span; `None` if traces are not collected.
 pub(super) fn begin(request: &ServiceRequest) -> Option<Span> {
     let traces = request.app_data::<web::Data<AppState>>()?.traces.as_ref()?;
     Some(traces.request(method(request.method()), &Headers(request.headers())))
@@ -31,7 +31,7 @@ pub(super) fn end(span: &Span, request: &HttpRequest, method: Option<&'static st
     });
 }
 
-/// Nothing for one that metrics do not name either.
+/// The method's name; `None` for a method that metrics do not name either.
 pub(super) fn method(method: &Method) -> Option<&'static str> {
     Some(known_method(method)).filter(|name| *name == method.as_str())
 }
@@ -42,7 +42,7 @@ fn tellable<'a>(route: &str, path: &'a str) -> Option<&'a str> {
     is_told.then_some(path)
 }
 
-/// Where the caller's trace is found.
+/// The headers in which the caller's trace context is found.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {

@@ -1,8 +1,8 @@
 //! `/verify` and `/verify/…`, with any method: a gateway asks whether a request may pass, and who sent it
-//! (forward-auth). The same look as a session check: no database, no mailbox. It never rotates a token and is
-//! no activity.
+//! (forward-auth). The same check as for a session: no database, no mailbox. It never rotates a token and is
+//! not activity.
 //!
-//! The identity headers are on every answer, empty where there is nobody: a gateway that copies them so
+//! The identity headers are on every response, empty if there is no identity: so a gateway that copies them
 //! overwrites whatever the client sent under these names.
 
 mod filters;
@@ -31,7 +31,7 @@ const USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
 const SESSION_ID: HeaderName = HeaderName::from_static("x-auth-session-id");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");
 const ACR: HeaderName = HeaderName::from_static("x-auth-acr");
-/// What tells the gateway who asks.
+/// The headers that identify the caller to the gateway.
 pub(super) const IDENTITY: [HeaderName; 4] = [USER_ID, SESSION_ID, ROLE, ACR];
 
 const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -40,7 +40,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
         .service(any_method(PATH).to(verify))
-        // Envoy puts the protected path behind its prefix.
+        // Envoy appends the protected path to its prefix.
         .service(any_method(PATH_WITH_MORE).to(verify));
 }
 
@@ -49,8 +49,8 @@ pub(super) fn is_one(pattern: &str) -> bool {
     pattern == PATH || pattern == PATH_WITH_MORE
 }
 
-/// A gateway may ask with the method of the protected request. A preflight must not be answered in its place:
-/// such an answer lets the request pass and says nothing of who sent it.
+/// A gateway may call with the method of the protected request. It must not get a preflight's response: that
+/// would let the request pass and say nothing about who sent it.
 pub(super) fn never_a_preflight(request: &mut ServiceRequest) {
     if request.method() != Method::OPTIONS {
         return;
@@ -103,8 +103,8 @@ async fn by_token(state: &AppState, token: &[u8]) -> Result<ActiveSession, Probl
     Ok(found)
 }
 
-/// A page may make a browser send the cookie along. Reading does no harm; anything else must come from a page
-/// that may.
+/// Any page can make a browser send the cookie. Safe methods do no harm; anything else must come from an
+/// allowed page.
 fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
     if !is_unsafe(headers, request.method()) {
@@ -117,7 +117,7 @@ fn check_origin(request: &HttpRequest) -> Result<(), Problem> {
     if allowed { Ok(()) } else { Err(Problem::new(Code::OriginNotAllowed)) }
 }
 
-/// Method names are case-sensitive (RFC 9110, section 9.1). Of several values one unsafe method is enough.
+/// Method names are case-sensitive (RFC 9110, section 9.1). One unsafe method among several values is enough.
 fn is_unsafe(headers: &HeaderMap, own: &Method) -> bool {
     let is_safe = |method: &[u8]| [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE"].contains(&method);
     let mut forwarded = headers.get_all(FORWARDED_METHOD).peekable();
@@ -141,7 +141,7 @@ fn id_value(id: Uuid) -> HeaderValue {
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The answer, and what it is counted as.
+/// The response, and what it is counted as.
 fn refuse(request: &HttpRequest, state: &AppState, problem: Problem) -> (&'static str, HttpResponse) {
     let result = match problem.code().status().as_u16() {
         401 => "unauthenticated",

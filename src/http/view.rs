@@ -28,7 +28,7 @@ pub struct UserView<'a> {
 }
 
 impl<'a> UserView<'a> {
-    /// A user whose sessions were last active then.
+    /// The view of a user whose sessions were last active at that time.
     #[must_use]
     pub fn new(user: &'a User, last_activity_at: Timestamp) -> Self {
         Self {
@@ -46,10 +46,10 @@ impl<'a> UserView<'a> {
     }
 }
 
-/// Room for the JSON of a session, so that it is not moved again and again while it is written.
+/// Capacity for the JSON of a session, so that the buffer is not reallocated repeatedly while it is written.
 const SESSION_BYTES: usize = 1024;
 
-/// An answer that holds sessions, about so many.
+/// A response that contains about `count` sessions.
 pub fn sessions_answer(body: &impl Serialize, count: usize) -> HttpResponse {
     let mut text = Vec::with_capacity(SESSION_BYTES * count.max(1));
     match serde_json::to_writer(&mut text, body) {

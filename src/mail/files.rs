@@ -1,5 +1,5 @@
-//! Where no mail server is set: each mail is a file that its owner alone can read, and a line in the log says
-//! where.
+//! Used if no mail server is set: each mail becomes a file that only its owner can read, and a log line says
+//! where it is.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::SendError;
 use super::message::Message;
 use crate::domain::time::Timestamp;
 
-/// Most files of one kind and millisecond.
+/// Most files of one kind in the same millisecond.
 const MOST_ALIKE: u32 = 1_000;
 
 /// The folder.
@@ -54,7 +54,7 @@ impl Folder {
     }
 }
 
-/// `<time>-<kind>.eml`; with a number where there is one of that name.
+/// `<time>-<kind>.eml`; with a number if there already is a file of that name.
 fn path(folder: &Path, kind: &str, now: Timestamp, number: u32) -> PathBuf {
     let time = now.to_string().replace(['-', ':'], "");
     let more = if number == 1 { String::new() } else { format!("-{number}") };

@@ -1,4 +1,4 @@
-//! The form of a mail: text and HTML, from whom, and marked as made by a machine (RFC 3834).
+//! The format of a mail: text and HTML, the sender, and marked as generated automatically (RFC 3834).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,16 +9,16 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 
-/// What a mail says, to whom.
+/// A mail's content and recipient.
 #[derive(Clone)]
 pub struct Letter {
-    /// The mail's id, which its `Message-ID` is made of.
+    /// The mail's id, from which its `Message-ID` is derived.
     pub id: Uuid,
-    /// What kind it is, for the name of a file.
+    /// The mail's kind, for the name of a file.
     pub kind: &'static str,
-    /// The address.
+    /// The recipient's address.
     pub to: String,
-    /// One line.
+    /// The subject, one line.
     pub subject: String,
     /// Plain text.
     pub text: String,
@@ -26,7 +26,7 @@ pub struct Letter {
     pub html: String,
 }
 
-/// A mail as it travels.
+/// A mail in the form in which it is sent.
 #[derive(Clone)]
 pub struct Message {
     pub(super) kind: &'static str,
@@ -34,14 +34,14 @@ pub struct Message {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Who mails come from.
+/// The sender of mails.
 pub(super) struct Sender {
     pub(super) from: Mailbox,
     pub(super) reply_to: Option<Mailbox>,
 }
 
 impl Sender {
-    /// `None` if mail cannot be sent to the address.
+    /// Creates the message; `None` if mail cannot be sent to the address.
     pub(super) fn message(&self, letter: &Letter, now: Timestamp) -> Option<Message> {
         let to = Mailbox::new(None, letter.to.parse().ok()?);
         let domain = self.from.email.domain();

@@ -1,11 +1,11 @@
-//! Values like those of real mails: every template is rendered with them at start, so that none fails when it
-//! is needed.
+//! Sample values for mails: every template is rendered with them at start, so that none fails when it is
+//! needed.
 
 use serde_json::{Map, Value, json};
 
 use crate::domain::mail::MailKind;
 
-/// What a mail of that kind is filled with, beside what all have; `full` with what may be missing.
+/// The values of a mail of that kind, besides those that all mails have; with `full`, the optional ones too.
 #[must_use]
 pub fn values(kind: MailKind, full: bool) -> Map<String, Value> {
     let code = json!({

@@ -1,8 +1,8 @@
-//! The mail server, one connection for each mail: a pool breaks on connections that the server has closed,
-//! and a slow receiver must hold up nothing but its own mail.
+//! Delivery to the mail server, with one connection per mail: a pool fails on connections that the server has
+//! closed, and a slow recipient must delay nothing but its own mail.
 //!
-//! Bounds: [`BEFORE_TEXT`] until the text may be sent, which is less than a node has the mail for;
-//! [`AFTER_TEXT`] for the answer to it.
+//! Bounds: [`BEFORE_TEXT`] until the text may be sent, which is less than a node's lease of the mail;
+//! [`AFTER_TEXT`] for the reply to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,16 +20,16 @@ use super::message::Message;
 use super::{MailError, SendError};
 use crate::config::{SmtpConfig, SmtpTls};
 
-/// How long it may take until the server waits for the text.
+/// How long it may take until the server is ready for the text.
 pub const BEFORE_TEXT: Duration = Duration::from_secs(30);
-/// How long the answer to the text may take.
+/// How long the reply to the text may take.
 pub const AFTER_TEXT: Duration = Duration::from_secs(120);
-/// How long a connection may take.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a farewell may take, after which nothing is at stake.
+/// How long `QUIT` may take, whose outcome does not matter.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The way to the mail server.
+/// A client of the mail server.
 pub(super) struct Smtp {
     host: String,
     port: u16,
@@ -75,7 +75,7 @@ impl Smtp {
         let answer = timeout(AFTER_TEXT, connection.message(&message.bytes));
         match answer.await {
             Ok(Ok(_)) => {
-                // Taken, whatever comes of the farewell.
+                // The server has accepted it, whatever the outcome of `QUIT`.
                 let _ = timeout(FAREWELL, connection.quit()).await;
                 Ok(())
             }
@@ -86,8 +86,8 @@ impl Smtp {
         }
     }
 
-    /// As far as the server waits for the text. Only what it says of the recipient, or of the mail itself, is
-    /// for good: the rest is between it and the operator.
+    /// Runs the dialogue until the server is ready for the text. Only a refusal of the recipient, or of the
+    /// mail itself, is permanent: other failures are for the operator to fix.
     async fn begin(&self, message: &Message) -> Result<AsyncSmtpConnection, SendError> {
         let not_yet = |error: smtp::Error| SendError::NotYet(class(&error));
         let mut connection = self.connect().await.map_err(not_yet)?;
@@ -131,7 +131,7 @@ fn of_mail(error: &smtp::Error) -> SendError {
     if error.is_permanent() { SendError::Refused(class) } else { SendError::NotYet(class) }
 }
 
-/// What kind of error it was: never the server's words, which may hold an address.
+/// The kind of error, never the server's words, which may contain an address.
 fn class(error: &smtp::Error) -> String {
     match error.status() {
         Some(code) => format!("smtp_{code}"),

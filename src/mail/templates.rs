@@ -1,8 +1,8 @@
-//! The words of mails: `<locale>/<kind>.{subject.txt,txt,html}` in Jinja, built in for `en` and `de`; files
-//! of an operator's folder go before them.
+//! The text of mails: `<locale>/<kind>.{subject.txt,txt,html}` in Jinja, built in for `en` and `de`; files
+//! of an operator's folder take precedence.
 //!
-//! Every template is rendered with samples when they are loaded. Values are escaped in HTML, a subject is one
-//! line, an undefined value is an error, and a template that does not end is stopped.
+//! Every template is rendered with samples when it is loaded. Values are escaped in HTML, a subject is one
+//! line, an undefined value is an error, and a template that does not terminate is stopped.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::samples;
 use crate::config::is_locale;
 use crate::domain::mail::MailKind;
 
-/// Steps that one template may take.
+/// Most steps that rendering one template may take.
 const FUEL: u64 = 100_000;
 /// Most characters of a subject.
 const SUBJECT_MAX: usize = 200;
@@ -24,7 +24,7 @@ const SUBJECT_MAX: usize = 200;
 const TEMPLATE_MAX: u64 = 256 * 1024;
 /// The parts of a mail.
 const PARTS: [&str; 3] = ["subject.txt", "txt", "html"];
-/// What is there of every kind.
+/// The languages in which every kind is built in.
 const BUILT_IN: [&str; 2] = ["en", "de"];
 
 #[derive(RustEmbed)]
@@ -34,7 +34,7 @@ struct BuiltIn;
 /// Why a template cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// It is broken, or does not go with the values of its kind.
+    /// It is broken, or does not fit the values of its kind.
     #[error("mail template {name}: {}", said(.cause))]
     Broken {
         /// `<locale>/<kind>.<part>`.
@@ -53,7 +53,7 @@ pub enum TemplateError {
         /// What is wrong with it.
         cause: String,
     },
-    /// There are no words in the configured language.
+    /// There is no template in the configured language.
     #[error("MAIL_LOCALE: there is no template in {0}")]
     NoSuchLocale(String),
 }
@@ -69,10 +69,10 @@ fn said(error: &minijinja::Error) -> String {
     said
 }
 
-/// A mail in words.
+/// A rendered mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words {
-    /// One line.
+    /// The subject, one line.
     pub subject: String,
     /// Plain text.
     pub text: String,
@@ -80,10 +80,10 @@ pub struct Words {
     pub html: String,
 }
 
-/// All templates, tried out.
+/// All templates, checked with samples.
 pub struct Templates {
     environment: Environment<'static>,
-    /// `<locale>/<kind>` that there are.
+    /// The existing `<locale>/<kind>`.
     known: BTreeSet<String>,
     locale: String,
     service: String,
@@ -91,7 +91,7 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// The built-in ones, and those of the folder before them.
+    /// Loads the built-in templates, and those of the folder, which take precedence.
     ///
     /// # Errors
     /// [`TemplateError`].
@@ -123,17 +123,17 @@ impl Templates {
         &self.app_url
     }
 
-    /// Whether mails of some kind can be written in that language.
+    /// Whether there are templates of any kind in that language.
     #[must_use]
     pub fn speaks(&self, locale: &str) -> bool {
         self.known.iter().any(|known| known.split_once('/').is_some_and(|(known, _)| known == locale))
     }
 
-    /// The words of a mail, in the first of these languages that there is: the wanted one, that without what
-    /// follows its first part, the configured one, English.
+    /// Renders a mail in the first of these languages that exists: the wanted one, the same without its
+    /// subtags, the configured one, English.
     ///
     /// # Errors
-    /// [`TemplateError::Broken`], where the values are not those of the samples.
+    /// [`TemplateError::Broken`], if the values differ from those of the samples.
     pub fn render(
         &self,
         kind: MailKind,
@@ -180,7 +180,7 @@ impl Templates {
         Ok(())
     }
 
-    /// Files at its root can be extended or included; folders in it are languages.
+    /// Files at the folder's root can be extended or included; folders in it are languages.
     fn add_folder(&mut self, folder: &Path) -> Result<(), TemplateError> {
         for (name, path) in entries(folder)? {
             if path.is_dir() && is_locale(&name) {
@@ -194,7 +194,7 @@ impl Templates {
         Ok(())
     }
 
-    /// Renders everything there is, with all values and with as few as there may be.
+    /// Renders every template, with all values and with only the required ones.
     fn check(&self) -> Result<(), TemplateError> {
         let language = self.locale.split('-').next().unwrap_or_default();
         if !self.speaks(&self.locale) && !self.speaks(language) {
@@ -216,7 +216,7 @@ impl Templates {
     }
 }
 
-/// Names and paths of what is in a folder, in order; not what begins with a dot.
+/// Names and paths of a folder's entries, in order, except those that begin with a dot.
 fn entries(folder: &Path) -> Result<Vec<(String, std::path::PathBuf)>, TemplateError> {
     let failed = |cause: std::io::Error| unreadable(folder, &cause);
     let mut found = Vec::new();
@@ -243,7 +243,7 @@ fn unreadable(path: &Path, cause: &impl ToString) -> TemplateError {
     TemplateError::Folder { path: path.display().to_string(), cause: cause.to_string() }
 }
 
-/// Blanks of any kind are one blank each, and what cannot be seen is left out.
+/// Replaces each run of whitespace by one space, and removes control characters.
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().filter(|c| !c.is_control()).take(SUBJECT_MAX).collect()

@@ -17,7 +17,7 @@ on_each_database!(
     is_waited_for_once_an_idle_period_where_several_nodes_serve,
 );
 
-/// Activity until the deadline has moved on from that of the login.
+/// Reports activity until the deadline has moved beyond that of the login.
 async fn active(device: &Client) -> serde_json::Value {
     let before = device.session().await.expect(200).json["idleExpiresAt"].clone();
     eventually("activity moves the deadline", Duration::from_secs(5), async || {
@@ -28,7 +28,7 @@ async fn active(device: &Client) -> serde_json::Value {
     .await
 }
 
-/// Where one process has the database nobody else could end the session.
+/// If only one process uses the database, nobody else could end the session.
 async fn is_waited_for_once_an_idle_period_where_several_nodes_serve(db: Database) {
     let app = Setup::on(db).await.set("SESSION_TIMEOUT_MINUTES", 0.1).start().await;
     let mut ada = app.client();

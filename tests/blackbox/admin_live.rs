@@ -1,4 +1,4 @@
-//! `/admin/stats` and `/admin/live`: what an operator watches, and what nobody is shown.
+//! `/admin/stats` and `/admin/live`: what an operator can watch, and what is never shown.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ async fn what_happens_is_seen_without_addresses(db: Database) {
     assert!(seen.last().unwrap()["deviceInfo"].is_object(), "{text}");
 }
 
-/// The page is for everybody who reaches it; what it shows is not.
+/// Anybody who reaches the page may load it; its data is protected.
 #[tokio::test]
 async fn there_is_a_page_that_loads_nothing_from_elsewhere() {
     let app = Setup::on(Database::Sqlite).await.start().await;
@@ -105,7 +105,7 @@ async fn there_is_a_page_that_loads_nothing_from_elsewhere() {
     assert_eq!(get("/admin/assets/nothing.js").await.status(), 404);
 }
 
-/// A key that runs out takes its stream along.
+/// When a key expires, its stream ends.
 #[tokio::test]
 async fn the_stream_ends_with_its_key() {
     let setup = Setup::on(Database::Sqlite).await;

@@ -1,5 +1,5 @@
-//! `/admin/sessions` and a user's: who is signed in where, ended by an operator, and told to devices and
-//! other services.
+//! `/admin/sessions` and `/admin/users/{id}/sessions`: who is signed in where; an operator ends sessions, and
+//! devices and other services are notified.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ async fn sessions_are_ended_for_a_reason(db: Database) {
     end("?reason=evicted").await.expect_problem(422, "validation_failed");
     let path = format!("/{}", devices[0].session_id);
     assert_eq!(end(&path).await.expect(200).json, json!({"terminated": 1}));
-    // At once on this node, and told to the person's other devices.
+    // It takes effect at once on this node, and the person's other devices are notified.
     devices[0].session().await.expect_problem(401, "session_terminated");
     let told = phone.expect("session.terminated").await;
     assert_eq!(
@@ -89,7 +89,7 @@ async fn sessions_are_ended_for_a_reason(db: Database) {
     operator.send(nobody).await.expect_problem(404, "user_not_found");
 }
 
-/// The connection breaks at any moment. What is stored as ended is refused, and nothing else is.
+/// The connection may break at any moment. What is stored as ended is refused, and nothing else is.
 async fn an_operator_who_hangs_up_has_ended_them_all_the_same(db: Database) {
     const ROUNDS: u64 = 40;
     let (app, operator) = operated(Setup::on(db).await).await;
@@ -103,7 +103,7 @@ async fn an_operator_who_hangs_up_has_ended_them_all_the_same(db: Database) {
         let head = format!("DELETE {path} HTTP/1.1\r\nHost: auth\r\nAuthorization: Bearer {key}\r\n\r\n");
         line.write_all(head.as_bytes()).await.unwrap();
         tokio::time::sleep(Duration::from_micros(round * 150)).await;
-        // A reset, which the service notices while it works.
+        // This sends a TCP reset, which the service notices while it works.
         line.set_zero_linger().unwrap();
         drop(line);
         eventually("it is ended and refused, or neither", Duration::from_secs(3), async || {

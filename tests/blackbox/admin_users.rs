@@ -1,4 +1,4 @@
-//! `/admin/users`: accounts found, made, changed and deleted by an operator.
+//! `/admin/users`: an operator finds, creates, changes and deletes accounts.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ on_each_database!(
 
 const ALL: [&str; 5] = ["users:read", "users:write", "users:delete", "sessions:read", "sessions:end"];
 
-/// A service with an operator who may everything.
+/// A service with an operator who may do everything.
 pub(super) async fn operated(setup: Setup) -> (TestApp, Client) {
     let key = setup.api_key(&ALL).await;
     let app = setup.start().await;
@@ -64,7 +64,7 @@ async fn accounts_are_listed_page_by_page(db: Database) {
         seen.extend(emails(&page).into_iter().map(str::to_owned));
         rounds += 1;
         if rounds == 1 {
-            // Who comes meanwhile is on no later page, and shifts nothing.
+            // A user who signs up meanwhile is on no later page, and shifts nothing.
             app.client().signup(&Person::named("Late")).await.expect(201);
         }
         match page.json["nextCursor"].as_str() {
@@ -107,7 +107,7 @@ async fn an_account_is_changed_as_it_was_last_seen(db: Database) {
     let shown = operator.get(&format!("/admin/users/{id}")).await.expect(200);
     let tag = shown.header("etag").unwrap().to_owned();
     assert!(members(&shown.json["user"]).contains(&"passwordChangeRequired"), "{shown}");
-    // What the person does moves no tag.
+    // What the person does changes no entity tag.
     ada.refresh().await.expect(200);
     ada.activity().await.expect(200);
     assert_eq!(operator.get(&format!("/admin/users/{id}")).await.header("etag"), Some(tag.as_str()));
@@ -129,7 +129,7 @@ async fn an_account_is_changed_as_it_was_last_seen(db: Database) {
     patch(&operator, &id, Some(&tag), &change).await.expect_problem(412, "changed_meanwhile");
     assert_eq!(ada.me().await.expect(200).json["user"]["role"], "PRO");
 
-    // Policies are replaced whole; null takes one away.
+    // Policies are replaced as a whole; null removes one.
     let tag = changed.header("etag").unwrap().to_owned();
     let gone =
         patch(&operator, &id, Some(&format!("\"x\", {tag}")), &json!({"policy": null})).await.expect(200);
@@ -173,7 +173,7 @@ async fn an_account_is_made_disabled_and_deleted(db: Database) {
     let mut device = app.client();
     device.login(&grace).await.expect(200);
 
-    // Without a hash nobody can sign in with a password, and nobody learns why.
+    // Without a hash nobody can sign in with a password, and nobody finds out why.
     let plain = json!({"name": "Ada", "email": "ada@example.com", "password": "the password of Ada"});
     operator.post("/admin/users", &plain).await.expect(201);
     app.client().login(&Person::named("Ada")).await.expect_problem(401, "invalid_credentials");
@@ -216,12 +216,12 @@ async fn an_account_is_made_disabled_and_deleted(db: Database) {
     }
 }
 
-/// A hash as another application has made it, at the least cost.
+/// A hash as another application would have created it, at the lowest cost.
 fn bcrypt(password: &str) -> String {
     bcrypt::hash(password, 4).unwrap()
 }
 
-/// Each operator adds one to what they last saw, and reads again when refused. A lost change would make the
+/// Each operator adds one to what they last saw, and reads again when refused. A lost update would make the
 /// sum smaller.
 async fn of_changes_at_the_same_time_none_is_lost(db: Database) {
     const OPERATORS: usize = 4;
@@ -244,7 +244,7 @@ async fn of_changes_at_the_same_time_none_is_lost(db: Database) {
                 match answer.status {
                     200 => done += 1,
                     412 => {}
-                    // On SQLite writers may have to wait longer than they are given.
+                    // On SQLite writers may have to wait longer than their time limit.
                     503 => {}
                     _ => panic!("{answer}"),
                 }

@@ -1,4 +1,4 @@
-//! The commands for operators: what they print, and what running nodes make of what they do.
+//! The commands for operators: what they print, and their effect on running nodes.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ on_each_database!(
     second_factors_are_removed,
 );
 
-/// Runs a command beside the service; on SQLite instead of it, since the file belongs to one process.
+/// Runs a command beside the service; on SQLite in its place, since the file belongs to one process.
 async fn administer(
     app: &mut TestApp,
     clients: &mut [&mut Client],
@@ -28,7 +28,7 @@ async fn administer(
     arguments: &[&str],
 ) -> String {
     if db == Database::Sqlite {
-        // While the service runs, the file is not to be had.
+        // While the service runs, the file is locked.
         app.setup.command(arguments).await.expect_code(1).expect_output("in use");
         app.terminate().await.expect_code(0);
     }
@@ -40,7 +40,7 @@ async fn administer(
     output
 }
 
-/// Waits until the node has heard that this device is out, and insists on the reason.
+/// Waits until the node knows that this device's session has ended, and asserts the reason.
 async fn expect_ended(client: &Client, reason: &str) {
     let refused = eventually("the ended session is refused", Duration::from_secs(3), async || {
         let answer = client.session().await;
@@ -157,14 +157,14 @@ async fn a_disabled_account_is_as_good_as_none(db: Database) {
     phone.session().await.expect(200);
 }
 
-/// The row of a user learns of it with the next change alone.
+/// The user's row is updated with it only at the next change.
 async fn the_latest_activity_of_any_session_is_shown(db: Database) {
     let mut app = TestApp::on(db).await;
     let ada = Person::named("Ada");
     let mut laptop = app.client();
     laptop.signup(&ada).await.expect(201);
     let active = laptop.activity().await.expect(200).json["lastActivity"].clone();
-    // It may reach the database a second later.
+    // It may be written to the database a second later.
     eventually("the activity is shown", Duration::from_secs(5), async || {
         let shown =
             administer(&mut app, &mut [&mut laptop], db, &["user", "show", &ada.email, "--json"]).await;
@@ -217,10 +217,10 @@ async fn sessions_are_listed_and_ended(db: Database) {
     }
 }
 
-/// Devices that change their sessions all the time while an operator acts.
+/// Devices that change their sessions continuously while an operator acts.
 const BUSY: usize = 32;
 
-/// Somebody else's programs change an account as fast as they can: that is when it is disabled.
+/// Somebody's programs change an account as fast as they can, which is exactly when it is to be disabled.
 mod a_busy_account_is_disabled_at_the_first_try {
     use super::*;
 
@@ -231,7 +231,7 @@ mod a_busy_account_is_disabled_at_the_first_try {
         for round in 0..10 {
             let ada = Person::named(&format!("Ada{round}"));
             let devices = app.devices(&ada, BUSY).await;
-            // They end with the round, whatever becomes of it.
+            // They end with the round, whatever its outcome.
             let _busy: JoinSet<_> = devices.into_iter().map(refresh_until_refused).collect();
             let ended = app.setup.command(&["user", "disable", &ada.email]).await;
             ended.expect_code(0).expect_output(&format!("is disabled; {BUSY} sessions ended"));

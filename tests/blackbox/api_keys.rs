@@ -1,4 +1,4 @@
-//! API keys: who may what, and every way in which a key is no good.
+//! API keys: who may do what, and every way in which a key can be invalid.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -70,7 +70,7 @@ async fn a_key_that_is_no_good_is_refused() {
     .await
     .expect_problem(401, "token_expired");
 
-    // In a URL, or twice.
+    // In a URL, or more than once.
     for path in ["/introspect?access_token=", "/introspect?key=", "/introspect?token="] {
         let request = app.client().request(Method::POST, &format!("{path}{good}"));
         app.client().send(request).await.expect_problem(401, "token_missing");
@@ -78,7 +78,7 @@ async fn a_key_that_is_no_good_is_refused() {
     let key = with_key(&app, &good);
     let twice = key.request(Method::POST, "/introspect").header("Authorization", format!("Bearer {good}"));
     key.send(twice).await.expect_problem(400, "invalid_request");
-    // It opens no door that is a person's.
+    // It gives no access to what is for persons.
     key.session().await.expect_problem(401, "token_invalid");
     key.get("/verify").await.expect_problem(401, "token_invalid");
 }
@@ -124,7 +124,7 @@ async fn keys_are_listed_without_their_secrets() {
     }
 }
 
-/// An administrator's own token is as good, but for making keys.
+/// An administrator's own token has the same rights, except to create keys.
 #[tokio::test]
 async fn an_administrator_may_and_nobody_else() {
     let setup = Setup::on(Database::Sqlite).await;

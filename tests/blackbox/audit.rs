@@ -1,4 +1,4 @@
-//! Audit lines say who and from where, and hold nothing that names a person or an address.
+//! Audit lines say who and from where, and contain nothing that names a person or an address.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::{Client, Database, Person, Setup, TestApp, eventually};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The audit lines of an act, as soon as there are that many.
+/// Waits until there are that many audit lines of an act, and returns them.
 async fn lines(app: &TestApp, act: &str, count: usize) -> Vec<Value> {
     eventually(act, TIMEOUT, async || {
         let logs = app.logs();
@@ -76,7 +76,7 @@ async fn a_limit_is_told_once_a_window_with_whose_it_is() {
     assert_eq!(told[0]["limit"], "login");
     let failed = lines(&app, "login.failed", 6).await;
     assert_eq!((failed.len(), &told[0]["network"]), (6, &failed[0]["network"]));
-    // Another client is another key.
+    // Another client has another key.
     for _ in 0..20 {
         last = login_from(&mut client, "198.51.100.1", "ada@example.com", "wrong").await;
     }

@@ -1,4 +1,4 @@
-//! What a client may send and have sent, and that others do not notice those who want more.
+//! What a client may send and receive, and that others do not notice those who exceed it.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::support::time::Stopwatch;
 use crate::support::{Closing, Connection, Database, Person, Setup, TestApp, Transport, eventually};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// A head that is not whole by then (10 s) is not waited for; the rest is for slow machines.
+/// The service waits 10 s for a complete head; the rest is for slow machines.
 const HEAD_WITHIN: Duration = Duration::from_secs(16);
 
-/// Waits for the one line that has all these parts, and insists that there is no second by then.
+/// Waits for the line that has all these parts, and asserts that there is no second one by then.
 async fn expect_one_line(app: &TestApp, parts: &[&str]) {
     eventually("it is in the log once", TIMEOUT, async || {
         let logs = app.logs();
@@ -53,7 +53,7 @@ async fn a_burst_of_messages_is_let_be() {
     for _ in 0..50 {
         connection.say(r#"{"type":"activity"}"#).await;
     }
-    // More are earned while time passes: 20 a second.
+    // The allowance grows with time, by 20 a second.
     tokio::time::sleep(Duration::from_secs(2)).await;
     for _ in 0..30 {
         connection.say(r#"{"type":"activity"}"#).await;
@@ -64,7 +64,7 @@ async fn a_burst_of_messages_is_let_be() {
     connection.expect("session.deleted").await;
 }
 
-/// Refusals write one line a client, kind and minute: a disk is not for strangers to fill.
+/// Refusals write one line per client, kind and minute, so that strangers cannot fill the disk.
 #[tokio::test]
 async fn refused_requests_write_one_line() {
     let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true);
@@ -84,7 +84,7 @@ async fn refused_requests_write_one_line() {
     expect_one_line(&app, &["rate_limit.hit", "\"api\""]).await;
 }
 
-/// After each answer the other connections have their turn.
+/// After each response the other connections get their turn.
 #[tokio::test]
 async fn those_who_pipeline_do_not_hold_up_others() {
     let app = Setup::on(Database::Sqlite).await.set("HTTP_WORKERS", 1).start().await;
@@ -110,7 +110,7 @@ async fn those_who_pipeline_do_not_hold_up_others() {
     }
 }
 
-/// Asks for the same again and again without waiting for answers, which it reads.
+/// Sends the same request repeatedly without waiting for the responses, which it does read.
 async fn pipeline(address: String, head: String) {
     let requests = head.repeat(200);
     loop {
@@ -143,7 +143,7 @@ async fn a_second_head_that_does_not_come_whole_is_not_waited_for() {
         line.write_all(part).await.unwrap();
         begins.push(line);
     }
-    // An idle one, and a stream, are not taken for such.
+    // An idle connection and a stream are not mistaken for it.
     let ada = app.devices(&Person::named("Ada"), 1).await.remove(0);
     let mut stream = Connection::open(Transport::Sse, &ada).await;
     let mut socket = Connection::open(Transport::WebSocket, &ada).await;
@@ -179,7 +179,7 @@ async fn the_limit_of_open_files_is_raised_as_far_as_may_be() {
     }
 }
 
-/// Files are sent in pieces: who does not read costs one, and not the file as often as it was asked for.
+/// Files are sent in pieces: a client that does not read costs one piece, and not one file per request.
 #[tokio::test]
 async fn readers_that_do_not_read_cost_little_memory() {
     let app = TestApp::start().await;
@@ -200,7 +200,7 @@ async fn readers_that_do_not_read_cost_little_memory() {
     let grown = app.resident_memory().saturating_sub(before);
     println!("{} kB for 100 readers", grown / 1024);
     assert!(grown < 20 * 1024 * 1024, "{grown} bytes");
-    // A client that reads gets all of it.
+    // A client that reads gets the whole file.
     let whole = client.get("/docs/swagger-ui-bundle.js").await.expect(200).text.len();
     let mut reader = readers.pop().unwrap();
     let mut read = 0;

@@ -1,4 +1,4 @@
-//! Codes that are mailed: a new password, a verified address, another address, an account.
+//! Mailed codes: for a new password, a verified address, a changed address, an account.
 
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ async fn a_code_is_good_once_and_for_five_tries(database: Database) {
     let confirm = async |code: &str, password: &str| {
         client.post("/password/reset/confirm", &reset(&asked, code, password)).await
     };
-    // What is wrong with the password costs nothing.
+    // An unacceptable password costs no try.
     for _ in 0..6 {
         let answer = confirm(&code, "12345678").await.expect_problem(422, "validation_failed");
         assert_eq!(
@@ -93,7 +93,7 @@ async fn a_code_is_good_once_and_for_five_tries(database: Database) {
     expect_wrong_code(confirm(&code, "another good one").await);
     app.client().login(&ada).await.expect(200);
 
-    // Somebody without an account, and ids of nothing, are answered alike.
+    // Somebody without an account, and unknown ids, get the same answer.
     let unknown = ask_for_reset(&client, "nobody@example.com").await;
     assert_eq!(members(&unknown), members(&asked));
     for id in [unknown["requestId"].clone(), json!("nonsense"), json!("0198c1a2-3b4c-7d5e-8f60-718293a4b5c6")]
@@ -128,7 +128,7 @@ async fn an_address_is_verified(database: Database) {
     let code = server.mail(&ada.email, 1).await.code();
     expect_wrong_code(device.post("/email/verification/confirm", &confirmation(asked, &other(&code))).await);
 
-    // Somebody else's code is none.
+    // Somebody else's code is not valid.
     let mut eve = app.client();
     eve.signup(&Person::named("Eve")).await.expect(201);
     expect_wrong_code(eve.post("/email/verification/confirm", &confirmation(asked, &code)).await);
@@ -154,7 +154,7 @@ async fn an_address_is_changed_once_the_new_one_is_shown(database: Database) {
     let code = server.mail("new@example.com", 1).await.code();
     let notice = server.mail_about(&ada.email, "is to change").await;
     assert!(notice.text.contains("n…@example.com") && !notice.text.contains("new@example.com"));
-    // Until then the old one is the account's.
+    // Until then the account has the old address.
     app.client().login(&ada).await.expect(200);
     let changed = device.post("/email/change/confirm", &confirmation(&asked, &code)).await.expect(200);
     assert_eq!(changed.json["user"]["email"], "new@example.com");
@@ -162,7 +162,7 @@ async fn an_address_is_changed_once_the_new_one_is_shown(database: Database) {
     let ada = Person { email: "new@example.com".to_owned(), ..ada };
     app.client().login(&ada).await.expect(200);
 
-    // Of an address that is taken its owner hears alone.
+    // Only its owner is notified that an address is taken.
     let taken = change(&eve.email).await.expect(202).json;
     assert_eq!(members(&taken), members(&asked));
     let told = server.mail_about(&eve.email, "another account").await;
@@ -188,7 +188,7 @@ async fn a_verified_sign_up_makes_no_account_before_its_mailbox_is_shown(databas
     );
     app.client().login(&ada).await.expect(200);
 
-    // For a known address the answer is the same, and its mailbox gets a mail.
+    // For a known address the response is the same, and its mailbox gets a mail.
     let again = app.client().signup(&ada).await.expect(202).json;
     assert_eq!(members(&again), members(&asked));
     let told = server.mail_about(&ada.email, "already have an account").await;

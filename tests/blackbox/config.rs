@@ -20,7 +20,7 @@ async fn tells_the_defaults() {
         "sessionTimeoutMinutes",
     ];
     assert_eq!(members(&config), names);
-    // Minutes and hours may have decimals, so they are compared as such.
+    // Minutes and hours may have decimals, so they are compared as floating-point numbers.
     assert_eq!(config["sessionTimeoutMinutes"].as_f64(), Some(5.0));
     assert_eq!(config["sessionLifetimeHours"].as_f64(), Some(168.0));
     assert_eq!(config["maxSessionsPerUser"], 5);
@@ -88,7 +88,7 @@ async fn a_secret_may_come_from_a_file() {
     let app = from_file.start().await;
     let mut device = app.client();
     device.signup(&Person::named("Ada")).await.expect(201);
-    // It verifies with what the file holds but for the line end.
+    // It verifies with the file's content without the line end.
     Token::open(device.access.as_ref().unwrap(), &secret);
 
     let both = Setup::on(Database::Sqlite).await.set("JWT_ACCESS_SECRET_FILE", file.display());

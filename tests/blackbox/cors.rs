@@ -1,4 +1,4 @@
-//! Which web pages may speak to the service, and that a foreign one cannot use the cookie.
+//! Which web pages may call the service, and that a foreign one cannot use the cookie.
 
 use reqwest::Method;
 
@@ -103,7 +103,7 @@ async fn a_token_in_the_body_is_good_from_anywhere() {
     program.send(request).await.expect(200);
 }
 
-/// What is not among the lists the browser refuses by itself, and says so.
+/// The browser itself refuses what is not in the lists, and says so.
 #[tokio::test]
 async fn a_preflight_is_answered_with_the_lists_whatever_it_asked_for() {
     let app = app().await;

@@ -1,8 +1,8 @@
 //! SIGKILL at any moment loses nothing that was acknowledged.
 //!
 //! Several people use the service as fast as they can; it is killed, started again, and each of their
-//! sessions has to be in the state that its last answer told. Twenty times, on the same data. What was asked
-//! and not answered may have happened or not; only then is a session forgotten.
+//! sessions must be in the state that its last response reported. Twenty times, on the same data. A request
+//! without a response may or may not have been carried out; only then does the test drop a session.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn twenty_kills_lose_nothing_acknowledged(db: Database) {
         .await
         .set("MAX_SESSIONS_PER_USER", 1_000)
         .set("SESSION_TIMEOUT_MINUTES", 60)
-        // A rotation whose answer was lost must not look like theft when a slow machine takes long to start
+        // A rotation whose response was lost must not look like theft if a slow machine takes long to start
         // again.
         .set("REFRESH_REUSE_GRACE_SECONDS", 300)
         .start()

@@ -1,4 +1,4 @@
-//! A reset discloses nothing about accounts, whatever the mail server does; and following the links of mails
+//! A reset discloses nothing about accounts, whatever the mail server does; and following links in mails
 //! changes nothing.
 
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::support::{Answer, Client, Database, Person, TestApp, on_each_database
 
 on_each_database!(a_reset_takes_the_same_time_for_anybody, links_that_are_followed_change_nothing);
 
-/// Resets of each kind; `DISCLOSURE_ROUNDS` for more.
+/// Resets of each kind; set `DISCLOSURE_ROUNDS` for more.
 const ROUNDS: usize = 300;
 const PEOPLE: usize = 10;
-/// How far apart the medians may be.
+/// The factor by which the medians may differ.
 const FACTOR: f64 = 1.1;
-/// Another program may have the processor for a while: then it is measured again.
+/// Another program may occupy the processor for a while: then the measurement is repeated.
 const TRIES: usize = 4;
 
 async fn ask(client: &Client, email: &str) -> (Answer, Duration) {
@@ -28,7 +28,7 @@ async fn ask(client: &Client, email: &str) -> (Answer, Duration) {
     (answer.expect(202), watch.elapsed())
 }
 
-/// What of an answer does not depend on its ids and its time.
+/// The part of a response that does not depend on its ids and its time.
 fn shape(answer: &Answer) -> (Vec<String>, usize, Vec<String>) {
     let varies = ["date", "x-request-id"];
     let headers = answer.headers.iter().filter(|(name, _)| !varies.contains(&name.as_str()));
@@ -45,7 +45,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// The medians for known and for unknown addresses, asked for in turn.
+/// The medians for known and for unknown addresses, requested alternately.
 async fn measure(client: &Client, round: &mut usize, rounds: usize) -> (Duration, Duration) {
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -55,7 +55,7 @@ async fn measure(client: &Client, round: &mut usize, rounds: usize) -> (Duration
             format!("person{}@example.com", number % PEOPLE),
             format!("nobody{}@example.com", number % PEOPLE),
         ];
-        // The order changes, so that neither always comes second.
+        // The order alternates, so that neither is always second.
         let order = if number.is_multiple_of(2) { [0, 1] } else { [1, 0] };
         let mut shapes = Vec::new();
         for which in order {
@@ -133,12 +133,12 @@ async fn links_that_are_followed_change_nothing(db: Database) {
     assert!(links.iter().filter(|link| link.contains("requestId=")).count() >= 2, "{links:?}");
     follow(&app, &links, &[&signup["emailVerification"], &reset, &change], &reset_code).await;
 
-    // Every code is as good as before.
+    // Every code is as valid as before.
     let confirm = |asked: &Value, code: &str| json!({"requestId": asked["requestId"], "code": code});
     let body = confirm(&signup["emailVerification"], &verification.code());
     device.post("/email/verification/confirm", &body).await.expect(200);
     device.post("/email/change/confirm", &confirm(&change, &change_code)).await.expect(200);
-    // The address it was for is not the account's any more; that alone makes it void.
+    // The address it was for no longer belongs to the account; that alone makes it invalid.
     let mut body = confirm(&reset, &reset_code);
     body["newPassword"] = json!("a much better passphrase");
     app.client().post("/password/reset/confirm", &body).await.expect_problem(422, "validation_failed");
@@ -149,13 +149,13 @@ async fn links_that_are_followed_change_nothing(db: Database) {
     app.client().post("/password/reset/confirm", &body).await.expect(204);
 }
 
-/// GET and HEAD of every link, and of every route that takes a code, with what the mail says as query.
+/// Sends GET and HEAD to every link, and to every route that takes a code, with the mail's values as query.
 async fn follow(app: &TestApp, links: &[String], asked: &[&Value], code: &str) {
     let client = app.client();
     for link in links {
         for path in [link.clone(), link.replace('#', "?")] {
             for method in [Method::GET, Method::HEAD] {
-                // Pages of the service itself are among them: what they answer is no matter here.
+                // Pages of the service itself are among them: their responses do not matter here.
                 client.request(method, &path).send().await.unwrap();
             }
         }

@@ -25,7 +25,7 @@ async fn an_issuer_that_is_an_address_tells_its_endpoints() {
     }
 }
 
-/// RFC 8414 puts the path behind, OpenID before.
+/// RFC 8414 puts the issuer's path after the well-known one, OpenID Connect before it.
 #[tokio::test]
 async fn the_path_of_an_issuer_stands_where_each_standard_has_it() {
     for (issuer, path) in

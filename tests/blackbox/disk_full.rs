@@ -1,9 +1,9 @@
-//! The disk is full under an embedded database: who is signed in stays so, nothing new is promised, and
-//! nothing that was promised is lost.
+//! The disk under an embedded database is full: people who are signed in stay signed in, nothing new is
+//! acknowledged, and nothing acknowledged is lost.
 //!
-//! Full is made with a limit on the size of files, which needs no rights and is lifted again while the
-//! program runs. To it the end of the file is where the disk ends: the write that meets it is cut short, the
-//! next is refused.
+//! A full disk is simulated by a limit on the size of files, which needs no privileges and can be lifted
+//! while the program runs. To the program it looks like the end of the disk: the write that reaches it is cut
+//! short, the next is refused.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::support::writer::{Writer, write_until};
 use crate::support::{Database, Person, Setup, TestApp, eventually};
 
 const WRITERS: usize = 3;
-/// Room left: part of what the next commit writes.
+/// Space left, in bytes: less than the next commit writes.
 const ROOM: u64 = 100;
-/// SQLite's own waits do not apply: there is nothing to wait for.
+/// SQLite's own waits do not apply, since there is nothing to wait for.
 const REFUSED_WITHIN: Duration = Duration::from_secs(6);
 const MENDED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A program for which a file that grows too long is an error, not the signal that would end it.
+/// A program for which a file over the limit is an error, rather than a signal that would end it.
 async fn app() -> TestApp {
     let setup = Setup::on(Database::Sqlite).await.set("MAX_SESSIONS_PER_USER", 1_000);
     setup.run_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).start().await
 }
 
-/// Lets no file of the program grow past that, until further notice.
+/// Lets no file of the program grow beyond this size, until the limit is changed.
 fn limit_files(app: &TestApp, bytes: &impl ToString) {
     let limit = format!("--fsize={}:unlimited", bytes.to_string());
     let status = Command::new("prlimit").arg("--pid").arg(app.id().to_string()).arg(limit).status();
@@ -57,7 +57,7 @@ async fn who_is_signed_in_stays_so_and_nothing_acknowledged_is_lost() {
     let mut device = app.devices(&ada, 1).await.remove(0);
     let base = app.base().to_owned();
     write_until(&[&base], &mut writers, async { fill_the_disk(&app) }).await;
-    // The log begins again from its start at times, where there is room.
+    // At times the write-ahead log restarts from its beginning, where there is room.
     limit_files(&app, &0);
 
     let asked = Stopwatch::start();
@@ -83,7 +83,7 @@ async fn who_is_signed_in_stays_so_and_nothing_acknowledged_is_lost() {
     })
     .await;
 
-    // The same once more, and then the program ends with the disk still full.
+    // The same again, and then the program ends while the disk is still full.
     write_until(&[&base], &mut writers, async { fill_the_disk(&app) }).await;
     app.restart().await;
     logs_in_again(&app, &ada).await;

@@ -1,4 +1,4 @@
-//! Sign-up in a role that must have a second factor: the account exists, and no session does before the
+//! Sign-up in a role that must have a second factor: the account exists, but no session is opened before the
 //! factor is set up.
 
 use serde_json::json;
@@ -15,7 +15,7 @@ async fn setup(db: Database) -> Setup {
     Setup::on(db).await.set("ENCRYPTION_SECRET", SECRET).set("SECOND_FACTOR_ROLES", "STARTER")
 }
 
-/// Asked to set a second factor up, signed in with nothing.
+/// Asserts that the person must set up a second factor and is not signed in; returns the ticket.
 #[track_caller]
 fn ticket(answer: &Answer) -> &str {
     assert_eq!((answer.status, answer.code()), (403, "second_factor_enrolment_required"), "{answer}");

@@ -1,4 +1,4 @@
-//! The error table: every way a request can be wrong, and the one form of the answer.
+//! The error table: every way a request can be wrong, and the single format of the response.
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Person, TestApp};
 
-/// The bound of a body, in bytes.
+/// Largest body, in bytes.
 const BODY_LIMIT: usize = 16 * 1024;
 
-/// Every route that takes a body, or a token and no body.
+/// Routes that take a body, and routes that take a token and no body.
 const PUBLIC_POSTS: [&str; 3] = ["/signup", "/login", "/refresh"];
 const PROTECTED: [(Method, &str); 7] = [
     (Method::GET, "/me"),
@@ -78,7 +78,7 @@ async fn a_body_beyond_its_bound_is_too_large() {
         let answer = client.send(post(&client, path, padded(BODY_LIMIT + 1))).await;
         answer.expect_problem(413, "body_too_large");
     }
-    // A body in chunks tells its length to nobody beforehand.
+    // A chunked body does not announce its length.
     let chunks = (0..20).map(|_| Ok::<_, std::io::Error>("x".repeat(1024)));
     let stream = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
     let answer = client.send(post(&client, "/login", stream)).await;

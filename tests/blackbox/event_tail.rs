@@ -1,4 +1,4 @@
-//! `events tail`: each event a line of JSON, from where one wants, through a Redis that goes away.
+//! `events tail`: each event as a line of JSON, from any position, even if Redis is unavailable for a while.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The messages to a person's devices, alike over Server-Sent Events and WebSocket.
+//! The messages to a person's devices, the same over Server-Sent Events and WebSocket.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn a_login_and_a_logout_are_told_to_the_others(db: Database) {
             assert_eq!(told["current"], false);
             assert_eq!(told["session"], listed, "it is shown as in the list");
         }
-        // Who connects later has it in its snapshot, and is not told again.
+        // A device that connects later has it in its snapshot, and is not notified again.
         let mut latest = Connection::open(transport, &third).await;
 
         let mut leaving = devices[1].clone();
@@ -114,7 +114,7 @@ async fn ending_all_others_tells_each_of_them(db: Database) {
             [Connection::open(transport, &devices[0]).await, Connection::open(transport, &devices[2]).await];
         devices[1].terminate_others().await.expect(200);
         for connection in &mut others {
-            // The other one may have been ended first; its message comes first then.
+            // The other session may have been ended first; then its message arrives first.
             while connection.expect("session.terminated").await["current"] == false {}
             connection.expect_over("terminated").await;
         }
@@ -188,7 +188,7 @@ async fn idle_end(app: &TestApp, transport: Transport) {
         () = &mut kept_busy => {}
         () = idle_end_of(transport, &devices[0], &mut idle) => {}
     }
-    // The other device hears of nothing but the end, and not as its own.
+    // The other device is notified only of the end, and not as of its own session.
     tokio::select! {
         () = &mut kept_busy => {}
         told = busy.expect("session.deleted") => {
@@ -197,7 +197,7 @@ async fn idle_end(app: &TestApp, transport: Transport) {
     }
 }
 
-/// Far more often than its warning would be due.
+/// Reports activity far more often than its warning would be due.
 async fn keep_busy(device: &Client) {
     loop {
         device.activity().await.expect(200);
@@ -262,7 +262,7 @@ async fn the_longest_time_of_a_session_ends_its_connection(db: Database) {
     let outlived = async |transport| {
         let device = app.devices(&ada(transport), 1).await.remove(0);
         let mut connection = Connection::open(transport, &device).await;
-        // The idle deadline is never later than the longest time: that is warned of as well.
+        // The idle deadline is never later than the session's lifetime, so its end is warned of as well.
         connection.expect("session.expiring").await;
         assert_eq!(connection.expect("session.deleted").await["reason"], "expired");
         connection.expect_over("expired").await;
@@ -271,7 +271,7 @@ async fn the_longest_time_of_a_session_ends_its_connection(db: Database) {
 }
 
 async fn a_connection_outlives_its_access_token(db: Database) {
-    // Its end is in whole seconds, so that it is good for up to a second less.
+    // Its expiry is in whole seconds, so it is valid for up to a second less.
     let app = Setup::on(db).await.set("JWT_ACCESS_EXPIRY", "3s").start().await;
     for transport in Transport::EACH {
         let ada = ada(transport);

@@ -1,5 +1,6 @@
-//! More requests than the database can do: those that would wait too long are refused immediately, those that
-//! need no database notices nothing, probes do not take the node out, and it is over when the flood is.
+//! More requests than the database can serve: those that would wait too long are refused immediately, those
+//! that need no database notice nothing, probes do not take the node out, and all is well once the flood is
+//! over.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,18 +11,18 @@ use crate::support::proxy::{Mode, Proxy};
 use crate::support::time::Stopwatch;
 use crate::support::{Client, Database, Person, Setup, eventually};
 
-/// Who ask again and again.
+/// Clients that send requests continuously.
 const FLOOD: usize = 400;
-/// Of the line to the database, each way: with four connections at most some 200 queries a second are
-/// answered.
+/// Delay of the connection to the database, each way: four connections can answer at most some 200 queries
+/// a second.
 const DELAY: Duration = Duration::from_millis(5);
-/// How long before refusals are checked: the pace of the database must have been seen.
+/// Time before refusals are checked, in which the service must have measured the database's pace.
 const FIRST: Duration = Duration::from_secs(4);
 const LASTING: Duration = Duration::from_secs(8);
-/// What was let in waits 1 s by the service's own reckoning; what was not is answered at once. The rest is
-/// for slow machines.
+/// An admitted request waits 1 s by the service's own estimate; a refused one is answered at once. The rest
+/// is for slow machines.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// What needs no database, on a machine that is flooded.
+/// Limit for requests that need no database, on a flooded machine.
 const QUICK: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
@@ -42,7 +43,7 @@ async fn postgres() {
     let (port, name) = rest.split_once('/').unwrap();
     let proxy = Proxy::to(&format!("127.0.0.1:{port}")).await;
     let url = format!("{before}@{}/{name}", proxy.address());
-    // A machine this busy may look at the feed too late for the default; that is another test's matter.
+    // A machine this busy may poll the feed too late for the default, which other tests are about.
     let setup = setup.set("DATABASE_URL", url).set("REVOCATION_MAX_STALENESS_MS", 10_000);
     let app = setup.set("DATABASE_MAX_CONNECTIONS", 4).start().await;
     let ada = app.devices(&Person::named("Ada"), 1).await.remove(0);
@@ -75,7 +76,7 @@ async fn postgres() {
     .await;
 }
 
-/// Asks for what only the database knows, one question after the other.
+/// Sends requests that need the database, one after the other.
 async fn ask_until(ada: &Client, watch: &Stopwatch, over: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
     while !over.load(Ordering::Relaxed) {
@@ -85,14 +86,14 @@ async fn ask_until(ada: &Client, watch: &Stopwatch, over: &AtomicBool) -> Seen {
         match answer.status {
             200 => seen.served += usize::from(counts),
             _ if counts => {
-                // On a busy machine the node may also not have heard from the database for too long.
+                // On a busy machine, what the node knows from the database may also be too old.
                 let code = if answer.json["code"] == "unavailable" { "unavailable" } else { "overloaded" };
                 answer.expect_problem(503, code).expect_header("retry-after", "1");
                 seen.refused += 1;
-                // As a client does after `Retry-After`, though sooner.
+                // Waits as a client does after `Retry-After`, but for a shorter time.
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
-            // What waits from before the pace was seen is refused late.
+            // Requests that began to wait before the pace was measured are refused late.
             _ => tokio::time::sleep(Duration::from_millis(300)).await,
         }
         if counts {
@@ -102,7 +103,7 @@ async fn ask_until(ada: &Client, watch: &Stopwatch, over: &AtomicBool) -> Seen {
     seen
 }
 
-/// Checks a session and asks for the node's health all the time.
+/// Checks a session and the node's health continuously.
 async fn look_while(ada: &Client, watch: &Stopwatch) -> Seen {
     let mut seen = Seen::default();
     while watch.elapsed() < LASTING {

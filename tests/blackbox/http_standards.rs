@@ -1,4 +1,4 @@
-//! HTTP as its standards say, where clients, caches and gateways stand on it.
+//! HTTP as its standards say, where clients, caches and gateways depend on it.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::support::{Client, Database, Person, Setup, TestApp, eventually};
 /// The service answers well within this.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Sends bytes on a connection of its own, and reads until the service ends it.
+/// Sends bytes on a new connection, and reads until the service closes it.
 async fn until_the_end(app: &TestApp, bytes: &[u8]) -> String {
     let mut line = TcpStream::connect(app.address()).await.unwrap();
-    // The service may end it before all is written.
+    // The service may close it before everything is written.
     let _ = line.write_all(bytes).await;
     let mut answer = Vec::new();
     let read = tokio::time::timeout(TIMEOUT, line.read_to_end(&mut answer)).await;
@@ -129,7 +129,7 @@ async fn a_head_over_16_kib_is_431() {
     client.send(many).await.expect_problem(431, "header_fields_too_large");
 }
 
-/// What the library refuses by itself is answered like everything else.
+/// What the library itself refuses is answered like every other error.
 #[tokio::test]
 async fn what_is_no_http_gets_a_problem_too() {
     let app = TestApp::start().await;
@@ -156,7 +156,7 @@ async fn what_is_no_http_gets_a_problem_too() {
         }
         assert!(head.contains(&format!("x-request-id: {}", body["requestId"].as_str().unwrap())), "{head}");
     }
-    // Behind a good one, that is answered first.
+    // After a valid request, which is answered first.
     let answer = until_the_end(&app, b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n\x00\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"bad_request\""), "{answer}");
 }
@@ -215,7 +215,7 @@ async fn what_is_large_and_no_secret_is_compressed_where_asked() {
         let refused = asked_for(&ada, path, "Accept-Encoding", "gzip;q=0, br").await;
         assert_eq!(refused.headers().get("content-encoding"), None, "{path}");
     }
-    // Their length would tell of the tokens.
+    // The length of a compressed response would leak the tokens.
     for path in ["/sessions", "/me", "/config"] {
         let answer = asked_for(&ada, path, "Accept-Encoding", "gzip").await;
         assert_eq!(answer.headers().get("content-encoding"), None, "{path}");

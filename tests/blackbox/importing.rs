@@ -1,5 +1,5 @@
-//! Moving in: users of another application, from a file and from its database, who then log in with the
-//! passwords they have.
+//! Migration: users of another application are imported from a file and from its database, and then log in
+//! with their existing passwords.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ on_each_database!(
     a_new_password_ends_the_sessions_that_the_old_one_opened,
 );
 
-/// bcrypt of `the password of Ada`, cost 4, with the name that each library gives it.
+/// bcrypt hash of `the password of Ada`, cost 4, with a version prefix, which differs between libraries.
 fn hash(name: &str) -> String {
     bcrypt::hash_with_salt("the password of Ada", 4, *b"sixteen bytes ok")
         .unwrap()
@@ -149,7 +149,7 @@ async fn what_cannot_be_imported_is_told_by_line(db: Database) {
     setup.command(&["import", "users", "-", "--map-role", "USER"]).await.expect_code(2);
 }
 
-/// On PostgreSQL beside the running service, whose devices hear of it.
+/// On PostgreSQL this happens beside the running service, whose devices are notified.
 async fn a_new_password_ends_the_sessions_that_the_old_one_opened(db: Database) {
     let setup = migrated(db).await;
     let new = bcrypt::hash("another password of hers", 4).unwrap();
@@ -203,7 +203,7 @@ async fn a_new_password_ends_the_sessions_that_the_old_one_opened(db: Database) 
     assert_eq!(renamed.me().await.expect(200).json["user"]["name"], "Ada Lovelace");
 }
 
-/// The tables as Prisma makes them.
+/// The tables as Prisma creates them.
 const SCHEMA: &str = r#"
     CREATE TYPE "Role" AS ENUM ('STARTER', 'PRO', 'ENTERPRISE', 'ADMIN');
     CREATE TABLE "users" (
@@ -227,7 +227,7 @@ mod a_hundred_thousand_users_move_out_of_prisma {
         let legacy = PostgresDatabase::create().await;
         let old = legacy.connect().await;
         old.execute_unprepared(SCHEMA).await.unwrap();
-        // Every third has a cuid for an id, one in a thousand is an operator, and three have a session.
+        // Every third user has a cuid as id, one in a thousand is an operator, and three have a session.
         let fill = format!(
             r#"INSERT INTO "users" SELECT CASE n % 3 WHEN 0 THEN 'cl' || md5(n::text) ELSE gen_random_uuid()::text END,
                 'ada' || n || '@example.com', 'Ada ' || n, '{}',
@@ -258,7 +258,7 @@ mod a_hundred_thousand_users_move_out_of_prisma {
         let changed = std::fs::read_to_string(&map).unwrap().lines().count() - 1;
         assert_eq!(changed, USERS.div_ceil(3));
 
-        // The delta at the end: a new user, and one who has a new password.
+        // The delta at the end: a new user, and one with a new password.
         let new_hash = bcrypt::hash("a new password", 4).unwrap();
         let delta = format!(
             r#"INSERT INTO "users" VALUES ('late', 'late@example.com', 'Late', '{}', 'PRO', now(), now());
@@ -293,7 +293,7 @@ async fn the_address_of_a_foreign_database_is_never_shown() {
     }
 }
 
-/// A login would keep a thread for hours, and no other login of the node would come to its turn.
+/// A login would occupy a thread for hours, and no other login on the node would get its turn.
 #[tokio::test]
 async fn a_hash_that_takes_hours_is_neither_imported_nor_checked() {
     let setup = migrated(Database::Sqlite).await;
@@ -378,7 +378,7 @@ mod a_foreign_database_is_told_what_it_lacks {
             hash("$2b$")
         );
         old.execute_unprepared(&fill).await.unwrap();
-        // Ids that are numbers, over several pages, into an embedded database.
+        // Numeric ids, over several pages, into an embedded database.
         setup.command(&arguments).await.expect_code(1).expect_output("has no table sessions");
         let told = summary(&setup, &["prisma", "--from", &legacy.url, "--batch", "10"], "", 0).await;
         assert_eq!(counts(&told), [25, 25, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! `/introspect` (RFC 7662): the answer about a token matches the answer to a protected request with it.
+//! `/introspect` (RFC 7662): the response about a token matches the response to a protected request with it.
 
 use reqwest::Method;
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn a_good_token_is_told_and_an_ended_one_is_not(db: Database) {
     assert_eq!(told["sub"], signup.json["user"]["id"]);
     assert!(told["stk"].is_null(), "the session token was disclosed: {told}");
 
-    // Asking is no activity, and is not counted by the person's limit.
+    // Introspection is not activity, and does not count towards the person's limit.
     let before = ada.session().await.expect(200).json;
     introspect(&service, &token).await.expect(200);
     assert_eq!(ada.session().await.expect(200).json["session"], before["session"]);
@@ -95,7 +95,7 @@ async fn where_it_cannot_be_known_nothing_is_said() {
     let mut ada = app.client();
     ada.signup(&Person::named("Ada")).await.expect(201);
     let token = ada.access.clone().unwrap();
-    // Nobody is in memory after a restart, and the table is away.
+    // After a restart no user is in memory, and the table is missing.
     app.restart().await;
     let url = format!("sqlite:{}", app.setup.sqlite_file().display());
     crate::support::database::execute(&url, "ALTER TABLE sessions RENAME TO away").await.unwrap();

@@ -1,4 +1,5 @@
-//! Keys and secrets are changed while people are signed in: nobody notices, as long as the old one is known.
+//! Keys and secrets are changed while people are signed in: nobody notices, as long as the old one is
+//! configured.
 
 use auth_service::config::JwtAlgorithm;
 use auth_service::security::generate::private_key_pem;
@@ -38,7 +39,7 @@ async fn secrets_change_and_nobody_notices() {
     device.session().await.expect(200);
     let after = ticket(&device).await;
 
-    // The old ones are forgotten: what was given since then is good, and what was given before is not.
+    // The old secrets are removed: tokens issued since the change are valid, and earlier ones are not.
     app.restart_with(&[("JWT_PREVIOUS_ACCESS_SECRETS", ""), ("JWT_PREVIOUS_REFRESH_SECRETS", "")]).await;
     device.follow(app.base());
     device.session().await.expect(200);
@@ -49,7 +50,7 @@ async fn secrets_change_and_nobody_notices() {
     device.refresh().await.expect(200);
 }
 
-/// A secret that other services check access tokens with must never make refresh tokens.
+/// A secret with which other services verify access tokens must never sign refresh tokens.
 #[tokio::test]
 async fn no_secret_is_for_both_kinds_of_token() {
     let setup = Setup::in_production().await;

@@ -21,7 +21,7 @@ async fn limited(db: Database, limit: usize, policy: &str) -> TestApp {
     Setup::on(db).await.set("MAX_SESSIONS_PER_USER", limit).set("MAX_SESSIONS_POLICY", policy).start().await
 }
 
-/// Activity until it is later than anything before.
+/// Reports activity until this device's is the latest.
 async fn become_latest(device: &Client) {
     let list = device.sessions().await.expect(200).json;
     let before = timestamp(&list["sessions"][0]["lastActivity"]);
@@ -38,7 +38,7 @@ async fn the_least_recently_active_session_is_evicted(db: Database) {
     let (mut first, mut second, mut third) = (app.client(), app.client(), app.client());
     first.signup(&ada).await.expect(201);
     second.login(&ada).await.expect(200);
-    // The older session, but the one last active.
+    // This is the older session, but the last active one.
     become_latest(&first).await;
 
     let answer = third.login(&ada).await.expect(200);
@@ -60,7 +60,7 @@ async fn the_reject_policy_refuses_the_login(db: Database) {
 
     let refused = third.login(&ada).await.expect_problem(409, "session_limit_reached");
     assert_eq!(refused.set_cookie(), None);
-    // Who does not know the password is not told that the limit is reached.
+    // A caller who does not know the password does not learn that the limit is reached.
     let mut wrong = ada.credentials();
     wrong["password"] = json!("not the password");
     third.login_with(&wrong).await.expect_problem(401, "invalid_credentials");
@@ -70,7 +70,7 @@ async fn the_reject_policy_refuses_the_login(db: Database) {
     first.session().await.expect(200);
 }
 
-/// A login that comes again when the password queue was full.
+/// A login that is tried again if the password queue was full.
 async fn persistent_login(app: &TestApp, person: &Person) -> Answer {
     eventually("a login gets through the queue", Duration::from_secs(60), async || {
         let answer = app.client().login(person).await;
@@ -82,11 +82,11 @@ async fn persistent_login(app: &TestApp, person: &Person) -> Answer {
     .await
 }
 
-/// Looks at the list for ever, insisting on the limit.
+/// Reads the list forever, asserting the limit.
 async fn watch_the_limit(client: &Client, limit: u64) {
     loop {
         let answer = client.sessions().await;
-        // The watching session may itself be evicted; then there is nothing to see any more.
+        // The watching session may itself be evicted; then there is nothing left to watch.
         if answer.status == 401 {
             std::future::pending::<()>().await;
         }
@@ -96,7 +96,7 @@ async fn watch_the_limit(client: &Client, limit: u64) {
     }
 }
 
-/// Fifty logins of one person at once, watched all the while.
+/// Fifty concurrent logins of one person, watched all the time.
 async fn rush(app: &TestApp, person: &Person, watcher: &Client, limit: u64) -> Vec<Answer> {
     let logins = join_all((0..50).map(async |_| persistent_login(app, person).await));
     let watching = watch_the_limit(watcher, limit);
@@ -126,7 +126,7 @@ async fn many_logins_at_once_never_exceed_the_limit(db: Database) {
     let evicted: BTreeSet<_> = evicted.into_iter().collect();
     assert_eq!(evicted.len(), 46, "no session is evicted twice");
 
-    // The five that remain are those that no answer named as evicted, and the newest login takes one more.
+    // The remaining five are those that no response named as evicted, and a further login evicts one more.
     let mut last = app.client();
     let answer = last.login(&ada).await.expect(200);
     let list = last.sessions().await.expect(200).json;

@@ -1,4 +1,4 @@
-//! Live connections within bounds: whose page, how many, how slow, and until when.
+//! The limits of live connections: which origins, how many, how slow, and until when.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn so_many_and_no_more_for_each_session(db: Database) {
     socket.expect("session.created").await;
 }
 
-/// Whether a WebSocket is let in; it leaves at once.
+/// Whether a WebSocket is accepted; it disconnects at once.
 async fn has_place(device: &Client) -> Result<(), String> {
     let answer = Transport::WebSocket.refusal(device, Transport::WebSocket.request(device)).await;
     if answer.status == 101 { Ok(()) } else { Err(answer.to_string()) }
@@ -70,7 +70,7 @@ async fn only_the_services_own_pages_and_the_named_ones_may_connect() {
         for allowed in [named, &own] {
             Connection::open_by(transport, transport.request(&device).header("Origin", allowed)).await;
         }
-        // A ticket does not help a foreign page, and is not used up by it.
+        // A ticket does not help a foreign page, and the attempt does not use it up.
         let ticket = device.post("/events/ticket", &serde_json::Value::Null).await.expect(201);
         let request = transport.request_by(&device, ticket.json["ticket"].as_str().unwrap());
         let foreign = request.try_clone().unwrap().header("Origin", "https://evil.example.net");
@@ -92,7 +92,7 @@ async fn shutdown_ends_each_in_its_way(db: Database) {
     assert_eq!(stream.closing().await, Closing::End);
     let ended = app.end().await.expect_code(0);
     assert!(ended.took < SOON, "it took {:?}", ended.took);
-    // The session goes on.
+    // The session continues.
     app.restart().await;
     let mut device = device;
     device.follow(app.base());
@@ -126,11 +126,10 @@ async fn expect_connected(app: &TestApp, wanted: f64) {
     .await;
 }
 
-/// More events than fit into the queue of a device, into the buffers of its transport and into those of its
-/// line.
+/// More events than fit into the queue of a device and the buffers of its transport and connection.
 const EVENTS_AT_MOST: usize = 2_000;
-/// What a device that reads has to wait for an event, with a machine at its limits. One that does not is
-/// waited for for 10 s.
+/// How long a device that reads may have to wait for an event on a busy machine. The service waits 10 s for
+/// one that does not read.
 const WITHOUT_DELAY: Duration = Duration::from_secs(6);
 
 #[tokio::test]
@@ -147,7 +146,7 @@ async fn who_does_not_read_is_dropped_and_delays_nobody() {
     expect_connected(&app, 4.0).await;
 
     let operator = app.client();
-    // As long as it is kept, so that each event takes as much room as it can.
+    // As long as can be stored, so that each event is as large as possible.
     let mut coming_and_going = app.client().with_user_agent(&"Mozilla/5.0 ".repeat(60));
     let mut told = 0;
     while Metrics::read(&operator).await.sum("auth_devices_dropped_total") != Some(2.0) {
@@ -161,7 +160,7 @@ async fn who_does_not_read_is_dropped_and_delays_nobody() {
             told += 2;
         }
     }
-    // Their sessions are not over, and connect again.
+    // Their sessions are not over, and can connect again.
     for device in &devices[..2] {
         Connection::open(Transport::WebSocket, device).await;
     }

@@ -1,5 +1,5 @@
-//! Live connections where several nodes serve: each device hears of everything, whichever node it is
-//! connected to.
+//! Live connections with several nodes: each device is notified of everything, whichever node it is connected
+//! to.
 
 use std::io::Write;
 use std::process::Command;
@@ -14,9 +14,9 @@ use crate::support::child::free_port;
 use crate::support::time::Stopwatch;
 use crate::support::{Client, Connection, Database, Person, Setup, TestApp, Transport, eventually};
 
-/// Two nodes on one PostgreSQL and one Redis, which is theirs alone.
+/// Two nodes on one PostgreSQL and one Redis of their own.
 struct TwoNodes {
-    // Dropped in this order: the second uses the database that the first one has made.
+    // Dropped in this order: the second uses the database that the first has created.
     second: TestApp,
     first: TestApp,
     _redis: Process,
@@ -54,7 +54,7 @@ async fn each_device_hears_of_what_happens_on_another_node() {
         let mut devices = nodes.first.devices(&ada, 2).await;
         devices[1].follow(nodes.second.base());
         let mut here = Connection::open(transport, &devices[0]).await;
-        // The ticket of one node is good on the other.
+        // The ticket of one node is valid on the other.
         let ticket = devices[0].post("/events/ticket", &serde_json::Value::Null).await.expect(201);
         let by_ticket = transport.request_by(&devices[1], ticket.json["ticket"].as_str().unwrap());
         let mut there = Connection::open_by(transport, by_ticket).await;
@@ -78,17 +78,17 @@ async fn each_device_hears_of_what_happens_on_another_node() {
     }
 }
 
-/// With two sessions of two connections each: 2,000 connections.
+/// Each has two sessions with two connections each: 2,000 connections.
 const USERS: usize = 500;
 /// Terminations measured from each node.
 const MEASURED: usize = 200;
-/// Sign-ins at once.
+/// Concurrent sign-ins.
 const AT_ONCE: usize = 16;
-/// A bound that only a failure reaches; the figures themselves are printed.
+/// A limit that only a failure reaches; the measured figures are printed.
 const PUSHED_WITHIN: Duration = Duration::from_secs(5);
 
-/// One person's two devices; what the second one's connections hear of its end comes with the time it came
-/// at.
+/// One person's two devices; each notice of its end on the second one's connections yields the time at which
+/// it arrived.
 struct Pair {
     ending: Client,
     ended: Client,
@@ -114,7 +114,7 @@ async fn two_thousand_connections_hear_of_terminations_at_once() {
         .await;
     let memory = nodes.first.resident_memory().saturating_sub(before) / (USERS as u64 * 4);
 
-    // One at a time: the time of one termination, not of a queue of them.
+    // One at a time, to measure a single termination, not a queue of them.
     let same = measure(&mut pairs[..MEASURED], nodes.first.base(), &watch).await;
     let other = measure(&mut pairs[MEASURED..2 * MEASURED], nodes.second.base(), &watch).await;
     let report = format!(
@@ -123,7 +123,7 @@ async fn two_thousand_connections_hear_of_terminations_at_once() {
         spread(same),
         spread(other)
     );
-    // Past the test runner, which shows what passing tests print to nobody.
+    // Bypasses the test runner, which hides the output of passing tests.
     std::io::stderr().write_all(report.as_bytes()).unwrap();
 }
 
@@ -146,17 +146,17 @@ async fn connect((ending, ended): (Client, Client), watch: &Stopwatch) -> Pair {
     Pair { ending, ended, heard }
 }
 
-/// Tells when the connection's own session ended.
+/// Reports when the connection's own session ended.
 async fn listen(mut connection: Connection, watch: Stopwatch, told: mpsc::UnboundedSender<Duration>) {
     while let Ok(message) = connection.next_whenever().await {
         if message["type"] == "session.terminated" && message["current"] == true {
-            // Nobody listens any more when the test is over.
+            // When the test is over, nobody receives it any more.
             let _ = told.send(watch.elapsed());
         }
     }
 }
 
-/// From the request to each of the two messages.
+/// The time from the request to each of the two messages.
 async fn measure(pairs: &mut [Pair], node: &str, watch: &Stopwatch) -> Vec<Duration> {
     let mut latencies = Vec::new();
     for pair in pairs {

@@ -1,5 +1,5 @@
-//! The language of mails: the request's, else the account's, which is that of the first sign-up or login that
-//! named one.
+//! The language of mails: the request's, else the account's, which is set by the first sign-up or login that
+//! names one.
 
 use serde_json::json;
 
@@ -23,7 +23,7 @@ async fn mails_are_in_the_language_that_was_asked_for(db: Database) {
     let mail = server.mail(&ada.email, 1).await;
     assert!(mail.text.contains("<html lang=\"de\">"), "{}", mail.text);
 
-    // A login names the language of an account that has none, and of no other.
+    // A login sets the language only of an account that has none.
     let bob = Person::named("Bob");
     app.client().signup(&bob).await.expect(201);
     for (person, locale, kept) in [(&bob, "de", "de"), (&bob, "en", "de"), (&ada, "en", "de")] {

@@ -1,4 +1,4 @@
-//! POST `/login`: credentials against a session, on as many devices as the limit allows.
+//! POST `/login`: credentials in exchange for a session, on as many devices as the limit allows.
 
 use std::time::Duration;
 
@@ -72,9 +72,9 @@ async fn devices_are_told_apart() {
     assert_ne!(device_type(&desk), device_type(&phone));
     let browser = &phone.json["session"]["deviceInfo"]["browser"];
     assert!(browser.as_str().unwrap().contains("Safari"), "{phone}");
-    // No User-Agent at all is a device too.
+    // A client without a User-Agent is a device too.
     assert!(silent.json["session"]["deviceInfo"].is_object());
-    // Without a name of its own, a device gets one that a person can read.
+    // A device without a name of its own gets a readable one.
     assert_ne!(desk.json["session"]["deviceInfo"]["name"], "");
 }
 
@@ -111,8 +111,8 @@ async fn an_unknown_email_and_a_wrong_password_look_alike() {
     assert_eq!(wrong.json, unknown.json);
 }
 
-/// What refused logins cost the service: unlike the time they take, it does not hang on what else the machine
-/// does.
+/// The CPU time that refused logins cost the service: unlike the elapsed time, it does not depend on what
+/// else the machine does.
 async fn cost_of_logins(app: &TestApp, email: &str) -> Duration {
     let before = app.cpu_time();
     for _ in 0..12 {
@@ -174,7 +174,7 @@ async fn what_a_client_has_written_before_the_proxy_is_not_even_text() {
     }
 }
 
-/// Keyboards differ in how they type an `ä`: as one character, or as two.
+/// Keyboards differ in how they enter an `ä`: as one character, or as two.
 #[tokio::test]
 async fn a_password_is_known_in_either_normal_form() {
     let app = TestApp::start().await;

@@ -77,7 +77,7 @@ async fn an_access_token_that_has_merely_expired_still_ends_its_session() {
     let refresh = ada.cookie.clone().unwrap();
     ada.logout().await.expect(204).expect_cookie_cleared();
     ada.send(ada.cookie_refresh(&refresh)).await.expect_problem(401, "session_logged_out");
-    // It proves nothing else, and nothing more than once.
+    // It is not accepted for anything else, nor more than once.
     ada.logout().await.expect_problem(401, "token_expired");
     ada.terminate_others().await.expect_problem(401, "token_expired");
 }

@@ -1,4 +1,4 @@
-//! The log: every line reads alone, and none holds what must not leave the service.
+//! The log: every line can be read by itself, and none contains what must not leave the service.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::support::postgres::PostgresServer;
 use crate::support::{Answer, Database, Person, Setup, TestApp, eventually};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// For the service to notice that a client has gone, of which nothing tells.
+/// Time for the service to notice that a client has gone, which nothing reports.
 const NOTICED_WITHIN: Duration = Duration::from_millis(500);
 
-/// Everything a person gave or got that is nobody else's business.
+/// Everything a person sent or received that is private.
 async fn live_a_little(app: &TestApp) -> Vec<String> {
     let ada = Person::named("Ada");
     let mut device = app.client();
@@ -61,7 +61,7 @@ async fn a_line_is_one_object_and_names_its_request() {
     assert!(log.contains("018f3f2e-5b7a-7c1d-8000-00155d012345"), "{log}");
 }
 
-/// What was stored is logged, though the client did not wait for the answer.
+/// What was stored is logged, even if the client did not wait for the response.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: run ./scripts/test"]
 async fn who_goes_away_leaves_a_line_all_the_same() {

@@ -28,7 +28,7 @@ pub(crate) async fn with_mail(database: Database) -> (Setup, MailServer) {
     (setup, server)
 }
 
-/// Signs up, and waits for the mail that a sign-up brings.
+/// Signs up, and waits for the mail that a sign-up causes.
 async fn sign_up(app: &TestApp, server: &MailServer, name: &str) -> Person {
     let person = Person::named(name);
     app.client().signup(&person).await.expect(201);
@@ -40,7 +40,7 @@ async fn ask_for_reset(client: &Client, email: &str) -> Value {
     client.post("/password/reset", &json!({"email": email})).await.expect(202).json
 }
 
-/// A mail is counted a moment after it has arrived: once the server's answer has been read.
+/// A mail is counted a moment after it has arrived: once the server's reply has been read.
 async fn resets_are_counted(app: &TestApp, outcome: &str) {
     let line = format!("auth_mails_total{{kind=\"password_reset\",outcome=\"{outcome}");
     eventually(&line, Duration::from_secs(10), async || {
@@ -69,7 +69,7 @@ async fn a_mail_arrives_once_with_a_code_and_a_link(database: Database) {
     assert_eq!(mail.header("Auto-Submitted"), "auto-generated");
     assert!(mail.text.contains("text/plain") && mail.text.contains("<html lang=\"de\">"));
 
-    // The one after it is there, and nothing came twice.
+    // The next mail has arrived, and none arrived twice.
     let eve = sign_up(&app, &server, "Eve").await;
     ask_for_reset(&app.client(), &eve.email).await;
     server.mail_about(&eve.email, "Set a new password").await;
@@ -120,7 +120,7 @@ async fn a_mail_whose_text_was_sent_is_left_alone_for_a_while(database: Database
         server.next(&person.email, &[manner]);
         ask_for_reset(&app.client(), &person.email).await;
     }
-    // What the server said no to comes again soon; what it said nothing to may have been taken.
+    // A text that the server deferred is sent again soon; one without a reply may have been accepted.
     server.mail_about("eve@example.com", "Set a new password").await;
     assert_eq!((server.tries("ada@example.com"), server.tries("eve@example.com")), (1 + 1, 1 + 2));
 }

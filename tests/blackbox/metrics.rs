@@ -25,7 +25,7 @@ async fn the_promised_names_are_there() {
         assert!(metrics.has_label("auth_operations_total", label), "{}", metrics.0);
     }
     assert!(metrics.has_label("auth_tokens_generated_total", "type"), "{}", metrics.0);
-    // Two tokens each at signup, login and refresh.
+    // Two tokens each for sign-up, login and refresh.
     assert_eq!(metrics.sum("auth_tokens_generated_total"), Some(6.0));
     let hashed = metrics.sum("auth_password_hash_duration_seconds_count");
     assert!(hashed >= Some(2.0), "{hashed:?}");

@@ -1,4 +1,4 @@
-//! Without a Redis nothing is published, and nothing is kept for nobody to read.
+//! Without a Redis nothing is published, and nothing is stored that nobody would read.
 
 use sea_orm::{ConnectionTrait, Statement};
 
@@ -9,7 +9,7 @@ use crate::support::{Database, Person, Setup, TestApp, eventually, on_each_datab
 
 on_each_database!(without_redis_no_event_is_kept_or_counted);
 
-/// The one number that a query of the service's database answers.
+/// The single number that a query of the service's database returns.
 async fn count(app: &TestApp, db: Database, sql: &str) -> i64 {
     let url = match db {
         Database::Sqlite => format!("sqlite://{}?mode=rw", app.setup.sqlite_file().display()),
@@ -45,7 +45,7 @@ async fn without_redis_no_event_is_kept_or_counted(db: Database) {
     app.terminate().await.expect_code(0);
 }
 
-/// What was owed when Redis was configured is not given to nobody meanwhile.
+/// What was still unpublished when Redis was configured stays in the outbox while it is not.
 #[tokio::test]
 #[ignore = "needs Redis: run ./scripts/test"]
 async fn what_was_owed_before_waits_for_a_redis() {

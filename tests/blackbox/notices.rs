@@ -1,4 +1,4 @@
-//! Mails that tell a person what happened to the account, each stored with the change it tells of.
+//! Mails that notify a person of what happened to the account, each stored together with the change.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ async fn factors_that_come_and_go_are_mailed(db: Database) {
         if told { Ok(()) } else { Err(format!("{mails:?}")) }
     })
     .await;
-    // What changed nothing is not mailed.
+    // A request that changed nothing causes no mail.
     device.send(device.request(Method::DELETE, "/factors/totp")).await.expect_problem(404, "not_found");
     let about = |subject: &str| {
         let mails = server.received(&ada.email);
@@ -115,7 +115,7 @@ async fn a_stolen_refresh_token_is_mailed_once(db: Database) {
     }
     let mail = server.mail_about(&ada.email, "session").await;
     assert!(mail.text.contains("used again"), "{}", mail.text);
-    // One that comes after it, so that a second one would be there.
+    // A later mail, so that a second notice would have arrived by then.
     app.client().post("/password/reset", &json!({"email": ada.email})).await.expect(202);
     server.mail_about(&ada.email, "Set a new password").await;
     let mails = server.received(&ada.email);

@@ -1,4 +1,4 @@
-//! GET `/openapi.json` and `/docs`: what is written there is what is served.
+//! GET `/openapi.json` and `/docs`: what is documented is what is served.
 
 use serde_json::Value;
 

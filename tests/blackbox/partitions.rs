@@ -1,5 +1,5 @@
-//! `sessions` and `outbox` in hash partitions, made by the very text of docs/scaling.md: everything goes on
-//! as before.
+//! `sessions` and `outbox` in hash partitions, created with the statements of docs/scaling.md: everything
+//! works as before.
 
 use std::time::Duration;
 

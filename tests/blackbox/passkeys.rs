@@ -1,4 +1,4 @@
-//! Passkeys by the byte: registered, used, renamed, removed, and everything that is wrong with one.
+//! Passkeys byte by byte: registered, used, renamed, removed, and everything that can be wrong with one.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn somebody(app: &TestApp, name: &str) -> (Person, Client) {
     (person, device)
 }
 
-/// Registers, whatever comes of it.
+/// Tries to register, and returns the response.
 async fn try_register(device: &Client, key: &mut Authenticator) -> Answer {
     let options = device.post("/passkeys/options", &json!({})).await.expect(200).json;
     let credential = key.create(&options["publicKey"]);
@@ -46,7 +46,7 @@ async fn register(device: &Client, key: &mut Authenticator) -> Value {
     try_register(device, key).await.expect(201).json["passkey"].clone()
 }
 
-/// Signs in with nothing but the passkey, whatever comes of it.
+/// Tries to sign in with nothing but the passkey, and returns the response.
 async fn try_sign_in(app: &TestApp, key: &mut Authenticator) -> Answer {
     let options = app.client().post("/passkeys/login/options", &json!({})).await.expect(200).json;
     let credential = key.get(&options["publicKey"]);
@@ -144,7 +144,7 @@ async fn what_is_wrong_with_a_registration_is_refused(db: Database) {
     let options = device.post("/passkeys/options", &json!({})).await.expect(200).json;
     let credential = Authenticator::new(ORIGIN).create(&options["publicKey"]);
     let body = json!({"requestId": options["requestId"], "credential": credential});
-    // The challenge of another person, of another purpose, and one that was made up.
+    // The challenge of another person, one for another purpose, and an invented one.
     bob.post("/passkeys", &body).await.expect_problem(422, "validation_failed");
     let login = app.client().post("/passkeys/login/options", &json!({})).await.expect(200).json;
     for challenge in [login["publicKey"]["challenge"].clone(), json!("AAAA")] {
@@ -197,7 +197,7 @@ async fn what_is_wrong_with_a_sign_in_is_refused(db: Database) {
             ..key
         };
     }
-    // Bob's key says that it is Ada's.
+    // Bob's key claims to be Ada's.
     let handle = std::mem::replace(&mut bobs.user_handle, key.user_handle.clone());
     try_sign_in(&app, &mut bobs).await.expect_problem(401, "invalid_credentials");
     bobs.user_handle = handle;
@@ -258,7 +258,7 @@ async fn a_copied_key_is_noticed(db: Database) {
     device.access = answer.json["accessToken"].as_str().map(str::to_owned);
     assert_eq!(device.claims()["amr"], json!(["hwk", "user", "mfa"]));
     eventually("the log says so", LOGGED_WITHIN, async || logged(&app, 1)).await;
-    // It stands still.
+    // The counter stands still.
     (key.counter, key.counts) = (3, 0);
     try_sign_in(&app, &mut key).await.expect(200);
     eventually("the log says so again", LOGGED_WITHIN, async || logged(&app, 2)).await;
@@ -267,7 +267,7 @@ async fn a_copied_key_is_noticed(db: Database) {
 /// Lines are written by a thread of their own.
 const LOGGED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whether the log has told of this many regressions.
+/// Whether the log has this many lines about regressions.
 fn logged(app: &TestApp, times: usize) -> Result<(), String> {
     let lines = app.logs().matches("passkey.counter_regressed").count();
     if lines == times { Ok(()) } else { Err(format!("{lines} lines")) }
@@ -297,7 +297,7 @@ async fn a_passkey_is_a_second_factor_too(db: Database) {
     let mut device = app.client();
     device.access = answer.json["accessToken"].as_str().map(str::to_owned);
     assert_eq!(device.claims()["amr"], json!(["pwd", "hwk", "user", "mfa"]));
-    // What goes on with one login is spent with it.
+    // A ticket that has continued a login is spent.
     let options =
         app.client().post("/passkeys/login/options", &json!({"loginTicket": ticket})).await.expect(200).json;
     let body = json!({"loginTicket": ticket, "credential": key.get(&options["publicKey"])});

@@ -48,7 +48,7 @@ async fn a_change_ends_the_others_and_renews_this_one(db: Database) {
     answer.expect_problem(401, "refresh_token_invalid");
     other.session().await.expect_problem(401, "session_credentials_changed");
     other.refresh().await.expect_problem(401, "session_credentials_changed");
-    // The old refresh token was refused, and so not taken for theft.
+    // The old refresh token was merely refused, not treated as theft.
     device.access = changed.json["accessToken"].as_str().map(str::to_owned);
     device.session().await.expect(200);
     let cookie = changed.set_cookie().unwrap().split_once(';').unwrap().0;

@@ -1,4 +1,4 @@
-//! New passwords that are refused: common ones, those that a name gives away, those known from a breach.
+//! New passwords that are refused: common ones, those derived from a name, those known from a breach.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn operators_are_held_to_the_same_rules() {
     setup.command_with_input(&arguments, "a horse, correct\n").await.expect_code(0);
 }
 
-/// Answers every request with that body, after a while.
+/// Answers every request with that body, after a delay.
 async fn breach_list(body: &'static str, after: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/range", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The person's own data: everything stored about them, and having it deleted.
+//! The person's own data: exporting everything stored about them, and deleting it.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn what_is_stored_is_handed_out(db: Database) {
     for secret in ["$2", "stk", "eyJ", "token"] {
         assert!(!data.json.to_string().contains(secret), "{secret} in {data}");
     }
-    // Nobody deletes an account where that is not set up.
+    // Nobody can delete an account if that is not configured.
     device.send(device.request(Method::DELETE, "/me")).await.expect_problem(404, "not_found");
     device.session().await.expect(200);
 }
@@ -70,7 +70,7 @@ async fn the_last_administrator_stays(db: Database) {
     device.login(&root).await.expect(200);
     device.send(device.request(Method::DELETE, "/me")).await.expect_problem(409, "last_admin");
     device.session().await.expect(200);
-    // One who was deleted, or will be, is nobody who stays.
+    // An administrator who is deleted, to be deleted, or disabled does not count as remaining.
     let ada = Person::named("Ada");
     for gone in ["deleted_at", "delete_at", "disabled_at"] {
         let mut other = app.client();
@@ -83,7 +83,7 @@ async fn the_last_administrator_stays(db: Database) {
     device.send(device.request(Method::DELETE, "/me")).await.expect_problem(409, "last_admin");
 }
 
-/// Asks for the deletion: when the account will be deleted.
+/// Requests the deletion; returns when the account will be deleted.
 async fn ask_for_deletion(device: &Client) -> i64 {
     let asked = device.send(device.request(Method::DELETE, "/me")).await.expect(202).expect_cookie_cleared();
     assert_eq!(members(&asked.json), ["deleteAt"]);
@@ -143,7 +143,7 @@ async fn of_two_administrators_who_go_at_the_same_time_one_stays(db: Database) {
             let these = format!("email LIKE '%{round}@example.com'");
             app.execute("UPDATE users SET role = 'STARTER'").await;
             app.execute(&format!("UPDATE users SET role = 'ADMIN' WHERE {these}")).await;
-            // A new token says so.
+            // A new token reflects it.
             for device in &mut devices {
                 app.execute("UPDATE users SET session_version = session_version + 1").await;
                 device.refresh().await.expect(200);

@@ -1,4 +1,4 @@
-//! The tests' own TCP proxy does what it is asked to; without that, the tests that use it show nothing.
+//! The tests' own TCP proxy works as intended; otherwise the tests that use it would prove nothing.
 
 use std::time::Duration;
 

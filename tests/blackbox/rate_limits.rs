@@ -1,10 +1,10 @@
-//! Rate limits: refused before any hashing, told with `Retry-After`, and counted for the right one.
+//! Rate limits: refused before any hashing, with `Retry-After`, and counted for the right subject.
 
 use serde_json::json;
 
 use crate::support::{Answer, Client, Database, Person, Setup, TestApp};
 
-/// Everything unlimited but what the test sets.
+/// A service without limits except the one that the test sets.
 async fn limited(variable: &str, limit: u32) -> TestApp {
     let mut setup = Setup::on(Database::Sqlite)
         .await
@@ -22,8 +22,8 @@ async fn limited(variable: &str, limit: u32) -> TestApp {
     setup.set(variable, limit).start().await
 }
 
-/// Asks until it is refused: not before the limit, and soon after it. Twice the limit and one more is allowed
-/// for, because the minute may turn meanwhile.
+/// Sends requests until one is refused: not before the limit, and soon after it. Up to twice the limit plus
+/// one are allowed, because a new minute may begin meanwhile.
 async fn until_refused(limit: u32, mut ask: impl AsyncFnMut(u32) -> Answer) -> Answer {
     for asked in 0..=2 * limit {
         let answer = ask(asked).await;
@@ -54,7 +54,7 @@ async fn logins_are_limited_by_address() {
     app.client().signup(&ada).await.expect(201);
     let client = app.client();
 
-    // Right and wrong passwords count alike.
+    // Correct and wrong passwords count alike.
     until_refused(4, async |asked| {
         let password = if asked % 2 == 0 { ada.password.as_str() } else { "a wrong one" };
         login_from(&client, "203.0.113.1", &ada.email, password).await
@@ -73,15 +73,15 @@ async fn failures_are_limited_by_account_and_address() {
     let client = app.client();
 
     until_refused(3, async |_| login_from(&client, "203.0.113.1", &ada.email, "a wrong one").await).await;
-    // Now the right password is refused too: nobody can tell whether a guess was good.
+    // Now the correct password is refused too: nobody can tell whether a guess was correct.
     let right = login_from(&client, "203.0.113.1", "ADA@example.com", &ada.password).await;
     right.expect_problem(429, "rate_limited");
-    // Neither another account nor the same from elsewhere has to suffer for it.
+    // Neither another account nor the same one from another address is affected.
     login_from(&client, "203.0.113.1", &bob.email, &bob.password).await.expect(200);
     login_from(&client, "203.0.113.2", &ada.email, &ada.password).await.expect(200);
 }
 
-/// A guess among many at once must not be told apart from the others once the failures are used up.
+/// Among many concurrent guesses, those beyond the allowed failures must reveal nothing.
 #[tokio::test]
 async fn guesses_made_at_once_are_limited_too() {
     let app = limited("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", 3).await;

@@ -1,4 +1,4 @@
-//! POST `/refresh`: rotation, and the ways a refresh token comes in and goes back.
+//! POST `/refresh`: rotation, and the ways in which a refresh token is sent and returned.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_cookie_rotates_and_comes_back_as_a_cookie(db: Database) {
     assert_eq!(answer.json["expiresIn"], 900);
     assert_eq!(answer.json["session"]["id"], ada.session_id);
     assert_eq!(answer.json["session"]["current"], true);
-    // A refresh is no activity.
+    // A refresh is not activity.
     assert_eq!(answer.json["session"]["lastActivity"], asked["session"]["lastActivity"]);
     assert_eq!(answer.json["session"]["idleExpiresAt"], asked["idleExpiresAt"]);
 
@@ -83,7 +83,7 @@ async fn with_both_the_body_counts() {
     assert!(answer.json["refreshToken"].is_string());
     assert_eq!(answer.set_cookie(), None);
 
-    // A body that names no token leaves the cookie to count.
+    // If the body contains no token, the cookie is used.
     let empty = browser.cookie_refresh(browser.cookie.as_ref().unwrap()).json(&json!({}));
     let answer = browser.send(empty).await.expect(200);
     assert_eq!(answer.json["session"]["id"], browser.session_id);
@@ -102,7 +102,7 @@ async fn two_tabs_at_once_both_go_on(db: Database) {
     }))
     .await;
 
-    // One rotated; all the others got the token that came of it.
+    // One rotated; all the others got the resulting token.
     for tab in &tabs {
         assert_eq!(generation(tab.cookie.as_ref().unwrap()), generation(&cookie) + 1);
         tab.session().await.expect(200);
@@ -144,7 +144,7 @@ async fn no_token_and_no_good_token_are_refused_and_the_cookie_is_cleared() {
             answer.expect_problem(401, "refresh_token_invalid").expect_cookie_cleared();
         }
     }
-    // None of it has harmed the session.
+    // None of this has harmed the session.
     ada.clone().refresh().await.expect(200);
 }
 

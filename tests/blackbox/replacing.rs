@@ -1,4 +1,4 @@
-//! Signing in again in one browser, and what a login may say of the session it opens.
+//! Signing in again in the same browser, and what a login may specify about the session it opens.
 
 use reqwest::Method;
 use reqwest::header::{COOKIE, ORIGIN};
@@ -43,7 +43,7 @@ async fn the_same_browser_leaves_no_ghost(db: Database) {
         .start()
         .await;
     let (ada, device) = signed_up(&app, "Ada").await;
-    // It makes room, too.
+    // The replaced session makes room, too.
     let answer = login_again(&device, &ada.credentials(), None).await.expect(200);
     assert_eq!(answer.json["evictedSessionIds"], json!([]));
     device.session().await.expect_problem(401, "session_replaced");

@@ -1,5 +1,5 @@
-//! People who come from elsewhere without a hash: imported, mailed at a steady rate, and let in once they
-//! have set a password.
+//! Users of another application without a hash: imported, mailed at a steady rate, and able to sign in once
+//! they have set a password.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn people_without_a_hash_come_in_and_set_a_password(db: Database) {
          3,eve@example.com,Eve,\n4,kay@example.com,Kay,{hash}\n"
     );
     std::fs::write(file, rows).unwrap();
-    // Only where that is asked for.
+    // Only if that is requested.
     setup
         .command(&["import", "users", file, "--dry-run"])
         .await

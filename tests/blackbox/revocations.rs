@@ -1,4 +1,4 @@
-//! `/revocations`: services that follow it hear of every ending, in time, also after they were away.
+//! `/revocations`: services that follow it learn of every ending, in time, even after they were disconnected.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn endings_are_told_within_a_second_and_once(db: Database) {
     let mut devices = app.devices(&ada, 3).await;
     let mut follower = Follower::new(service);
     follower.connect().await;
-    // Without a cursor it begins somewhere, and says so.
+    // Without a cursor it begins at some position, and says so.
     assert_eq!(follower.next().await, Some(Told::Reset));
     follower.catch_up().await;
     assert_eq!(follower.ended.len(), 0);
@@ -58,7 +58,7 @@ async fn endings_are_told_within_a_second_and_once(db: Database) {
     devices[1].terminate(&other).await.expect(204);
     let told = ending(&mut follower).await;
     assert_eq!((&told["sessionId"], &told["reason"]), (&json!(other), &json!("terminated")));
-    // A change of the same person tells nothing again.
+    // A change of the same person repeats nothing.
     devices[1].refresh().await.expect(200);
     follower.catch_up().await;
     assert!(follower.ended.values().all(|(_, times)| *times == 1), "{:?}", follower.ended);
@@ -81,7 +81,7 @@ async fn a_follower_that_was_away_goes_on_from_its_cursor(db: Database) {
     follower.catch_up().await;
     assert_eq!((follower.ended.len(), follower.resets), (2, 1), "{:?}", follower.ended);
 
-    // Over a restart too.
+    // The cursor remains valid over a restart too.
     follower.disconnect();
     devices[2].logout().await.expect(204);
     app.restart().await;
@@ -97,7 +97,7 @@ async fn a_follower_that_was_away_goes_on_from_its_cursor(db: Database) {
     again.catch_up().await;
     assert!(again.ended.contains_key(&devices[2].session_id), "{:?}", again.ended);
     assert_eq!(again.resets, 0);
-    // One without a cursor hears of what ended lately.
+    // A follower without a cursor gets what ended recently.
     let mut newcomer = Follower::new(with_key(&app, service.access.as_ref().unwrap()));
     newcomer.connect().await;
     newcomer.catch_up().await;
@@ -114,7 +114,7 @@ async fn a_cursor_that_is_too_old_is_said_plainly(db: Database) {
     let parts: Vec<_> = cursor.split('.').collect();
     let old: i64 = parts[1].parse::<i64>().unwrap() - 24 * 3_600_000;
     let old = cursor.replacen(parts[1], &old.to_string(), 1);
-    // Of another database, too: PostgreSQL's in place of SQLite's, and from further on.
+    // Cursors of another database, too: PostgreSQL's in place of SQLite's, and one from a later position.
     for strange in [old, "t.1".to_owned(), format!("p.{}.999999999999", parts[1])] {
         let mut follower = Follower::new(service.clone());
         follower.cursor = Some(strange);
@@ -147,7 +147,7 @@ async fn it_takes_the_scope_and_ends_with_the_key() {
     while let Some(told) = follower.next().await {
         heartbeats += usize::from(matches!(told, Told::Heartbeat(_)));
     }
-    // At least one a second.
+    // There is at least one a second.
     assert!(heartbeats >= 3, "{heartbeats}");
     with_key(&app, &short).get("/revocations").await.expect_problem(401, "token_expired");
 }

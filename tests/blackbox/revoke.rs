@@ -1,5 +1,4 @@
-//! `/revoke` (RFC 7009): a token's holder ends its session, and nobody learns more than that it was asked
-//! for.
+//! `/revoke` (RFC 7009): a token's holder ends its session, and the response discloses nothing else.
 
 use reqwest::Method;
 
@@ -30,7 +29,7 @@ async fn a_token_of_either_kind_ends_its_session(db: Database) {
     let refresh = devices[1].cookie.clone().unwrap();
     revoke(&devices[1], &[("token", &refresh)]).await.expect(200);
     devices[1].session().await.expect_problem(401, "session_logged_out");
-    // The other device is not concerned, and once more changes nothing.
+    // The other device is not affected, and repeating it changes nothing.
     revoke(&devices[1], &[("token", &refresh)]).await.expect(200);
     devices[2].session().await.expect(200);
 }
@@ -42,7 +41,7 @@ async fn what_is_no_good_token_is_answered_alike(db: Database) {
     let old = ada.cookie.clone().unwrap();
     ada.refresh().await.expect(200);
     ada.refresh().await.expect(200);
-    // An old generation ends nothing: this is no place to find theft out.
+    // An old generation ends nothing: theft is not detected here.
     for token in ["nonsense", &old, "ak_0123_4567", "a.b.c"] {
         let answer = revoke(&ada, &[("token", token)]).await.expect(200);
         assert_eq!(answer.text, "");

@@ -30,7 +30,7 @@ async fn setup(db: Database) -> Setup {
     Setup::on(db).await.set("ENCRYPTION_SECRET", SECRET)
 }
 
-/// Sets an app up, and confirms it by the code of the step before, so that the present one is left.
+/// Sets up an app, and confirms it by the code of the previous step, so that the current one is still unused.
 async fn set_up(app: &TestApp, device: &Client) -> (App, Vec<String>) {
     let answer = device.post("/factors/totp", &json!({})).await.expect(201);
     assert_eq!(members(&answer.json), ["expiresIn", "otpauthUri", "secret"]);
@@ -42,7 +42,7 @@ async fn set_up(app: &TestApp, device: &Client) -> (App, Vec<String>) {
     let answer = device.post("/factors/totp/confirm", &json!({"code": totp.code(-1)})).await.expect(200);
     let codes: Vec<_> = answer.json["recoveryCodes"].as_array().unwrap().iter().map(text).collect();
     assert_eq!(codes.len(), 10);
-    // Instead of waiting the test moves the stored times.
+    // Instead of waiting, the test changes the stored time step.
     app.execute("UPDATE factors SET last_step = last_step - 10").await;
     (totp, codes)
 }
@@ -55,7 +55,7 @@ fn ticket(answer: &Answer) -> String {
     text(&answer.json["loginTicket"])
 }
 
-/// Logs in up to the second factor; the ticket.
+/// Logs in up to the second factor; returns the ticket.
 async fn asked(app: &TestApp, person: &Person) -> String {
     let answer = app.client().login(person).await.expect_problem(401, "second_factor_required");
     assert_eq!(answer.json["expiresIn"], 600);
@@ -84,7 +84,7 @@ async fn an_app_is_set_up_confirmed_used_and_removed(db: Database) {
     assert_eq!(factors["recoveryCodes"], json!({"left": 10}));
     assert_eq!(members(&factors["totp"]), ["addedAt", "lastUsedAt"]);
 
-    // Confirming it has shown it: the session is as good as one that signed in with it.
+    // Confirming the factor also presented it: the session counts as signed in with it.
     device.refresh().await.expect(200);
     let claims = device.claims();
     assert_eq!((&claims["acr"], &claims["amr"]), (&json!("aal2"), &json!(["pwd", "otp", "mfa"])));
@@ -120,7 +120,7 @@ async fn a_code_is_good_once_and_in_its_order(db: Database) {
     let code = totp.code(0);
     let first = asked(&app, &ada).await;
     go_on(&app, &first, "code", &code).await.expect(200);
-    // Used, and the one before it with it.
+    // The code is used up, and the one before it too.
     for used in [code, totp.code(-1)] {
         let ticket = asked(&app, &ada).await;
         go_on(&app, &ticket, "code", &used).await.expect_problem(422, "validation_failed");
@@ -181,7 +181,7 @@ async fn a_ticket_is_good_once_and_for_its_step(db: Database) {
         let answer = app.client().post(path, &json!({"loginTicket": ticket})).await;
         assert!([401, 404].contains(&answer.status), "{answer}");
     }
-    // As another kind of token, and others as it.
+    // A ticket presented as another kind of token, and other tokens presented as a ticket.
     let mut bearer = app.client();
     bearer.access = Some(ticket.clone());
     bearer.me().await.expect_problem(401, "token_invalid");
@@ -278,13 +278,13 @@ async fn a_role_that_must_have_a_second_factor_sets_one_up_on_the_way_in(db: Dat
     let answer = go_on(&app, &ticket, "code", &totp.code(0)).await.expect(200);
     let codes: Vec<_> = answer.json["recoveryCodes"].as_array().unwrap().iter().map(text).collect();
     assert_eq!(codes.len(), 10);
-    // The step is used.
+    // The time step is used up.
     let ticket = asked(&app, &ada).await;
     go_on(&app, &ticket, "code", &totp.code(0)).await.expect_problem(422, "validation_failed");
     let mut device = app.client();
     let body = json!({"loginTicket": ticket, "recoveryCode": codes[0]});
     device.send_and_keep("/login/continue", &body).await.expect(200);
-    // The last one cannot go.
+    // The last factor cannot be removed.
     let answer = device.send(device.request(reqwest::Method::DELETE, "/factors/totp")).await;
     answer.expect_problem(409, "last_sign_in_method");
 }
@@ -358,7 +358,7 @@ async fn a_user_at_the_limit_chooses_which_sessions_end(db: Database) {
         assert_eq!(choose(wrong).await.expect_problem(422, "validation_failed").fields(), ["endSessionIds"]);
     }
     choose(Value::Null).await.expect_problem(422, "validation_failed");
-    // Too few, and nothing has ended.
+    // Too few were chosen, and nothing has ended.
     let again = choose(json!([])).await.expect_problem(409, "session_limit_reached");
     assert_eq!(text(&again.json["loginTicket"]), ticket);
     first.session().await.expect(200);
@@ -368,7 +368,7 @@ async fn a_user_at_the_limit_chooses_which_sessions_end(db: Database) {
     second.session().await.expect(200);
     choose(json!([second.session_id])).await.expect_problem(401, "login_ticket_invalid");
 
-    // One that ended since the list was shown counts as chosen.
+    // A session that has ended since the list was sent counts as chosen.
     let answer = app.client().login(&ada).await.expect_problem(409, "session_limit_reached");
     let later = self::ticket(&answer);
     let ended = second.session_id.clone();

@@ -1,4 +1,4 @@
-//! `secrets rewrap`: stored secrets move to the newest `ENCRYPTION_SECRET`, and earlier ones can go.
+//! `secrets rewrap`: stored secrets move to the newest `ENCRYPTION_SECRET`, and earlier ones can be removed.
 
 use serde_json::{Value, json};
 
@@ -28,13 +28,13 @@ async fn stored_secrets_move_to_the_newest_secret(db: Database) {
     let secret = device.post("/factors/totp", &json!({})).await.expect(201).json["secret"].clone();
     let totp = App::with(secret.as_str().unwrap());
     device.post("/factors/totp/confirm", &json!({"code": totp.code(-1)})).await.expect(200);
-    // Another one waits for its first code.
+    // Another app waits for its first code.
     let bob = app.devices(&Person::named("Bob"), 1).await.remove(0);
     let pending = bob.post("/factors/totp", &json!({})).await.expect(201).json["secret"].clone();
 
     app.restart_with(&[("ENCRYPTION_SECRET", NEW), ("PREVIOUS_ENCRYPTION_SECRETS", OLD)]).await;
     assert_eq!(sign_in(&app, &ada, &totp).await, 200, "the earlier secret still opens");
-    // On PostgreSQL the node goes on running.
+    // On PostgreSQL the node keeps running.
     if db == Database::Sqlite {
         app.terminate().await.expect_code(0);
     }
@@ -53,7 +53,7 @@ async fn stored_secrets_move_to_the_newest_secret(db: Database) {
     let code = App::with(pending.as_str().unwrap()).code(0);
     bob.post("/factors/totp/confirm", &json!({"code": code})).await.expect(200);
 
-    // With a secret that is lost the command says how many cannot be opened.
+    // If a secret is lost, the command says how many cannot be opened.
     app.restart_with(&[("ENCRYPTION_SECRET", OLD)]).await;
     if db == Database::Sqlite {
         app.terminate().await.expect_code(0);

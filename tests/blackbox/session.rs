@@ -1,4 +1,4 @@
-//! GET `/session`: the session of the token, and how long it has.
+//! GET `/session`: the session of the token, and how long it will last.
 
 use crate::support::answer::members;
 use crate::support::{Database, Person, Setup, TestApp, milliseconds, on_each_database, timestamp};

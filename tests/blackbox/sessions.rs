@@ -28,14 +28,14 @@ async fn devices(app: &TestApp, count: usize) -> Vec<Client> {
         let latest = devices.last().unwrap();
         let before = latest.session().await.expect(200).json["session"]["lastActivity"].clone();
         device.login(&ada).await.expect(200);
-        // So that the order of the times is that of the logins, however fast the machine is.
+        // So that the times are in the order of the logins, however fast the machine is.
         become_latest(&device, &before).await;
         devices.push(device);
     }
     devices
 }
 
-/// Activity until the clock has gone on from a given time.
+/// Reports activity until its time is later than a given one.
 async fn become_latest(device: &Client, before: &Value) -> Value {
     eventually("activity moves", Duration::from_secs(5), async || {
         let last = device.activity().await.expect(200).json["lastActivity"].clone();

@@ -1,4 +1,4 @@
-//! SIGTERM: what was begun is finished, what comes new is sent away, and the exit code is 0.
+//! SIGTERM: what was begun is finished, new requests are turned away, and the exit code is 0.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::support::metrics::Metrics;
 use crate::support::{Database, Person, Setup, TestApp, eventually, on_each_database};
 
-/// More than are hashed at once.
+/// More than are hashed at the same time.
 const LOGINS: usize = 8;
 
 on_each_database!(ends_in_order_and_in_time, requests_in_flight_are_finished);
@@ -25,7 +25,7 @@ async fn ends_in_order_and_in_time(db: Database) {
 }
 
 async fn requests_in_flight_are_finished(db: Database) {
-    // A cost at which the logins take many times as long as receiving them.
+    // A cost at which logins take many times longer than receiving them.
     let app = Setup::on(db).await.set("BCRYPT_COST", 11).start();
     let mut app = app.await;
     let ada = Person::named("Ada");
@@ -36,8 +36,7 @@ async fn requests_in_flight_are_finished(db: Database) {
         let ada = ada.clone();
         logins.spawn(async move { client.login(&ada).await });
     }
-    // All are received when all but those being hashed are done or wait for their turn; the sign-up was one
-    // more.
+    // All are received when all but those being hashed are done or waiting; the sign-up was one more.
     let hashers = std::thread::available_parallelism().unwrap().get();
     let client = app.client();
     eventually("all logins are received", Duration::from_secs(20), async || {
@@ -64,7 +63,7 @@ async fn is_not_ready_at_once_and_serves_on_while_draining() {
     app.signal("TERM");
 
     eventually("it tells that it is going", Duration::from_secs(2), async || {
-        // A connection of its own each time, as a load balancer would open it.
+        // A new connection each time, as a load balancer would open it.
         let answer = app.client().get("/health/ready").await;
         if answer.status == 503 { Ok(()) } else { Err(answer.to_string()) }
     })

@@ -81,7 +81,7 @@ async fn an_email_is_taken_once(db: Database) {
     }
 }
 
-/// As typed, as browsers send it, and with a mark that is a character of its own.
+/// As typed, as browsers send it, and with a combining character.
 async fn all_spellings_of_a_domain_are_one_account(db: Database) {
     let app = TestApp::on(db).await;
     let spellings = ["ada@bücher.example", "ada@xn--bcher-kva.example", "Ada@BU\u{308}CHER.example"];

@@ -1,4 +1,4 @@
-//! What is checked before the program listens, and how plainly it says what is wrong.
+//! What is checked before the program listens, and how clearly errors are reported.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use crate::support::{Database, Person, Setup, TestApp, on_each_database};
 
 on_each_database!(migrations_can_be_run_alone, it_starts_on_the_schema_of_a_newer_version);
 
-/// Wants a run to be refused as wrongly configured, and every one of the variables to be named.
+/// Asserts that a start is refused because of its configuration, and that each of the variables is named.
 async fn refused(setup: &Setup, variables: &[&str]) -> String {
     let mut ended = setup.run().await.expect_code(2);
     for variable in variables {
@@ -41,7 +41,7 @@ async fn all_wrong_values_are_told_at_once() {
     }
     let names: Vec<_> = wrong.iter().map(|(name, _)| *name).collect();
     let output = refused(&setup, &names).await;
-    // The value is shown too, so that a typing error is seen; but an address may hold a password.
+    // The value is shown too, so that a typing error is visible; but an address may contain a password.
     for (_, value) in &wrong[..11] {
         assert!(output.contains(value), "{value:?} is not told:\n{output}");
     }
@@ -157,11 +157,11 @@ async fn a_database_damaged_in_its_middle_is_told_and_left_as_it_is() {
     app.terminate().await.expect_code(0);
     let file = app.setup.sqlite_file();
     for beside in ["auth.db-wal", "auth.db-shm"] {
-        // Normally gone after an orderly end; what they held must not mend the damage.
+        // Normally gone after an orderly end; their content must not repair the damage.
         let _ = std::fs::remove_file(app.setup.data_dir().join(beside));
     }
     let mut bytes = std::fs::read(&file).unwrap();
-    // The header stays good; the pages that tell what tables there are do not.
+    // The header stays intact, but not the pages that list the tables.
     bytes[100..].fill(0xA5);
     std::fs::write(&file, bytes).unwrap();
     check_refused_and_unchanged(&app.setup, &file).await;
@@ -189,7 +189,7 @@ async fn a_killed_process_leaves_no_lock_behind() {
 
 async fn migrations_can_be_run_alone(db: Database) {
     let setup = Setup::on(db).await.argument("migrate");
-    // The second time there is nothing left to do, and that is fine.
+    // The second time there is nothing left to do, which is not an error.
     for _ in 0..2 {
         setup.run().await.expect_code(0);
     }
@@ -198,7 +198,7 @@ async fn migrations_can_be_run_alone(db: Database) {
     app.client().signup(&Person::named("Ada")).await.expect(201);
 }
 
-/// As after an upgrade that was taken back: schemas stay readable to the version before.
+/// As after an upgrade that was rolled back: schemas stay readable for the previous version.
 async fn it_starts_on_the_schema_of_a_newer_version(db: Database) {
     let mut app = TestApp::on(db).await;
     let mut ada = app.client();
@@ -216,7 +216,7 @@ async fn it_starts_on_the_schema_of_a_newer_version(db: Database) {
     ada.refresh().await.expect(200);
 }
 
-/// It holds password hashes and secrets.
+/// It contains password hashes and secrets.
 #[tokio::test]
 async fn what_it_keeps_is_for_its_owner_alone() {
     let app = Setup::bare().set("PORT", 0).set("LOG_FORMAT", "json").start().await;

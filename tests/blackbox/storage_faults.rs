@@ -1,11 +1,12 @@
-//! The database goes away and comes back: said honestly meanwhile, and nothing has to be restarted.
+//! The database becomes unavailable and comes back: meanwhile responses say so, and nothing has to be
+//! restarted.
 
 use std::time::Duration;
 
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::{Answer, Client, Database, Person, Setup, TestApp, eventually};
 
-/// Longer than any bound of the service for waiting on its database.
+/// Longer than any time limit of the service for its database.
 const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// A service that reaches its database only through the proxy.
@@ -44,7 +45,7 @@ async fn survives(fault: Mode) {
     proxy.set(Mode::Forward);
     until_status(&device, "/health/ready", 200).await;
     app.client().login(&ada).await.expect(200);
-    // The logout that was refused has not happened.
+    // The refused logout has not happened.
     until_status(&device, "/session", 200).await;
     device.logout().await.expect(204);
 }

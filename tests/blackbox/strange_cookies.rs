@@ -1,5 +1,5 @@
-//! The cookies that browsers really send: several of one name, beside those of other programs, under an old
-//! name.
+//! The cookies that browsers really send: several of the same name, beside those of other programs, under an
+//! old name.
 
 use reqwest::header::{COOKIE, HeaderValue};
 use reqwest::{Method, RequestBuilder};
@@ -17,7 +17,7 @@ async fn signed_in(app: &TestApp) -> Client {
     client
 }
 
-/// A request of a browser without an access token, and with these lines of cookies.
+/// A browser's request without an access token, and with these `Cookie` lines.
 fn with_cookies(client: &Client, path: &str, lines: &[Vec<u8>]) -> RequestBuilder {
     let mut stranger = client.clone();
     stranger.access = None;
@@ -53,7 +53,7 @@ async fn each_of_several_is_tried() {
         let cookies = format!("refreshToken={good}; refreshToken={beside}");
         refresh(&mut ada, &[cookies.into_bytes()]).await.expect(200);
     }
-    // On two lines, as HTTP/2 sends them and a gateway may pass them on.
+    // On two lines, as HTTP/2 sends them and a gateway may forward them.
     let lines = [b"refreshToken=left-over".to_vec(), format!("refreshToken={}", token(&ada)).into_bytes()];
     refresh(&mut ada, &lines).await.expect(200);
 }
@@ -67,7 +67,7 @@ async fn an_older_one_of_the_same_session_is_no_theft_beside_the_current_one() {
     ada.refresh().await.expect(200);
     let cookies = format!("refreshToken={first}; refreshToken={}", token(&ada));
     refresh(&mut ada, &[cookies.into_bytes()]).await.expect(200);
-    // Alone it is.
+    // Presented alone, it is theft.
     refresh(&mut ada, &[format!("refreshToken={first}").into_bytes()])
         .await
         .expect_problem(401, "refresh_token_reused");
@@ -107,7 +107,7 @@ async fn neighbours_that_are_no_text_change_nothing() {
     refresh(&mut ada, &lines).await.expect(200);
 }
 
-/// The browser keeps the cookie: the page of another site could sign its visitor out otherwise.
+/// The browser keeps the cookie: otherwise a page of another site could sign its visitor out.
 #[tokio::test]
 async fn the_origin_is_looked_at_before_anything_else() {
     let app = TestApp::start().await;
@@ -170,7 +170,7 @@ async fn a_name_with_the_host_prefix_still_reads_the_plain_one() {
     assert!(rest.contains("Secure") && rest.contains("Path=/") && !rest.contains("Domain"), "{rest}");
     assert!(set[1].starts_with("refreshToken=;") && set[1].contains("Max-Age=0"), "{set:?}");
 
-    // Where both come, that of the new name is the one made last.
+    // If both are sent, the one with the new name is the latest.
     let both = format!("refreshToken={plain}; __Host-refreshToken={new}");
     refresh(&mut ada, &[both.into_bytes()]).await.expect(200);
     let gone = refresh(&mut ada, &[b"__Host-refreshToken=x".to_vec()]).await.expect(401);

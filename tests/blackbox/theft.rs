@@ -6,7 +6,7 @@ use crate::support::{Client, Database, Person, Setup, TestApp, eventually, on_ea
 
 on_each_database!(the_token_before_is_theft_after_the_grace, an_older_token_is_theft_at_any_time);
 
-/// Everything the session was good for is gone, and every answer gives the reason.
+/// Nothing can be done with the session any more, and every response gives the reason.
 async fn check_ended_by_theft(device: &mut Client) {
     device.session().await.expect_problem(401, "refresh_token_reused");
     device.refresh().await.expect_problem(401, "refresh_token_reused").expect_cookie_cleared();
@@ -21,7 +21,7 @@ async fn the_token_before_is_theft_after_the_grace(db: Database) {
     elsewhere.login(&ada).await.expect(200);
     let stolen = device.cookie.clone().unwrap();
     device.refresh().await.expect(200);
-    // Until the new tokens have been used their answer may have been lost.
+    // Until the new tokens have been used, the response with them may have been lost.
     device.session().await.expect(200);
 
     eventually("the grace passes", Duration::from_secs(5), async || {
@@ -35,7 +35,7 @@ async fn the_token_before_is_theft_after_the_grace(db: Database) {
     .await;
 
     check_ended_by_theft(&mut device).await;
-    // Only that session, not the person's others.
+    // Only that session has ended, not the person's others.
     elsewhere.session().await.expect(200);
     elsewhere.refresh().await.expect(200);
 }

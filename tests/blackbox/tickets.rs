@@ -56,7 +56,7 @@ async fn what_was_never_given_is_refused(db: Database) {
     let app = TestApp::on(db).await;
     let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
     let unknown = Uuid::new_v4().to_string();
-    // An access token is no ticket: it would end up in logs.
+    // An access token is not accepted as a ticket: it would end up in logs.
     let access = device.access.clone().unwrap();
     for transport in Transport::EACH {
         for ticket in
@@ -68,7 +68,7 @@ async fn what_was_never_given_is_refused(db: Database) {
     }
 }
 
-/// Time is in the ticket, so a test need not wait for it.
+/// The time is in the ticket, so a test need not wait for it to pass.
 async fn a_ticket_is_good_for_thirty_seconds(db: Database) {
     let app = TestApp::on(db).await;
     let device = app.devices(&Person::named("Ada"), 1).await.remove(0);
@@ -91,7 +91,7 @@ async fn no_token_passes_for_another(db: Database) {
     let ticket = ticket(&device).await;
     let given = Token::open(&ticket, REFRESH_SECRET);
     let refresh_token = device.cookie.clone().unwrap();
-    // As they stand, but for the one thing that is changed, they would be good.
+    // Apart from the one thing that is changed in each, they would be valid.
     let given = given.with("jti", Uuid::new_v4().to_string());
     let no_tickets = [
         refresh_token,

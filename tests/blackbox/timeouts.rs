@@ -1,4 +1,4 @@
-//! Sessions that end by the clock: idle for too long, or old.
+//! Sessions that end by the clock: after too long without activity, or at the end of their lifetime.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ on_each_database!(
 const TIMEOUT_MINUTES: &str = "0.05";
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A timeout is noticed at the latest five seconds after its deadline; one more for the machine.
+/// A timeout is noticed at most five seconds after its deadline; one more second for the machine.
 const NOTICED: Duration = Duration::from_secs(3 + 5 + 1);
 
 async fn short_lived(db: Database) -> TestApp {
@@ -47,7 +47,7 @@ async fn idle_sessions_end_with_nobody_asking(db: Database) {
     for name in ["Ada", "Bob", "Eve"] {
         signed_in(&app, name).await;
     }
-    // Nobody uses any of the sessions from here on; the operator only looks at a number.
+    // Nobody uses any of the sessions from here on; the operator only reads a number.
     wait_for_active_sessions(&app, 3.0, TIMEOUT).await;
     wait_for_active_sessions(&app, 0.0, NOTICED).await;
 }

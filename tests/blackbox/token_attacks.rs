@@ -1,6 +1,6 @@
-//! Tokens as an attacker would make them: with a key that comes along or that everybody has, in bytes that
-//! are no text, of somebody else's session, for somebody else, for later. Without the fault each is good,
-//! which is shown first.
+//! Tokens as an attacker would forge them: with an embedded or public key, in bytes that are not text, for
+//! another session, for another audience, not yet valid. Without the fault each is valid, which is checked
+//! first.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -21,10 +21,11 @@ use crate::support::{Answer, Client, Database, Person, Setup, TestApp};
 /// What the attacker signs with.
 const OWN_SECRET: &str = "a secret that the attacker has chosen, long enough";
 
-/// What comes before the 32 bytes of a public Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410).
+/// The prefix of the 32 bytes of a public Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410).
 const ED25519_INFO: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// 1,024 bits, made for this test and used nowhere else. The library that makes keys makes none so small.
+/// 1,024 bits, generated for this test and used nowhere else. The library that generates keys refuses to
+/// generate such small ones.
 const SMALL_RSA_KEY: &str = "-----BEGIN PRIVATE KEY-----
 MIICeAIBADANBgkqhkiG9w0BAQEFAASCAmIwggJeAgEAAoGBAOmlkBzNvKBAYSSz
 75PpbfYVJSKKjOjOv6vICuXeoVOss0wCxHI6PdINXjOFGiZFXTasfTTut858iiTK
@@ -74,7 +75,7 @@ async fn a_key_that_comes_with_the_token_is_not_used() {
     let good = opened(&ada);
     show(&ada, good.sign(ACCESS_SECRET)).await.expect(200);
 
-    // A service that followed an address from a token would connect here.
+    // A service that followed a URL from a token would connect here.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = format!("http://{}/keys.json", listener.local_addr().unwrap());
@@ -134,7 +135,7 @@ async fn a_public_key_is_no_secret() {
     }
 }
 
-/// RFC 8725, section 3.2: what is too weak, or is not for the algorithm, does not sign at all.
+/// RFC 8725, section 3.2: a key that is too weak, or is not for the algorithm, does not sign at all.
 #[tokio::test]
 async fn a_key_of_another_size_or_curve_ends_the_start() {
     let other_curve = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
@@ -154,7 +155,7 @@ async fn a_key_of_another_size_or_curve_ends_the_start() {
     }
 }
 
-/// A token of any bytes with a good signature.
+/// A token of arbitrary bytes with a valid signature.
 fn signed(header: &[u8], claims: &[u8]) -> String {
     let message = format!("{}.{}", base64url(header), base64url(claims));
     let key = EncodingKey::from_secret(ACCESS_SECRET.as_bytes());
@@ -162,7 +163,7 @@ fn signed(header: &[u8], claims: &[u8]) -> String {
     format!("{message}.{signature}")
 }
 
-/// A JSON object with one more member.
+/// The JSON object with one more member.
 fn with_member(object: &[u8], member: &[u8]) -> Vec<u8> {
     [&b"{"[..], member, &b","[..], &object[1..]].concat()
 }
@@ -195,7 +196,7 @@ async fn what_is_not_utf8_is_invalid() {
     }
 }
 
-/// RFC 8725, section 3.8: every part of a token is somebody's, but they do not belong together.
+/// RFC 8725, section 3.8: each part of a token exists, but they do not belong together.
 #[tokio::test]
 async fn a_token_fits_one_session_of_one_user() {
     let app = TestApp::start().await;
@@ -228,7 +229,7 @@ async fn a_token_fits_one_session_of_one_user() {
     }
 }
 
-/// The same of refresh tokens; and nobody's session ends by it.
+/// The same for refresh tokens; and nobody's session ends because of it.
 #[tokio::test]
 async fn a_refresh_token_fits_one_session_of_one_user() {
     let app = TestApp::start().await;
@@ -253,7 +254,7 @@ async fn a_refresh_token_fits_one_session_of_one_user() {
     }
 }
 
-/// RFC 7519, section 4.1.3. What is configured is checked in `tokens.rs`; here nothing is.
+/// RFC 7519, section 4.1.3. A configured audience is tested in `tokens.rs`; here none is configured.
 #[tokio::test]
 async fn a_token_for_somebody_else_is_invalid() {
     let app = TestApp::start().await;
@@ -279,7 +280,7 @@ async fn a_token_for_later_is_invalid() {
     check_refused("in an hour", &show(&ada, later).await, "token_invalid");
 }
 
-/// RFC 7515, section 4.1.11: what has to be understood and is not makes the token invalid.
+/// RFC 7515, section 4.1.11: a critical extension that is not understood makes the token invalid.
 #[tokio::test]
 async fn a_token_with_critical_extensions_is_invalid() {
     let app = TestApp::start().await;
@@ -294,7 +295,7 @@ async fn a_token_with_critical_extensions_is_invalid() {
     ada.send(ada.body_refresh(&refresh.sign(REFRESH_SECRET))).await.expect(200);
 }
 
-/// RFC 7519, section 4.1: claims of another type than they have are not passed over.
+/// RFC 7519, section 4.1: claims of a wrong type are not ignored.
 #[tokio::test]
 async fn a_claim_of_another_type_is_invalid() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Access tokens: what is in them, and that nothing but a good one opens a door.
+//! Access tokens: what is in them, and that only a valid one gives access.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ async fn a_forged_token_is_invalid() {
     let app = TestApp::start().await;
     let ada = signed_in(&app).await;
     let good = opened(&ada);
-    // That a token signed here is good shows that the ones below are refused for what is wrong with them.
+    // A valid token signed here shows that those below are refused only for their faults.
     let control = with_access(&ada, good.sign(ACCESS_SECRET));
     control.session().await.expect(200);
 
@@ -154,7 +154,7 @@ async fn one_kind_of_token_is_never_accepted_as_the_other() {
 
     let answer = with_access(&ada, refresh.clone()).session().await;
     answer.expect_problem(401, "token_invalid");
-    // Not even when it is signed with the key of the other kind.
+    // Not even if it is signed with the key of the other kind.
     let refresh = Token::open(&refresh, REFRESH_SECRET);
     let answer = with_access(&ada, refresh.sign(ACCESS_SECRET)).session().await;
     answer.expect_problem(401, "token_invalid");
@@ -182,7 +182,7 @@ async fn an_expired_token_says_so() {
 #[tokio::test]
 async fn the_lifetime_is_configured_and_has_no_leeway() {
     let setup = Setup::on(Database::Sqlite).await;
-    // Its end is in whole seconds, so that it is good for up to a second less.
+    // Its expiry is in whole seconds, so it is valid for up to a second less.
     let app = setup.set("JWT_ACCESS_EXPIRY", "2s").start().await;
     let mut ada = app.client();
     let signup = ada.signup(&Person::named("Ada")).await.expect(201);
@@ -196,7 +196,7 @@ async fn the_lifetime_is_configured_and_has_no_leeway() {
         }
     })
     .await;
-    // The session lives on: a refresh is all that is needed.
+    // The session is still live: a refresh is all that is needed.
     ada.refresh().await.expect(200);
     ada.session().await.expect(200);
 }

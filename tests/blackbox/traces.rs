@@ -1,4 +1,4 @@
-//! Traces: what a collector is sent, that none of it is a secret, and that nothing waits for a collector.
+//! Traces: what is sent to a collector, that none of it is secret, and that nothing waits for a collector.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -127,7 +127,7 @@ async fn events_name_the_trace_they_come_from() {
     let setup = traced(Database::Sqlite, &collector.endpoint()).await;
     let app = setup.set("REDIS_URL", format!("redis://{}", redis.address())).start().await;
     let ada = Person::named("Ada");
-    // One that is decided in the request, and one that the actor decides.
+    // One change that the request decides, and one that the actor decides.
     for (path, body, trace) in [
         ("/signup", ada.registration(), TRACE.to_owned()),
         ("/login", ada.credentials(), TRACE.replace('4', "5")),
@@ -164,7 +164,7 @@ async fn a_caller_that_is_not_sampled_is_not_sent() {
 #[tokio::test]
 async fn nothing_is_traced_without_an_endpoint() {
     let collector = Collector::start().await;
-    // A sender that was started all the same would find this one.
+    // An exporter that was started all the same would find this collector.
     let setup = Setup::on(Database::Sqlite).await;
     let setup = setup.set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.endpoint());
     let mut app = setup.set("OTEL_BSP_SCHEDULE_DELAY", 50).start().await;
@@ -199,7 +199,7 @@ async fn nothing_waits_for_a_collector_that_is_away() {
 #[tokio::test]
 async fn nothing_waits_for_a_collector_that_hangs() {
     let collector = Collector::hanging().await;
-    // So few fit in that nearly all are dropped.
+    // The queue is so short that nearly all spans are dropped.
     let setup = traced(Database::Sqlite, &collector.endpoint()).await;
     let setup = setup.set("OTEL_BSP_MAX_QUEUE_SIZE", 4).set("SHUTDOWN_TIMEOUT_SECONDS", 5);
     let mut app = setup.start().await;

@@ -1,4 +1,5 @@
-//! A database on which the service could not be right is refused at start, in words that say what to do.
+//! A database on which the service could not work correctly is refused at start, with a message that says
+//! what to do.
 
 use crate::support::database::{Database, execute};
 use crate::support::postgres::PostgresServer;
@@ -28,7 +29,7 @@ async fn addresses_that_need_not_be_unique_are_refused_postgres() {
     app.terminate().await;
     let url = app.setup.get("DATABASE_URL").to_owned();
     execute(&url, "DROP INDEX users_email_unique").await.unwrap();
-    // Neither on a part of the users, nor together with another column.
+    // Neither a partial index nor one that includes another column will do.
     execute(&url, "CREATE UNIQUE INDEX partial ON users (email) WHERE deleted_at IS NULL").await.unwrap();
     execute(&url, "CREATE UNIQUE INDEX together ON users (email, id)").await.unwrap();
     app.setup.run().await.expect_code(1).expect_output("users.email").expect_output("unique");

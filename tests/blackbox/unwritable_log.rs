@@ -1,5 +1,4 @@
-//! A log that cannot be written stops nothing: a pipe whose reader has left or stands still, a disk that is
-//! full.
+//! A log that cannot be written stops nothing: a pipe whose reader has gone or does not read, a full disk.
 
 use std::fs::OpenOptions;
 use std::io::{PipeReader, pipe};
@@ -9,7 +8,7 @@ use std::time::Duration;
 use crate::support::metrics::Metrics;
 use crate::support::{Database, Person, Setup, TestApp};
 
-/// What each way of losing the log is tried with: standard output and standard error.
+/// Standard output and standard error, with which each way of losing the log is tried.
 type Streams = (Stdio, Stdio);
 
 fn full_disk() -> Streams {
@@ -17,7 +16,7 @@ fn full_disk() -> Streams {
     (full().into(), full().into())
 }
 
-/// Both streams in one pipe, as `2>&1 |` makes it.
+/// Both streams in one pipe, as with `2>&1 |`.
 fn piped() -> (Streams, PipeReader) {
     let (reader, writer) = pipe().unwrap();
     ((writer.try_clone().unwrap().into(), writer.into()), reader)
@@ -31,7 +30,7 @@ async fn setup() -> Setup {
     Setup::on(Database::Sqlite).await.set("LOG_LEVEL", "debug")
 }
 
-/// Everything that changes something is answered, and what was answered was done.
+/// Every request that changes something gets a response, and what was acknowledged was done.
 async fn answers_everything(app: &TestApp, name: &str) {
     let ada = Person::named(name);
     let (mut first, mut second) = (app.client(), app.client());
@@ -53,7 +52,7 @@ async fn lines_dropped(app: &TestApp) -> f64 {
     Metrics::read(&app.client()).await.sum("auth_log_lines_dropped_total").unwrap()
 }
 
-/// From the start on nothing can be written.
+/// Nothing can be written from the start.
 async fn serves_without_a_log((output, errors): Streams) {
     let mut app = setup().await.start_printing_to(output, errors).await;
     answers_everything(&app, "Ada").await;
@@ -83,7 +82,7 @@ async fn a_reader_who_leaves_is_not_missed() {
     app.terminate().await.expect_code(0);
 }
 
-/// The pipe is full after 64 KB; then a write waits for as long as the reader stands still.
+/// The pipe is full after 64 KB; then a write blocks for as long as the reader does not read.
 #[tokio::test]
 async fn a_reader_who_stands_still_is_not_waited_for() {
     let ((output, errors), reader) = piped();

@@ -33,7 +33,7 @@ async fn signup_refuses_what_the_rules_forbid() {
         // 255 characters.
         ("email", format!("ada@{}.com", "e".repeat(247))),
         ("password", "1234567".to_owned()),
-        // Eight characters are counted as such, not as bytes.
+        // Characters are counted, not bytes: there must be eight.
         ("password", "ключей7".to_owned()),
         ("password", "p".repeat(73)),
         // 25 characters of three bytes each.

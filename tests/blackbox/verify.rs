@@ -1,4 +1,4 @@
-//! `/verify`: the identity that a gateway gets for a request, and that nobody passes for somebody else.
+//! `/verify`: the identity that a gateway gets for a request, and that nobody can impersonate somebody else.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
@@ -29,7 +29,7 @@ fn by_cookie(device: &Client, method: Method, path: &str) -> RequestBuilder {
     stranger.request(method, path).header("Cookie", cookie)
 }
 
-/// Each header once, whatever it says.
+/// The identity headers, each of which must occur exactly once.
 #[track_caller]
 fn identity(answer: &Answer) -> [&str; 4] {
     let headers: &HeaderMap = &answer.headers;
@@ -88,14 +88,14 @@ async fn nobody_is_let_in_without_a_good_token() {
     let answer = nobody.get("/verify").await.expect_problem(401, "token_missing");
     expect_nobody(&answer);
     assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-    // Another scheme may be the protected application's own.
+    // Another scheme may belong to the protected application.
     let basic = by_cookie(&ada, Method::GET, "/verify").header("Authorization", "Basic YTpi");
     nobody.send(basic).await.expect(200);
     let bad = by_cookie(&ada, Method::GET, "/verify").header("Authorization", "Bearer nonsense");
     expect_nobody(&nobody.send(bad).await.expect_problem(401, "token_invalid"));
     let nonsense = nobody.request(Method::GET, "/verify").header("Cookie", "refreshToken=nonsense");
     expect_nobody(&nobody.send(nonsense).await.expect_problem(401, "refresh_token_invalid"));
-    // An access token is no refresh token, and the other way round.
+    // An access token is not accepted as a refresh token, nor the other way round.
     let access = ada.access.clone().unwrap();
     let swapped = nobody.request(Method::GET, "/verify").header("Cookie", format!("refreshToken={access}"));
     nobody.send(swapped).await.expect_problem(401, "refresh_token_invalid");
@@ -103,7 +103,7 @@ async fn nobody_is_let_in_without_a_good_token() {
     ada.get("/verify").await.expect_problem(401, "token_invalid");
 }
 
-/// What a client sends under these names comes back as the service's own word, on every answer.
+/// What a client sends under these names is overwritten by the service's own values, on every response.
 #[tokio::test]
 async fn spoofed_identity_headers_are_overwritten() {
     let app = app().await;
@@ -125,7 +125,7 @@ async fn spoofed_identity_headers_are_overwritten() {
     expect_nobody(&forbidden.expect_problem(403, "insufficient_role"));
 }
 
-/// A preflight that were answered here would let the request through, and say nothing of who sent it.
+/// Answering a preflight here would let the request through and say nothing about who sent it.
 #[tokio::test]
 async fn a_preflight_is_a_request_like_any_other() {
     let app = app().await;
@@ -168,7 +168,7 @@ async fn filters_let_in_whom_they_name() {
         "?acr=aal3",
         "?x",
         "?roles=STARTER,",
-        // What a variable leaves that is not set must not let everybody in.
+        // An unset variable in the gateway's configuration must not let everybody in.
         "?roles=",
         "?acr=",
         "?acr=aal1&acr=aal1",
@@ -208,10 +208,10 @@ async fn by_cookie_what_changes_something_needs_an_allowed_origin() {
     for forwarded in ["GET", "HEAD", "OPTIONS"] {
         ask(Some(forwarded), Method::POST, &evil).await.expect(200);
     }
-    // Without the header the request's own method counts.
+    // Without the header, the request's own method counts.
     ask(None, Method::GET, &evil).await.expect(200);
     ask(None, Method::POST, &evil).await.expect_problem(403, "origin_not_allowed");
-    // A token is no cookie: no page makes a browser send it.
+    // A token is not a cookie: no page can make a browser send it.
     let bearer = ada.request(Method::POST, "/verify").header("Origin", "https://evil.example");
     ada.send(bearer).await.expect(200);
 }
@@ -225,7 +225,7 @@ async fn a_cookie_is_looked_at_and_never_rotated() {
         ada.send(by_cookie(&ada, Method::GET, "/verify")).await.expect(200);
     }
     ada.refresh().await.expect(200);
-    // Another tab may still have the one before.
+    // Another tab may still have the previous cookie.
     ada.send(by_cookie(&first, Method::GET, "/verify")).await.expect(200);
     ada.refresh().await.expect(200);
     expect_nobody(&ada.send(by_cookie(&first, Method::GET, "/verify")).await.expect(401));
@@ -280,7 +280,7 @@ async fn asking_is_no_activity_takes_no_database_and_is_counted() {
     app.client().get("/verify").await.expect(401);
     ada.get("/verify?roles=ADMIN").await.expect(403);
     let metrics = Metrics::read(&app.client()).await;
-    // The sweeper asks twice a second whatever goes on.
+    // The sweeper queries twice a second in any case.
     let asked = metrics.value("auth_database_statements_total") - statements;
     assert!(asked < 40.0, "{asked} statements");
     for (result, count) in

@@ -1,4 +1,4 @@
-//! `GET /ws`: what a device may say, and what becomes of what it may not.
+//! `GET /ws`: what a device may send, and what happens if it sends anything else.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{
     timestamp,
 };
 
-/// A write waits for at most 10 s.
+/// The service waits at most 10 s for a write; the rest is for slow machines.
 const LET_GO_WITHIN: Duration = Duration::from_secs(25);
 
 on_each_database!(activity_counts_as_the_request_does);
@@ -49,7 +49,7 @@ async fn what_it_does_not_know_is_not_heard() {
         connection.say(odd).await;
     }
     connection.say(Message::Binary(br#"{"type":"activity"}"#.to_vec().into())).await;
-    // The answer to a ping comes after all that was said before it was heard.
+    // The reply to a ping arrives after the service has handled everything sent before the ping.
     connection.say(Message::Ping(b"still there?".to_vec().into())).await;
     let pong = connection.socket().next().await.unwrap().unwrap();
     assert_eq!(pong, Message::Pong(b"still there?".to_vec().into()));
@@ -62,7 +62,7 @@ async fn what_it_does_not_know_is_not_heard() {
 async fn too_long_a_message_ends_the_connection_and_nothing_else() {
     let app = TestApp::start().await;
     let (device, mut connection) = connected(&app).await;
-    // The service may have closed before all of it is written.
+    // The service may close the connection before all of it is written.
     let _ = connection.socket().send(Message::Text("x".repeat(1024 * 1024).into())).await;
     match connection.closing().await {
         Closing::Frame(code, _) => assert_eq!(code, 1009, "too big to process (RFC 6455, 7.4.1)"),
@@ -72,7 +72,7 @@ async fn too_long_a_message_ends_the_connection_and_nothing_else() {
     Connection::open(Transport::WebSocket, &device).await;
 }
 
-/// Its pings are answered into a line that is full: it is not waited for, and its place is free again.
+/// The replies to its pings no longer fit into the connection: it is not waited for, and its slot is freed.
 #[tokio::test]
 async fn who_pings_and_reads_nothing_is_let_go() {
     let app = TestApp::start().await;
@@ -88,7 +88,7 @@ async fn who_pings_and_reads_nothing_is_let_go() {
             count => Err(format!("{count:?} connected")),
         }
     });
-    // In the end nobody takes its pings either, so it may stand still for good.
+    // In the end nobody reads its pings either, so its writes may block forever.
     tokio::select! {
         () = its_place_is_free => {}
         () = async { pinging.await; std::future::pending().await } => {}

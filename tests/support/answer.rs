@@ -1,4 +1,4 @@
-//! One answer of the service, and what every answer has to keep to.
+//! One response of the service, and the rules that every response must follow.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Only these may be kept by a cache.
+/// Only these may be stored by a cache.
 const CACHEABLE: [&str; 4] = ["/config", "/jwks.json", "/openapi.json", "/docs"];
-/// No answer may hold SQL, a stack, or a path of the host.
+/// No response may contain SQL, a stack trace, or a path of the host.
 const NEVER_TOLD: [&str; 7] = ["SELECT ", "INSERT ", "UPDATE ", "panicked", "src/", ".rs:", "/tmp/"];
 
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// `GET /me`, for messages.
+    /// The request line, such as `GET /me`, for messages.
     request: String,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// `Null` where the body is no JSON.
+    /// `Null` if the body is not JSON.
     pub(crate) json: Value,
 }
 
@@ -47,7 +47,7 @@ impl Answer {
         }
     }
 
-    /// Insists on a header.
+    /// Asserts a header.
     #[track_caller]
     pub(crate) fn expect_header(self, name: &str, value: &str) -> Self {
         assert_eq!(self.header(name), Some(value), "{name} of {self}");
@@ -58,7 +58,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Insists on a status; for errors, on the form of a problem too.
+    /// Asserts the status; for errors, also the format of a problem.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self}");
@@ -68,7 +68,7 @@ impl Answer {
         self
     }
 
-    /// Insists on an error: status, code, and the form of a problem.
+    /// Asserts an error: status, code, and the format of a problem.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
@@ -121,7 +121,7 @@ impl Answer {
         text.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no UUID at {pointer} in {self}"))
     }
 
-    /// The `Set-Cookie` of the refresh token, whole.
+    /// The whole `Set-Cookie` header of the refresh token.
     pub(crate) fn set_cookie(&self) -> Option<&str> {
         let mut cookies = self.headers.get_all("set-cookie").iter();
         cookies
@@ -129,7 +129,7 @@ impl Answer {
             .map(|value| value.to_str().unwrap())
     }
 
-    /// Insists that this answer takes the cookie away from the browser.
+    /// Asserts that this response removes the cookie from the browser.
     #[track_caller]
     pub(crate) fn expect_cookie_cleared(self) -> Self {
         let cookie = self.set_cookie().unwrap_or_else(|| panic!("the cookie is not cleared: {self}"));

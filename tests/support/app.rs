@@ -14,24 +14,24 @@ use super::client::{Client, Person};
 use super::database::{Database, PostgresDatabase, connect, execute};
 use super::time::eventually;
 
-/// Where the bound is not what a test is about: a machine that stands still for a second must not have the
-/// node say so.
+/// For tests that are not about this bound: a machine that stalls for a second must not make the node
+/// report staleness.
 pub(crate) const STALENESS: &str = "REVOCATION_MAX_STALENESS_MS";
 pub(crate) const PATIENT_STALENESS_MS: u64 = 5_000;
 
-/// Signs access tokens in the tests, which so can forge them.
+/// Signs access tokens in the tests, so that tests can forge them.
 pub(crate) const ACCESS_SECRET: &str = "access-secret-of-the-tests-0123456789abcdef";
 /// Signs refresh tokens in the tests.
 pub(crate) const REFRESH_SECRET: &str = "refresh-secret-of-the-tests-0123456789abcdef";
 
-/// A bound for starting and for stopping that only a hanging program reaches.
+/// A limit for starting and stopping that only a hanging program reaches.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What a program is started with; everything not set here has its default.
+/// The setup of a program; everything not set here has its default.
 pub(crate) struct Setup {
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
-    /// A program, with its arguments, that runs this one in its place; empty where there is none.
+    /// A wrapper program, with its arguments, that executes this one; empty if there is none.
     wrapper: Vec<String>,
     data: TempDir,
     postgres: Option<PostgresDatabase>,
@@ -64,7 +64,7 @@ impl Setup {
         }
     }
 
-    /// On SQLite, with what production insists on.
+    /// On SQLite, with what production requires.
     pub(crate) async fn in_production() -> Self {
         Self::on(Database::Sqlite).await.set("APP_ENV", "production").set("DATABASE_URL", "sqlite:auth.db")
     }
@@ -100,28 +100,28 @@ impl Setup {
         self
     }
 
-    /// Has another program run it: one that ends in a call of `exec` with what it was given.
+    /// Has a wrapper program run it, which must end by calling `exec` with its arguments.
     pub(crate) fn run_by(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
-    /// The value a variable has by now.
+    /// The current value of a variable.
     pub(crate) fn get(&self, variable: &str) -> &str {
         &self.environment[variable]
     }
 
-    /// Where the program works and keeps its data.
+    /// The program's working and data folder.
     pub(crate) fn data_dir(&self) -> &Path {
         self.data.path()
     }
 
-    /// The SQLite file, whether it is there or not.
+    /// The path of the SQLite file, whether or not it exists.
     pub(crate) fn sqlite_file(&self) -> PathBuf {
         self.data_dir().join("auth.db")
     }
 
-    /// Runs another command of the program in the same surroundings, and waits for it to end.
+    /// Runs another command of the program in the same environment, and waits for it to end.
     pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
         self.command_with_input(arguments, "").await
     }
@@ -132,7 +132,7 @@ impl Setup {
         Process::spawn_with_input(self.program(arguments), input).end(TIMEOUT).await
     }
 
-    /// A new API key with these scopes; where the program has a SQLite file it must not be running.
+    /// A new API key with these scopes; on SQLite the program must not be running.
     pub(crate) async fn api_key(&self, scopes: &[&str]) -> String {
         self.command(&["migrate"]).await.expect_code(0);
         let scopes = scopes.iter().flat_map(|scope| ["--scope", scope]);
@@ -175,7 +175,7 @@ impl Setup {
         TestApp { process, base, setup: self }
     }
 
-    /// The same where its output goes elsewhere; what it prints is not seen.
+    /// The same with its output redirected; what it prints is not captured.
     pub(crate) async fn start_printing_to(self, output: Stdio, errors: Stdio) -> TestApp {
         let port = free_port();
         let setup = self.set("PORT", port);
@@ -185,7 +185,7 @@ impl Setup {
         TestApp { process, base, setup }
     }
 
-    /// The same for one that ends by itself.
+    /// The same for a program that ends by itself.
     pub(crate) async fn run_printing_to(&self, output: Stdio, errors: Stdio) -> Ended {
         Process::spawn_printing_to(self.program(Vec::new()), output, errors).end(TIMEOUT).await
     }
@@ -207,12 +207,12 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
-    /// With the defaults.
+    /// Starts it with the defaults.
     pub(crate) async fn on(database: Database) -> Self {
         Setup::on(database).await.start().await
     }
 
-    /// On SQLite, for promises that no database has a part in.
+    /// On SQLite, for promises that do not depend on the database.
     pub(crate) async fn start() -> Self {
         Self::on(Database::Sqlite).await
     }
@@ -231,7 +231,7 @@ impl TestApp {
         Client::new(self.base())
     }
 
-    /// A new person, signed in on so many devices.
+    /// A new person, signed in on this many devices.
     pub(crate) async fn devices(&self, person: &Person, count: usize) -> Vec<Client> {
         let mut devices: Vec<_> = (0..count).map(|_| self.client()).collect();
         for (index, device) in devices.iter_mut().enumerate() {
@@ -248,7 +248,7 @@ impl TestApp {
         execute(&self.database_url(), statement).await.unwrap();
     }
 
-    /// The number that a query gives, past the program.
+    /// The number that a query returns, bypassing the program.
     pub(crate) async fn count(&self, query: &str) -> i64 {
         let connection = connect(&self.database_url()).await.unwrap();
         let row = connection.query_one_raw(Statement::from_string(connection.get_database_backend(), query));
@@ -268,7 +268,7 @@ impl TestApp {
         self.process.logs()
     }
 
-    /// Waits for a text in the log: an answer may be here before the line that was written before it.
+    /// Waits for a text in the log: a response may arrive before the line that was written earlier.
     pub(crate) async fn expect_log(&self, part: &str) {
         eventually("it is in the log", Duration::from_secs(10), async || {
             let logs = self.logs();
@@ -277,7 +277,7 @@ impl TestApp {
         .await;
     }
 
-    /// The time its threads have worked.
+    /// The CPU time of its threads.
     pub(crate) fn cpu_time(&self) -> Duration {
         self.process.cpu_time()
     }
@@ -300,12 +300,12 @@ impl TestApp {
         self.process.signal(name);
     }
 
-    /// Waits for the end that a signal has asked for.
+    /// Waits for the end that a signal has requested.
     pub(crate) async fn end(&mut self) -> Ended {
         self.process.end(TIMEOUT).await
     }
 
-    /// SIGTERM, and how it went.
+    /// Sends SIGTERM, and returns how it ended.
     pub(crate) async fn terminate(&mut self) -> Ended {
         self.signal("TERM");
         self.end().await

@@ -1,5 +1,5 @@
-//! `Authenticator`: a passkey of a browser's, made of bytes, so that a test can have it say anything; and the
-//! codes of an authenticator app.
+//! `Authenticator`: a browser's passkey, assembled byte by byte, so that a test can have it claim anything;
+//! and the codes of an authenticator app.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
@@ -85,19 +85,19 @@ fn text(content: &str) -> Vec<u8> {
     [&[0x60 + u8::try_from(content.len()).unwrap()][..], content.as_bytes()].concat()
 }
 
-/// One passkey; what it says of itself can be changed between ceremonies.
+/// One passkey; what it claims about itself can be changed between ceremonies.
 pub(crate) struct Authenticator {
     pub(crate) key: Key,
     pub(crate) id: Vec<u8>,
     pub(crate) user_handle: Vec<u8>,
-    /// The page it is asked on.
+    /// The origin of the page on which it is used.
     pub(crate) origin: String,
-    /// In place of that of the options.
+    /// Overrides that of the options.
     pub(crate) rp_id: Option<String>,
-    /// In place of that of the options.
+    /// Overrides that of the options.
     pub(crate) challenge: Option<String>,
     pub(crate) counter: u32,
-    /// How far the counter goes with each use.
+    /// By how much the counter increases with each use.
     pub(crate) counts: u32,
     pub(crate) present: bool,
     pub(crate) verified: bool,
@@ -106,7 +106,7 @@ pub(crate) struct Authenticator {
 }
 
 impl Authenticator {
-    /// One that never leaves its device and counts.
+    /// A device-bound passkey, with a counter.
     pub(crate) fn new(origin: &str) -> Self {
         Self::with(Key::es256(), origin)
     }
@@ -128,7 +128,7 @@ impl Authenticator {
         }
     }
 
-    /// One that is kept in step over devices, and counts nothing.
+    /// A passkey that is synced over devices, without a counter.
     pub(crate) fn synced(origin: &str) -> Self {
         Self { synced: true, counts: 0, ..Self::new(origin) }
     }
@@ -205,12 +205,12 @@ fn unbase64url(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// An authenticator app, by RFC 6238 itself.
+/// An authenticator app, implemented from RFC 6238.
 #[derive(Clone)]
 pub(crate) struct App(Vec<u8>);
 
 impl App {
-    /// With a secret as it is typed in.
+    /// Creates it with a secret in the form in which it is typed in.
     pub(crate) fn with(base32: &str) -> Self {
         let (mut bits, mut count, mut secret) = (0_u64, 0, Vec::new());
         for letter in base32.bytes() {
@@ -226,7 +226,7 @@ impl App {
         Self(secret)
     }
 
-    /// The code of the present step, or of one so far from it.
+    /// The code of the time step that is this many steps from the current one.
     pub(crate) fn code(&self, steps: i64) -> String {
         let step = unix_millis() / 30_000 + steps;
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
@@ -237,7 +237,7 @@ impl App {
         format!("{:06}", number % 1_000_000)
     }
 
-    /// Six digits that are the code of no step near.
+    /// Six digits that are not the code of any nearby step.
     pub(crate) fn wrong_code(&self) -> String {
         let near: Vec<_> = (-3..=3).map(|steps| self.code(steps)).collect();
         (0..).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()

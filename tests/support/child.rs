@@ -1,6 +1,6 @@
 //! One run of the real program: a child process, what it printed, and the signals sent to it.
 //!
-//! It never outlives its owner: dropping it is SIGKILL. A program that has panicked fails its test then.
+//! It never outlives its owner: dropping it sends SIGKILL, and fails the test if the program has panicked.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,21 +14,21 @@ use uuid::Uuid;
 
 use super::time::{Stopwatch, eventually};
 
-/// Lines kept of one run; older ones are forgotten.
+/// Most lines kept of one run; older ones are dropped.
 const LINES_KEPT: usize = 5_000;
 
-/// What the readers of stdout and stderr have gathered.
+/// What the readers of stdout and stderr have collected.
 #[derive(Default)]
 struct Printed {
     lines: VecDeque<Line>,
-    /// From the line that tells that the program listens.
+    /// From the log line which says that the program listens.
     address: Option<SocketAddr>,
-    /// The first line that tells of a panic.
+    /// The first line that reports a panic.
     panic: Option<String>,
 }
 
 struct Line {
-    /// Of stdout: part of a command's answer.
+    /// Whether it was printed to stdout, as part of a command's output.
     is_answer: bool,
     text: String,
 }
@@ -42,27 +42,27 @@ impl Printed {
 /// How a run ended.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// From the signal, or from the start where there was none.
+    /// Time since the signal, or since the start if there was none.
     pub(crate) took: Duration,
-    /// Everything printed, stdout and stderr together, in any order of the two.
+    /// Everything printed to stdout and stderr, interleaved in any order.
     pub(crate) output: String,
     /// What was printed to stdout alone.
     answer: String,
 }
 
 impl Ended {
-    /// Insists on an exit code.
+    /// Asserts the exit code.
     pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "exit status {}; printed:\n{}", self.status, self.output);
         self
     }
 
-    /// The JSON that was printed to stdout; logs may stand beside it on stderr.
+    /// The JSON that was printed to stdout; there may be logs on stderr.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.answer).unwrap_or_else(|error| panic!("{error} in {}", self.output))
     }
 
-    /// Insists that a text was printed, in whatever case.
+    /// Asserts that a text was printed, in upper or lower case.
     pub(crate) fn expect_output(self, part: &str) -> Self {
         let found = self.output.to_lowercase().contains(&part.to_lowercase());
         assert!(found, "{part:?} was not printed, but:\n{}", self.output);
@@ -82,11 +82,11 @@ impl Process {
         Self::spawn_with_input(command, "")
     }
 
-    /// With something to read: little enough to wait in the pipe.
+    /// Spawns it with standard input, which must be short enough to fit in the pipe.
     pub(crate) fn spawn_with_input(mut command: Command, input: &str) -> Self {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A program that does not care may be gone by now.
+        // A program that does not read it may already have ended.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let printed = Arc::new(Mutex::new(Printed::default()));
         let readers = vec![
@@ -96,13 +96,13 @@ impl Process {
         Self { child, printed, readers, watch: Stopwatch::start() }
     }
 
-    /// One whose output goes elsewhere: nothing of it is seen here.
+    /// Spawns it with its output redirected: none of it is captured here.
     pub(crate) fn spawn_printing_to(mut command: Command, output: Stdio, errors: Stdio) -> Self {
         let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().unwrap();
         Self { child, printed: Arc::default(), readers: Vec::new(), watch: Stopwatch::start() }
     }
 
-    /// Where the program listens, as its own log line tells it.
+    /// The address on which the program listens, from its log line.
     pub(crate) async fn address(&mut self) -> SocketAddr {
         eventually("the program tells where it listens", Duration::from_secs(30), async || {
             if let Some(address) = self.printed.lock().unwrap().address {
@@ -127,7 +127,7 @@ impl Process {
     /// User and system time of the process so far, in steps of 10 ms.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The name before may hold blanks. The 14th and 15th fields, in hundredths of a second on every
+        // The name before may contain spaces. The 14th and 15th fields are in hundredths of a second on every
         // Linux.
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap());
@@ -145,13 +145,13 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends a signal by its name, as `kill -NAME`; quiet where the process is gone already.
+    /// Sends a signal by its name, as `kill -NAME`; does nothing if the process has already ended.
     pub(crate) fn signal(&self, name: &str) {
         send_signal(self.id(), name);
     }
 
-    /// Stops all its threads from running, and blocks until they stand still: a signal is sent sooner than it
-    /// is heard.
+    /// Stops all its threads, and blocks until they have stopped: a signal takes effect some time after it
+    /// is sent.
     pub(crate) fn freeze(&self) {
         self.signal("STOP");
         let sent = Instant::now();
@@ -161,12 +161,12 @@ impl Process {
         }
     }
 
-    /// Whether the system shows `T` for each thread; `Z` has ended.
+    /// Whether the system shows `T` (stopped) for each thread, or `Z` (ended).
     fn stands_still(&self) -> bool {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
         let stats =
             threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
-        // The name before may hold anything.
+        // The name before may contain anything.
         stats
             .into_iter()
             .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with(['T', 'Z'])))
@@ -179,12 +179,12 @@ impl Process {
     }
 
     pub(crate) fn kill(&mut self) {
-        // An error here means that it has ended already, which is what was wanted.
+        // An error here means that it has already ended, which is what was wanted.
         let _ = self.child.kill();
         self.wait();
     }
 
-    /// Waits for its own end; counts from now.
+    /// Waits until it ends by itself; the time counts from now.
     pub(crate) async fn end(&mut self, within: Duration) -> Ended {
         let watch = Stopwatch::start();
         let status = eventually("the program ends", within, async || {
@@ -197,7 +197,7 @@ impl Process {
         Ended { status, took, output: self.logs(), answer }
     }
 
-    /// Since it was started.
+    /// The time since it was started.
     pub(crate) fn age(&self) -> Duration {
         self.watch.elapsed()
     }
@@ -221,8 +221,8 @@ impl Drop for Process {
     }
 }
 
-/// One where nobody listens, of those that the system gives to nobody who asks for any: a server that is down
-/// for a while finds its own free again.
+/// A port on which nobody listens, outside the range from which the system assigns ports: so a server that
+/// was down for a while finds its port free again.
 pub(crate) fn free_port() -> u16 {
     loop {
         let port = 15_000 + u16::try_from(Uuid::new_v4().as_u128() % 15_000).unwrap();
@@ -232,7 +232,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// Sends a signal to any process of the test's.
+/// Sends a signal to any process of the test.
 pub(crate) fn send_signal(pid: u32, name: &str) {
     let sent =
         Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();

@@ -1,5 +1,5 @@
-//! `Client`: one device of a person. It speaks the service's verbs and keeps, as a browser would, what it was
-//! given.
+//! `Client`: one device of a person. It calls the service's endpoints and stores, as a browser would, what it
+//! receives.
 
 use reqwest::header::{AUTHORIZATION, COOKIE, USER_AGENT};
 use reqwest::{Method, RequestBuilder};
@@ -40,13 +40,13 @@ impl Person {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
-    /// Before every path: empty, or `/api/auth`.
+    /// The prefix of every path: empty, or `/api/auth`.
     prefix: &'static str,
     pub(crate) user_agent: Option<String>,
     pub(crate) access: Option<String>,
-    /// The refresh token, as a cookie holds it.
+    /// The refresh token from a cookie.
     pub(crate) cookie: Option<String>,
-    /// The refresh token, where it came in a body.
+    /// The refresh token from a body.
     pub(crate) refresh: Option<String>,
     /// The session this device is signed in with.
     pub(crate) session_id: String,
@@ -57,7 +57,7 @@ impl Client {
         Self::with_patience(base, Duration::from_secs(30))
     }
 
-    /// One that gives up when an answer takes longer.
+    /// A client that gives up if a response takes longer.
     pub(crate) fn with_patience(base: &str, patience: Duration) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(patience).build().unwrap();
         Self {
@@ -87,7 +87,7 @@ impl Client {
         base.clone_into(&mut self.base);
     }
 
-    /// The same device, speaking to another node.
+    /// The same device, using another node.
     pub(crate) fn at(&self, base: &str) -> Self {
         let mut device = self.clone();
         device.follow(base);
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    /// The answer, or why there was none: for tests that take the service away.
+    /// The response, or why there was none: for tests that take the service down.
     pub(crate) async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Answer> {
         let request = request.build()?;
         let name = format!("{} {}", request.method(), request.url().path());
@@ -117,7 +117,7 @@ impl Client {
         self.try_send(request).await.unwrap()
     }
 
-    /// Sends, and keeps the tokens that come back.
+    /// Sends, and stores the returned tokens.
     pub(crate) async fn try_exchange(&mut self, request: RequestBuilder) -> reqwest::Result<Answer> {
         let answer = self.try_send(request).await?;
         self.keep(&answer);
@@ -172,18 +172,18 @@ impl Client {
         self.exchange(request).await
     }
 
-    /// Posts, and keeps the tokens that come back.
+    /// Posts, and stores the returned tokens.
     pub(crate) async fn send_and_keep(&mut self, path: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, path).json(body);
         self.exchange(request).await
     }
 
-    /// What this device's access token claims.
+    /// The claims of this device's access token.
     pub(crate) fn claims(&self) -> Value {
         Token::open(self.access.as_deref().expect("a device that is signed in"), ACCESS_SECRET).claims
     }
 
-    /// Login with the refresh token in the body.
+    /// Logs in, with the refresh token delivered in the body.
     pub(crate) async fn login_for_body(&mut self, person: &Person) -> Answer {
         let mut body = person.credentials();
         body["refreshTokenDelivery"] = json!("body");
@@ -201,7 +201,7 @@ impl Client {
         self.http.post(format!("{}{}/refresh", self.base, self.prefix)).json(&json!({"refreshToken": token}))
     }
 
-    /// Refreshes the way this device got its token.
+    /// Refreshes in the way this device got its token.
     pub(crate) async fn refresh(&mut self) -> Answer {
         let request = match (&self.cookie, &self.refresh) {
             (Some(cookie), _) => self.cookie_refresh(cookie),

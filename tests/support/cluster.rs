@@ -1,7 +1,7 @@
-//! `Cluster`: several real processes of the program on one PostgreSQL database and one Redis, all made for
+//! `Cluster`: several real processes of the program on one PostgreSQL database and one Redis, all created for
 //! one test.
 //!
-//! One cluster at a time: a test holds the turn for as long as its cluster lives.
+//! One cluster at a time: a test holds a lock, its turn, for as long as its cluster lives.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const QUIET: &str = "info,auth_service::http=off";
 
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// What a cluster is started with.
+/// The setup of a cluster.
 pub(crate) struct ClusterSetup {
     nodes: usize,
     variables: Vec<(&'static str, String)>,
@@ -39,7 +39,7 @@ impl ClusterSetup {
         self
     }
 
-    /// Gives each node a line of its own to the database and to Redis, to be cut, stalled or delayed.
+    /// Gives each node proxies of its own to the database and to Redis, to be cut, stalled or delayed.
     pub(crate) fn behind_proxies(mut self) -> Self {
         self.behind_proxies = true;
         self
@@ -51,13 +51,13 @@ impl ClusterSetup {
         self
     }
 
-    /// Gives Redis further arguments.
+    /// Gives Redis additional arguments.
     pub(crate) fn on_redis(mut self, settings: &[&str]) -> Self {
         self.redis = settings.iter().map(|setting| (*setting).to_owned()).collect();
         self
     }
 
-    /// Starts everything, the nodes all at once, and waits until each is ready.
+    /// Starts everything, all nodes at the same time, and waits until each is ready.
     pub(crate) async fn start(self) -> Cluster {
         let turn = TURN.lock().await;
         let database = PostgresDatabase::create().await;
@@ -91,7 +91,7 @@ impl ClusterSetup {
             .set("DATABASE_URL", database_url)
             .set("REDIS_URL", format!("redis://{redis_address}"))
             .set(STALENESS, PATIENT_STALENESS_MS)
-            // One line a request would bury what a failing test is about.
+            // One line per request would bury the relevant output of a failing test.
             .set("LOG_LEVEL", std::env::var("TEST_LOG").unwrap_or_else(|_| QUIET.to_owned()));
         for (variable, value) in &self.variables {
             setup = setup.set(variable, value);
@@ -105,7 +105,7 @@ struct Lines {
     redis: Proxy,
 }
 
-/// One process, and its lines where it has proxies.
+/// One process, and its proxies, if it has any.
 pub(crate) struct Node {
     app: TestApp,
     lines: Option<Lines>,
@@ -145,12 +145,12 @@ impl Node {
         self.app.thaw();
     }
 
-    /// Its line to PostgreSQL.
+    /// Its proxy to PostgreSQL.
     pub(crate) fn database(&self) -> &Proxy {
         &self.lines.as_ref().expect("a cluster behind proxies").database
     }
 
-    /// Its line to Redis.
+    /// Its proxy to Redis.
     pub(crate) fn redis(&self) -> &Proxy {
         &self.lines.as_ref().expect("a cluster behind proxies").redis
     }
@@ -159,7 +159,7 @@ impl Node {
 pub(crate) struct Cluster {
     // Fields are dropped in this order: the nodes before what they depend on, the turn last.
     pub(crate) nodes: Vec<Node>,
-    /// Looks at the database without any proxy.
+    /// A connection to the database without any proxy.
     watcher: DatabaseConnection,
     pub(crate) redis: RedisServer,
     /// Between the nodes and PostgreSQL, if there is one.
@@ -173,22 +173,22 @@ impl Cluster {
         ClusterSetup { nodes, variables: Vec::new(), behind_proxies: false, pooler: None, redis: Vec::new() }
     }
 
-    /// The address of the node that is this many places after the first, going round.
+    /// The address of the node with this index, modulo the number of nodes.
     pub(crate) fn base(&self, place: usize) -> &str {
         self.nodes[place % self.nodes.len()].base()
     }
 
-    /// What a node was started with, to run commands beside it.
+    /// The setup of a node, to run commands beside it.
     pub(crate) fn setup(&self, node: usize) -> &Setup {
         &self.nodes[node].app.setup
     }
 
-    /// A new device that speaks to that node.
+    /// A new device that uses that node.
     pub(crate) fn client(&self, node: usize) -> Client {
         self.nodes[node].client()
     }
 
-    /// What the database holds, asked directly.
+    /// Queries the database directly.
     pub(crate) async fn query(&self, sql: &str) -> Vec<QueryResult> {
         let statement = Statement::from_string(DbBackend::Postgres, sql);
         self.watcher.query_all_raw(statement).await.unwrap()
@@ -204,7 +204,7 @@ impl Cluster {
         self.database.connect_elsewhere().await
     }
 
-    /// The one number that a query answers.
+    /// The single number that a query returns.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.query(sql).await[0].try_get_by_index(0).unwrap()
     }

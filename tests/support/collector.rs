@@ -1,4 +1,4 @@
-//! `Collector`: takes OTLP exports over HTTP as an OpenTelemetry collector does, and remembers them.
+//! `Collector`: accepts OTLP exports over HTTP as an OpenTelemetry collector does, and remembers them.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// One export as it came.
+/// One export as it was received.
 #[derive(Clone)]
 pub(crate) struct Export {
     /// Request line and headers.
@@ -39,12 +39,12 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// One that answers.
+    /// A collector that responds.
     pub(crate) async fn start() -> Self {
         Self::listen(true).await
     }
 
-    /// One that takes connections and then says nothing.
+    /// A collector that accepts connections and never responds.
     pub(crate) async fn hanging() -> Self {
         Self::listen(false).await
     }
@@ -81,7 +81,7 @@ impl Collector {
         self.taken.exports.lock().unwrap().clone()
     }
 
-    /// All spans taken so far.
+    /// All spans received so far.
     pub(crate) fn spans(&self) -> Vec<Span> {
         let requests = self.exports().into_iter().map(|export| export.decode());
         let scopes = requests.flat_map(|request| request.resource_spans).flat_map(|spans| spans.scope_spans);
@@ -95,7 +95,7 @@ impl Drop for Collector {
     }
 }
 
-/// Requests of one connection, until it is closed.
+/// Serves the requests of one connection until it is closed.
 async fn take(mut stream: TcpStream, taken: Arc<Taken>) {
     let mut read = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! The databases a test runs on: a SQLite file in the data folder, or a PostgreSQL database made for this
+//! The databases a test runs on: a SQLite file in the data folder, or a PostgreSQL database created for this
 //! test alone.
 
 use std::fmt::Display;
@@ -13,7 +13,7 @@ pub(crate) enum Database {
     Postgres,
 }
 
-/// Makes of each named `async fn name(db: Database)` two tests, `name::sqlite` and `name::postgres`.
+/// Turns each named `async fn name(db: Database)` into two tests, `name::sqlite` and `name::postgres`.
 macro_rules! on_each_database {
     ($($name:ident),+ $(,)?) => {$(
         mod $name {
@@ -36,7 +36,7 @@ pub(crate) use on_each_database;
 
 /// A PostgreSQL database of one test; dropped with it.
 pub(crate) struct PostgresDatabase {
-    /// Names it uniquely on the server.
+    /// Its unique name on the server.
     name: String,
     /// `postgres://user@host:port/name`
     pub(crate) url: String,
@@ -53,12 +53,12 @@ impl PostgresDatabase {
         Self { url: format!("{base}/{name}"), name }
     }
 
-    /// One connection, to look at what the service has stored.
+    /// One connection, to read what the service has stored.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         connect(&self.url).await.unwrap()
     }
 
-    /// One connection to the database that every server has.
+    /// One connection to the server's default database.
     pub(crate) async fn connect_elsewhere(&self) -> DatabaseConnection {
         connect(&server_url()).await.unwrap()
     }
@@ -68,7 +68,7 @@ impl PostgresDatabase {
         self.around_address().1
     }
 
-    /// The URL of this database by way of another address, as of a proxy.
+    /// The URL of this database through another address, such as a proxy's.
     pub(crate) fn url_through(&self, address: impl Display) -> String {
         let (before, _, after) = self.around_address();
         format!("{before}@{address}/{after}")

@@ -1,4 +1,4 @@
-//! A follower of `/revocations`: reads a stream, keeps the endings and the cursor it has reached.
+//! A follower of `/revocations`: reads a stream, and stores the endings and the cursor it has reached.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) enum Told {
     Reset,
     Ended(Value),
-    /// All that was stored so many milliseconds after the request began is known.
+    /// Everything stored until this many milliseconds after the request began is known.
     Heartbeat(u64),
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Follower {
     stream: Option<BoxStream<'static, reqwest::Result<actix_web::web::Bytes>>>,
     text: String,
     pub(crate) cursor: Option<String>,
-    /// Endings by session, and how often each came.
+    /// Endings by session, and how often each was received.
     pub(crate) ended: HashMap<String, (Value, usize)>,
     pub(crate) resets: usize,
     began: Stopwatch,
@@ -39,7 +39,7 @@ impl Follower {
         Self { client, stream: None, text, cursor: None, ended, resets: 0, began: Stopwatch::start() }
     }
 
-    /// Opens the stream, from the cursor that was reached.
+    /// Opens the stream, from the last cursor.
     pub(crate) async fn connect(&mut self) {
         let mut request = self.client.request(Method::GET, "/revocations").timeout(Duration::from_secs(600));
         if let Some(cursor) = &self.cursor {
@@ -57,7 +57,7 @@ impl Follower {
         self.stream = None;
     }
 
-    /// The next message; none at the stream's end.
+    /// The next message; `None` at the stream's end.
     pub(crate) async fn next(&mut self) -> Option<Told> {
         loop {
             if let Some((message, rest)) = self.text.split_once("\n\n") {
@@ -100,7 +100,7 @@ impl Follower {
         })
     }
 
-    /// Reads until all that was stored by now is known.
+    /// Reads until everything stored by now is known.
     pub(crate) async fn catch_up(&mut self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap();
         loop {

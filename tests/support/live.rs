@@ -1,4 +1,4 @@
-//! Live connections, as a device's page holds them open: Server-Sent Events, or a WebSocket.
+//! Live connections as a device's page keeps them open: Server-Sent Events, or a WebSocket.
 
 use std::time::Duration;
 
@@ -17,10 +17,9 @@ use super::client::Client;
 use super::time::timestamp;
 use super::token::Token;
 
-/// The next word of the service is waited for so long; the longest idle timeout of the tests is well below
-/// it.
+/// How long to wait for the next message; the longest idle timeout of the tests is well below it.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// A stream may stay open for so long, where a request's usual limit would end it.
+/// How long a stream may stay open, in place of a request's usual limit, which would end it.
 const STREAM: Duration = Duration::from_secs(600);
 /// The names under which events carry session tokens; devices must never get one.
 const SECRETS: [&str; 3] = ["stk", "sessionToken", "targetSessionToken"];
@@ -53,7 +52,7 @@ impl Transport {
         stranger.request(Method::GET, &format!("{}?ticket={ticket}", self.path()))
     }
 
-    /// The answer to a request to connect that is refused.
+    /// The response to a refused request to connect.
     pub(crate) async fn refusal(self, client: &Client, request: RequestBuilder) -> Answer {
         let request = match self {
             Self::Sse => request,
@@ -70,7 +69,7 @@ impl Transport {
 /// How the service ended a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
-    /// The stream's orderly end, of which a WebSocket without a close frame has none.
+    /// The orderly end of an event stream. A WebSocket without a close frame has no orderly end.
     End,
     /// A WebSocket's close frame.
     Frame(u16, String),
@@ -79,10 +78,10 @@ pub(crate) enum Closing {
 }
 
 pub(crate) struct Connection {
-    /// The first message, which is always this one.
+    /// The first message, which is always a snapshot.
     pub(crate) snapshot: Value,
     reading: Reading,
-    /// The session token of the device, which no message may hold.
+    /// The session token of the device, which no message may contain.
     session_token: Option<String>,
 }
 
@@ -102,7 +101,7 @@ impl Connection {
         connection
     }
 
-    /// Connects in the way of the request.
+    /// Connects with the given request.
     pub(crate) async fn open_by(transport: Transport, request: RequestBuilder) -> Self {
         let reading = match transport {
             Transport::Sse => stream(request).await,
@@ -113,7 +112,7 @@ impl Connection {
         connection
     }
 
-    /// The next message, which has to keep to what all messages promise.
+    /// The next message, which must fulfil what all messages promise.
     pub(crate) async fn message(&mut self) -> Value {
         match self.next().await {
             Ok(message) => message,
@@ -121,14 +120,14 @@ impl Connection {
         }
     }
 
-    /// The next message, of which the type is known.
+    /// The next message, which must have that type.
     pub(crate) async fn expect(&mut self, kind: &str) -> Value {
         let message = self.message().await;
         assert_eq!(message["type"], kind, "{message}");
         message
     }
 
-    /// Insists that there is no other message and that the session's end closes the connection.
+    /// Asserts that there is no other message and that the session's end closes the connection.
     pub(crate) async fn expect_over(&mut self, reason: &str) {
         let wanted = match self.reading {
             Reading::Sse { .. } => Closing::End,
@@ -137,7 +136,7 @@ impl Connection {
         assert_eq!(self.closing().await, wanted);
     }
 
-    /// How the service closes it; there may be no other message before.
+    /// How the service closes it; there must be no other message before.
     pub(crate) async fn closing(&mut self) -> Closing {
         match self.next().await {
             Ok(message) => panic!("a message instead of the end: {message}"),
@@ -170,12 +169,12 @@ impl Connection {
         message
     }
 
-    /// Speaks over a WebSocket.
+    /// Sends a message over a WebSocket.
     pub(crate) async fn say(&mut self, message: impl Into<Message>) {
         self.socket().send(message.into()).await.unwrap();
     }
 
-    /// The WebSocket beneath.
+    /// The underlying WebSocket.
     pub(crate) fn socket(&mut self) -> &mut WebSocketStream<TcpStream> {
         match &mut self.reading {
             Reading::Sse { .. } => panic!("nothing can be said over Server-Sent Events"),
@@ -226,7 +225,7 @@ async fn next_event(
     loop {
         while let Some(end) = unread.windows(2).position(|pair| pair == b"\n\n") {
             let event = String::from_utf8(unread.drain(..end + 2).collect()).unwrap();
-            // A comment keeps the connection alive and says nothing.
+            // A comment keeps the connection alive and carries no message.
             if let Some(data) = event.strip_prefix("data: ") {
                 return Ok(data.trim_end().to_owned());
             }
@@ -255,7 +254,7 @@ async fn next_text(socket: &mut WebSocketStream<TcpStream>) -> Result<String, Cl
     }
 }
 
-/// A WebSocket whose peer has little room for what it does not read.
+/// A WebSocket with a small buffer for what it does not read.
 pub(crate) async fn narrow_websocket(client: &Client) -> WebSocketStream<TcpStream> {
     let request = Transport::WebSocket.request(client);
     let tcp = narrow_line(&request).await;
@@ -265,7 +264,7 @@ pub(crate) async fn narrow_websocket(client: &Client) -> WebSocketStream<TcpStre
     }
 }
 
-/// Server-Sent Events asked for and never read, with little room for what is not read.
+/// A requested event stream that is never read, with a small buffer for what is not read.
 pub(crate) async fn narrow_stream(client: &Client) -> TcpStream {
     use tokio::io::AsyncWriteExt;
     let request = Transport::Sse.request(client);
@@ -276,7 +275,7 @@ pub(crate) async fn narrow_stream(client: &Client) -> TcpStream {
     tcp
 }
 
-/// A connection with the least receive buffer and small segments, so that the sender's buffer stays small
+/// A connection with the smallest receive buffer and small segments, so that the sender's buffer stays small
 /// too.
 async fn narrow_line(request: &RequestBuilder) -> TcpStream {
     let request = request.try_clone().unwrap().build().unwrap();

@@ -19,7 +19,7 @@ impl Metrics {
         })
     }
 
-    /// The sum over all series of a metric; `None` where it is not there.
+    /// The sum over all series of a metric; `None` if there is no such metric.
     pub(crate) fn sum(&self, metric: &str) -> Option<f64> {
         let of_metric = self.samples().filter(|(name, ..)| *name == metric);
         of_metric.map(|(.., value)| value).reduce(|a, b| a + b)

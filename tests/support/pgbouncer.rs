@@ -1,4 +1,4 @@
-//! `PgBouncer`: a pooler of one test in front of a PostgreSQL, Debian's own package as it is.
+//! `PgBouncer`: a pooler of one test in front of a PostgreSQL, from Debian's unmodified package.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -11,7 +11,7 @@ use super::postgres::{folder, run_as_server_user};
 use super::time::eventually;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Where Debian has it; it may not be on the path of who is no administrator.
+/// Where Debian installs it, which may not be on an ordinary user's `PATH`.
 const PROGRAM: &str = "/usr/sbin/pgbouncer";
 
 pub(crate) struct PgBouncer {
@@ -22,8 +22,8 @@ pub(crate) struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// In front of the server at that `host:port`, with further lines of its settings, such as `pool_mode =
-    /// session`.
+    /// Starts it in front of the server at that `host:port`, with additional lines of settings, such as
+    /// `pool_mode = session`.
     pub(crate) async fn start(server: &str, settings: &[&str]) -> Self {
         let (host, server_port) = server.rsplit_once(':').unwrap();
         let (folder, port) = (folder(), free_port());
@@ -51,7 +51,7 @@ impl PgBouncer {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Keeps its connections open and passes nothing on.
+    /// Keeps its connections open and forwards nothing.
     pub(crate) fn freeze(&self) {
         self.process.freeze();
     }

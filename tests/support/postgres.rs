@@ -1,8 +1,8 @@
-//! `PostgresServer`: a PostgreSQL of one test, so that it may be frozen, killed, followed by a standby and
+//! `PostgresServer`: a PostgreSQL of one test, so that it can be frozen, killed, followed by a standby and
 //! replaced by it.
 //!
-//! What it acknowledged it keeps when it is killed, though not over a power cut. Its programs are those that
-//! `./scripts/test` uses, and as there another user runs them where the tests run as root, whom PostgreSQL
+//! What it has acknowledged survives a kill, though not a power cut. Its programs are those that
+//! `./scripts/test` uses. As there, another user runs them if the tests run as root, which PostgreSQL
 //! refuses.
 
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -20,27 +20,27 @@ use super::database::connect;
 use super::time::eventually;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Tries to get a port that nobody takes between choosing and binding it.
+/// Attempts to get a port that nobody takes between choosing and binding it.
 const TRIES: usize = 5;
 
 pub(crate) struct PostgresServer {
     // Fields are dropped in this order: the server before its folder.
     process: Process,
     port: u16,
-    /// Told to the server at each start.
+    /// Passed to the server at each start.
     settings: Vec<String>,
     folder: TempDir,
 }
 
 impl PostgresServer {
-    /// An empty one, with settings such as `max_connections=10`.
+    /// Starts an empty server, with settings such as `max_connections=10`.
     pub(crate) async fn start(settings: &[&str]) -> Self {
         let folder = folder();
         init(&folder);
         Self::serve(folder, settings.iter().map(|setting| (*setting).to_owned()).collect()).await
     }
 
-    /// One that offers TLS, which the service then uses.
+    /// Starts a server that offers TLS, which the service then uses.
     pub(crate) async fn start_with_tls() -> Self {
         let folder = folder();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -57,7 +57,7 @@ impl PostgresServer {
         Self::serve(folder, settings).await
     }
 
-    /// One that follows this one. As from now nothing is acknowledged that it does not have.
+    /// Starts a standby of this server. From now on nothing is acknowledged that the standby does not have.
     pub(crate) async fn standby(&self) -> Self {
         let folder = folder();
         let mut copy = program("pg_basebackup");
@@ -89,7 +89,7 @@ impl PostgresServer {
         panic!("no port for PostgreSQL in {TRIES} tries")
     }
 
-    /// False when the process ended instead.
+    /// Waits until it answers; returns `false` if the process ended instead.
     async fn is_ready(&mut self) -> bool {
         eventually("PostgreSQL answers", TIMEOUT, async || {
             if self.process.has_ended() {
@@ -131,16 +131,16 @@ impl PostgresServer {
         rows
     }
 
-    /// The one number that a query answers.
+    /// The single number that a query returns.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         self.query(sql).await[0].try_get_by_index(0).unwrap()
     }
 
-    /// Ends the connections of applications named so, and takes all there are. They are free again when those
-    /// that are handed over are closed.
+    /// Ends the connections of applications with this name, and takes all available connections. They are
+    /// free again when the returned ones are closed.
     pub(crate) async fn use_up_connections(&self, application: &str) -> Vec<DatabaseConnection> {
         let mut options = ConnectOptions::new(self.url());
-        // Being refused for want of a connection, the client tries again until then.
+        // A client that is refused for lack of a connection tries again until then.
         options.max_connections(1).acquire_timeout(Duration::from_millis(200)).sqlx_logging(false);
         let mut taken = vec![self.connect().await.unwrap()];
         let end = format!(
@@ -158,9 +158,9 @@ impl PostgresServer {
         taken
     }
 
-    /// Keeps its connections open and answers nobody.
+    /// Keeps its connections open and answers no one.
     pub(crate) async fn freeze(&self) {
-        // The first process first: it would start another behind our back, which would go on.
+        // The main process first: otherwise it could start another one meanwhile, which would continue.
         stop(self.process.id()).await;
         for pid in self.everybody() {
             stop(pid).await;
@@ -171,13 +171,13 @@ impl PostgresServer {
         self.everybody().iter().for_each(|pid| send_signal(*pid, "CONT"));
     }
 
-    /// SIGKILL of all its processes at once, as when the machine goes.
+    /// Sends SIGKILL to all its processes at once, as if the machine had crashed.
     pub(crate) async fn kill(&mut self) {
         stop(self.process.id()).await;
         let everybody = self.everybody();
         everybody.iter().for_each(|pid| send_signal(*pid, "KILL"));
         self.process.kill();
-        // One that is left would keep the next from starting.
+        // A remaining one would keep the next server from starting.
         eventually("all its processes are gone", TIMEOUT, async || {
             let left: Vec<_> = everybody.iter().filter(|pid| is_running(**pid)).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
@@ -185,18 +185,18 @@ impl PostgresServer {
         .await;
     }
 
-    /// Starts it again on the same port, with what it had.
+    /// Starts it again on the same port, with its data.
     pub(crate) async fn restart(&mut self) {
         self.process = spawn(self.port, &self.settings, &self.folder);
         assert!(self.is_ready().await, "PostgreSQL did not come back:\n{}", self.process.logs());
     }
 
-    /// From now on a standby is a server like any other.
+    /// Promotes a standby to a primary.
     pub(crate) async fn promote(&self) {
         self.execute("SELECT pg_promote()").await;
     }
 
-    /// The first process, and those that it has started.
+    /// The main process, and those that it has started.
     fn everybody(&self) -> Vec<u32> {
         let first = self.process.id();
         let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
@@ -206,7 +206,7 @@ impl PostgresServer {
 }
 
 impl Drop for PostgresServer {
-    /// Frozen ones too have to hear that it is over; then it takes its shared memory along.
+    /// Frozen processes too must receive the signal to end; then the server frees its shared memory.
     fn drop(&mut self) {
         if !self.process.has_ended() {
             self.thaw();
@@ -216,7 +216,7 @@ impl Drop for PostgresServer {
     }
 }
 
-/// The URL of the one database, at the server's address or at that of a proxy before it.
+/// The URL of its only database, at the server's address or at that of a proxy in front of it.
 pub(crate) fn url_at(address: &str) -> String {
     format!("postgres://postgres@{address}/postgres")
 }
@@ -225,7 +225,7 @@ fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
     let mut command = program("postgres");
     command.arg("-D").arg(data(folder)).arg("-p").arg(port.to_string());
     let sockets = format!("unix_socket_directories={}", folder.path().display());
-    // Enough to outlive its processes, which is all that is done to it.
+    // Enough to survive the end of its processes, which is all that tests do to it.
     let fixed =
         ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off", "shared_buffers=16MB", &sockets];
     for setting in fixed.into_iter().chain(settings.iter().map(String::as_str)) {
@@ -248,7 +248,7 @@ fn give_to_server(path: &Path, mode: u32) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
-/// An empty server in the folder.
+/// Initialises an empty server in the folder.
 fn init(folder: &TempDir) {
     let mut initdb = program("initdb");
     initdb.arg("-D").arg(data(folder)).args(["-U", "postgres", "--auth=trust", "--encoding=UTF8"]);
@@ -259,12 +259,12 @@ fn data(folder: &TempDir) -> PathBuf {
     folder.path().join("data")
 }
 
-/// A program of PostgreSQL's, run by a user that it accepts.
+/// A program of PostgreSQL, run as a user that it accepts.
 fn program(name: &str) -> Command {
     run_as_server_user(&folder_of_programs().join(name))
 }
 
-/// A program that, as PostgreSQL, refuses to be run by root.
+/// A program that, like PostgreSQL, refuses to be run by root.
 pub(super) fn run_as_server_user(path: &Path) -> Command {
     let mut command = match server_user() {
         None => Command::new(path),
@@ -282,7 +282,7 @@ pub(super) fn run_as_server_user(path: &Path) -> Command {
     command
 }
 
-/// As `scripts/lib/servers.sh` finds it.
+/// Searched for as in `scripts/lib/servers.sh`.
 fn folder_of_programs() -> PathBuf {
     let named = Command::new("pg_config").arg("--bindir").output().ok();
     let named = named.map(|named| PathBuf::from(String::from_utf8(named.stdout).unwrap().trim()));
@@ -295,7 +295,7 @@ fn folder_of_programs() -> PathBuf {
     found.expect("this test needs the programs of PostgreSQL: run ./scripts/test")
 }
 
-/// The user who runs the server, where that cannot be the user who runs the tests.
+/// The user who runs the server, if that cannot be the user who runs the tests.
 fn server_user() -> Option<(u32, u32)> {
     let ask = |arguments: &[&str]| {
         let answer = Command::new("id").args(arguments).output().unwrap();
@@ -308,7 +308,7 @@ fn server_user() -> Option<(u32, u32)> {
     Some((ask(&["-u", user]).unwrap(), ask(&["-g", user]).unwrap()))
 }
 
-/// Runs it to its end.
+/// Runs it until it ends.
 fn finish(command: &mut Command) {
     let output = command.output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
@@ -319,7 +319,8 @@ fn is_running(pid: u32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
 }
 
-/// A signal is sent sooner than it is heard. One that has ended by itself is as still as can be.
+/// Stops a process, and waits until it has stopped, since a signal takes effect some time after it is sent.
+/// One that has ended counts as stopped.
 async fn stop(pid: u32) {
     send_signal(pid, "STOP");
     eventually("the process stands still", TIMEOUT, async || {
@@ -328,14 +329,14 @@ async fn stop(pid: u32) {
     .await;
 }
 
-/// As the system tells it: `T` stands still, `Z` has ended.
+/// The state that the system reports: `T` is stopped, `Z` has ended.
 fn state(pid: u32) -> Option<char> {
     let told = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
-    // The name in parentheses may hold anything.
+    // The name in parentheses may contain anything.
     told.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Adds users who cannot sign in, `bulk0000000@example.com` and so on: rows for changes to be made to.
+/// Adds users who cannot sign in, `bulk0000000@example.com` and so on, as rows to be changed.
 pub(crate) async fn add_users(url: &str, count: usize) {
     super::database::execute(
         url,

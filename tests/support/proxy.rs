@@ -1,4 +1,4 @@
-//! A TCP proxy between the service and what it depends on, for taking that away in the ways networks do.
+//! A TCP proxy between the service and a dependency, to make that unavailable in the ways networks do.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use tokio::task::JoinHandle;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Forward,
-    /// Closes what is open and everything new at once: the server is gone.
+    /// Closes all open connections, and new ones at once: the server is gone.
     Cut,
-    /// Accepts, keeps everything open and passes on nothing, either way: the half-open connection.
+    /// Accepts, keeps everything open and forwards nothing in either direction: a half-open connection.
     Stall,
-    /// Passes everything on, this much later.
+    /// Forwards everything with this delay.
     Delay(Duration),
 }
 
@@ -25,15 +25,15 @@ pub(crate) struct Proxy {
     /// Where new connections lead.
     target: watch::Sender<String>,
     mode: watch::Sender<Mode>,
-    /// Goes up when the open connections are to go silent for ever.
+    /// Increased when the open connections are to go silent forever.
     generation: watch::Sender<u64>,
-    /// Goes up when the open connections are to be closed.
+    /// Increased when the open connections are to be closed.
     cuts: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Listens on a free port and passes on to `target`, a `host:port`.
+    /// Listens on a free port and forwards to `target`, a `host:port`.
     pub(crate) async fn to(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ impl Proxy {
         Self { address, target, mode, generation, cuts, accepting }
     }
 
-    /// Passes new connections on to another `host:port`; those that are open stay as they are.
+    /// Forwards new connections to another `host:port`; open ones stay as they are.
     pub(crate) fn lead_to(&self, target: &str) {
         self.target.send_replace(target.to_owned());
     }
@@ -59,13 +59,13 @@ impl Proxy {
         self.mode.send_replace(mode);
     }
 
-    /// Closes what is open; new connections are not concerned.
+    /// Closes the open connections; new ones are not affected.
     pub(crate) fn cut_open(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// What is open stays open and says nothing any more, ever; new connections are not concerned. So does a
-    /// firewall that has forgotten them.
+    /// Silences the open connections forever without closing them; new ones are not affected. A firewall
+    /// that has forgotten its connections does the same.
     pub(crate) fn silence_open(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }
@@ -78,7 +78,7 @@ impl Drop for Proxy {
     }
 }
 
-/// What a connection goes by.
+/// What controls a connection.
 #[derive(Clone)]
 struct Line {
     target: watch::Receiver<String>,
@@ -89,13 +89,13 @@ struct Line {
 
 async fn accept(listener: TcpListener, line: Line) {
     while let Ok((near, _)) = listener.accept().await {
-        // For the request-and-answer protocols behind it, as their clients do it too.
+        // For the request-response protocols behind it, as their clients do too.
         let _ = near.set_nodelay(true);
         tokio::spawn(join(near, line.clone()));
     }
 }
 
-/// Carries one connection until either side ends it or the line is cut; dropping the sockets closes them.
+/// Forwards one connection until either side ends it or it is cut; dropping the sockets closes them.
 async fn join(near: TcpStream, line: Line) {
     let Line { target, mut mode, generation, cuts } = line;
     let target = target.borrow().clone();
@@ -114,7 +114,7 @@ async fn join(near: TcpStream, line: Line) {
         () = carry(&mut near_read, &mut far_write, mode.clone()) => {}
         () = carry(&mut far_read, &mut near_write, mode) => {}
         () = until_cut(cut.clone()) => {}
-        // Both sockets are held here meanwhile: neither side hears of anything before the line is cut.
+        // Both sockets are held here meanwhile: neither side notices anything before the line is cut.
         () = until_next(cuts) => {}
         () = until_next(generation) => until_cut(cut).await,
     }
@@ -130,7 +130,7 @@ async fn until_next(mut count: watch::Receiver<u64>) {
     let _ = count.wait_for(|now| *now != mine).await;
 }
 
-/// Copies one direction, asking before each write what the line does just then.
+/// Copies one direction, checking the current mode before each write.
 async fn carry(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,

@@ -1,4 +1,4 @@
-//! Repeatable randomness (splitmix64): a test tells its seed, and the seed tells the rest.
+//! Repeatable randomness (splitmix64): a test reports its seed, which determines the rest.
 
 pub(crate) struct Random(u64);
 

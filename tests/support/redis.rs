@@ -1,6 +1,6 @@
-//! `RedisServer`: a Redis of one test, so that it may be frozen, killed and started again.
+//! `RedisServer`: a Redis of one test, so that it can be frozen, killed and started again.
 //!
-//! It writes what it acknowledges into its own folder: one that was killed comes back with its stream.
+//! It writes what it acknowledges to its own folder: after a kill it comes back with its stream.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -14,14 +14,14 @@ use super::child::{Process, free_port};
 use super::time::eventually;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Tries to get a port that nobody takes between choosing and binding it.
+/// Attempts to get a port that nobody takes between choosing and binding it.
 const TRIES: usize = 5;
 
 pub(crate) struct RedisServer {
     // Fields are dropped in this order: the server before its folder.
     process: Process,
     port: u16,
-    /// Told to the server at each start.
+    /// Passed to the server at each start.
     settings: Vec<String>,
     folder: TempDir,
 }
@@ -29,7 +29,7 @@ pub(crate) struct RedisServer {
 /// An entry of the stream `auth:events`.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamEvent {
-    /// When Redis took it, in ms since 1970.
+    /// When Redis accepted it, in ms since 1970.
     pub(crate) taken_at: i64,
     pub(crate) channel: String,
     /// The message.
@@ -37,7 +37,7 @@ pub(crate) struct StreamEvent {
 }
 
 impl StreamEvent {
-    /// A member of the message that is text; empty where it is not there.
+    /// A text member of the message; empty if it is missing.
     pub(crate) fn text(&self, member: &str) -> &str {
         self.data[member].as_str().unwrap_or_default()
     }
@@ -48,7 +48,7 @@ impl RedisServer {
         Self::start_with(&[]).await
     }
 
-    /// With further arguments, such as `--maxmemory 4mb`.
+    /// Starts it with additional arguments, such as `--maxmemory 4mb`.
     pub(crate) async fn start_with(settings: &[&str]) -> Self {
         let settings: Vec<_> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let mut folder = tempfile::tempdir().unwrap();
@@ -64,8 +64,8 @@ impl RedisServer {
         panic!("no port for redis-server in {TRIES} tries")
     }
 
-    /// One that speaks TLS on a port beside, with that certificate and its key. Gives the other port's
-    /// address too.
+    /// Starts one that also offers TLS on another port, with that certificate and its key. Returns that
+    /// port's address too.
     pub(crate) async fn start_with_tls(authority: &str, certificate: &str, key: &str) -> (Self, String) {
         let port = free_port();
         let settings = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
@@ -73,7 +73,7 @@ impl RedisServer {
         (Self::start_with(&[&settings[..], &files].concat()).await, format!("127.0.0.1:{port}"))
     }
 
-    /// A Sentinel that watches nothing.
+    /// Starts a Sentinel that monitors nothing.
     pub(crate) async fn start_sentinel() -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let file = folder.path().join("sentinel.conf");
@@ -90,7 +90,7 @@ impl RedisServer {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// False when the process ended instead.
+    /// Waits until it answers; returns `false` if the process ended instead.
     async fn is_ready(&mut self) -> bool {
         eventually("Redis answers", TIMEOUT, async || {
             if self.process.has_ended() {
@@ -108,14 +108,14 @@ impl RedisServer {
         self.process.kill();
     }
 
-    /// Starts it again on the same port and with what it had.
+    /// Starts it again on the same port, with its data.
     pub(crate) async fn restart(&mut self) {
         self.kill();
         self.process = spawn(self.port, &self.settings, &self.folder);
         assert!(self.is_ready().await, "Redis did not come back:\n{}", self.process.logs());
     }
 
-    /// Keeps its connections open and answers nobody.
+    /// Keeps its connections open and answers no one.
     pub(crate) fn freeze(&self) {
         self.process.freeze();
     }
@@ -129,21 +129,21 @@ impl RedisServer {
         client.get_multiplexed_async_connection().await
     }
 
-    /// Says something on a channel, as anybody may who reaches Redis.
+    /// Publishes on a channel, as anybody can who reaches Redis.
     pub(crate) async fn publish(&self, channel: &str, message: &str) {
         let mut connection = self.connect().await.unwrap();
         let publish = redis::cmd("PUBLISH").arg(channel).arg(message).to_owned();
         publish.query_async::<()>(&mut connection).await.unwrap();
     }
 
-    /// Has it do something, as an operator would.
+    /// Runs a command, as an operator would.
     pub(crate) async fn command(&self, words: &[&str]) {
         let mut connection = self.connect().await.unwrap();
         let (name, arguments) = words.split_first().unwrap();
         redis::cmd(name).arg(arguments).query_async::<redis::Value>(&mut connection).await.unwrap();
     }
 
-    /// Has it do something, and gives the answer as text.
+    /// Runs a command, and returns the reply as text.
     pub(crate) async fn ask(&self, words: &[&str]) -> String {
         let mut connection = self.connect().await.unwrap();
         let (name, arguments) = words.split_first().unwrap();
@@ -159,7 +159,7 @@ impl RedisServer {
         redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap()
     }
 
-    /// What is said on a channel from now on.
+    /// The messages on a channel from now on.
     pub(crate) async fn listen(&self, channel: &str) -> impl Stream<Item = String> + Unpin {
         let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
         let mut connection = client.get_async_pubsub().await.unwrap();
@@ -176,7 +176,7 @@ impl RedisServer {
         entries.into_iter().map(|(id, fields)| event_of(&id, &fields)).collect()
     }
 
-    /// The same, each event once: where it was sent first.
+    /// The same, each event once, at the position where it was first sent.
     pub(crate) async fn events(&self) -> Vec<StreamEvent> {
         let mut seen = HashSet::new();
         let mut events = self.stream().await;
@@ -196,12 +196,12 @@ fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {
         "",
         "--appendonly",
         "yes",
-        // Written before it is answered, so that a kill loses nothing it has taken: with the default a busy
-        // disk may put the write off.
+        // Written before the reply, so that a kill loses nothing acknowledged: with the default, a busy disk
+        // may delay the write.
         "--appendfsync",
         "no",
     ]);
-    // Those that come later count.
+    // Later settings override earlier ones.
     command.args(settings);
     Process::spawn(command)
 }

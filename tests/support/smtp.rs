@@ -1,4 +1,4 @@
-//! A scripted mail server: accepts a mail, refuses it, defers it, is silent, or breaks the connection.
+//! A scripted mail server: accepts a mail, refuses it, defers it, stays silent, or breaks the connection.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::eventually;
 
-/// How long a mail may take. A node that dies with a mail leased keeps it from the others for a minute
+/// How long a mail may take. A node that dies with a leased mail keeps it from the others for a minute
 /// ([`auth_service::storage::mails::LEASE`]), and a first failure costs ten seconds.
 const WITHIN: Duration = Duration::from_secs(100);
 
@@ -24,21 +24,21 @@ pub(crate) enum Manner {
     Refuse,
     /// 451 for the recipient.
     Defer,
-    /// Nothing is said to the recipient's line.
+    /// There is no reply to `RCPT TO`.
     HangAtRecipient,
-    /// The text is taken in, and nothing is said.
+    /// The text is read, and there is no reply.
     HangAfterText,
-    /// The text is taken in, and the line breaks.
+    /// The text is read, and the connection breaks.
     BreakAfterText,
     /// 451 for the text.
     DeferText,
 }
 
-/// A mail that has reached the server whole.
+/// A mail that has reached the server completely.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) to: String,
-    /// The message as it came, with its encoding taken back.
+    /// The message as received, decoded.
     pub(crate) text: String,
 }
 
@@ -49,7 +49,7 @@ impl Received {
         line.unwrap_or_else(|| panic!("no {name} in {}", self.text))
     }
 
-    /// The 8 digits that stand on a line of their own.
+    /// The 8 digits on a line of their own.
     pub(crate) fn code(&self) -> String {
         let is_code = |line: &&str| line.len() == 8 && line.bytes().all(|byte| byte.is_ascii_digit());
         let code = self.text.lines().map(str::trim).find(is_code);
@@ -62,11 +62,11 @@ struct Told {
     manners: HashMap<String, VecDeque<Manner>>,
     always: HashMap<String, Manner>,
     received: Vec<Received>,
-    /// Recipients that were named, whatever came of them.
+    /// Recipients that were named, whatever the outcome.
     asked: Vec<String>,
 }
 
-/// The server; its lines end with it.
+/// The server; its connections end when it is dropped.
 pub(crate) struct MailServer {
     address: SocketAddr,
     told: Arc<Mutex<Told>>,
@@ -78,7 +78,7 @@ impl MailServer {
         Self::at("127.0.0.1:0".parse().unwrap()).await
     }
 
-    /// On a port that was given out before.
+    /// Starts it on an address that was used before.
     pub(crate) async fn at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -88,7 +88,7 @@ impl MailServer {
             let mut lines = tokio::task::JoinSet::new();
             loop {
                 let Ok((stream, _)) = listener.accept().await else { return };
-                // A client that goes away is no matter of the server's.
+                // A client that disconnects is not the server's concern.
                 let told = Arc::clone(&shared);
                 lines.spawn(async move { drop(serve(stream, told).await) });
             }
@@ -104,32 +104,32 @@ impl MailServer {
         format!("smtp://{}", self.address)
     }
 
-    /// What comes of the next mails to that address; then they are taken.
+    /// How the next mails to that address are treated; those after them are accepted.
     pub(crate) fn next(&self, to: &str, manners: &[Manner]) {
         self.told.lock().unwrap().manners.entry(to.to_owned()).or_default().extend(manners);
     }
 
-    /// What comes of every mail to that address.
+    /// How every mail to that address is treated.
     pub(crate) fn always(&self, to: &str, manner: Manner) {
         self.told.lock().unwrap().always.insert(to.to_owned(), manner);
     }
 
-    /// The mails to that address that came whole.
+    /// The mails to that address that arrived completely.
     pub(crate) fn received(&self, to: &str) -> Vec<Received> {
         self.told.lock().unwrap().received.iter().filter(|it| it.to == to).cloned().collect()
     }
 
-    /// How often a mail to that address was begun.
+    /// How often sending a mail to that address was begun.
     pub(crate) fn tries(&self, to: &str) -> usize {
         self.told.lock().unwrap().asked.iter().filter(|asked| *asked == to).count()
     }
 
-    /// All of them.
+    /// All received mails.
     pub(crate) fn all(&self) -> Vec<Received> {
         self.told.lock().unwrap().received.clone()
     }
 
-    /// The mail of that number to that address, once it is there; numbers begin with 1.
+    /// Waits for the mail with that number to that address; numbers begin with 1.
     pub(crate) async fn mail(&self, to: &str, number: usize) -> Received {
         eventually(&format!("mail {number} to {to}"), WITHIN, async || {
             self.received(to).into_iter().nth(number - 1).ok_or_else(|| {
@@ -144,7 +144,7 @@ impl MailServer {
         .await
     }
 
-    /// The mail of that kind of subject to that address, once it is there.
+    /// Waits for a mail with such a subject to that address.
     pub(crate) async fn mail_about(&self, to: &str, subject: &str) -> Received {
         eventually(&format!("a mail to {to} about {subject}"), WITHIN, async || {
             let mails = self.received(to);
@@ -217,7 +217,7 @@ fn next(told: &Mutex<Told>, to: &str) -> Manner {
     next.or_else(|| told.always.get(to).copied()).unwrap_or(Manner::Take)
 }
 
-/// Quoted-printable, as the texts are sent.
+/// Decodes quoted-printable, as the texts are sent.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

@@ -1,5 +1,4 @@
-//! `TestStore`: the library's own store on a database of one test, and the people and changes it is filled
-//! with.
+//! `TestStore`: the library's store on a database of one test, and the people and changes to fill it with.
 
 use std::fmt::Display;
 use std::ops::Deref;
@@ -36,20 +35,20 @@ use uuid::Uuid;
 
 use super::database::{Database, PostgresDatabase, connect, execute};
 
-/// When everything in these tests begins.
+/// The time at which everything in these tests begins.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-/// What lies between most of what happens.
+/// The time between most events.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 const CONNECTIONS: u32 = 8;
 
-/// The runtime of the stores' sockets; it ends with the process, because an async test cannot end a runtime.
+/// The runtime for the stores' sockets; it ends with the process, because an async test cannot drop one.
 static IO: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
 
-/// Five sessions a user, five idle minutes, the oldest makes room.
+/// Five sessions per user, five minutes idle timeout, a new session replaces the oldest.
 pub(crate) fn policy() -> Policy {
     Policy {
         idle_timeout: Duration::from_secs(300),
@@ -65,7 +64,7 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-/// The whole outbox.
+/// The only lane, which is the whole outbox.
 pub(crate) fn only_lane() -> Lane {
     Lane::all(1).next().unwrap()
 }
@@ -73,7 +72,7 @@ pub(crate) fn only_lane() -> Lane {
 /// A store, and where its data is.
 pub(crate) struct TestStore {
     store: Store,
-    /// For what the store would never do.
+    /// For connections that bypass the store.
     url: String,
     location: DatabaseLocation,
     // Dropped last.
@@ -90,14 +89,14 @@ impl Deref for TestStore {
 }
 
 impl TestStore {
-    /// With all migrations applied.
+    /// A store with all migrations applied.
     pub(crate) async fn on(database: Database) -> Self {
         let store = Self::empty(database).await;
         store.migrate().await.unwrap();
         store
     }
 
-    /// Without a table.
+    /// A store without tables.
     pub(crate) async fn empty(database: Database) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let postgres = match database {
@@ -129,17 +128,17 @@ impl TestStore {
         open_at(url).await
     }
 
-    /// Where that PostgreSQL listens, a `host:port`.
+    /// The address of that PostgreSQL, a `host:port`.
     pub(crate) fn address(&self) -> &str {
         self.postgres.as_ref().expect("on PostgreSQL").address()
     }
 
-    /// Where the database is.
+    /// The URL of the database.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The one number that a query answers, asked round the store.
+    /// The single number that a query returns, bypassing the store.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let connection = self.connect().await;
         let statement = Statement::from_string(connection.get_database_backend(), sql);
@@ -148,29 +147,29 @@ impl TestStore {
         row.try_get_by_index(0).unwrap()
     }
 
-    /// SQL that goes round the store.
+    /// Executes SQL, bypassing the store.
     pub(crate) async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await.unwrap();
     }
 
-    /// A connection that goes round the store.
+    /// A connection that bypasses the store.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         connect(&self.url).await.unwrap()
     }
 
-    /// Signs somebody up, who so has one session.
+    /// Signs up somebody, who then has one session.
     pub(crate) async fn register(&self) -> Ledger {
         let (registration, ledger) = registration(&format!("{}@example.com", new_uuid()));
         self.add_user(registration).await.unwrap();
         ledger
     }
 
-    /// What is stored of the user.
+    /// The stored ledger of the user.
     pub(crate) async fn ledger(&self, user: UserId) -> Ledger {
         self.load_ledger(user).await.unwrap().unwrap()
     }
 
-    /// Decides on that ledger and commits; on success the ledger is what it has become.
+    /// Decides on that ledger and commits; on success the ledger is updated.
     pub(crate) async fn run(
         &self,
         ledger: &mut Ledger,
@@ -194,18 +193,18 @@ impl TestStore {
         messages
     }
 
-    /// How many messages wait.
+    /// How many messages are waiting.
     pub(crate) async fn waiting(&self) -> u64 {
         self.outbox_backlog().await.unwrap().0
     }
 }
 
-/// Whatever PostgreSQL is there.
+/// Opens a store on the PostgreSQL at that URL.
 pub(crate) async fn open_at(url: String) -> Store {
     open(DatabaseLocation::Postgres { url: Secret::new(url) }, CONNECTIONS).await.unwrap()
 }
 
-/// The same, with one connection: what was prepared once need not be again.
+/// The same, with only one connection, so that statements are prepared only once.
 pub(crate) async fn open_once_at(url: String) -> Store {
     open(DatabaseLocation::Postgres { url: Secret::new(url) }, 1).await.unwrap()
 }
@@ -239,7 +238,7 @@ pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
     (registration, ledger)
 }
 
-/// What an actor would commit for these events.
+/// The commit that an actor would make for these events.
 pub(crate) fn commit_of(ledger: &Ledger, now: Timestamp, events: &[LedgerEvent]) -> Commit {
     let commit = Commit::of(ledger, events.to_vec(), "auth-service", now);
     Commit { is_rotation: is_rotation(events), last_activity_at: ledger.last_activity_at.max(now), ..commit }
@@ -253,7 +252,7 @@ fn announcer(user: UserId, now: Timestamp) -> Announcer<'static> {
     Announcer::new("auth-service", user, now)
 }
 
-/// A login on a device of which everything is known.
+/// A login on a device about which everything is known.
 pub(crate) fn login() -> Open {
     let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
     Open {
@@ -271,7 +270,7 @@ pub(crate) fn login() -> Open {
     }
 }
 
-/// That the ledger which was stored is this one. Rows have no order, and do not remember why sessions ended.
+/// Asserts that the stored ledger is this one. Rows have no order, and do not store why sessions ended.
 pub(crate) fn assert_same(stored: &Ledger, expected: &Ledger) {
     let sorted = |ledger: &Ledger| {
         let mut live = ledger.live().to_vec();

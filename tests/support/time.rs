@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// Between two looks at a condition.
+/// Time between two checks of a condition.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Looks until the condition holds and hands over what it found; panics with the last state when `within` has
+/// Checks until the condition holds and returns what it found; panics with the last state when `within` has
 /// passed.
 pub(crate) async fn eventually<T>(
     what: &str,
@@ -46,7 +46,7 @@ pub(crate) fn unix_seconds() -> i64 {
     auth_service::clock::Clock::System.now().seconds()
 }
 
-/// Reads a timestamp and insists on its form: RFC 3339, UTC, exactly three decimals, `Z`.
+/// Parses a timestamp and asserts its format: RFC 3339, UTC, exactly three decimals, `Z`.
 pub(crate) fn timestamp(value: &Value) -> DateTime<Utc> {
     let text = value.as_str().unwrap_or_else(|| panic!("a timestamp is text, got {value}"));
     let well_formed =
@@ -70,7 +70,7 @@ pub(crate) fn millis_of(value: &Value) -> i64 {
     timestamp(value).timestamp_millis()
 }
 
-/// Waits for a moment that something happens at by the clock, such as a deadline.
+/// Waits until that time by the wall clock, such as a deadline.
 pub(crate) async fn until(unix_millis_then: i64) {
     let left = unix_millis_then - unix_millis();
     tokio::time::sleep(Duration::from_millis(left.try_into().unwrap_or(0))).await;

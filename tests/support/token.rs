@@ -3,7 +3,7 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::Value;
 
-/// A token taken apart, so that a test can change one thing and sign it again.
+/// A decoded token, so that a test can change one thing and sign it again.
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) header: Header,

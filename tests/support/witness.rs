@@ -1,4 +1,4 @@
-//! `Witness`: one person who uses the service as fast as it goes, and knows what was acknowledged when it
+//! `Witness`: one person who uses the service as fast as possible, and knows what was acknowledged when it
 //! dies.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,12 @@ use serde_json::json;
 use super::client::{Client, Person};
 use super::random::Random;
 
-/// One person, and what the answers so far told about each session.
+/// One person, and what the responses so far said about each session.
 pub(crate) struct Witness {
     person: Person,
     random: Random,
     live: Vec<Client>,
-    /// With the code that its refusal has to have.
+    /// Ended sessions, with the error code with which each must be refused.
     ended: Vec<(Client, &'static str)>,
 }
 
@@ -27,7 +27,7 @@ impl Witness {
         Self { person, random: Random::seeded(seed + number as u64), live: vec![first], ended: Vec::new() }
     }
 
-    /// Goes on until the service does not answer any more, counting the answers.
+    /// Continues until the service no longer responds, counting the responses.
     pub(crate) async fn use_until_it_dies(&mut self, base: &str, answered: &AtomicUsize) {
         while self.act(base).await.is_ok() {
             answered.fetch_add(1, Ordering::Relaxed);
@@ -60,8 +60,8 @@ impl Witness {
     }
 
     async fn refresh(&mut self, index: usize) -> reqwest::Result<()> {
-        // Without an answer the token of before is still good: as the current one, or as the one just before
-        // it.
+        // Without a response the previous token is still valid: as the current one, or as the one just
+        // before it.
         let device = &mut self.live[index];
         let request = device.body_refresh(device.refresh.as_ref().unwrap());
         device.try_exchange(request).await?.expect(200);
@@ -86,7 +86,7 @@ impl Witness {
         Ok(())
     }
 
-    /// Insists that each session is as its last answer told.
+    /// Asserts that each session is as its last response said.
     pub(crate) async fn check(&mut self, base: &str) {
         for device in &mut self.live {
             device.follow(base);
@@ -99,7 +99,7 @@ impl Witness {
         }
         let list = self.live[0].sessions().await.expect(200).json;
         let total = usize::try_from(list["total"].as_u64().unwrap()).unwrap();
-        // More than acknowledged may be there, where a login happened and its answer was lost.
+        // There may be more than acknowledged, if a login happened and its response was lost.
         assert!(total >= self.live.len(), "{total} sessions, {} acknowledged", self.live.len());
     }
 }

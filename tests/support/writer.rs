@@ -1,5 +1,5 @@
-//! `Writer`: one person who logs in and out until the service says that it cannot, and knows what was
-//! acknowledged.
+//! `Writer`: one person who logs in and out until the service reports that it is unavailable, and knows what
+//! was acknowledged.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use super::answer::Answer;
 use super::client::{Client, Person};
 use super::time::{Stopwatch, eventually};
 
-/// From the first "I cannot tell" to an answer.
+/// Longest time from the first 503 to a definite response.
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
-/// Sessions kept open at a time.
+/// Sessions kept open at the same time.
 const DEVICES: usize = 3;
 
 pub(crate) struct Writer {
     person: Person,
-    /// Whose login was acknowledged.
+    /// Devices whose login was acknowledged.
     live: Vec<Client>,
-    /// Whose logout was acknowledged.
+    /// Devices whose logout was acknowledged.
     ended: Vec<Client>,
 }
 
@@ -54,7 +54,7 @@ impl Writer {
         if self.live.len() <= DEVICES {
             return true;
         }
-        // Whether a refused one was done is not known: it is not asked for again.
+        // Whether a refused logout was carried out is not known, so the device is not used again.
         let mut device = self.live.remove(0);
         let answer = device.logout().await;
         if answer.status == 503 {
@@ -66,7 +66,7 @@ impl Writer {
         true
     }
 
-    /// Insists that everything acknowledged is so.
+    /// Asserts everything that was acknowledged.
     pub(crate) async fn check(&mut self) {
         self.check_reads().await;
         for device in &mut self.live {
@@ -74,13 +74,13 @@ impl Writer {
         }
     }
 
-    /// The same, where the service has another address by now.
+    /// The same, after the service has moved to another address.
     pub(crate) async fn check_at(&mut self, base: &str) {
         self.live.iter_mut().chain(&mut self.ended).for_each(|device| device.follow(base));
         self.check().await;
     }
 
-    /// The same, where nothing can be written.
+    /// The same, if nothing can be written.
     pub(crate) async fn check_reads(&self) {
         for device in &self.live {
             settled(async || device.session().await).await.expect(200);
@@ -91,8 +91,8 @@ impl Writer {
     }
 }
 
-/// Asks, and asks again for as long as the service says that it cannot tell just now: it may, where the
-/// machine has stopped it for longer than the bound.
+/// Sends a request, and sends it again while the service responds that it is unavailable, as it may if the
+/// machine has stalled it for longer than the bound.
 pub(crate) async fn settled(mut ask: impl AsyncFnMut() -> Answer) -> Answer {
     let asked = Stopwatch::start();
     loop {
@@ -105,8 +105,8 @@ pub(crate) async fn settled(mut ask: impl AsyncFnMut() -> Answer) -> Answer {
     }
 }
 
-/// Has everybody write, each at the next of these addresses, and does something to the service in the midst
-/// of it. Returns when nobody is answered any more.
+/// Has all writers write, each at the next of these addresses, and injects a fault into the service
+/// meanwhile. Returns when nobody gets a response any more.
 pub(crate) async fn write_until(bases: &[&str], writers: &mut [Writer], fault: impl Future<Output = ()>) {
     let acknowledged = AtomicUsize::new(0);
     let enough = writers.len() * 2 * DEVICES;

@@ -1,5 +1,5 @@
-//! The documents say what is declared: each is made again and compared. `UPDATE_DOCUMENTS=1 cargo test --lib
-//! documents` writes them.
+//! The documents match the declarations: each is generated again and compared. `UPDATE_DOCUMENTS=1 cargo test
+//! --lib documents` writes them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::super::setting::{Preset, Setting};
 use super::super::variables::{Section, variables_of};
 use super::env_example;
 
-/// Compares a file of the repository with what it should be, or makes it so.
+/// Compares a file of the repository with what it should be, or updates it.
 fn check(path: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The text with what lies between the two marks put in place of what was there.
+/// The text, with what is between the two marks replaced by `inner`.
 fn replaced(text: &str, begin: &str, end: &str, inner: &str) -> String {
     let (head, rest) = text.split_once(begin).unwrap_or_else(|| panic!("{begin} is not there"));
     let (_, tail) = rest.split_once(end).unwrap_or_else(|| panic!("{end} is not there"));

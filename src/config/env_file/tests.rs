@@ -34,7 +34,7 @@ fn values_are_taken_as_they_stand() {
 }
 
 proptest! {
-    /// Through the crate that sets them, too.
+    /// Also through the crate that sets the variables.
     #[test]
     fn any_value_in_quotes_comes_out_as_it_was(value in "[^\0]{0,40}") {
         let line = format!("A={}", in_quotes(&value));

@@ -1,4 +1,4 @@
-//! Names of settings that were mistyped, and names of other programs.
+//! Mistyped names of settings, and names of other programs.
 
 use super::super::declared::ALL;
 use super::super::tests::parse;

@@ -1,4 +1,4 @@
-//! Values of the usual forms, with the range and the default that are declared; each is listed as it is read.
+//! Values of the usual forms, with the declared range and default; each is listed as it is read.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Source<'_> {
         Some(self.text_or(name, "")).filter(|text| !text.is_empty())
     }
 
-    /// A file or folder, if any; whether it can be used is seen where it is.
+    /// A file or folder, if any; its user checks whether it is usable.
     pub(in crate::config) fn path(&mut self, name: &'static str) -> Option<PathBuf> {
         let text = self.text(name);
         self.list_value(name, text.unwrap_or_default());
@@ -37,7 +37,7 @@ impl Source<'_> {
         self.whole(name, None)
     }
 
-    /// The same, with a default that is worked out.
+    /// The same, with a computed default.
     pub(in crate::config) fn integer_or<T: TryFrom<u64> + Copy + ToString>(
         &mut self,
         name: &'static str,
@@ -58,12 +58,12 @@ impl Source<'_> {
         self.read(name, default, parse, wants, |number| number.to_string())
     }
 
-    /// A number with decimals in the declared unit, as a duration in whole milliseconds.
+    /// A decimal number in the declared unit, as a duration in whole milliseconds.
     pub(in crate::config) fn decimal(&mut self, name: &'static str) -> Duration {
         self.in_unit(name, None)
     }
 
-    /// The same, with a default that is worked out.
+    /// The same, with a computed default.
     pub(in crate::config) fn decimal_or(&mut self, name: &'static str, default: Duration) -> Duration {
         self.in_unit(name, Some(default))
     }
@@ -90,7 +90,7 @@ impl Source<'_> {
         self.read(name, default, parse, wants, |duration| unit.show(duration))
     }
 
-    /// Whole seconds, with the unit in the value, since that is what the claims of a token can say.
+    /// Whole seconds, with the unit in the value, since the claims of a token cannot express fractions.
     pub(in crate::config) fn duration(&mut self, name: &'static str) -> Duration {
         let Form::Duration(low, high) = self.declared.setting(name).form else {
             unreachable!("{name} is declared as a duration");
@@ -111,7 +111,7 @@ impl Source<'_> {
         self.yes_or_no(name, None)
     }
 
-    /// The same, with a default that is worked out.
+    /// The same, with a computed default.
     pub(in crate::config) fn boolean_or(&mut self, name: &'static str, default: bool) -> bool {
         self.yes_or_no(name, Some(default))
     }
@@ -134,7 +134,7 @@ impl Source<'_> {
         self.word(name, None, choices)
     }
 
-    /// The same, with a default that is worked out.
+    /// The same, with a computed default.
     pub(in crate::config) fn choice_or<T: Copy + PartialEq>(
         &mut self,
         name: &'static str,
@@ -166,7 +166,7 @@ impl Source<'_> {
         self.read(name, default, parse, || format!("one of {}", words.join(", ")), show)
     }
 
-    /// What was given if it can be read, else the default: the one worked out, or the declared one.
+    /// The given value if it can be parsed, else the default: the computed one, or the declared one.
     fn read<T: Copy>(
         &mut self,
         name: &'static str,
@@ -185,7 +185,7 @@ impl Source<'_> {
         value
     }
 
-    /// The declared default; another name of a setting has that of the setting.
+    /// The declared default; an alias has the default of its setting.
     fn preset(&self, name: &'static str) -> Option<&'static str> {
         let setting = self.declared.setting(name);
         let setting = setting.stands_for.map_or(setting, |name| self.declared.setting(name));

@@ -1,5 +1,5 @@
-//! Where a page ended, as an opaque text for the next one: the time and the id of its last row. A cursor of
-//! another list, or one that was changed, is refused.
+//! The position where a page ended, as an opaque text for the next one: the time and the id of its last row.
+//! A cursor of another list, or one that was tampered with, is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,7 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::http::extract::form::Parameters;
 use crate::http::problem::Problem;
 
-/// Time, id, and what tells which list it is of.
+/// Time, id, and a tag that identifies the list.
 const LENGTH: usize = 8 + 16 + 8;
 
 /// The cursor after a row of that list.

@@ -1,5 +1,5 @@
-//! `/admin/stats` and `/admin/live`: the service's numbers, once, or each second with what happens meanwhile.
-//! No address of anybody is in it, and it ends with the key it was opened with.
+//! `/admin/stats` and `/admin/live`: the service's numbers, once, or each second with the events in between.
+//! The stream contains nobody's address, and ends when the key or session that opened it does.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::http::state::AppState;
 
 /// How often the numbers are sent.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Most events between two of them.
+/// Most events between two readings of the numbers.
 const EVENTS: u32 = 50;
-/// Members of an event that are shown; what is not listed may be an address or a token.
+/// Members of an event that are sent; what is not listed may be an address or a token.
 const SHOWN: [&str; 11] = [
     "userId",
     "sessionId",
@@ -67,14 +67,14 @@ async fn live(caller: Operator<SessionsRead>, state: web::Data<AppState>) -> Res
         .streaming(stream(connection)))
 }
 
-/// One operator who watches.
+/// The stream to one operator.
 struct Watching {
     state: web::Data<AppState>,
     principal: Principal,
     messages: mpsc::Receiver<Message>,
     closing: watch::Receiver<bool>,
     ticks: Interval,
-    /// Events since the last numbers.
+    /// Events sent since the last numbers.
     shown: u32,
     skipped: u32,
     _permit: OwnedSemaphorePermit,
@@ -114,7 +114,7 @@ impl Watching {
         let skipped = std::mem::take(&mut self.skipped);
         self.shown = 0;
         let Ok(numbers) = self.state.stats.read(&self.state.registry).await else {
-            // Numbers come when the database is back; the line stays.
+            // Numbers follow when the database is back; the connection is kept alive.
             return Some(Bytes::from_static(b":\n\n"));
         };
         let mut told = json!(numbers);
@@ -124,13 +124,13 @@ impl Watching {
     }
 }
 
-/// Waits until the node is on its way out.
+/// Waits until the node begins to shut down.
 async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error is the end of the application, too.
+    // An error means that the application has ended, too.
     drop(closing.wait_for(|closing| *closing).await);
 }
 
-/// A message of a public channel, without what is not for every operator's screen.
+/// A message of a public channel, reduced to the members in [`SHOWN`].
 fn event(message: &Message) -> Option<Value> {
     let mut told: Map<String, Value> = serde_json::from_str(&message.payload).ok()?;
     let name = told.remove("event")?;

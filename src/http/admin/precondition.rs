@@ -1,16 +1,16 @@
-//! `If-Match` (RFC 9110, section 13.1.1): an operator changes what they last saw, and nothing else.
+//! `If-Match` (RFC 9110, section 13.1.1): an operator changes only the state they last saw.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::IF_MATCH;
 
-/// What the request asks for.
+/// The request's precondition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Precondition {
-    /// Nothing.
+    /// There is no precondition.
     None,
-    /// That the thing is there at all.
+    /// `*`: the resource must exist.
     Any,
-    /// That it is as one of these tags names it.
+    /// The resource's entity tag must be one of these.
     OneOf(Vec<String>),
 }
 
@@ -26,11 +26,11 @@ impl Precondition {
         }
     }
 
-    /// The tag that must be the present one; a text that no tag has, where none of them is.
+    /// The tag that must be the current one: `present` if it is listed, else the first listed one.
     pub(super) fn expected(&self, present: &str) -> Option<String> {
         match self {
             Self::None | Self::Any => None,
-            // A weak tag is never the same (section 8.8.3.2).
+            // A weak tag never matches (section 8.8.3.2).
             Self::OneOf(tags) => tags.iter().find(|tag| *tag == present).or(tags.first()).cloned(),
         }
     }

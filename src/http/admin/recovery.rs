@@ -1,5 +1,5 @@
-//! Helping a person back in: a password reset by mail, and taking away second factors. An operator neither
-//! sees nor chooses a password.
+//! Account recovery: a password reset by mail, and the removal of second factors. An operator neither sees
+//! nor chooses a password.
 
 use actix_web::{HttpResponse, web};
 
@@ -30,7 +30,7 @@ async fn mail_reset(
     Ok(mail_code(&state, &client, &user, CodePurpose::PasswordReset, MailKind::PasswordReset).await?.answer())
 }
 
-/// Mails the person a code with which they set a password.
+/// Mails the person a code with which they can set a password.
 pub(super) async fn mail_code(
     state: &AppState,
     client: &Client,

@@ -1,4 +1,4 @@
-//! `/admin/sessions` and `/admin/users/{id}/sessions`: who is signed in where, and ending that.
+//! `/admin/sessions` and `/admin/users/{id}/sessions`: who is signed in where, and ending sessions.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::http::state::AppState;
 use crate::http::{completing, resource};
 use crate::storage::pages::SessionPage;
 
-/// The reasons an operator can answer for; time, room and deletion speak for themselves.
+/// The reasons an operator may give; the service itself sets those for timeouts, limits and deletion.
 const REASONS: [EndReason; 3] = [EndReason::Terminated, EndReason::Logout, EndReason::RefreshTokenReused];
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -65,7 +65,7 @@ async fn page(
     let next = sessions.last().filter(|_| has_more);
     let next = next.map(|(_, last)| cursor::write(&name, last.last_activity, last.id().uuid()));
     let now = state.now();
-    // One whose time is up is about to be ended.
+    // A session after its deadline is about to be ended.
     let live = sessions.iter().filter(|(_, session)| session.idle_expires_at() > now);
     let sessions: Vec<_> = live.map(|(user, session)| SessionView::new(*user, session)).collect();
     Ok(HttpResponse::Ok().json(json!({"sessions": sessions, "nextCursor": next})))
@@ -76,7 +76,7 @@ struct Body {
     reason: Option<String>,
 }
 
-/// From the query, or from a body.
+/// The reason from the query or from the body.
 fn reason(request: &HttpRequest, body: OptionalJsonObject<Body>) -> Result<EndReason, Problem> {
     let query = Parameters::parse(request.query_string())?;
     let given = query.one("reason")?.map(str::to_owned).or(body.0.and_then(|body| body.reason));

@@ -1,4 +1,4 @@
-//! `/admin/users`: find, make, look at, change and delete accounts.
+//! `/admin/users`: finds, creates, shows, changes and deletes accounts.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
@@ -31,7 +31,7 @@ use crate::storage::pages::{EmailFilter, UserPage, UserRows, UserStatus};
 use crate::telemetry::audit::AuditEvent;
 
 const LIST: &str = "users";
-/// A hash that takes longer to check than this would hold up everybody's logins.
+/// Highest cost of an imported hash: checking a costlier one would delay everybody's logins.
 const COST_MAX: u32 = 14;
 
 type Members = JsonObject<Map<String, Value>>;
@@ -118,7 +118,7 @@ async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// A member that may be absent, and otherwise is of that type.
+/// A member that may be absent or null, and must otherwise be of that type.
 fn member<T>(
     members: &mut Map<String, Value>,
     name: &str,
@@ -194,7 +194,7 @@ async fn create(
     Ok(answer)
 }
 
-/// No plain password is taken: an operator neither sees nor chooses one.
+/// Parses an account. A plain password is not accepted: an operator neither sees nor chooses one.
 fn account_of(state: &AppState, mut members: Map<String, Value>) -> Result<(Account, bool), Problem> {
     let mut fields = Fields::default();
     let id = member(&mut members, "id", text)?.flatten();

@@ -62,7 +62,7 @@ impl<'a> UserView<'a> {
     }
 }
 
-/// `{user}`, with what names it as it is.
+/// The response `{user}`, with the entity tag of its current state.
 pub(super) fn user_answer(status: StatusCode, user: &User) -> HttpResponse {
     with_tag(HttpResponse::build(status), user).json(json!({"user": UserView::new(user)}))
 }

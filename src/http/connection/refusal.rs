@@ -1,6 +1,6 @@
-//! The library refuses by itself what is no HTTP, a head that is too large or too slow, with a head and no
-//! body. Such an answer is the last of its connection; it is written anew as every other problem of the
-//! service is.
+//! The library itself refuses what is not HTTP, or a head that is too large or too slow, with a response that
+//! has no body. Such a response is the last on its connection; it is rewritten here in the form of every
+//! other problem of the service.
 
 use std::io;
 use std::pin::Pin;
@@ -12,17 +12,17 @@ use uuid::Uuid;
 
 use crate::http::problem::{Code, Problem};
 
-/// No such answer is longer, in bytes: status, length, date, and whether the connection ends.
+/// Longest such response, in bytes: status, length, date, and whether the connection ends.
 const BARE_MAX: usize = 256;
 const STATUS_LINE: &[u8] = b"HTTP/1.1 ";
 const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
-/// Every answer of the service itself has it.
+/// Every response of the service itself has this header.
 const OWN: &[u8] = b"\r\nx-request-id: ";
 
-/// Writes to a connection; such an answer in other words.
+/// Writes to a connection, rewriting such a response.
 #[derive(Debug, Default)]
 pub(super) struct Rewriting {
-    /// What is still to be written in place of an answer of that many bytes.
+    /// What is still to be written, in place of a response of that many bytes.
     instead: Option<(Vec<u8>, usize)>,
 }
 
@@ -36,7 +36,7 @@ impl Rewriting {
         if self.instead.is_none() {
             match Bare::at_end_of(bytes) {
                 None => return Pin::new(stream).poll_write(context, bytes),
-                // First what is before it.
+                // First write the bytes that precede it.
                 Some(bare) if bare.begins > 0 => {
                     return Pin::new(stream).poll_write(context, bytes.get(..bare.begins).unwrap_or(bytes));
                 }
@@ -60,16 +60,16 @@ impl Rewriting {
     }
 }
 
-/// An answer of the library's own.
+/// A response that the library produced by itself.
 #[derive(Debug, PartialEq, Eq)]
 struct Bare {
-    /// Where it begins.
+    /// Offset at which it begins.
     begins: usize,
     code: Code,
 }
 
 impl Bare {
-    /// Nearly always the last byte tells that there is none.
+    /// Finds one at the end of `bytes`. Nearly always the last byte shows that there is none.
     fn at_end_of(bytes: &[u8]) -> Option<Self> {
         if !bytes.ends_with(b"\r\n\r\n") {
             return None;

@@ -1,5 +1,5 @@
-//! Ends connections on which a head was begun and does not come whole. The library times a connection's first
-//! head alone.
+//! Ends connections on which a head has begun and is not completed. The library limits the time of a
+//! connection's first head only.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -21,7 +21,7 @@ pub(in crate::http) struct Watched {
 }
 
 impl Watched {
-    /// Watches one more, for as long as it lasts. Call it on the worker.
+    /// Watches one more connection for as long as it lasts. Must be called on the worker's thread.
     pub(in crate::http) fn add(self: &Rc<Self>, connection: &Rc<ConnectionState>) {
         self.connections.borrow_mut().push(Rc::downgrade(connection));
         if !self.is_watching.replace(true) {

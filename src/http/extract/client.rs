@@ -1,4 +1,4 @@
-//! Where a request comes from: address, device, origin. None of it is proof of anything.
+//! Where a request comes from: address, device, origin. None of it proves anything.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -17,14 +17,14 @@ const PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 const PLATFORM_VERSION: HeaderName = HeaderName::from_static("sec-ch-ua-platform-version");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The client, as far as it can be told.
+/// The client, as far as it is known.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Address; through trusted proxies the right-most that is not a proxy's.
+    /// Its address; behind trusted proxies, the rightmost address that is not a proxy's.
     pub address: Option<IpAddr>,
     /// The User-Agent header.
     pub user_agent: Option<String>,
-    /// The version of the system, where a browser on Windows tells it (a client hint).
+    /// The version of the operating system, if a browser on Windows sends it (a client hint).
     pub platform_version: Option<String>,
     /// Whether the request has no `Origin`, or one that is allowed, or the service's own.
     pub origin_allowed: bool,

@@ -1,5 +1,5 @@
 //! Forms: the bodies of OAuth's endpoints (RFC 6749, appendix B), and query strings, which have the same
-//! form.
+//! format.
 
 use actix_web::dev::Payload;
 use actix_web::web::Query;
@@ -16,10 +16,10 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// The parameters of a query string, or of a body of that form.
+    /// The parameters of a query string, or of a form body.
     ///
     /// # Errors
-    /// 400 `invalid_request` for what is not of that form.
+    /// 400 `invalid_request` if the text is malformed.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let pairs = Query::<Vec<(String, String)>>::from_query(text);
         pairs.map(|pairs| Self(pairs.into_inner())).map_err(|_| Problem::new(Code::InvalidRequest))
@@ -28,7 +28,7 @@ impl Parameters {
     /// The value of a parameter; an empty one counts as absent (RFC 6749, section 3.1).
     ///
     /// # Errors
-    /// 400 `invalid_request` where it is there twice.
+    /// 400 `invalid_request` if it occurs more than once.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Problem> {
         Ok(self.as_sent(name)?.filter(|value| !value.is_empty()))
     }
@@ -36,7 +36,7 @@ impl Parameters {
     /// The value of a parameter as it was sent, empty or not.
     ///
     /// # Errors
-    /// 400 `invalid_request` where it is there twice.
+    /// 400 `invalid_request` if it occurs more than once.
     pub fn as_sent(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         match (values.next(), values.next()) {
@@ -45,7 +45,7 @@ impl Parameters {
         }
     }
 
-    /// The names, as often as they are there.
+    /// The names, as often as they occur.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }

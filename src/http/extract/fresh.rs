@@ -1,6 +1,5 @@
-//! The proof that a person showed who they are a short while ago, with a second factor if they have one. A
-//! handler that takes a [`Fresh`] cannot be reached without. The stored session counts, not what the token
-//! claims.
+//! The proof that a person authenticated a short while ago, with a second factor if they have one. A handler
+//! that takes a [`Fresh`] cannot be reached without it. The stored session decides, not the token's claims.
 
 use std::time::Duration;
 
@@ -17,18 +16,18 @@ use crate::http::problem::Problem;
 use crate::http::refresh::session_over;
 use crate::http::state::AppState;
 
-/// A live session whose person proved a short while ago who they are.
+/// A live session whose person authenticated a short while ago.
 #[derive(Debug)]
 pub struct Fresh(pub ActiveSession);
 
 impl Fresh {
-    /// Whose.
+    /// The user the session belongs to.
     #[must_use]
     pub fn user(&self) -> UserId {
         self.0.session.user
     }
 
-    /// Which.
+    /// The session.
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.0.session.id()
@@ -62,13 +61,13 @@ impl FromRequest for Fresh {
     }
 }
 
-/// What the snapshot shows.
+/// The proof according to the snapshot.
 fn shown(found: &ActiveSession) -> Option<Proof> {
     let authentication = found.snapshot.authentication(found.session.id())?;
     Some(Proof { authentication, factors: found.snapshot.account.factors })
 }
 
-/// The challenge that a proof is answered with, unless it is enough.
+/// The challenge for a proof that does not suffice.
 fn refusal(proof: Proof, now: Timestamp, max_age: Duration) -> Option<Problem> {
     let needs_second_factor = proof.lacks_second_factor();
     let is_fresh = proof.authentication.at.until(now) <= max_age && !needs_second_factor;

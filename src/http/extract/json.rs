@@ -18,11 +18,11 @@ const JSON: &str = "application/json";
 /// Largest body, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
 
-/// A body that has not come whole by then is not waited for.
+/// How long a body may take to arrive completely.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A body that is a JSON object. `T` has only optional members: [`Fields`] reports what is missing, with the
-/// rest.
+/// A body that is a JSON object. `T` has only optional members: [`Fields`] reports missing ones together with
+/// the other errors.
 #[derive(Debug)]
 pub struct JsonObject<T>(pub T);
 
@@ -55,8 +55,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for OptionalJsonObject<T> {
     }
 }
 
-/// The framework reads the rest of a chunked body whose reader is gone, for ever if need be; while there is a
-/// reader it ends the connection with the answer. So long the reader stays.
+/// How long the reader of a refused body is kept. The framework would read the rest of a chunked body whose
+/// reader is gone, without end if need be; while there is a reader, it closes the connection after the
+/// response.
 const ANSWER_SENT: Duration = Duration::from_secs(1);
 
 /// The whole body, if it is empty or of that media type.
@@ -94,7 +95,7 @@ async fn read_whole(
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);
-        // After an `Upgrade` that is not followed, the framework would wait for the connection's end.
+        // With an `Upgrade` header that is ignored, the framework would wait for the connection's end.
         if announced.is_some_and(|length| body.len() as u64 >= length) {
             break;
         }
@@ -102,7 +103,7 @@ async fn read_whole(
     if !body.is_empty() && has_coding(request) {
         return Err(Problem::content_coding());
     }
-    // No body has no type; whether it may be missing is the handler's to say.
+    // An empty body needs no type; whether the body may be missing is up to the handler.
     if !body.is_empty() && !is_of_type(request, media_type) {
         let problem = Problem::new(Code::UnsupportedMediaType);
         return Err(problem.with_detail(format!("The body must be {media_type}.")));
@@ -124,7 +125,7 @@ fn is_of_type(request: &HttpRequest, media_type: &str) -> bool {
     request.headers().contains_key(CONTENT_TYPE) && request.content_type().eq_ignore_ascii_case(media_type)
 }
 
-/// An array is refused here, because serde would take it for a struct with unnamed members.
+/// An array is refused here, because serde would accept it as a struct with unnamed members.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, Problem> {
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => Ok(None),
@@ -133,7 +134,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, Problem> {
     }
 }
 
-/// All of it must be UTF-8; of members nobody reads serde would not look at it.
+/// All of it must be UTF-8; in members that are ignored, serde would not check that.
 fn read_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_str(std::str::from_utf8(body).ok()?).ok()
 }
@@ -143,7 +144,7 @@ fn read_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 pub struct Fields(Vec<FieldError>);
 
 impl Fields {
-    /// A member that must be there and fit.
+    /// A member that must be present and valid.
     pub fn required<V, T>(
         &mut self,
         field: &'static str,
@@ -153,7 +154,7 @@ impl Fields {
         self.note(field, value.ok_or(FieldProblem::Required).and_then(parse))
     }
 
-    /// A member that must fit if it is there.
+    /// A member that must be valid if it is present.
     pub fn optional<V, T>(
         &mut self,
         field: &'static str,

@@ -1,5 +1,5 @@
 //! The proof that the caller may do what its scope names: an API key that has the scope, or the access token
-//! of an `ADMIN`. A handler that takes an [`Operator`] cannot be reached without.
+//! of an `ADMIN`. A handler that takes an [`Operator`] cannot be reached without it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -44,7 +44,7 @@ macro_rules! needs {
 
 needs!(UsersRead, UsersWrite, UsersDelete, SessionsRead, SessionsEnd, TokensIntrospect);
 
-/// Who may.
+/// The authorized caller.
 #[derive(Clone, Debug)]
 pub enum Principal {
     /// An API key.
@@ -54,7 +54,7 @@ pub enum Principal {
 }
 
 impl fmt::Display for Principal {
-    /// As audit lines name them.
+    /// The name in audit log lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key(key) => write!(f, "key:{}", key.id),
@@ -64,8 +64,8 @@ impl fmt::Display for Principal {
 }
 
 impl Principal {
-    /// Whether the key is still good, or the person still an `ADMIN` with a live session: a stream ends with
-    /// it.
+    /// Whether the key is still valid, or the person still an `ADMIN` with a live session; a stream ends when
+    /// that is no longer so.
     pub async fn still_may(&self, state: &AppState) -> bool {
         match self {
             Self::Key(key) => state.registry.api_keys().lookup(&key.id, state.now()).is_ok(),
@@ -129,7 +129,7 @@ fn by_key(state: &AppState, shown: PresentedKey<'_>, scope: Scope) -> Result<Pri
     if !key.scopes.contains(scope) {
         return Err(Problem::insufficient_scope(scope.as_str()));
     }
-    // How often a service may ask for tokens is between it and its own clients.
+    // Introspection is not limited: how often a service needs it depends on its own clients.
     if scope != Scope::TokensIntrospect {
         state.limits.admin(&key.id, now)?;
     }
@@ -145,7 +145,7 @@ async fn by_session(request: &HttpRequest, scope: Scope) -> Result<Principal, Pr
     Ok(Principal::Admin(caller.0))
 }
 
-/// Where second factors are on, an administrator has to have shown one.
+/// If second factors are on, an administrator must have presented one.
 async fn require_two_factors(request: &HttpRequest, found: &ActiveSession) -> Result<(), Problem> {
     let state = request.app_data::<web::Data<AppState>>().ok_or_else(Problem::unavailable_for_now)?;
     if !state.config.features().contains(&Feature::Totp) {
@@ -153,7 +153,7 @@ async fn require_two_factors(request: &HttpRequest, found: &ActiveSession) -> Re
     }
     let (user, session) = (found.session.user, found.session.id());
     let shown = found.snapshot.authentication(session).is_some_and(|it| it.methods.level() == Level::Aal2);
-    // It may have been shown on another node a moment ago.
+    // It may have been presented on another node a moment ago.
     let both = shown
         || matches!(
             state.registry.ask(user, ReadProof { session }).await.map_err(Problem::for_token)?,
@@ -166,7 +166,7 @@ async fn require_two_factors(request: &HttpRequest, found: &ActiveSession) -> Re
     }
 }
 
-/// Id and secret of HTTP Basic, which OAuth's clients write as in forms (RFC 6749, section 2.3.1).
+/// Id and secret of HTTP Basic, which OAuth clients encode as in forms (RFC 6749, section 2.3.1).
 fn basic_credentials(value: &str) -> Option<(String, String)> {
     let (scheme, text) = value.split_once(' ')?;
     let decoded = STANDARD.decode(text.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("Basic"))?;

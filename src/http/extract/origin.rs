@@ -1,5 +1,5 @@
-//! May the page that a request comes from use the cookie? The `Origin` header says whose it is: a browser
-//! sets it itself, and a page cannot make it lie.
+//! May the page that a request comes from use the cookie? The `Origin` header names the page's origin: the
+//! browser itself sets it, and a page cannot forge it.
 
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 
@@ -7,7 +7,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Whether the request has no `Origin`, or only one that is allowed or the service's own. `by_proxy` says
-/// whether it comes through a trusted proxy.
+/// whether the request comes through a trusted proxy.
 pub(super) fn is_allowed(headers: &HeaderMap, by_proxy: bool, allowed: &[String]) -> bool {
     headers.get_all(ORIGIN).all(|origin| {
         let Ok(origin) = origin.to_str() else { return false };
@@ -16,12 +16,12 @@ pub(super) fn is_allowed(headers: &HeaderMap, by_proxy: bool, allowed: &[String]
     })
 }
 
-/// Whether it is the origin at which browsers know the service, as far as `Host` and the proxy tell.
+/// Whether it is the origin at which browsers reach the service, according to `Host` and the proxy.
 fn is_own(headers: &HeaderMap, by_proxy: bool, origin: &str) -> bool {
     let Some(origin) = Authority::of_origin(origin) else { return false };
     let forwarded = |name: &HeaderName| if by_proxy { first_value(headers, name) } else { None };
     let over_tls = forwarded(&FORWARDED_PROTO).map(|proto| proto.eq_ignore_ascii_case("https"));
-    // A page without TLS on a host that is served with TLS could be anybody's who is on the line.
+    // A page without TLS on a host that is served with TLS could come from anybody on the network path.
     if over_tls == Some(true) && origin.default_port == 80 {
         return false;
     }
@@ -29,7 +29,7 @@ fn is_own(headers: &HeaderMap, by_proxy: bool, origin: &str) -> bool {
     hosts.into_iter().flatten().any(|host| origin.is_at(host, over_tls.is_some()))
 }
 
-/// A list's first value: that of the proxy nearest to the client.
+/// The first value of a list: that of the proxy nearest to the client.
 fn first_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let first = headers.get(name)?.to_str().ok()?.split(',').next()?;
     Some(first.trim()).filter(|value| !value.is_empty())
@@ -39,7 +39,7 @@ fn first_value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str>
 struct Authority<'a> {
     host: &'a str,
     port: u16,
-    /// That of its scheme.
+    /// The default port of its scheme.
     default_port: u16,
 }
 
@@ -55,8 +55,8 @@ impl<'a> Authority<'a> {
         Some(Self { host, port: port.unwrap_or(default_port), default_port })
     }
 
-    /// Whether a `Host` names the same place. A proxy may write its default port out; and where it has ended
-    /// TLS, that of its inner side.
+    /// Whether a `Host` names the same authority. A proxy may write out its default port; and if it
+    /// terminates TLS, that of its inner side.
     fn is_at(&self, host: &str, through_proxy: bool) -> bool {
         let Some((host, port)) = split(host) else { return false };
         let has_same_port = match port {
@@ -68,7 +68,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Host, and port where there is one.
+/// Host, and port if there is one.
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),

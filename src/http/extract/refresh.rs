@@ -1,4 +1,4 @@
-//! The session that a refresh token names. The token is never rotated here, and an old one ends nothing.
+//! The session that a refresh token names. The token is never rotated here, and an old one ends no session.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -13,10 +13,10 @@ use crate::http::shown::good_tokens;
 use crate::http::state::AppState;
 use crate::security::refresh_token::RefreshClaims;
 
-/// The session of the request's refresh cookie; of several each is tried.
+/// The session of the request's refresh cookie; if there are several, each is tried.
 ///
 /// # Errors
-/// The 401 or 503 to answer with; 401 `token_missing` where there is no such cookie.
+/// The 401 or 503 to answer with; 401 `token_missing` if there is no such cookie.
 pub(in crate::http) async fn by_cookie(
     request: &HttpRequest,
     state: &AppState,
@@ -38,7 +38,7 @@ pub(in crate::http) async fn by_cookie(
     Err(first_refusal.unwrap_or_else(|| Problem::new(Code::TokenMissing)))
 }
 
-/// The session of a refresh token whose signature is right.
+/// The session of a refresh token whose signature is valid.
 ///
 /// # Errors
 /// The 401 or 503 to answer with.
@@ -50,7 +50,7 @@ pub(in crate::http) async fn look_up(
     if let Some(status) = state.registry.cached_status(claims.user, claims.session, None, now) {
         let found = present(status)?;
         match judge(state, &found, claims.generation) {
-            // It was signed, so another node has stored it, and this one has not heard of it yet.
+            // It was signed, so another node has stored it, and this one does not know of it yet.
             Generation::Ahead => state.registry.invalidate(claims.user),
             judged => return judged.admit(found),
         }
@@ -63,7 +63,7 @@ async fn ask(state: &AppState, claims: &RefreshClaims) -> Result<SessionStatus, 
     state.registry.status(claims.user, claims.session, None).await
 }
 
-/// How the generation of a token stands to the one that is current.
+/// How a token's generation compares with the current one.
 enum Generation {
     Good,
     Old,
@@ -82,7 +82,7 @@ impl Generation {
 fn judge(state: &AppState, found: &ActiveSession, generation: u32) -> Generation {
     let grace = state.config.tokens.refresh_reuse_grace;
     let Some(current) = found.snapshot.refresh(found.session.id()) else { return Generation::Ahead };
-    // Rotations of other nodes are no news to checks, but this one depends on them.
+    // Other nodes' rotations do not matter to ordinary checks, but this one depends on them.
     if found.slot.is_behind(found.snapshot.version) {
         Generation::Ahead
     } else if current.accepts(generation, found.now, grace) {

@@ -1,5 +1,5 @@
 //! The proof that the caller's session is live. A handler that takes an [`Authenticated`] cannot be reached
-//! without.
+//! without it.
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
@@ -13,18 +13,18 @@ use crate::http::state::AppState;
 use crate::security::access_token::AccessClaims;
 use crate::security::tokens::TokenError;
 
-/// A live session of a user, shown by an access token.
+/// A live session of a user, proved by an access token.
 #[derive(Debug)]
 pub struct Authenticated(pub ActiveSession);
 
 impl Authenticated {
-    /// Whose.
+    /// The user the session belongs to.
     #[must_use]
     pub fn user(&self) -> UserId {
         self.0.session.user
     }
 
-    /// Which.
+    /// The session.
     #[must_use]
     pub fn session(&self) -> SessionId {
         self.0.session.id()
@@ -32,7 +32,7 @@ impl Authenticated {
 }
 
 impl Authenticated {
-    /// The proof that the request's access token gives.
+    /// Authenticates by the request's access token.
     ///
     /// # Errors
     /// The 401 or 503 to answer with.
@@ -44,11 +44,10 @@ impl Authenticated {
         }
     }
 
-    /// The proof that a token gives which was good until a while ago: enough to sign out with, and for
-    /// nothing else.
+    /// Authenticates by a token that expired a short while ago: enough to sign out, and for nothing else.
     ///
     /// # Errors
-    /// As above.
+    /// The 401 or 503 to answer with.
     pub async fn by_expired_token(request: &HttpRequest) -> Result<Self, Problem> {
         let state = request.app_data::<web::Data<AppState>>().ok_or_else(|| Problem::unavailable(NoState))?;
         let claims = state.access_tokens.verify_at_any_time(bearer_token(request)?)?;
@@ -60,7 +59,7 @@ impl FromRequest for Authenticated {
     type Error = Problem;
     type Future = Either<Ready<Result<Self, Problem>>, LocalBoxFuture<'static, Result<Self, Problem>>>;
 
-    /// Nearly always there is nothing to wait for, and then no future is made.
+    /// Nearly always there is nothing to wait for, and then no future is boxed.
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         match at_once(request) {
             Ok(Known::SessionStatus(authenticated)) => Either::Left(ready(Ok(authenticated))),
@@ -70,15 +69,15 @@ impl FromRequest for Authenticated {
     }
 }
 
-/// What can be told of a request without waiting.
+/// What is known about a request without waiting.
 enum Known<'a> {
-    /// All.
+    /// Everything.
     SessionStatus(Authenticated),
-    /// Only what its token says.
+    /// Only its token's claims.
     Claims(&'a web::Data<AppState>, AccessClaims),
 }
 
-/// Signature, then snapshot.
+/// Checks the signature, then the snapshot.
 fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
     let state = request.app_data::<web::Data<AppState>>().ok_or_else(|| Problem::unavailable(NoState))?;
     let now = state.now();
@@ -94,7 +93,7 @@ async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authent
     status.map_err(Problem::from).and_then(|status| authorize(&state, status, claims.generation))
 }
 
-/// A live session takes a share of its user's requests; any other gets the reason.
+/// Counts a request of a live session towards its user's limit; any other session gets the reason why not.
 fn authorize(state: &AppState, status: SessionStatus, generation: u32) -> Result<Authenticated, Problem> {
     let present = present(status)?;
     state.registry.note_sighting(&present.session, generation, present.now);
@@ -104,7 +103,7 @@ fn authorize(state: &AppState, status: SessionStatus, generation: u32) -> Result
 
 const SCHEME: &[u8] = b"Bearer ";
 
-/// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1); any other scheme is no token.
+/// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1); any other scheme counts as none.
 pub(in crate::http) fn bearer_token(request: &HttpRequest) -> Result<&[u8], Problem> {
     let missing = || Problem::new(Code::TokenMissing);
     let value = request.headers().get(AUTHORIZATION).ok_or_else(missing)?.as_bytes();
@@ -115,7 +114,7 @@ pub(in crate::http) fn bearer_token(request: &HttpRequest) -> Result<&[u8], Prob
     }
 }
 
-/// The session, if it is live, and the token one of its tokens.
+/// The session, if it is live and the token is one of its tokens.
 pub(in crate::http) fn present(status: SessionStatus) -> Result<ActiveSession, Problem> {
     match status {
         SessionStatus::Active(present) => Ok(present),

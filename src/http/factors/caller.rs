@@ -1,5 +1,5 @@
-//! Who may come: routes of a feature that is off are not there, and a change wants somebody who has just
-//! shown who they are.
+//! Who may call: routes of a feature that is off do not exist, and a change requires a caller who has just
+//! authenticated.
 
 use std::future::{Ready, ready};
 
@@ -46,26 +46,26 @@ feature! {
     PasskeysOn, Feature::Passkeys
 }
 
-/// Somebody whose session is fresh.
+/// A caller whose session is fresh.
 #[derive(Debug)]
 pub(super) struct FreshCaller(Fresh);
 
 impl FreshCaller {
-    /// The proof that a request gives.
+    /// Authenticates the caller of a request.
     ///
     /// # Errors
-    /// What to answer with.
+    /// The problem to answer with.
     pub(super) async fn by_request(http: &HttpRequest) -> Result<Self, Problem> {
         Fresh::from_request(http, &mut Payload::None).await.map(Self)
     }
 
-    /// Whose.
+    /// The user the session belongs to.
     pub(super) fn user(&self) -> UserId {
         self.0.user()
     }
 
-    /// The account as it is stored, with the session live after it was read: a change that compares the
-    /// account's credentials so cannot follow a reset that has ended the session.
+    /// The stored account, after whose reading the session was still live: so a change that compares the
+    /// account's credentials cannot follow a reset that has ended the session.
     pub(super) async fn account(&self, state: &web::Data<AppState>) -> Result<User, Problem> {
         let user = state.store().lookup_user(self.user()).await?;
         let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
@@ -76,7 +76,7 @@ impl FreshCaller {
         }
     }
 
-    /// The person has just shown a factor in this session: it is as good as one that signed in with it.
+    /// Records that the person has just presented a factor: the session now counts as signed in with it.
     pub(super) async fn has_shown(&self, state: &AppState, factor: Factor) -> Result<(), Problem> {
         let command = NoteProof { session: self.0.session(), factor };
         state.registry.ask(self.user(), command).await.map_err(Problem::for_token)

@@ -1,4 +1,4 @@
-//! Sets second factors up: from a fresh session, or on the way in with a login ticket whose step it is.
+//! Sets up second factors: from a fresh session, or during a sign-in with a login ticket whose step it is.
 
 use actix_web::HttpRequest;
 use uuid::Uuid;
@@ -24,8 +24,8 @@ use crate::telemetry::audit::AuditEvent;
 /// How long a secret waits for its first code.
 pub(super) const PENDING_FOR: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Makes the app that was set up last the user's app, if that is a code of its. The step is used then.
-/// Returns what the credentials are now.
+/// Confirms the app that was set up last, if this is one of its codes. The code's time step is then used up.
+/// Returns the new state of the credentials.
 pub(in crate::http) async fn confirm_totp(
     state: &AppState,
     client: &Client,
@@ -53,25 +53,25 @@ pub(in crate::http) async fn confirm_totp(
             AuditEvent::FactorAdded(user.id, "totp").record(state.metrics());
             Ok(changed)
         }
-        // Another request has confirmed it, or set up another one.
+        // Another request has confirmed it, or has set up another app.
         FactorOutcome::Unchanged | FactorOutcome::LastMethod => Err(refused()),
         FactorOutcome::Outdated => Err(outdated(state)),
     }
 }
 
-/// A passkey that a browser has made.
+/// A passkey that a browser has created.
 #[derive(Debug)]
 pub(in crate::http) struct NewPasskey {
-    /// What the browser gave.
+    /// The credential from the browser.
     pub(in crate::http) credential: CredentialJson,
-    /// The challenge it was asked with, where the client says it.
+    /// The request whose challenge was used, if the client names it.
     pub(in crate::http) request_id: Option<String>,
-    /// Name for it.
+    /// The name to give it.
     pub(in crate::http) name: Option<String>,
 }
 
-/// Adds a passkey whose challenge was bound to `bound_to`: the login ticket, or the user of a session.
-/// Returns what the credentials are now, too.
+/// Adds a passkey whose challenge was bound to `bound_to`: the login ticket, or the user of a session. Also
+/// returns the new state of the credentials.
 pub(in crate::http) async fn add_passkey(
     state: &AppState,
     http: &HttpRequest,
@@ -129,7 +129,7 @@ pub(in crate::http) async fn add_passkey(
     }
 }
 
-/// What the device seems to be, for a passkey that nobody has named.
+/// A description of the device, for a passkey without a name.
 fn default_name(http: &HttpRequest) -> String {
     let agent = http.headers().get(actix_web::http::header::USER_AGENT);
     let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
@@ -141,7 +141,7 @@ fn default_name(http: &HttpRequest) -> String {
     }
 }
 
-/// What must be there and is not.
+/// The error for a required member that is missing.
 pub(super) fn missing(field: &'static str) -> Problem {
     Problem::validation(vec![FieldError::new(field, FieldProblem::Required)])
 }

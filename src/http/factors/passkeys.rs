@@ -1,6 +1,6 @@
 //! `/passkeys`: options and result of a registration, names, removal; and the options of a sign-in.
 //!
-//! Asking for options stores nothing and tells nothing of who has an account.
+//! A request for options stores nothing and discloses nothing about who has an account.
 
 use std::time::Duration;
 
@@ -71,16 +71,16 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
         );
 }
 
-/// Who sets a factor up.
+/// Who sets up a factor.
 pub(super) enum Enroller {
-    /// A session that is fresh.
+    /// The user of a fresh session.
     Session(User),
-    /// A sign-in whose next step it is, by the id of its ticket.
+    /// The user of a sign-in whose next step is the enrolment, and the id of its ticket.
     SignIn(User, Uuid),
 }
 
 impl Enroller {
-    /// With a login ticket in the body that counts; else the session must be fresh.
+    /// A login ticket in the body decides, if there is one; else the session must be fresh.
     pub(super) async fn of(
         state: &web::Data<AppState>,
         http: &HttpRequest,
@@ -259,7 +259,7 @@ async fn remove(
     removed(&state, user.id, "passkey", outcome)
 }
 
-/// Text that is not an id names no passkey.
+/// Text that is not an id is answered as an unknown passkey.
 fn parse_id(text: &str) -> Result<Uuid, Problem> {
     Uuid::parse_str(text).map_err(|_| no_such_factor())
 }

@@ -1,4 +1,4 @@
-//! `POST /factors/recovery-codes`: ten new ones in place of all earlier ones.
+//! `POST /factors/recovery-codes`: ten new codes, which replace all earlier ones.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -35,13 +35,13 @@ async fn give(
     Ok(HttpResponse::build(StatusCode::CREATED).json(json!({"recoveryCodes": codes})))
 }
 
-/// Codes that nobody has seen yet.
+/// Generates new codes.
 pub(super) fn new_recovery_codes() -> Result<Vec<RecoveryCode>, Problem> {
     let codes = (0..COUNT).map(|_| RecoveryCode::generate()).collect::<Option<_>>();
     codes.ok_or_else(Problem::unavailable_for_now)
 }
 
-/// Stores new codes, with the mail that tells of them, and returns them, to be shown this once.
+/// Stores new codes, with the mail that reports them, and returns them to be shown only this once.
 pub(in crate::http) async fn give_recovery_codes(
     state: &AppState,
     user: UserId,

@@ -1,4 +1,4 @@
-//! `/factors/totp`: an authenticator app is set up, confirmed by its first code, and removed.
+//! `/factors/totp`: sets up an authenticator app, confirms it by its first code, and removes it.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};

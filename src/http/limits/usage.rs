@@ -1,4 +1,4 @@
-//! What an answer tells of a quota.
+//! What a response says about a quota.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ pub fn usage_headers(usage: &Usage) -> [(HeaderName, HeaderValue); 4] {
     ]
 }
 
-/// Never less than there are, and at least one.
+/// Rounded up, and at least one.
 pub fn whole_seconds(duration: Duration) -> u64 {
     (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
 }
 
-/// Notes what the answer to this request is to tell of a quota.
+/// Notes what the response to this request is to say about a quota.
 pub fn note_usage(request: &HttpRequest, usage: Option<Usage>) {
     if let Some(usage) = usage {
         request.extensions_mut().insert(usage);

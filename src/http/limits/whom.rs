@@ -1,4 +1,4 @@
-//! Whose tries are counted: what tells one from another, and what may be told of them.
+//! Whose tries are counted: how they are distinguished, and what may be logged about them.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use crate::domain::time::Timestamp;
 use crate::telemetry::audit::Subject;
 use crate::telemetry::pseudonyms::Pseudonyms;
 
-/// Whom wrong codes of mails are counted for: the client, since anybody may ask for codes of any address.
+/// Whose wrong mailed codes are counted: the client's, since anybody may request codes for any address.
 pub fn client_key(address: Option<IpAddr>) -> String {
     format!("client {}", network_of(address))
 }
@@ -15,22 +15,22 @@ pub fn client_key(address: Option<IpAddr>) -> String {
 /// Whose tries are counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Whom<'a> {
-    /// A client's.
+    /// Those of a client.
     Address(Option<IpAddr>),
-    /// A client's with an account.
+    /// Those of a client with an account.
     Account(&'a str, Option<IpAddr>),
-    /// A session's.
+    /// Those of a session.
     Session(SessionId),
-    /// A user's.
+    /// Those of a user.
     User(UserId),
-    /// An API key's, by its id.
+    /// Those of an API key, by its id.
     ApiKey(&'a str),
-    /// Somebody's whom the caller names.
+    /// Those of a subject that the caller names.
     Named(&'a str),
 }
 
 impl Whom<'_> {
-    /// Tells one from another.
+    /// A text that distinguishes it from others.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Address(address) => network_of(*address),
@@ -42,7 +42,7 @@ impl Whom<'_> {
         }
     }
 
-    /// The form in the log. The client's network is in each line of its request.
+    /// The form in the log. Every log line of the request already has the client's network.
     pub(super) fn subject(&self, pseudonyms: &Pseudonyms, now: Timestamp) -> Subject<'_> {
         match self {
             Self::Address(_) | Self::Named(_) => Subject::Unknown,
@@ -54,7 +54,7 @@ impl Whom<'_> {
     }
 }
 
-/// An IPv6 client has a network of 2^64 addresses to try from, so the network counts and not the address.
+/// An IPv6 client can use a network of 2^64 addresses, so the network counts and not the address.
 fn network_of(address: Option<IpAddr>) -> String {
     match address {
         Some(IpAddr::V6(address)) => {

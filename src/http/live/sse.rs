@@ -51,7 +51,7 @@ struct Connection {
     open: Open,
     closing: watch::Receiver<bool>,
     heartbeat: Interval,
-    /// The request is being served for as long as this lasts.
+    /// The request counts as being served for as long as this lives.
     _serving: Option<Serving>,
     ended: bool,
 }

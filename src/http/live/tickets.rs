@@ -1,7 +1,7 @@
 //! `POST /events/ticket`: a ticket to connect with, single use and short-lived, because a URL ends up in
 //! logs.
 //!
-//! Issuing one waits for nothing. Using one waits for Redis or, where that was away when the ticket was
+//! Issuing one waits for nothing. Using one waits for Redis or, if that was unavailable when the ticket was
 //! issued, for the database.
 
 use actix_web::http::StatusCode;
@@ -15,7 +15,7 @@ use crate::http::resource;
 use crate::http::state::AppState;
 use crate::security::ticket::{GOOD_FOR, KNOWN_AFTER, SpentIn, TicketClaims};
 
-/// A ticket as it was shown. Never printed.
+/// A ticket as it was presented. Never printed.
 pub(in crate::http) struct PresentedTicket(String);
 
 impl PresentedTicket {
@@ -28,7 +28,7 @@ impl PresentedTicket {
         web::Query::<Query>::from_query(request.query_string()).ok()?.into_inner().ticket.map(Self)
     }
 
-    /// Whose it is; nothing for a used, old or unknown one. It is worth nothing after this.
+    /// Spends the ticket and returns its claims; `None` for a used, expired or unknown one.
     pub(super) async fn redeem(&self, state: &AppState) -> Result<Option<TicketClaims>, Problem> {
         let Ok(ticket) = state.tickets.verify(&self.0, state.now()) else { return Ok(None) };
         let is_first = match ticket.spent_in {
@@ -43,7 +43,7 @@ impl PresentedTicket {
             }
         };
         state.tickets.remember_used(&ticket);
-        // A node that stood still in between may come when its use has been forgotten.
+        // A node that stalled in between may get here after the ticket's use has been forgotten.
         let in_time = ticket.valid_until() > state.now();
         Ok((is_first && in_time).then_some(ticket))
     }

@@ -1,4 +1,4 @@
-//! `GET /ws`: the same over WebSocket (RFC 6455); the device may report activity on it.
+//! `GET /ws`: the same as `GET /events`, over WebSocket (RFC 6455); the device may report activity on it.
 //!
 //! Close codes: 1008 to a client that sends more than 20 messages a second beyond a burst of 60, 4401 with
 //! the reason when the session ended, 1012 at shutdown, 1013 to a device that does not read.
@@ -25,18 +25,19 @@ use crate::http::problem::{Code, Problem};
 use crate::http::resource;
 use crate::http::state::AppState;
 
-/// The session is over.
+/// Close code: the session is over.
 const SESSION_OVER: u16 = 4401;
 /// Largest message of a client, in bytes.
 const MESSAGE_MAX: usize = 4 * 1024;
-/// Bytes a client may send that make no whole message: a message, and what one read may bring beyond it.
+/// Most bytes a client may send without completing a message: a message, and what one read may bring beyond
+/// it.
 const UNFINISHED_MAX: usize = 256 * 1024;
 /// Messages a client may send at once, and how many more it may send each second.
 const MESSAGES_BURST: f64 = 60.0;
 const MESSAGES_PER_SECOND: f64 = 20.0;
-/// A device that has said nothing for so long, not even to a ping, is gone.
+/// A device that has sent nothing for this long, not even a pong, counts as gone.
 const SILENCE: Duration = Duration::from_secs(55);
-/// How long a device may take to read a message before it is given up.
+/// How long a device may take to read a message before its connection is closed.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
@@ -85,14 +86,14 @@ struct Connection {
     session: Session,
     messages: AggregatedMessageStream,
     heard: Instant,
-    /// Messages that the client may still send by then.
+    /// Messages that the client could still send at that time.
     budget: f64,
-    /// Bytes that came since the last whole message.
+    /// Bytes that arrived since the last complete message.
     unfinished: Rc<Cell<usize>>,
 }
 
-/// The client's bytes, cut off when too many of them make no message: an unfinished frame is kept whatever
-/// its size.
+/// The client's bytes, ended when too many arrive without completing a message: the library buffers an
+/// unfinished frame of any size.
 fn bounded(payload: web::Payload, unfinished: Rc<Cell<usize>>) -> dev::Payload {
     let counted = payload.into_inner().map(move |chunk| {
         let chunk = chunk?;
@@ -102,7 +103,7 @@ fn bounded(payload: web::Payload, unfinished: Rc<Cell<usize>>) -> dev::Payload {
     dev::Payload::Stream { payload: Box::pin(counted) }
 }
 
-/// How a connection ends: with a close frame, or without where nobody is left to read it.
+/// How a connection ends: with a close frame, or without one if nobody is left to read it.
 type Ended = Option<CloseReason>;
 
 impl Connection {
@@ -137,7 +138,7 @@ impl Connection {
                 self.send(message).await?;
                 Err(close(CloseCode::Other(SESSION_OVER), reason.as_str()))
             }
-            // The actor has let go of a device that does not read, or is itself gone.
+            // The actor has dropped a device that does not read, or is itself gone.
             None => Err(close(CloseCode::Again, "connect again")),
         }
     }
@@ -174,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// Whether a message that has just come is within the client's share.
+    /// Whether a message that has just arrived is within the client's limit.
     fn may_send(&mut self) -> bool {
         let earned = self.heard.elapsed().as_secs_f64() * MESSAGES_PER_SECOND;
         self.heard = Instant::now();
@@ -182,8 +183,8 @@ impl Connection {
         self.budget >= 0.0
     }
 
-    /// The only message a client may send; anything else is ignored, so that clients can be newer than the
-    /// service.
+    /// Handles `activity`, the only message a client may send; anything else is ignored, so that clients can
+    /// be newer than the service.
     async fn understand(&self, text: &str) {
         #[derive(Deserialize)]
         struct Said {
@@ -191,7 +192,7 @@ impl Connection {
         }
         if serde_json::from_str::<Said>(text).is_ok_and(|said| said.r#type == "activity") {
             let registry = &self.state.registry;
-            // Past the limit, or unknown for the moment: the next report counts.
+            // If the limit is reached, or the status is unknown for the moment, the next report counts.
             if let Ok(SessionStatus::Active(present)) =
                 registry.status(self.user, self.session_id, None).await
                 && self.state.limits.api(self.user, &present.slot, present.now).is_ok()
@@ -202,7 +203,7 @@ impl Connection {
     }
 }
 
-/// Does not wait for a client that reads nothing.
+/// Limits the time of sending, so that a client that does not read is not waited for.
 async fn in_time(sent: impl Future<Output = Result<(), Closed>>) -> Result<(), Ended> {
     match tokio::time::timeout(TIMEOUT, sent).await {
         Ok(Ok(())) => Ok(()),

@@ -1,4 +1,4 @@
-//! Maps internal errors to problems: the one place where that is decided.
+//! Maps internal errors to problems: the only place where that is decided.
 
 use super::{Code, FieldError, Problem};
 use crate::actors::messages::ActorError;
@@ -14,7 +14,7 @@ impl From<ActorError> for Problem {
         match error {
             ActorError::NoSuchUser => Self::new(Code::SessionTerminated),
             ActorError::Overloaded => Self::overloaded(),
-            // Every request is refused then, and the feed has said why in a line of its own.
+            // Every request is refused then, and the feed has logged why in a line of its own.
             ActorError::Stale => Self::unavailable_for_now(),
             ActorError::Unavailable(_) | ActorError::Contended | ActorError::NoAnswer => {
                 Self::unavailable(error)
@@ -60,13 +60,13 @@ impl From<EndReason> for Code {
 }
 
 impl Problem {
-    /// What an actor could not answer, as told to the bearer of an access token.
+    /// The problem for an actor's error, as reported to the bearer of an access token.
     #[must_use]
     pub fn for_token(error: ActorError) -> Self {
         Self::from(error).with_challenge()
     }
 
-    /// The session is over; nobody knows any more why when it was long ago.
+    /// The session is over; the reason is unknown if that was long ago.
     #[must_use]
     pub fn session_over(reason: Option<EndReason>) -> Self {
         Self::new(reason.map_or(Code::SessionTerminated, Code::from))
@@ -80,7 +80,7 @@ impl From<SessionOver> for Problem {
 }
 
 impl FieldError {
-    /// What to tell of a member that is unfit.
+    /// What to report about an invalid member.
     #[must_use]
     pub fn new(field: &'static str, unfit: FieldProblem) -> Self {
         let (code, message) = match unfit {

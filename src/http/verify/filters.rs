@@ -1,4 +1,4 @@
-//! What a gateway asks for beyond a live session: `?roles=ADMIN,PRO`, `?acr=aal2`.
+//! What a gateway requires beyond a live session: `?roles=ADMIN,PRO`, `?acr=aal2`.
 
 use actix_web::HttpRequest;
 
@@ -9,23 +9,22 @@ use crate::http::PREFIX;
 use crate::http::extract::form::Parameters;
 use crate::http::problem::{Code, Problem};
 
-/// How sure it is who a person is, from less to more (NIST SP 800-63B).
+/// Authenticator assurance levels, in ascending order (NIST SP 800-63B).
 const LEVELS: [&str; 2] = ["aal1", "aal2"];
 
 /// The filters of one request.
 #[derive(Debug, Default)]
 pub(super) struct Filters {
-    /// One of them; any where there are none.
+    /// The user must have one of these roles; any role if `None`.
     roles: Option<Vec<Role>>,
-    /// Place in [`LEVELS`].
+    /// Index of the required level in [`LEVELS`].
     level: Option<usize>,
 }
 
 impl Filters {
-    /// Reads them. At `/verify` itself a name or value that is not known is refused: it would filter nothing,
-    /// as would the empty value of a variable that a gateway's configuration left unset. Behind `/verify/`
-    /// the query is that of the protected request, as Envoy sends it: there it counts only where it is a
-    /// filter.
+    /// Parses the filters. At `/verify` itself an unknown name or value is refused: it would filter nothing,
+    /// as would the empty value of a variable that a gateway's configuration left unset. Below `/verify/`
+    /// the query is that of the protected request, as Envoy sends it: there only what is a filter counts.
     pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let query = request.query_string();
         if query.is_empty() {
@@ -76,7 +75,7 @@ fn parse_level(acr: &str) -> Option<usize> {
     LEVELS.iter().position(|level| *level == acr)
 }
 
-/// The level of a session; nothing where it is not known.
+/// The level of a session; empty if it is not known.
 pub(super) fn acr_of(found: &ActiveSession) -> &'static str {
     let authentication = found.snapshot.authentication(found.session.id());
     authentication.map_or("", |authentication| authentication.methods.level().as_str())

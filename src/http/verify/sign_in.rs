@@ -1,7 +1,8 @@
-//! `?redirect=1`: people who are not signed in are sent to the page where they can, and from there back.
+//! `?redirect=1`: people who are not signed in are redirected to the page where they can sign in, and from
+//! there back.
 //!
-//! Back only to hosts that are named in `CORS_ORIGIN`, or this one: else anybody's link to the gateway would
-//! lead anywhere.
+//! Back only to hosts that are named in `CORS_ORIGIN`, or to this one: otherwise it would be an open
+//! redirect.
 
 use actix_web::http::header::{ACCEPT, HOST, HeaderMap, HeaderName, LOCATION, VARY};
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,7 +15,7 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
-/// The answer that leads there, where one is wanted.
+/// The redirect to the sign-in page, if one is wanted.
 pub(super) fn page(request: &HttpRequest, state: &AppState) -> Option<HttpResponse> {
     let login_url = state.config.http.forward_auth_login_url.as_deref()?;
     let wanted = Parameters::parse(request.query_string()).ok()?;
