@@ -15,6 +15,7 @@ use crate::mail::message::Letter;
 use crate::mail::{Post, SendError};
 use crate::storage::Store;
 use crate::storage::mails::operators::ListedMail;
+use crate::telemetry::audit::AuditEvent;
 
 use resets::Resets;
 
@@ -108,6 +109,9 @@ pub(super) async fn run(
         StoredMailCommand::Retry { ids } => {
             let wanted = ids.len() as u64;
             let retried = store.retry_mails(ids, Clock::System.now()).await?;
+            if retried > 0 {
+                AuditEvent::MailsRetried(retried).log_on_command_line();
+            }
             say(&format!("{} tried again", plural(usize::try_from(retried).unwrap_or(usize::MAX), "mail")))?;
             if retried < wanted {
                 remark("the others are out of date, were sent, wait already, or are unknown");

@@ -22,6 +22,7 @@ use crate::security::password::{Password, PasswordPool};
 use crate::security::password_rules::{PasswordRules, WeakPassword};
 use crate::storage::Store;
 use crate::storage::accounts::{Account, UserFilter};
+use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 
 /// Characters of a password that is made at random: about 119 bits.
@@ -226,6 +227,7 @@ async fn create(config: &Config, store: &Store, io: Io, create: Create) -> Resul
     if !store.add_account(Account { user, password_hash }, announcement).await? {
         return Err("an account with this address already exists".into());
     }
+    AuditEvent::SignedUp(id).log_on_command_line();
     match (create.json, create.random_password) {
         (true, true) => say_json(&json!({"id": id, "password": text})),
         (true, false) => say_json(&json!({"id": id})),

@@ -14,7 +14,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use uuid::Uuid;
 
 use super::connection::ConnectionState;
-use super::extract::client::Client;
+use super::extract::client::{Client, note_network};
 use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::route::{self, Route, known_method};
@@ -90,7 +90,12 @@ pub async fn around_request(
                 Ok(answer) => request.into_response(answer),
                 Err(problem) => request.error_response(problem),
             },
-            Ok(()) => next.call(request).await?.map_into_boxed_body(),
+            Ok(()) => {
+                if may_be_audited(asked.method, request.path()) {
+                    note_network(request.request());
+                }
+                next.call(request).await?.map_into_boxed_body()
+            }
         };
         let answer = finish(answer, id, asked.clone());
         if let Some(connection) = &connection
@@ -258,6 +263,11 @@ fn record(request: &HttpRequest, method: &'static str, status: u16, started: Ins
     } else if status < 400 || may_log(request, state, method, route, status) {
         tracing::info!(method, route, status, duration_ms, "request.finished");
     }
+}
+
+/// Whether it may write an audit line, apart from a refusal. Heartbeats are as frequent as reads.
+fn may_be_audited(method: &str, path: &str) -> bool {
+    !is_read(method) && !path.ends_with("/activity")
 }
 
 fn is_read(method: &str) -> bool {

@@ -23,6 +23,7 @@ use crate::domain::ids::UserId;
 use crate::domain::mail::{CodePurpose, MailKind};
 use crate::domain::user::{Email, User};
 use crate::storage::mail_requests::MailRequest;
+use crate::telemetry::audit::AuditEvent;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     let mail = || needs(Feature::Mail);
@@ -168,7 +169,12 @@ async fn apply(
 ) -> Result<HttpResponse, Problem> {
     let command =
         ChangeByCode { change, asked_at: request.created_at, spends: None, end_all: None, mails: Vec::new() };
+    let act = match command.change.email {
+        Some(_) => AuditEvent::EmailChanged(caller.user()),
+        None => AuditEvent::EmailVerified(caller.user()),
+    };
     codes::change(state, caller.user(), command).await?;
+    act.record(state.metrics());
     let user = account(state, caller.user()).await?;
     let last_activity_at = caller.0.snapshot.last_activity_at();
     Ok(HttpResponse::Ok().json(json!({"user": UserView::new(&user, last_activity_at)})))

@@ -124,8 +124,11 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn api(&self, user: UserId, slot: &UserSlot, now: Timestamp) -> Counted {
+    pub fn api(&self, user: UserId, slot: &UserSlot, now: Timestamp, on_refusal: impl FnOnce()) -> Counted {
         let counted = slot.api_requests.count(self.quota(self.config.api_per_minute, MINUTE), now);
+        if counted.is_err() {
+            on_refusal();
+        }
         self.told(Limit::Api, Whom::User(user), counted, now)
     }
 
@@ -133,8 +136,8 @@ impl RateLimits {
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub fn verify(&self, user: UserId, now: Timestamp) -> Counted {
-        self.count_here(Limit::Verify, Whom::User(user), self.config.verify_per_minute, now)
+    pub fn verify(&self, user: UserId, now: Timestamp, on_refusal: impl FnOnce()) -> Counted {
+        self.count_here(Limit::Verify, Whom::User(user), self.config.verify_per_minute, now, on_refusal)
     }
 
     /// Counts another request with that API key, on this node alone.
@@ -142,7 +145,7 @@ impl RateLimits {
     /// # Errors
     /// [`Exceeded`].
     pub fn admin(&self, key: &str, now: Timestamp) -> Counted {
-        self.count_here(Limit::Admin, Whom::ApiKey(key), self.config.admin_per_minute, now)
+        self.count_here(Limit::Admin, Whom::ApiKey(key), self.config.admin_per_minute, now, || ())
     }
 
     /// Reports that a client sent more messages than it may.
@@ -178,13 +181,24 @@ impl RateLimits {
         }
     }
 
-    fn count_here(&self, limit: Limit, whom: Whom<'_>, most: u32, now: Timestamp) -> Counted {
+    fn count_here(
+        &self,
+        limit: Limit,
+        whom: Whom<'_>,
+        most: u32,
+        now: Timestamp,
+        on_refusal: impl FnOnce(),
+    ) -> Counted {
         let quota = self.quota(most, MINUTE);
         if quota.count == 0 {
             return Ok(None);
         }
         let key = self.pseudonyms.counter(limit.as_str(), &whom.name());
-        self.told(limit, whom, self.counters.count(key, quota, now), now)
+        let counted = self.counters.count(key, quota, now);
+        if counted.is_err() {
+            on_refusal();
+        }
+        self.told(limit, whom, counted, now)
     }
 
     /// Counts a request that mails something, from that address.

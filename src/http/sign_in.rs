@@ -150,17 +150,7 @@ impl SignIn {
 
     /// The session limit is reached: returns the list to choose from.
     async fn ask_which_to_end(self, state: &AppState) -> Result<Problem, Problem> {
-        let live = state.registry.ask(self.user.id, ListLive).await?;
-        let nobody = SessionId::new(Uuid::nil());
-        let mut views: Vec<_> = live
-            .sessions
-            .iter()
-            .map(|session| SessionView::new(&session.profile, session.times, session.last_activity, nobody))
-            .collect();
-        views.sort_by_key(|view| std::cmp::Reverse(view.last_activity));
-        let problem = Problem::new(Code::SessionLimitReached)
-            .with("maxSessions", json!(live.max_sessions))
-            .with("sessions", json!(views));
+        let problem = self.limit_reached(state).await?;
         let Some(choice) = self.choice else {
             return self.with_ticket(state, Step::SessionChoice, problem, None);
         };
@@ -169,6 +159,21 @@ impl SignIn {
         state.store().unspend_ticket(owner, id).await?;
         let left = state.now().until(choice.claims.valid_until()).as_secs();
         Ok(problem.with("loginTicket", json!(choice.ticket)).with("expiresIn", json!(left)))
+    }
+
+    /// The problem with the sessions there are, so that the person can see which to end.
+    async fn limit_reached(&self, state: &AppState) -> Result<Problem, Problem> {
+        let live = state.registry.ask(self.user.id, ListLive).await?;
+        let nobody = SessionId::new(Uuid::nil());
+        let mut views: Vec<_> = live
+            .sessions
+            .iter()
+            .map(|session| SessionView::new(&session.profile, session.times, session.last_activity, nobody))
+            .collect();
+        views.sort_by_key(|view| std::cmp::Reverse(view.last_activity));
+        Ok(Problem::new(Code::SessionLimitReached)
+            .with("maxSessions", json!(live.max_sessions))
+            .with("sessions", json!(views)))
     }
 
     fn with_ticket(
@@ -214,7 +219,7 @@ impl SignIn {
                 return Err(self.ask(state, client, Step::SessionChoice).await?);
             }
             Ok(Err(OpenRefusal::LimitReached { asks: false, .. })) => {
-                return Err(Problem::new(Code::SessionLimitReached));
+                return Err(self.limit_reached(state).await?);
             }
             // The account was disabled, or its credentials changed, while they were being checked.
             Ok(Err(OpenRefusal::Disabled | OpenRefusal::Outdated)) | Err(ActorError::NoSuchUser) => {

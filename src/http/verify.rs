@@ -15,7 +15,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use uuid::Uuid;
 
 use super::PREFIX;
-use super::extract::client::Client;
+use super::extract::client::{Client, note_network};
 use super::extract::refresh::by_cookie;
 use super::extract::session::{bearer_token, present};
 use super::problem::{Code, Problem};
@@ -86,7 +86,7 @@ async fn admit(request: &HttpRequest, state: &AppState) -> Result<ActiveSession,
         }
         Err(problem) => return Err(problem),
     };
-    state.limits.verify(found.session.user, found.now)?;
+    state.limits.verify(found.session.user, found.now, || note_network(request))?;
     filters.check(&found)?;
     Ok(found)
 }

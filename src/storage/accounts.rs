@@ -40,8 +40,8 @@ pub enum ImportOutcome {
     Present,
     /// Its address belongs to an existing account with this other id.
     PresentAs(UserId),
-    /// It existed, and was updated with newer data.
-    Updated,
+    /// It existed, is older, and is unchanged so far: `Operators::take_over` brings it up to date.
+    Newer,
     /// It existed, but could not be updated with newer data: its new address belongs to this other
     /// account.
     AddressTaken(UserId),
@@ -50,8 +50,7 @@ pub enum ImportOutcome {
 /// How to treat accounts that may already exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// Whether an existing account takes over name, address, password and role if the imported one
-    /// changed later.
+    /// Whether an account that changed later than the existing one is reported as [`ImportOutcome::Newer`].
     pub update: bool,
     /// Whether to store nothing, and only report what would happen.
     pub dry_run: bool,
@@ -197,7 +196,6 @@ impl Store {
         adding: ImportOptions,
     ) -> Result<Vec<ImportOutcome>, StorageError> {
         let db = self.db.clone();
-        let stamp = self.change_stamp();
         let work = async move {
             // In SQLite a transaction that has read may no longer write once another one has written.
             let immediate = Some(SqliteTransactionMode::Immediate);
@@ -206,10 +204,8 @@ impl Store {
             let mut known = Known::look_up(&transaction, &accounts).await?;
             let mut outcomes = known.take_in(&accounts, adding.update);
             if !adding.dry_run {
-                for account in those(&accounts, &outcomes, ImportOutcome::Updated) {
-                    update(&transaction, account, stamp.clone()).await?;
-                }
-                let mut new: Vec<_> = those(&accounts, &outcomes, ImportOutcome::Added).collect();
+                let added = accounts.iter().zip(&outcomes).filter(|(_, it)| **it == ImportOutcome::Added);
+                let mut new: Vec<_> = added.map(|(account, _)| account).collect();
                 // In a fixed order, so that two imports do not wait for each other.
                 new.sort_by(|one, other| one.user.email.as_str().cmp(other.user.email.as_str()));
                 if insert(&transaction, &new).await? < new.len() as u64 {
@@ -222,14 +218,6 @@ impl Store {
         };
         self.run(Box::pin(work)).await
     }
-}
-
-fn those<'a>(
-    accounts: &'a [Account],
-    outcomes: &[ImportOutcome],
-    wanted: ImportOutcome,
-) -> impl Iterator<Item = &'a Account> {
-    accounts.iter().zip(outcomes).filter(move |(_, outcome)| **outcome == wanted).map(|(account, _)| account)
 }
 
 impl Known {
@@ -268,7 +256,7 @@ impl Known {
             let other = owner.filter(|owner| *owner != id).map(UserId::new);
             outcomes.push(match (self.by_id.get(&id), other) {
                 (Some(Some(there)), other) if update && *there < updated_at => {
-                    other.map_or(ImportOutcome::Updated, ImportOutcome::AddressTaken)
+                    other.map_or(ImportOutcome::Newer, ImportOutcome::AddressTaken)
                 }
                 (Some(_), _) => ImportOutcome::Present,
                 (None, Some(other)) => ImportOutcome::PresentAs(other),
@@ -302,25 +290,4 @@ async fn insert(db: &impl ConnectionTrait, accounts: &[&Account]) -> Result<u64,
     // Whichever conflicts, the id or the address.
     let nothing = OnConflict::new().do_nothing().to_owned();
     user::Entity::insert_many(rows).on_conflict(nothing).exec_without_returning(db).await
-}
-
-async fn update(db: &impl ConnectionTrait, account: &Account, stamp: SimpleExpr) -> Result<(), DbErr> {
-    let Account { user, password_hash } = account;
-    let mut update = user::Entity::update_many();
-    if password_hash.is_some() {
-        update = update.col_expr(user::Column::PasswordHash, Expr::value(password_hash.expose()));
-    }
-    update
-        .col_expr(user::Column::Name, Expr::value(user.name.as_str()))
-        .col_expr(user::Column::Email, Expr::value(user.email.as_str()))
-        .col_expr(user::Column::Role, Expr::value(user.role.as_str()))
-        .col_expr(user::Column::UpdatedAt, Expr::value(user.updated_at.millis()))
-        .col_expr(user::Column::SessionVersion, Expr::col(user::Column::SessionVersion).add(1))
-        .col_expr(user::Column::ChangeStamp, stamp)
-        .filter(user::Column::Id.eq(user.id.uuid()))
-        .filter(user::Column::UpdatedAt.lt(user.updated_at.millis()))
-        .filter(user::Column::DeletedAt.is_null())
-        .exec(db)
-        .await
-        .map(drop)
 }

@@ -22,8 +22,18 @@ pub enum AuditEvent<'a> {
     LoggedIn(UserId, SessionId),
     /// A login with that account failed: unknown address and wrong password alike.
     LoginFailed(Pseudonym),
-    /// A person changed the account's password.
+    /// The account's password was changed.
     PasswordChanged(UserId),
+    /// The account's address was changed.
+    EmailChanged(UserId),
+    /// The person showed that the account's address is theirs.
+    EmailVerified(UserId),
+    /// An operator mailed the person a code to set a password with; the kind of the mail.
+    CodeMailed(UserId, &'static str),
+    /// An operator had that many mails tried again.
+    MailsRetried(u64),
+    /// An operator imported accounts: how many were added, and how many updated.
+    Imported(u64, u64),
     /// A limit refused a request; which limit, and whose request.
     LimitHit(&'static str, Subject<'a>),
     /// An account was deleted.
@@ -100,12 +110,14 @@ pub const COMMAND_LINE: &str = "command_line";
 
 /// The names that are counted in `auth_security_events_total`. Most of what only commands do is only
 /// logged.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 17] = [
     "signing_key.loaded",
     "account.created",
     "login.succeeded",
     "login.failed",
     "password.changed",
+    "email.changed",
+    "email.verified",
     "rate_limit.hit",
     "session.terminated",
     "session.evicted",
@@ -143,6 +155,11 @@ impl AuditEvent<'_> {
             Self::LoggedIn(..) => "login.succeeded",
             Self::LoginFailed(_) => "login.failed",
             Self::PasswordChanged(_) => "password.changed",
+            Self::EmailChanged(_) => "email.changed",
+            Self::EmailVerified(_) => "email.verified",
+            Self::CodeMailed(..) => "code.mailed",
+            Self::MailsRetried(_) => "mails.retried",
+            Self::Imported(..) => "accounts.imported",
             Self::LimitHit(..) => "rate_limit.hit",
             Self::Deleted(_) => "account.deleted",
             Self::DeletionAsked(_) => "account.deletion_requested",
@@ -203,6 +220,8 @@ impl AuditEvent<'_> {
             Self::KeyLoaded(kid, previous) => tracing::info!(target: "audit", act, kid, previous, "audit"),
             Self::SignedUp(user)
             | Self::PasswordChanged(user)
+            | Self::EmailChanged(user)
+            | Self::EmailVerified(user)
             | Self::Deleted(user)
             | Self::DeletionAsked(user)
             | Self::Disabled(user)
@@ -216,6 +235,13 @@ impl AuditEvent<'_> {
             Self::RoleChanged(user, role) => {
                 tracing::info!(target: "audit", act, user_id = %user, role = role.as_str(), by, "audit");
             }
+            Self::CodeMailed(user, mail) => {
+                tracing::info!(target: "audit", act, user_id = %user, mail, by, "audit");
+            }
+            Self::Imported(added, updated) => {
+                tracing::info!(target: "audit", act, added, updated, by, "audit");
+            }
+            Self::MailsRetried(count) => tracing::info!(target: "audit", act, count, by, "audit"),
             Self::SecretsRewrapped(count) => tracing::info!(target: "audit", act, count, by, "audit"),
             Self::KeyCreated(key_id) | Self::KeyRevoked(key_id) => {
                 tracing::info!(target: "audit", act, key_id, by, "audit");

@@ -39,9 +39,13 @@ pub async fn serve_request<F: Future>(id: Arc<str>, span: Option<Span>, serving:
     SERVING.scope(Serving { id: Some(id), span, network: Cell::new(None) }, serving).await
 }
 
-/// Adds the network that this request came from to its log lines.
-pub fn note_network(network: Pseudonym) {
-    let _ = SERVING.try_with(|serving| serving.network.set(Some(network)));
+/// Adds the network it came from to the lines of this request. `network` is called the first time only.
+pub fn note_network(network: impl FnOnce() -> Option<Pseudonym>) {
+    let _ = SERVING.try_with(|serving| {
+        if serving.network.get().is_none() {
+            serving.network.set(network());
+        }
+    });
 }
 
 /// The request that is being served here, for work done for it elsewhere, with that step of its trace.

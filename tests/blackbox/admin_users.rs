@@ -1,18 +1,21 @@
 //! `/admin/users`: an operator finds, creates, changes and deletes accounts.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::api_keys::with_key;
 use crate::support::answer::members;
-use crate::support::{Answer, Client, Database, Person, Setup, TestApp, on_each_database};
+use crate::support::{Answer, Client, Database, Person, Setup, TestApp, eventually, on_each_database};
 
 on_each_database!(
     accounts_are_listed_page_by_page,
     an_account_is_changed_as_it_was_last_seen,
     an_account_is_made_disabled_and_deleted,
     of_changes_at_the_same_time_none_is_lost,
+    the_latest_activity_of_any_session_is_shown,
 );
 
 const ALL: [&str; 5] = ["users:read", "users:write", "users:delete", "sessions:read", "sessions:end"];
@@ -254,4 +257,20 @@ async fn of_changes_at_the_same_time_none_is_lost(db: Database) {
     working.join_all().await;
     let name = operator.get(&path).await.expect(200).json["user"]["name"].clone();
     assert_eq!(name, (OPERATORS * EACH).to_string());
+}
+
+/// The row of the user gets it only with the next change.
+async fn the_latest_activity_of_any_session_is_shown(db: Database) {
+    let (app, operator) = operated(Setup::on(db).await).await;
+    let mut ada = app.client();
+    let id = ada.signup(&Person::named("Ada")).await.expect(201).json["user"]["id"].clone();
+    let active = ada.activity().await.expect(200).json["lastActivity"].clone();
+    // It may be written to the database a second later.
+    eventually("the activity is shown", Duration::from_secs(5), async || {
+        let shown = operator.get(&format!("/admin/users/{}", id.as_str().unwrap())).await.expect(200).json;
+        let listed = operator.get("/admin/users").await.expect(200).json;
+        let (shown, listed) = (&shown["user"]["lastActivityAt"], &listed["users"][0]["lastActivityAt"]);
+        if shown == listed && *shown == active { Ok(()) } else { Err(format!("{shown}, {listed}, not {active}")) }
+    })
+    .await;
 }

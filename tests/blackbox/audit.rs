@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
+use super::admin_users::operated;
 use crate::support::{Client, Database, Person, Setup, TestApp, eventually};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ async fn behind_a_proxy() -> TestApp {
 async fn login_from(client: &mut Client, address: &str, email: &str, password: &str) -> u16 {
     let body = serde_json::json!({"email": email, "password": password});
     let request =
-        client.request(reqwest::Method::POST, "/login").header("X-Forwarded-For", address).json(&body);
+        client.request(Method::POST, "/login").header("X-Forwarded-For", address).json(&body);
     client.try_exchange(request).await.unwrap().status
 }
 
@@ -113,6 +115,7 @@ async fn a_login_and_what_ends_a_session_name_user_session_and_request() {
         (&first.session_id.clone().into(), &"Terminate".into())
     );
     assert!(ended[0]["request_id"].is_string(), "{ended:?}");
+    assert_eq!(ended[0]["network"], logged_in[0]["network"], "{ended:?}");
 
     let stolen = first.cookie.clone().unwrap();
     first.refresh().await.expect(200);
@@ -124,4 +127,35 @@ async fn a_login_and_what_ends_a_session_name_user_session_and_request() {
         (&first.session_id.into(), &"RotateRefresh".into())
     );
     assert!(reused[0]["network"].is_string() && reused[0]["request_id"].is_string(), "{reused:?}");
+}
+
+/// What an operator does says who did it and from where, and so does a limit that somebody runs into.
+#[tokio::test]
+async fn an_operators_acts_and_limits_say_who_and_from_where() {
+    let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ADMIN_PER_MINUTE", 6);
+    let setup = setup.set("RATE_LIMIT_API_PER_MINUTE", 5).set("RATE_LIMIT_ENABLED", true);
+    let setup = setup.set("ENCRYPTION_SECRET", "b7b0f5d2c39a4e6f8d1c7a5e3f9b2d4c");
+    let (app, operator) = operated(setup).await;
+    let mut ada = app.devices(&Person::named("Ada"), 1).await.remove(0);
+    let id = ada.me().await.expect(200).json["user"]["id"].as_str().unwrap().to_owned();
+    operator.post(&format!("/admin/users/{id}/password-reset"), &json!({})).await.expect(202);
+    let end = operator.request(Method::DELETE, &format!("/admin/users/{id}/sessions"));
+    operator.send(end).await.expect(200);
+    let disable = operator.request(Method::PATCH, &format!("/admin/users/{id}"));
+    operator.send(disable.header("If-Match", "*").json(&json!({"disabled": true}))).await.expect(200);
+    for act in ["code.mailed", "session.terminated", "account.disabled"] {
+        let told = lines(&app, act, 1).await.remove(0);
+        assert_eq!(told["user_id"], id.as_str(), "{told}");
+        for who_and_where in ["by", "network", "request_id"] {
+            assert!(told[who_and_where].is_string(), "no {who_and_where} in {told}");
+        }
+    }
+    while operator.get("/admin/users").await.status != 429 {}
+    let told = lines(&app, "rate_limit.hit", 1).await.remove(0);
+    assert!(told["key_id"].is_string() && told["network"].is_string(), "{told}");
+    let eve = app.devices(&Person::named("Eve"), 1).await.remove(0);
+    while eve.session().await.status != 429 {}
+    let told = lines(&app, "rate_limit.hit", 2).await.remove(1);
+    assert!(told["user_id"].is_string() && told["network"].is_string(), "{told}");
+    ada.refresh().await.expect(401);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     Answer, Client, Database, Person, Setup, TestApp, eventually, on_each_database, timestamp,
@@ -60,6 +60,13 @@ async fn the_reject_policy_refuses_the_login(db: Database) {
 
     let refused = third.login(&ada).await.expect_problem(409, "session_limit_reached");
     assert_eq!(refused.set_cookie(), None);
+    // The person sees which devices there are, but has nothing with which to end one from here.
+    let listed = first.sessions().await.expect(200).json;
+    let ids = |sessions: &Value| -> BTreeSet<String> {
+        sessions.as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&refused.json["sessions"]), ids(&listed["sessions"]));
+    assert_eq!((&refused.json["maxSessions"], &refused.json["loginTicket"]), (&json!(2), &Value::Null));
     // A caller who does not know the password does not learn that the limit is reached.
     let mut wrong = ada.credentials();
     wrong["password"] = json!("not the password");

@@ -1,19 +1,22 @@
 //! Accounts from elsewhere: each is there once, by id and by address, however often it comes.
 
+use auth_service::actors::operators::Operators;
 use auth_service::clock::new_uuid;
 use auth_service::domain::ids::UserId;
+use auth_service::domain::policy::Policies;
 use auth_service::domain::time::Timestamp;
 use auth_service::domain::user::{Email, Role};
 use auth_service::security::password::PasswordHash;
 use auth_service::storage::accounts::{Account, ImportOptions, ImportOutcome};
 
-use crate::support::store::{START, TestStore, registration};
+use crate::support::store::{START, TestStore, policy, registration};
 use crate::support::{Database, on_each_database};
 
 on_each_database!(
     each_is_added_once,
     who_has_the_address_keeps_it,
     what_is_newer_is_taken_over,
+    a_new_address_is_as_verified_as_it_comes_and_others_hear_of_it,
     a_dry_run_stores_nothing,
     a_deleted_account_stays_deleted,
     two_imports_at_once_add_each_once,
@@ -29,6 +32,10 @@ fn account(email: &str) -> Account {
 
 async fn add(store: &TestStore, accounts: &[Account], adding: ImportOptions) -> Vec<ImportOutcome> {
     store.add_accounts(accounts.to_vec(), adding).await.unwrap()
+}
+
+fn operators(store: &TestStore) -> Operators {
+    Operators::by_command((*store).clone(), Policies::same_for_all(policy()), "auth-service", false)
 }
 
 async fn each_is_added_once(db: Database) {
@@ -72,12 +79,17 @@ async fn what_is_newer_is_taken_over(db: Database) {
     assert_eq!(add(&store, &[new.clone()], KEEP).await, [ImportOutcome::Present]);
     assert_eq!(
         add(&store, &[new.clone()], ImportOptions { dry_run: true, ..UPDATE }).await,
-        [ImportOutcome::Updated]
+        [ImportOutcome::Newer]
     );
+    assert_eq!(add(&store, &[new.clone()], UPDATE).await, [ImportOutcome::Newer]);
     assert_eq!(store.lookup_user(old.user.id).await.unwrap(), Some(old.user.clone()));
 
-    assert_eq!(add(&store, &[new.clone()], UPDATE).await, [ImportOutcome::Updated]);
+    let operators = operators(&store);
+    assert!(operators.take_over(&new, true).await.unwrap());
+    assert!(!operators.take_over(&new, true).await.unwrap(), "it is not newer any more");
     let found = store.lookup_credentials("lovelace@example.com".to_owned()).await.unwrap().unwrap();
+    assert!(found.user.credentials_changed_at.is_some());
+    new.user.credentials_changed_at = found.user.credentials_changed_at;
     assert_eq!((&found.user, found.password_hash.expose()), (&new.user, "another"));
     assert_eq!(store.ledger(old.user.id).await.version, 1, "the nodes hear of it");
     assert_eq!(add(&store, &[new.clone(), old.clone()], UPDATE).await, [ImportOutcome::Present; 2]);
@@ -86,6 +98,21 @@ async fn what_is_newer_is_taken_over(db: Database) {
     new.user.email = other.user.email.clone();
     assert_eq!(add(&store, &[new], UPDATE).await, [ImportOutcome::AddressTaken(other.user.id)]);
     assert_eq!(store.lookup_user(old.user.id).await.unwrap(), Some(found.user));
+}
+
+async fn a_new_address_is_as_verified_as_it_comes_and_others_hear_of_it(db: Database) {
+    let store = TestStore::on(db).await;
+    let mut there = account("ada@example.com");
+    add(&store, &[there.clone()], KEEP).await;
+    store.execute("UPDATE users SET email_verified_at = 1").await;
+    there.user.updated_at = Timestamp::from_millis(START.millis() + 1);
+    there.user.email = Email::parse("lovelace@example.com").unwrap();
+    assert!(operators(&store).take_over(&there, false).await.unwrap());
+    assert_eq!(store.waiting().await, 1, "others hear of the new address");
+    let found = store.lookup_user(there.user.id).await.unwrap().unwrap();
+    assert_eq!(found.email.as_str(), "lovelace@example.com");
+    assert_eq!(found.email_verified_at, None, "nobody has shown that this address is theirs");
+    assert_eq!(found.credentials_changed_at, None);
 }
 
 async fn a_dry_run_stores_nothing(db: Database) {

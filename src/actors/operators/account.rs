@@ -85,37 +85,37 @@ impl Operators {
         Ok(Edited { user: self.find(user).await?, is_changed: changed.is_some(), ended })
     }
 
-    /// Takes over an account from elsewhere that has another password there, if it was changed there
-    /// later than here; its sessions end in the same commit. Returns whether it was later.
+    /// Takes over an account from elsewhere, if it was changed there later than here. With the password, if
+    /// that is another one, all sessions end in the same commit. A new address is verified only if it is
+    /// verified there. Returns whether it was later.
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn take_over(&self, account: &Account) -> Result<bool, OperatorError> {
+    pub async fn take_over(&self, account: &Account, with_password: bool) -> Result<bool, OperatorError> {
         let theirs = &account.user;
         let plan = |found: &User| {
             let is_later = found.updated_at < theirs.updated_at;
             Ok(ChangeIfAny(is_later.then(|| ChangeAccount {
-                change: AccountChange {
-                    name: Some(theirs.name.clone()).filter(|name| *name != found.name),
-                    email: Some(theirs.email.clone()).filter(|email| *email != found.email),
-                    role: Some(theirs.role).filter(|role| *role != found.role),
-                    password: Some(account.password_hash.clone()),
-                    ..AccountChange::default()
-                },
+                change: difference(found, account, with_password),
                 by: ChangedBy::Operator,
-                end_all: Some(EndReason::CredentialsChanged),
+                end_all: with_password.then_some(EndReason::CredentialsChanged),
                 changed_at: Some(theirs.updated_at),
             })))
         };
         let Done { command: ChangeIfAny(changed), .. } = self.execute(theirs.id, plan).await?;
         if let Some(changed) = &changed {
-            self.audit(AuditEvent::PasswordChanged(theirs.id));
             self.record(theirs.id, &changed.change);
         }
         Ok(changed.is_some())
     }
 
     fn record(&self, user: UserId, change: &AccountChange) {
+        if change.password.is_some() {
+            self.audit(AuditEvent::PasswordChanged(user));
+        }
+        if change.email.is_some() {
+            self.audit(AuditEvent::EmailChanged(user));
+        }
         if let Some(role) = change.role {
             self.audit(AuditEvent::RoleChanged(user, role));
         }
@@ -127,6 +127,21 @@ impl Operators {
         if change.name.is_some() || change.policy.is_some() || change.password_change_required.is_some() {
             self.audit(AuditEvent::AccountChanged(user));
         }
+    }
+}
+
+/// The parts of an account from elsewhere that differ from the account here.
+fn difference(found: &User, account: &Account, with_password: bool) -> AccountChange {
+    let Account { user: theirs, password_hash } = account;
+    let email = Some(&theirs.email).filter(|email| **email != found.email);
+    let is_verified_anew = found.email_verified_at.is_some() != theirs.email_verified_at.is_some();
+    AccountChange {
+        name: Some(&theirs.name).filter(|name| **name != found.name).cloned(),
+        email_verified_at: email.filter(|_| is_verified_anew).map(|_| theirs.email_verified_at),
+        email: email.cloned(),
+        role: Some(theirs.role).filter(|role| *role != found.role),
+        password: with_password.then(|| password_hash.clone()),
+        ..AccountChange::default()
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::mail::{CodePurpose, MailKind, MailTo, NewMail};
 use crate::domain::user::User;
 use crate::storage::Store;
 use crate::storage::mail_requests::MailRequest;
+use crate::telemetry::audit::AuditEvent;
 
 /// Mails are kept this long, so nobody is mailed again within it.
 const INVITED_WITHIN: Duration = Duration::from_secs(7 * 86_400);
@@ -89,5 +90,7 @@ async fn mail(store: &Store, user: &User) -> Result<(), CommandError> {
     };
     let request =
         MailRequest { id, purpose, address, user: Some(user.id), created_at: now, expires_at, payload: None };
-    Ok(store.add_mail_request(request, vec![mail]).await?)
+    store.add_mail_request(request, vec![mail]).await?;
+    AuditEvent::CodeMailed(user.id, MailKind::Invitation.as_str()).log_on_command_line();
+    Ok(())
 }

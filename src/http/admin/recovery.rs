@@ -13,6 +13,7 @@ use crate::http::extract::operator::{Operator, UsersWrite};
 use crate::http::problem::Problem;
 use crate::http::state::AppState;
 use crate::http::{completing, needs};
+use crate::telemetry::audit::AuditEvent;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     let reset = completing("/admin/users/{id}/password-reset", "POST").guard(needs(Feature::Mail));
@@ -27,7 +28,11 @@ async fn mail_reset(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let user = operators(&state, &caller).find(user_id(&path)?).await?;
-    Ok(mail_code(&state, &client, &user, CodePurpose::PasswordReset, MailKind::PasswordReset).await?.answer())
+    let asked =
+        mail_code(&state, &client, &user, CodePurpose::PasswordReset, MailKind::PasswordReset).await?;
+    let act = AuditEvent::CodeMailed(user.id, MailKind::PasswordReset.as_str());
+    act.log_by(&caller.principal.to_string());
+    Ok(asked.answer())
 }
 
 /// Mails the person a code with which they can set a password.

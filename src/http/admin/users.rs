@@ -57,6 +57,7 @@ async fn list(
     let page = UserPage { email, role, status, after, limit };
     let UserRows { users, next } = state.store().page_users(page).await?;
     let next = next.map(|(created_at, id)| cursor::write(LIST, created_at, id.uuid()));
+    let users = state.store().with_latest_activity(users).await?;
     let users: Vec<_> = users.iter().map(UserView::new).collect();
     Ok(HttpResponse::Ok().json(json!({"users": users, "nextCursor": next})))
 }
@@ -84,7 +85,14 @@ async fn show(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let user = operators(&state, &caller).find(user_id(&path)?).await?;
-    Ok(user_answer(StatusCode::OK, &user))
+    shown(&state, user).await
+}
+
+/// The account with the latest activity of any of its sessions, which its row gets with the next change.
+async fn shown(state: &AppState, user: User) -> Result<HttpResponse, Problem> {
+    let users = state.store().with_latest_activity(vec![user]).await?;
+    let user = users.first().ok_or_else(Problem::unavailable_for_now)?;
+    Ok(user_answer(StatusCode::OK, user))
 }
 
 async fn change(
@@ -103,7 +111,7 @@ async fn change(
     let operators = operators(&state, &caller);
     let present = entity_tag(&operators.find(id).await?);
     let edited = operators.edit(id, &edit, precondition.expected(&present).as_deref()).await?;
-    Ok(user_answer(StatusCode::OK, &edited.user))
+    shown(&state, edited.user).await
 }
 
 async fn delete(

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, web};
+use ipnet::IpNet;
 
 use super::origin;
 use crate::http::state::AppState;
 use crate::security::client_ip::{client_ip, is_among};
-use crate::telemetry::serving::note_network;
+use crate::telemetry::serving;
 
 const PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
 const PLATFORM_VERSION: HeaderName = HeaderName::from_static("sec-ch-ua-platform-version");
@@ -35,20 +36,14 @@ impl FromRequest for Client {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<AppState>>();
-        let config = state.map(|state| &state.config.http);
+        let config = request.app_data::<web::Data<AppState>>().map(|state| &state.config.http);
         let headers = request.headers();
-        let trusted = config.map_or(&[][..], |config| &config.trusted_proxies);
         let allowed = config.map_or(&[][..], |config| &config.cors_origins);
         let peer = request.peer_addr().map(|peer| peer.ip());
-        let by_proxy = peer.is_some_and(|peer| is_among(trusted, peer));
-        let forwarded = headers.get_all(FORWARDED_FOR).map(|value| value.as_bytes());
-        let address = client_ip(peer, forwarded, trusted);
-        if let (Some(state), Some(address)) = (state, address) {
-            note_network(state.limits.pseudonyms().network(address, state.now()));
-        }
+        let by_proxy = peer.is_some_and(|peer| is_among(trusted_proxies(request), peer));
+        note_network(request);
         ready(Ok(Self {
-            address,
+            address: address_of(request),
             user_agent: headers
                 .get(USER_AGENT)
                 .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
@@ -56,6 +51,24 @@ impl FromRequest for Client {
             origin_allowed: origin::is_allowed(headers, by_proxy, allowed),
         }))
     }
+}
+
+/// Lets the audit lines of this request say where it came from.
+pub(in crate::http) fn note_network(request: &HttpRequest) {
+    serving::note_network(|| {
+        let state = request.app_data::<web::Data<AppState>>()?;
+        Some(state.limits.pseudonyms().network(address_of(request)?, state.now()))
+    });
+}
+
+fn address_of(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let forwarded = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes());
+    client_ip(peer, forwarded, trusted_proxies(request))
+}
+
+fn trusted_proxies(request: &HttpRequest) -> &[IpNet] {
+    request.app_data::<web::Data<AppState>>().map_or(&[], |state| &state.config.http.trusted_proxies)
 }
 
 fn platform_version(headers: &HeaderMap) -> Option<String> {

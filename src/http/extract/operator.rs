@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 
+use super::client::note_network;
 use super::session::{Authenticated, bearer_token};
 use crate::actors::api_keys::KeyRefusal;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
@@ -101,6 +102,7 @@ impl<S: Needs> FromRequest for Operator<S> {
 
 async fn admit(request: &HttpRequest, scope: Scope) -> Result<Principal, Problem> {
     let state = request.app_data::<web::Data<AppState>>().ok_or_else(Problem::unavailable_for_now)?;
+    note_network(request);
     let mut credentials = request.headers().get_all(AUTHORIZATION);
     let (first, second) = (credentials.next(), credentials.next());
     if second.is_some() {

@@ -6,6 +6,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 
+use super::client::note_network;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::ids::{SessionId, UserId};
 use crate::http::problem::{Code, Problem};
@@ -63,7 +64,10 @@ impl FromRequest for Authenticated {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         match at_once(request) {
             Ok(Known::SessionStatus(authenticated)) => Either::Left(ready(Ok(authenticated))),
-            Ok(Known::Claims(state, claims)) => Either::Right(Box::pin(ask(state.clone(), claims))),
+            Ok(Known::Claims(state, claims)) => {
+                note_network(request);
+                Either::Right(Box::pin(ask(state.clone(), claims)))
+            }
             Err(problem) => Either::Left(ready(Err(problem))),
         }
     }
@@ -83,21 +87,28 @@ fn at_once(request: &HttpRequest) -> Result<Known<'_>, Problem> {
     let now = state.now();
     let claims = state.access_tokens.verify(bearer_token(request)?, now)?;
     match state.registry.cached_status(claims.user, claims.session, Some(claims.token), now) {
-        Some(status) => authorize(state, status, claims.generation).map(Known::SessionStatus),
+        Some(status) => {
+            authorize(state, status, claims.generation, || note_network(request)).map(Known::SessionStatus)
+        }
         None => Ok(Known::Claims(state, claims)),
     }
 }
 
 async fn ask(state: web::Data<AppState>, claims: AccessClaims) -> Result<Authenticated, Problem> {
     let status = state.registry.status(claims.user, claims.session, Some(claims.token)).await;
-    status.map_err(Problem::from).and_then(|status| authorize(&state, status, claims.generation))
+    status.map_err(Problem::from).and_then(|status| authorize(&state, status, claims.generation, || ()))
 }
 
 /// Counts a request of a live session towards its user's limit; any other session gets the reason why not.
-fn authorize(state: &AppState, status: SessionStatus, generation: u32) -> Result<Authenticated, Problem> {
+fn authorize(
+    state: &AppState,
+    status: SessionStatus,
+    generation: u32,
+    on_refusal: impl FnOnce(),
+) -> Result<Authenticated, Problem> {
     let present = present(status)?;
     state.registry.note_sighting(&present.session, generation, present.now);
-    state.limits.api(present.session.user, &present.slot, present.now)?;
+    state.limits.api(present.session.user, &present.slot, present.now, on_refusal)?;
     Ok(Authenticated(present))
 }
 

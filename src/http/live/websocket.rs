@@ -195,7 +195,7 @@ impl Connection {
             // If the limit is reached, or the status is unknown for the moment, the next report counts.
             if let Ok(SessionStatus::Active(present)) =
                 registry.status(self.user, self.session_id, None).await
-                && self.state.limits.api(self.user, &present.slot, present.now).is_ok()
+                && self.state.limits.api(self.user, &present.slot, present.now, || ()).is_ok()
             {
                 let _ = registry.note_activity(&present.session, present.now);
             }
