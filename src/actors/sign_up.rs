@@ -4,7 +4,6 @@
 //! only after the factor has been set up, as at any login.
 
 use super::registry::Registry;
-use crate::clock::new_uuid;
 use crate::domain::account_details::AccountDetails;
 use crate::domain::command::{Open, Opened, decide};
 use crate::domain::ids::UserId;
@@ -15,12 +14,15 @@ use crate::events::announcement::Announcer;
 use crate::security::password::PasswordHash;
 use crate::storage::StorageError;
 use crate::storage::accounts::Account;
+use crate::storage::mail_requests::MailedCode;
 use crate::storage::users::{RegisterError, Registration};
 use crate::telemetry::audit::AuditEvent;
 
 /// An account to be created.
 #[derive(Clone, Debug)]
 pub struct SignUp {
+    /// The account's id, which is new.
+    pub id: UserId,
     /// Display name.
     pub name: String,
     /// Address.
@@ -31,6 +33,8 @@ pub struct SignUp {
     pub email_verified: bool,
     /// Language for mails.
     pub locale: Option<String>,
+    /// The code that the person is mailed, stored with the account.
+    pub code: Option<MailedCode>,
 }
 
 /// Why no account was created.
@@ -63,7 +67,7 @@ impl Registry {
     /// [`SignUpError`].
     pub async fn sign_up(&self, sign_up: SignUp, open: Open) -> Result<(User, Opened), SignUpError> {
         let now = self.clock().now();
-        let (user, password_hash) = sign_up.account(now);
+        let (user, password_hash, code) = sign_up.account(now);
         let mut ledger = Ledger::new(user.id, user.role, 0, now, Vec::new());
         let is_verified = user.email_verified_at.is_some();
         ledger.account.details =
@@ -76,6 +80,7 @@ impl Registry {
             password_hash,
             session: opened.session.clone(),
             announcements: announcer.announce(&decision.events),
+            code,
         };
         decision.events.iter().for_each(|event| ledger.apply(event));
 
@@ -95,14 +100,14 @@ impl Registry {
     /// [`SignUpError`].
     pub async fn register(&self, sign_up: SignUp) -> Result<User, SignUpError> {
         let now = self.clock().now();
-        let (user, password_hash) = sign_up.account(now);
+        let (user, password_hash, code) = sign_up.account(now);
         let announcer = Announcer::new(self.service_name(), user.id, now);
         let announcement = announcer.registered(user.email.as_str());
         let bus = &self.dependencies().bus;
         let announcements =
             bus.for_watchers(self.store().keeps_events(), std::slice::from_ref(&announcement));
         let account = Account { user: user.clone(), password_hash };
-        if !self.store().add_account(account, announcement).await? {
+        if !self.store().add_account_and_code(account, announcement, code).await? {
             return Err(SignUpError::EmailTaken);
         }
         bus.tell_watchers(announcements);
@@ -113,10 +118,10 @@ impl Registry {
 }
 
 impl SignUp {
-    fn account(self, now: Timestamp) -> (User, PasswordHash) {
-        let mut user = User::new(UserId::new(new_uuid()), self.name, self.email, Role::default(), now);
+    fn account(self, now: Timestamp) -> (User, PasswordHash, Option<MailedCode>) {
+        let mut user = User::new(self.id, self.name, self.email, Role::default(), now);
         user.email_verified_at = self.email_verified.then_some(now);
         user.locale = self.locale;
-        (user, self.password_hash)
+        (user, self.password_hash, self.code)
     }
 }

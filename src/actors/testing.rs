@@ -228,6 +228,7 @@ impl Node {
             user: User::new(id, "Ada".to_owned(), email, Role::default(), now),
             password_hash: PasswordHash::from_stored("none".to_owned()),
             announcements: announcer.announce(&decision.events),
+            code: None,
             session: session.clone(),
         };
         self.store().add_user(registration).await.unwrap();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::extract::client::Client;
 use super::extract::json::Fields;
-use super::limits::client_key;
+use super::limits::Guesser;
 use super::problem::{Code, FieldError, Problem};
 use super::state::AppState;
 use crate::actors::messages::ActorError;
@@ -19,7 +19,7 @@ use crate::domain::ids::UserId;
 use crate::domain::mail::{CodePurpose, MailKind, MailTo, NewMail};
 use crate::domain::user::FieldProblem;
 use crate::security::codes::CodeOf;
-use crate::storage::mail_requests::MailRequest;
+use crate::storage::mail_requests::{MailRequest, MailedCode};
 
 /// A request for a code to be mailed.
 pub(super) struct Asking {
@@ -58,8 +58,26 @@ impl Asked {
     }
 }
 
-/// Stores the request and its mail. Whether the address may get another mail makes no visible difference.
+/// A code that is to be stored with the change it belongs to.
+pub(super) struct Prepared {
+    /// What the client gets to know.
+    pub(super) asked: Asked,
+    /// What is stored.
+    pub(super) code: MailedCode,
+}
+
+/// Stores the request and its mail.
 pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Result<Asked, Problem> {
+    let Prepared { asked, code } = prepare(state, client, asking).await;
+    let purpose = code.request.purpose;
+    state.store().add_mail_request(code.request, code.mails).await?;
+    stored(state, purpose);
+    Ok(asked)
+}
+
+/// The request and its mail. Whether there may be another mail to that address changes nothing that can be
+/// seen.
+pub(super) async fn prepare(state: &AppState, client: &Client, asking: Asking) -> Prepared {
     let now = state.now();
     let (purpose, good_for) = (asking.purpose, asking.purpose.good_for());
     let is_sent = state.limits.mail(&asking.address, client.address, now).await;
@@ -72,14 +90,13 @@ pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Re
         expires_at: now.plus(good_for),
         payload: asking.payload,
     };
-    let id = request.id;
     let mail = NewMail {
         id: new_uuid(),
         kind: asking.kind,
         to: MailTo::Address(asking.address, asking.user),
         locale: asking.locale,
         values: serde_json::Map::new(),
-        request: Some(id),
+        request: Some(request.id),
         useful_until: request.expires_at,
     };
     let mut mails = asking.notices;
@@ -87,10 +104,14 @@ pub(super) async fn ask(state: &AppState, client: &Client, asking: Asking) -> Re
     if !is_sent {
         mails.clear();
     }
-    state.store().add_mail_request(request, mails).await?;
+    let asked = Asked { request_id: request.id, expires_in: good_for.as_secs() };
+    Prepared { asked, code: MailedCode { request, mails } }
+}
+
+/// Has the mail of a stored request sent, and counts it.
+pub(super) fn stored(state: &AppState, purpose: CodePurpose) {
     state.registry.ring_mail_bell();
     state.metrics().codes.with_label_values(&[purpose.as_str(), "asked"]).inc();
-    Ok(Asked { request_id: id, expires_in: good_for.as_secs() })
 }
 
 /// A code as the person typed it.
@@ -121,14 +142,14 @@ pub(super) async fn check(
     request: &str,
     code: &str,
 ) -> Result<MailRequest, Problem> {
-    let (now, key) = (state.now(), client_key(address));
-    state.limits.check_code_failures(&key, now).await?;
+    let (now, guesser) = (state.now(), Guesser::Client(address));
+    state.limits.check_code_failures(guesser, now).await?;
     if let Some(request) = try_code(state, purposes, request, code).await? {
         return Ok(request);
     }
     let purpose = purposes.first().map_or("", |purpose| purpose.as_str());
     state.metrics().codes.with_label_values(&[purpose, "wrong"]).inc();
-    state.limits.code_failed(&key, now).await?;
+    state.limits.code_failed(guesser, now).await?;
     Err(wrong_code("code"))
 }
 

@@ -50,17 +50,22 @@ async fn ask_for_verification(
         return Ok(HttpResponse::NoContent().finish());
     }
     note_usage(&http, state.limits.mail_request(client.address, state.now()).await?);
-    Ok(codes::ask(&state, &client, verification_of(&user)).await?.answer())
+    Ok(codes::ask(&state, &client, verification_of_user(&user)).await?.answer())
 }
 
-/// The request for the code with which a person verifies the account's address.
-pub(super) fn verification_of(user: &User) -> Asking {
+/// The code with which a person verifies the account's address.
+pub(super) fn verification_of_user(user: &User) -> Asking {
+    verification_of(user.id, user.email.as_str(), user.locale.clone())
+}
+
+/// The same of an account that need not be there yet.
+pub(super) fn verification_of(user: UserId, email: &str, locale: Option<String>) -> Asking {
     Asking {
         purpose: CodePurpose::EmailVerification,
         kind: MailKind::EmailVerification,
-        address: user.email.as_str().to_owned(),
-        user: Some(user.id),
-        locale: user.locale.clone(),
+        address: email.to_owned(),
+        user: Some(user),
+        locale,
         payload: None,
         notices: Vec::new(),
     }

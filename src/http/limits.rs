@@ -19,8 +19,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::pseudonyms::{CounterKey, Pseudonyms};
 
 pub use usage::{note_usage, usage_headers, whole_seconds};
+pub use whom::Guesser;
 use whom::Whom;
-pub use whom::client_key;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -72,17 +72,9 @@ impl RateLimits {
         now: Timestamp,
     ) -> Result<(), Exceeded> {
         let whom = Whom::Account(email, address);
-        let checks = self.failure_quotas(whom).map(async |(name, key, quota)| match quota.count {
-            0 => Ok(None),
-            _ => {
-                let name = format!("{name}:{key}");
-                match self.bus.check(&name, quota).await {
-                    Some(checked) if !self.bus.may_forget() => checked,
-                    Some(Err(exceeded)) => Err(exceeded),
-                    Some(Ok(_)) | None => self.counters.check(key, quota, now),
-                }
-            }
-        });
+        let checks = self
+            .failure_quotas(whom)
+            .map(async |(name, key, quota)| self.try_check(&name, key, quota, now).await);
         self.told_longest(whom, join_all(checks).await, now)
     }
 
@@ -220,29 +212,25 @@ impl RateLimits {
         by_pair.is_ok() && self.count(Limit::Mail, all, anywhere, HOUR, now).await.is_ok()
     }
 
-    /// Checks whether the client that `key` names may try another code.
+    /// Whether another code may be tried.
     ///
     /// # Errors
     /// [`Exceeded`].
-    pub async fn check_code_failures(&self, key: &str, now: Timestamp) -> Result<(), Exceeded> {
-        let (limit, whom) = (Limit::CodeFailures, Whom::Named(key));
+    pub async fn check_code_failures(&self, guesser: Guesser, now: Timestamp) -> Result<(), Exceeded> {
+        let (limit, whom) = (Limit::CodeFailures, guesser.whom());
         let quota = self.quota(self.config.code_failures_per_hour, HOUR);
-        if quota.count == 0 {
-            return Ok(());
-        }
         let key = self.pseudonyms.counter(limit.as_str(), &whom.name());
-        let checked = self.bus.check(&format!("{}:{key}", limit.as_str()), quota).await;
-        let checked = checked.unwrap_or_else(|| self.counters.check(key, quota, now));
+        let checked = self.try_check(limit.as_str(), key, quota, now).await;
         self.told(limit, whom, checked, now).map(drop)
     }
 
-    /// Counts a wrong code from the client that `key` names.
+    /// Counts a wrong code.
     ///
     /// # Errors
-    /// [`Exceeded`] if concurrent attempts have used the quota up meanwhile.
-    pub async fn code_failed(&self, key: &str, now: Timestamp) -> Result<(), Exceeded> {
+    /// [`Exceeded`] where others have used the quota up meanwhile.
+    pub async fn code_failed(&self, guesser: Guesser, now: Timestamp) -> Result<(), Exceeded> {
         let most = self.config.code_failures_per_hour;
-        self.count(Limit::CodeFailures, Whom::Named(key), most, HOUR, now).await.map(drop)
+        self.count(Limit::CodeFailures, guesser.whom(), most, HOUR, now).await.map(drop)
     }
 
     async fn count(
@@ -264,12 +252,24 @@ impl RateLimits {
         }
         match self.bus.count(&format!("{name}:{key}"), quota).await {
             Some(counted) if !self.bus.may_forget() => counted,
-            // A Redis that evicts keys may have forgotten tries, so this node's own count applies too.
+            // As in `try_check`.
             Some(counted) => {
                 let (over_all, here) = (counted?, self.counters.count(key, quota, now)?);
                 Ok(over_all.into_iter().chain(here).min_by_key(|usage| usage.remaining))
             }
             None => self.counters.count(key, quota, now),
+        }
+    }
+
+    async fn try_check(&self, name: &str, key: CounterKey, quota: Quota, now: Timestamp) -> Counted {
+        if quota.count == 0 {
+            return Ok(None);
+        }
+        match self.bus.check(&format!("{name}:{key}"), quota).await {
+            Some(checked) if !self.bus.may_forget() => checked,
+            Some(Err(exceeded)) => Err(exceeded),
+            // A Redis that evicts may have forgotten tries: what this node has counted holds too.
+            Some(Ok(_)) | None => self.counters.check(key, quota, now),
         }
     }
 

@@ -60,6 +60,10 @@ async fn continue_login(
     let ticket = body.login_ticket.take().ok_or_else(|| missing("loginTicket"))?;
     let claims = verify(&state, &ticket)?;
     state.shed_load()?;
+    // Codes are counted by the account; what nobody can guess is counted by the address, like a login.
+    if body.recovery_code.is_some() || body.credential.is_some() {
+        note_usage(&http, state.limits.login(client.address, state.now()).await?);
+    }
     let sign_in = match (claims.progress.user, claims.progress.asked) {
         (None, _) => by_passkey(&state, &http, &client, &claims, body).await?,
         (Some(_), None) => return Err(invalid_ticket()),
@@ -105,7 +109,8 @@ pub(super) async fn standing(state: &AppState, claims: &LoginClaims) -> Result<U
     Ok(user)
 }
 
-async fn check_unspent(state: &AppState, claims: &LoginClaims) -> Result<(), Problem> {
+/// A ticket that was spent proves nothing any more.
+pub(super) async fn check_unspent(state: &AppState, claims: &LoginClaims) -> Result<(), Problem> {
     let (owner, id) = claims.key();
     let spent = state.store().is_ticket_spent(owner, id).await?;
     if spent { Err(invalid_ticket()) } else { Ok(()) }
@@ -130,7 +135,6 @@ async fn by_passkey(
 ) -> Result<SignIn, Problem> {
     passkeys(state)?;
     let credential = body.credential.ok_or_else(|| missing("credential"))?;
-    note_usage(http, state.limits.login(client.address, state.now()).await?);
     check_unspent(state, claims).await?;
     let refused = || Problem::new(Code::InvalidCredentials);
     let id = user_of(&credential).ok_or_else(refused)?;
@@ -269,8 +273,8 @@ async fn show_factor(
     body: Body,
 ) -> Result<Factor, Problem> {
     match (body.code, body.recovery_code, body.credential) {
-        (Some(code), _, _) => show_code(state, user.id, &code).await,
-        (None, Some(code), _) => show_recovery_code(state, user.id, &code).await,
+        (Some(code), _, _) => show_code(state, client, user.id, &code).await,
+        (None, Some(code), _) => show_recovery_code(state, client, user.id, &code).await,
         (None, None, Some(credential)) => {
             show_passkey(state, http, client, user.id, &credential, ticket).await
         }

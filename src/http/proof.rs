@@ -9,15 +9,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::extract::client::Client;
+use super::limits::Guesser;
 use super::notice::notice;
 use super::problem::{Code, FieldError, Problem};
 use super::state::AppState;
 use crate::config::PasskeyConfig;
 use crate::domain::ids::UserId;
-use crate::domain::mail::MailKind;
+use crate::domain::mail::{MailKind, NewMail};
 use crate::domain::sign_in::Factor;
 use crate::domain::user::FieldProblem;
-use crate::security::challenge::Purpose;
+use crate::security::challenge::{Challenge, Purpose};
 use crate::security::encryption::Encryption;
 use crate::security::recovery_code::RecoveryCode;
 use crate::security::totp::{Place, TotpSecret};
@@ -57,9 +58,15 @@ pub(super) fn count(state: &AppState, method: &str, outcome: &str) {
 }
 
 /// Checks a code of the user's authenticator app.
-pub(super) async fn show_code(state: &AppState, user: UserId, code: &str) -> Result<Factor, Problem> {
+pub(super) async fn show_code(
+    state: &AppState,
+    client: &Client,
+    user: UserId,
+    code: &str,
+) -> Result<Factor, Problem> {
     let (keys, store, now) = (keys(state)?, state.store(), state.now());
-    state.limits.check_code_failures(&user.to_string(), now).await?;
+    let guesser = Guesser::User(user);
+    state.limits.check_code_failures(guesser, now).await?;
     let right = match store.try_totp(user).await? {
         TotpTry::Absent => false,
         TotpTry::Blocked => {
@@ -71,14 +78,18 @@ pub(super) async fn show_code(state: &AppState, user: UserId, code: &str) -> Res
             let secret =
                 TotpSecret::open(keys, user, Place::Confirmed, &sealed).map_err(Problem::unavailable)?;
             match secret.matching_step(code, now) {
-                Some(step) => store.use_totp_step(user, added_at, step, now).await?,
+                Some(step) => {
+                    // Guesses made at the same time may have used the failures up meanwhile.
+                    state.limits.check_code_failures(guesser, now).await?;
+                    store.use_totp_step(user, added_at, step, now).await?
+                }
                 None => false,
             }
         }
     };
     if !right {
-        refused(state, user, "totp");
-        state.limits.code_failed(&user.to_string(), now).await?;
+        refused(state, client, user, "totp");
+        state.limits.code_failed(guesser, now).await?;
         return Err(wrong("code"));
     }
     count(state, "totp", "success");
@@ -88,6 +99,7 @@ pub(super) async fn show_code(state: &AppState, user: UserId, code: &str) -> Res
 /// Checks a recovery code. Nobody can guess one, so wrong ones are not counted.
 pub(super) async fn show_recovery_code(
     state: &AppState,
+    client: &Client,
     user: UserId,
     code: &str,
 ) -> Result<Factor, Problem> {
@@ -101,7 +113,7 @@ pub(super) async fn show_recovery_code(
         None => false,
     };
     if !right {
-        refused(state, user, "recovery_code");
+        refused(state, client, user, "recovery_code");
         return Err(wrong("recoveryCode"));
     }
     count(state, "recovery_code", "success");
@@ -124,7 +136,7 @@ pub(super) async fn show_passkey(
             Ok(factor)
         }
         None => {
-            refused(state, user, "passkey");
+            refused(state, client, user, "passkey");
             Err(Problem::new(Code::InvalidCredentials))
         }
     }
@@ -154,10 +166,8 @@ async fn verify_passkey(
     let (Some(id), Some(challenge)) = (credential.id(), credential.challenge()) else { return Ok(None) };
     // Without a user handle it is a passkey of the ticket's user; with one it must name the same user.
     let is_theirs = credential.user_handle().is_none() || user_of(credential) == Some(user);
-    let is_ours = state.challenges.verify(&challenge, Purpose::Authenticate, ticket, now).is_some();
-    if !is_theirs || !is_ours {
-        return Ok(None);
-    }
+    let asked = state.challenges.verify(&challenge, Purpose::Authenticate, ticket, now);
+    let Some(asked) = asked.filter(|_| is_theirs) else { return Ok(None) };
     for _ in 0..MAX_TRIES {
         let Some(passkey) = store.lookup_passkey(user, id.clone()).await? else { return Ok(None) };
         let allows_origin = |origin: &str| is_allowed(config, http, origin);
@@ -174,9 +184,7 @@ async fn verify_passkey(
         let regressed = is_regressed(passkey.backup_eligible, passkey.counter, signed.counter);
         let suspicion = regressed.then(|| notice(state, client, MailKind::PasskeySuspicious, user)).flatten();
         if regressed && config.reject_regressed_counter {
-            AuditEvent::CounterRegressed(user).record(state.metrics());
-            store.add_mails(suspicion.into_iter().collect(), now).await?;
-            state.registry.ring_mail_bell();
+            reject_copy(state, user, asked, suspicion).await?;
             return Ok(None);
         }
         let (counter_before, counter, backed_up) = (passkey.counter, signed.counter, signed.backed_up);
@@ -193,15 +201,38 @@ async fn verify_passkey(
     Err(Problem::unavailable_for_now())
 }
 
-/// Whether a device-bound passkey counts as copied: its counter stood still or went back. Synced passkeys and
+/// Spends the challenge with the mail that tells of a copied passkey: sent again, the same signature mails
+/// nothing more.
+async fn reject_copy(
+    state: &AppState,
+    user: UserId,
+    asked: Challenge,
+    mail: Option<NewMail>,
+) -> Result<(), Problem> {
+    let (mails, now) = (mail.into_iter().collect(), state.now());
+    if state.store().spend_ticket_and_mail(user, asked.id, asked.valid_until, mails, now).await? {
+        AuditEvent::CounterRegressed(user).record(state.metrics());
+        state.registry.ring_mail_bell();
+    }
+    Ok(())
+}
+
+/// Whether a device-bound passkey counts as copied: its counter stands still or went back. Synced ones and
 /// those without a counter have none to compare.
 fn is_regressed(backup_eligible: bool, stored: u32, signed: u32) -> bool {
     !backup_eligible && (stored, signed) != (0, 0) && signed <= stored
 }
 
-fn refused(state: &AppState, user: UserId, method: &'static str) {
+/// Each refusal is counted; a line is written of a client's first in a minute.
+fn refused(state: &AppState, client: &Client, user: UserId, method: &'static str) {
     count(state, method, "failure");
-    AuditEvent::FactorRefused(user, method).record(state.metrics());
+    let event = AuditEvent::FactorRefused(user, method);
+    event.count(state.metrics());
+    // A passkey may name any user, so that name makes no other line.
+    let whose = if method == "passkey" { String::new() } else { user.to_string() };
+    if state.limits.may_log(client.address, &format!("factor.refused {method} {whose}"), state.now()) {
+        event.log();
+    }
 }
 
 /// Whether pages of that origin may use passkeys: a listed origin, or the service's own, which is the host

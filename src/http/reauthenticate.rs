@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::extract::session::Authenticated;
-use super::login_continue::{invalid_ticket, missing, spend, verify};
+use super::login_continue::{check_unspent, invalid_ticket, missing, spend, verify};
 use super::problem::{Code, Problem};
 use super::proof::{show_code, show_passkey, show_recovery_code};
 use super::refresh::{self, session_over};
@@ -73,14 +73,15 @@ async fn show_factor(
 ) -> Result<Factor, Problem> {
     let user = caller.user();
     match (body.code, body.recovery_code, body.credential) {
-        (Some(code), _, _) => show_code(state, user, &code).await,
-        (None, Some(code), _) => show_recovery_code(state, user, &code).await,
+        (Some(code), _, _) => show_code(state, client, user, &code).await,
+        (None, Some(code), _) => show_recovery_code(state, client, user, &code).await,
         (None, None, Some(credential)) => {
             let ticket = body.login_ticket.ok_or_else(|| missing("loginTicket"))?;
             let claims = verify(state, &ticket)?;
             if claims.progress.user.is_some_and(|owner| owner != user) {
                 return Err(invalid_ticket());
             }
+            check_unspent(state, &claims).await?;
             let factor = show_passkey(state, http, client, user, &credential, claims.id).await?;
             spend(state, &claims).await?;
             Ok(factor)

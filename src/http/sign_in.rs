@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::codes::{self, Asking, parse_locale};
-use super::email::verification_of;
+use super::email::verification_of_user;
 use super::extract::client::Client;
 use super::extract::json::Fields;
 use super::factors::recovery_codes::give_recovery_codes;
@@ -137,7 +137,8 @@ impl SignIn {
             }
             Step::EmailVerification => {
                 let locale = self.options.locale.clone().or_else(|| self.user.locale.clone());
-                let asking = Asking { purpose: CodePurpose::Login, locale, ..verification_of(&self.user) };
+                let asking =
+                    Asking { purpose: CodePurpose::Login, locale, ..verification_of_user(&self.user) };
                 mail_request = Some(codes::ask(state, client, asking).await?.request());
                 let address = masked(self.user.email.as_str());
                 Problem::new(Code::EmailVerificationRequired).with("email", json!(address))
@@ -212,6 +213,11 @@ impl SignIn {
             replaces: replaced.filter(|(owner, _)| *owner == self.user.id).map(|(_, replaces)| replaces),
             ..open_for(state, client, self.options.device_name.clone(), delivery, OpenedBy::Login)
         };
+        // Before the session: none is open whose person cannot get the codes.
+        let codes = match self.enrolled {
+            true => Some(give_recovery_codes(state, self.user.id, None).await?),
+            false => None,
+        };
         let asking = run_to_completion(open_session(state.clone(), self.user.id, open, replaced));
         let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
             Ok(Ok(opened)) => opened,
@@ -228,10 +234,6 @@ impl SignIn {
             Err(error) => return Err(error.into()),
         };
         let user = remember_locale(state, self.user, self.options.locale).await;
-        let codes = match self.enrolled {
-            true => Some(give_recovery_codes(state, user.id, None).await?),
-            false => None,
-        };
         signed_in::answer_with(
             state,
             StatusCode::OK,

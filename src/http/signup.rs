@@ -18,10 +18,12 @@ use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
 use super::{completing, needs, new_password, resource};
 use crate::actors::sign_up::{SignUp, SignUpError};
+use crate::clock::new_uuid;
 use crate::config::Feature;
 use crate::domain::command::Opened;
 use crate::domain::device::parse_device_name;
 use crate::domain::event::OpenedBy;
+use crate::domain::ids::UserId;
 use crate::domain::mail::{CodePurpose, MailKind};
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::session::Delivery;
@@ -85,8 +87,7 @@ async fn sign_up(
         return Ok(codes::ask(&state, &client, asking).await?.answer());
     }
     if must_enrol(&state) {
-        let user = register(&state, request.email, &pending, false).await?;
-        let verification = ask_for_code(&state, &client, &user).await;
+        let (user, verification) = register(&state, &client, request.email, &pending, false).await?;
         let asked = go_on(&state, &http, &client, user, pending).await;
         return match verification {
             Some(verification) => {
@@ -95,39 +96,57 @@ async fn sign_up(
             None => asked,
         };
     }
-    let (user, opened) = make(&state, &client, request.email, pending, false).await?;
-    let verification = ask_for_code(&state, &client, &user).await;
+    let (user, opened, verification) = make(&state, &client, request.email, pending, false).await?;
     let extras = Extras { email_verification: verification, ..Extras::default() };
     signed_in::answer_with(&state, StatusCode::CREATED, &user, &opened, extras)
 }
 
-/// Requests a verification code, if mail is on. The account exists whether or not the mail can be sent; the
-/// person may request another.
-async fn ask_for_code(state: &AppState, client: &Client, user: &User) -> Option<Asked> {
-    if !state.config.has(Feature::Mail) {
-        return None;
-    }
-    codes::ask(state, client, verification_of(user)).await.ok()
-}
-
-/// Whether a session is opened only after the person has set up a second factor.
+/// Whether a session is opened only when the person has set a second factor up.
 fn must_enrol(state: &AppState) -> bool {
     state.config.second_factors.is_required_of(Role::default())
 }
 
-/// Creates the account without a session.
-async fn register(
+/// The account to be made, and, where mail is on, what the client learns of the code that comes with it.
+async fn prepare(
     state: &AppState,
+    client: &Client,
     email: Email,
     pending: &Pending,
     email_verified: bool,
-) -> Result<User, Problem> {
+) -> (SignUp, Option<Asked>) {
     let password_hash = PasswordHash::from_stored(pending.password_hash.clone());
     let (name, locale) = (pending.name.clone(), pending.locale.clone());
-    let sign_up = SignUp { name, email, password_hash, email_verified, locale };
+    let id = UserId::new(new_uuid());
+    let prepared = if state.config.has(Feature::Mail) && !email_verified {
+        let asking = verification_of(id, email.as_str(), locale.clone());
+        Some(codes::prepare(state, client, asking).await)
+    } else {
+        None
+    };
+    let (asked, code) = prepared.map(|prepared| (prepared.asked, prepared.code)).unzip();
+    (SignUp { id, name, email, password_hash, email_verified, locale, code }, asked)
+}
+
+/// Makes the account alone.
+async fn register(
+    state: &AppState,
+    client: &Client,
+    email: Email,
+    pending: &Pending,
+    email_verified: bool,
+) -> Result<(User, Option<Asked>), Problem> {
+    let (sign_up, asked) = prepare(state, client, email, pending, email_verified).await;
     let registry = state.registry.clone();
     let registering = run_to_completion(async move { registry.register(sign_up).await });
-    Ok(registering.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
+    let user = registering.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
+    mail_is_stored(state, asked);
+    Ok((user, asked))
+}
+
+fn mail_is_stored(state: &AppState, asked: Option<Asked>) {
+    if asked.is_some() {
+        codes::stored(state, CodePurpose::EmailVerification);
+    }
 }
 
 /// The person has just chosen the password: the sign-in continues from there, as after a login.
@@ -157,7 +176,14 @@ struct Pending {
     locale: Option<String>,
 }
 
-/// The request for the code. Whether the address has an account is looked up only when the mail is sent.
+/// What waits with a sign-up, for the person it may be: without the hash.
+pub(super) fn waiting(payload: &str) -> Option<serde_json::Value> {
+    let pending: Pending = serde_json::from_str(payload).ok()?;
+    let Pending { name, device_name, locale, .. } = pending;
+    Some(json!({"name": name, "deviceName": device_name, "locale": locale}))
+}
+
+/// Whether the address has an account is looked up when the mail is sent.
 fn asking(address: &str, pending: &Pending, locale: Option<String>) -> Result<Asking, Problem> {
     Ok(Asking {
         purpose: CodePurpose::Signup,
@@ -176,16 +202,16 @@ async fn make(
     email: Email,
     pending: Pending,
     email_verified: bool,
-) -> Result<(User, Opened), Problem> {
+) -> Result<(User, Opened, Option<Asked>), Problem> {
     let delivery = if pending.in_body { Delivery::Body } else { Delivery::Cookie };
     let occasion = OpenedBy::Signup { email: Arc::from(email.as_str()) };
+    let (sign_up, asked) = prepare(state, client, email, &pending, email_verified).await;
     let open = open_for(state, client, pending.device_name, delivery, occasion);
-    let password_hash = PasswordHash::from_stored(pending.password_hash);
-    let (name, locale) = (pending.name, pending.locale);
-    let sign_up = SignUp { name, email, password_hash, email_verified, locale };
     let registry = state.registry.clone();
     let signing_up = run_to_completion(async move { registry.sign_up(sign_up, open).await });
-    Ok(signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?)
+    let (user, opened) = signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
+    mail_is_stored(state, asked);
+    Ok((user, opened, asked))
 }
 
 async fn confirm(
@@ -203,10 +229,10 @@ async fn confirm(
     codes::spend(&state, &request).await?;
     let email = Email::from_stored(request.address);
     if must_enrol(&state) {
-        let user = register(&state, email, &pending, true).await?;
+        let (user, _) = register(&state, &client, email, &pending, true).await?;
         return go_on(&state, &http, &client, user, pending).await;
     }
-    let (user, opened) = make(&state, &client, email, pending, true).await?;
+    let (user, opened, _) = make(&state, &client, email, pending, true).await?;
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened)
 }
 

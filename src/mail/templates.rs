@@ -282,6 +282,11 @@ mod tests {
                 for loaded in ["src=", "url(", "<link", "@import"] {
                     assert!(!words.html.contains(loaded), "{loaded} in {}", words.html);
                 }
+                // Mail programs make a link of what looks like one.
+                let has_link = matches!(kind, MailKind::PasswordReset | MailKind::Invitation);
+                for part in [&words.text, &words.html] {
+                    assert_eq!(part.contains("https:"), has_link, "{}: {part}", kind.as_str());
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::mail_requests::{MailedCode, insert_code};
 use super::rows::{new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
@@ -145,6 +146,19 @@ impl Store {
         account: Account,
         announcement: Announcement,
     ) -> Result<bool, StorageError> {
+        self.add_account_and_code(account, announcement, None).await
+    }
+
+    /// The same, with the code that the person is mailed.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn add_account_and_code(
+        &self,
+        account: Account,
+        announcement: Announcement,
+        code: Option<MailedCode>,
+    ) -> Result<bool, StorageError> {
         let (db, announcements) = (self.db.clone(), self.kept(vec![announcement]));
         let work = async move {
             let transaction = db.begin().await?;
@@ -153,6 +167,9 @@ impl Store {
             if added {
                 let rows = outbox_rows(announcements, now);
                 outbox::Entity::insert_many(rows).exec_without_returning(&transaction).await?;
+                if let Some(code) = code {
+                    insert_code(&transaction, code).await?;
+                }
             }
             transaction.commit().await?;
             Ok::<_, DbErr>(added)

@@ -5,7 +5,8 @@ use entity::mail_request;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect, TransactionTrait, UpdateMany,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    TransactionTrait, UpdateMany,
 };
 use uuid::Uuid;
 
@@ -44,6 +45,15 @@ impl std::fmt::Debug for MailRequest {
     }
 }
 
+/// A code that was asked for with the mails of the same act, to be stored with the change it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailedCode {
+    /// What was asked for.
+    pub request: MailRequest,
+    /// The mail that carries the code, and others.
+    pub mails: Vec<NewMail>,
+}
+
 impl Store {
     /// Stores a request and its mails in one transaction. It does the same work for any address.
     ///
@@ -57,9 +67,7 @@ impl Store {
         let db = self.db.clone();
         let work = async move {
             let transaction = db.begin().await?;
-            let now = request.created_at;
-            mail_request::Entity::insert(row_of(request)).exec_without_returning(&transaction).await?;
-            insert_mails(&transaction, mails, now).await?;
+            insert_code(&transaction, MailedCode { request, mails }).await?;
             transaction.commit().await
         };
         self.run(work).await
@@ -162,6 +170,14 @@ impl Store {
         };
         self.run(work).await
     }
+}
+
+/// Stores a code that was asked for in the transaction of what it belongs to.
+pub(super) async fn insert_code(transaction: &DatabaseTransaction, code: MailedCode) -> Result<(), DbErr> {
+    let MailedCode { request, mails } = code;
+    let now = request.created_at;
+    mail_request::Entity::insert(row_of(request)).exec_without_returning(transaction).await?;
+    insert_mails(transaction, mails, now).await
 }
 
 /// Spends a code, unless it was spent before.

@@ -71,15 +71,6 @@ impl MailOutcome {
 }
 
 impl Store {
-    /// Stores mails without another change.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn add_mails(&self, mails: Vec<NewMail>, now: Timestamp) -> Result<(), StorageError> {
-        let db = self.db.clone();
-        self.run(async move { insert_mails(&db, mails, now).await }).await
-    }
-
     /// Leases at most `limit` mails that are due. No other node holds them, or gets them before their
     /// leases end.
     ///

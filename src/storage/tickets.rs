@@ -3,12 +3,15 @@
 use entity::spent_ticket;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, TryInsertResult,
+    ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    TryInsert, TryInsertResult,
 };
 use uuid::Uuid;
 
+use super::mails::insert_mails;
 use super::{StorageError, Store};
 use crate::domain::ids::UserId;
+use crate::domain::mail::NewMail;
 use crate::domain::time::Timestamp;
 
 impl Store {
@@ -22,15 +25,38 @@ impl Store {
         ticket: Uuid,
         expires_at: Timestamp,
     ) -> Result<bool, StorageError> {
-        let row = spent_ticket::ActiveModel {
-            user_id: Set(user.uuid()),
-            id: Set(ticket),
-            expires_at: Set(expires_at.millis()),
-        };
         let db = self.db.clone();
-        let insert = spent_ticket::Entity::insert(row).on_conflict_do_nothing();
-        let inserted = self.run(async move { insert.exec_without_returning(&db).await }).await?;
-        Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
+        let insert = spending(user, ticket, expires_at);
+        self.run(async move { insert.exec_without_returning(&db).await })
+            .await
+            .map(|inserted| is_first(&inserted))
+    }
+
+    /// Notes that a user's ticket was used, and stores what the person is mailed of it. False, and nothing is
+    /// mailed, if it was used before.
+    ///
+    /// # Errors
+    /// [`StorageError`]; then it may have been noted.
+    pub async fn spend_ticket_and_mail(
+        &self,
+        user: UserId,
+        ticket: Uuid,
+        expires_at: Timestamp,
+        mails: Vec<NewMail>,
+        now: Timestamp,
+    ) -> Result<bool, StorageError> {
+        let db = self.db.clone();
+        let insert = spending(user, ticket, expires_at);
+        let work = async move {
+            let transaction = db.begin().await?;
+            let is_first = is_first(&insert.exec_without_returning(&transaction).await?);
+            if is_first {
+                insert_mails(&transaction, mails, now).await?;
+            }
+            transaction.commit().await?;
+            Ok::<_, DbErr>(is_first)
+        };
+        self.run(work).await
     }
 
     /// Whether a user's ticket was used. False does not mean that the caller has it: only
@@ -78,4 +104,18 @@ impl Store {
         };
         self.run(work).await
     }
+}
+
+fn spending(user: UserId, ticket: Uuid, expires_at: Timestamp) -> TryInsert<spent_ticket::ActiveModel> {
+    let row = spent_ticket::ActiveModel {
+        user_id: Set(user.uuid()),
+        id: Set(ticket),
+        expires_at: Set(expires_at.millis()),
+    };
+    spent_ticket::Entity::insert(row).on_conflict_do_nothing()
+}
+
+/// Whether a ticket was not used before.
+fn is_first(inserted: &TryInsertResult<u64>) -> bool {
+    matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0)
 }

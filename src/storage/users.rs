@@ -7,6 +7,7 @@ use sea_orm::{
     TransactionTrait,
 };
 
+use super::mail_requests::{MailedCode, insert_code};
 use super::rows::{new_session_row, new_user_row, outbox_rows, user_of};
 use super::{StorageError, Store};
 use crate::domain::ids::{SessionId, UserId};
@@ -36,6 +37,8 @@ pub struct Registration {
     pub session: Session,
     /// Its events to other services.
     pub announcements: Vec<Announcement>,
+    /// The code that the person is mailed.
+    pub code: Option<MailedCode>,
 }
 
 /// Why an account was not created.
@@ -143,13 +146,16 @@ fn credentials_of(mut row: user::Model) -> Result<Credentials, StorageError> {
 }
 
 async fn insert_registration(transaction: &DatabaseTransaction, new: Registration) -> Result<(), DbErr> {
-    let Registration { user, password_hash, session, announcements } = new;
+    let Registration { user, password_hash, session, announcements, code } = new;
     let row = new_user_row(&user, &password_hash);
     user::Entity::insert(row).exec_without_returning(transaction).await?;
     session::Entity::insert(new_session_row(user.id, &session)).exec_without_returning(transaction).await?;
     let rows = outbox_rows(announcements, user.created_at);
     outbox::Entity::insert_many(rows).exec_without_returning(transaction).await?;
-    Ok(())
+    match code {
+        Some(code) => insert_code(transaction, code).await,
+        None => Ok(()),
+    }
 }
 
 fn is_duplicate(error: &DbErr) -> bool {

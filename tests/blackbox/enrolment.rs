@@ -71,3 +71,19 @@ async fn a_confirmed_sign_up_goes_on_as_well(db: Database) {
     let signed_in = enrol(&app, ticket(&confirmed)).await;
     assert_eq!(signed_in.json["user"]["emailVerified"], true);
 }
+
+/// What cannot be stored must not leave a session behind whose person has no codes.
+#[tokio::test]
+async fn no_session_opens_without_its_recovery_codes() {
+    let app = setup(Database::Sqlite).await.start().await;
+    let ada = Person::named("Ada");
+    let asked = app.client().signup(&ada).await;
+    let ticket = ticket(&asked);
+    let made = app.client().post("/factors/totp", &json!({"loginTicket": ticket})).await.expect(201);
+    let totp = App::with(made.json["secret"].as_str().unwrap());
+    let refuse = "BEFORE INSERT ON recovery_codes BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    app.execute(&format!("CREATE TRIGGER refuse {refuse}")).await;
+    let body = json!({"loginTicket": ticket, "code": totp.code(0)});
+    app.client().post("/login/continue", &body).await.expect_problem(503, "unavailable");
+    assert_eq!(app.count("SELECT COUNT(*) FROM sessions").await, 0);
+}

@@ -203,3 +203,42 @@ async fn operators_try_the_server_out_and_look_after_what_failed() {
     app.restart().await;
     server.mail_about(&eve.email, "Set a new password").await;
 }
+
+/// Nothing can be stored in that table until the trigger is gone.
+async fn refuse_rows(app: &TestApp, table: &str) {
+    let raise = "BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    app.execute(&format!("CREATE TRIGGER refuse BEFORE INSERT ON {table} {raise}")).await;
+}
+
+/// An account and the mail that belongs to it are stored together or not at all, so a retry is possible.
+#[tokio::test]
+async fn an_account_is_not_made_without_its_mail() {
+    let (setup, server) = with_mail(Database::Sqlite).await;
+    let key = setup.api_key(&["users:write"]).await;
+    for rest in ["", "STARTER"] {
+        let app = setup_of(rest).await.start().await;
+        let ada = Person::named("Ada");
+        refuse_rows(&app, "mail_requests").await;
+        app.client().signup(&ada).await.expect_problem(503, "unavailable");
+        assert_eq!(app.count("SELECT COUNT(*) FROM users").await, 0);
+        app.execute("DROP TRIGGER refuse").await;
+        let answer = app.client().signup(&ada).await;
+        assert!(answer.json["emailVerification"]["requestId"].is_string(), "{answer}");
+    }
+    let app = setup.start().await;
+    let mut operator = app.client();
+    operator.access = Some(key);
+    let guest = json!({"name": "Guest", "email": "guest@example.com", "invite": true});
+    refuse_rows(&app, "mails").await;
+    operator.post("/admin/users", &guest).await.expect_problem(503, "unavailable");
+    assert_eq!(app.count("SELECT COUNT(*) FROM users").await, 0);
+    app.execute("DROP TRIGGER refuse").await;
+    operator.post("/admin/users", &guest).await.expect(201);
+    server.mail("guest@example.com", 1).await;
+}
+
+/// Mail as files, and roles that must have a second factor.
+async fn setup_of(roles: &str) -> Setup {
+    let setup = Setup::on(Database::Sqlite).await.set("SECOND_FACTOR_ROLES", roles);
+    setup.set("ENCRYPTION_SECRET", "b7b0f5d2c39a4e6f8d1c7a5e3f9b2d4c")
+}

@@ -17,6 +17,7 @@ on_each_database!(
     a_challenge_is_good_once,
     a_copied_key_is_noticed,
     a_copied_key_is_refused_where_that_is_asked_for,
+    a_copied_key_that_is_sent_again_is_told_of_once,
     a_passkey_is_a_second_factor_too,
     a_passkey_is_set_up_on_the_way_in,
 );
@@ -235,6 +236,9 @@ async fn a_challenge_is_good_once(db: Database) {
     let body = json!({"loginTicket": options["loginTicket"], "credential": key.get(&options["publicKey"])});
     app.client().post("/login/continue", &body).await.expect(200);
     app.client().post("/login/continue", &body).await.expect_problem(401, "login_ticket_invalid");
+    let spent = json!({"loginTicket": options["loginTicket"]});
+    let again = app.client().post("/passkeys/login/options", &spent).await;
+    again.expect_problem(401, "login_ticket_invalid");
 }
 
 /// Two devices with one key: the second one's counter is behind.
@@ -282,6 +286,25 @@ async fn a_copied_key_is_refused_where_that_is_asked_for(db: Database) {
     try_sign_in(&app, &mut key).await.expect(200);
 }
 
+/// One signature is one reason to write to the person, however often it is sent.
+async fn a_copied_key_that_is_sent_again_is_told_of_once(db: Database) {
+    let app = setup(db).await.set("PASSKEY_COUNTER", "reject").start().await;
+    let (_, mut key) = copied(&app).await;
+    let options = app.client().post("/passkeys/login/options", &json!({})).await.expect(200).json;
+    let body = json!({"loginTicket": options["loginTicket"], "credential": key.get(&options["publicKey"])});
+    for _ in 0..3 {
+        let answer = app.client().post("/login/continue", &body).await;
+        answer.expect_problem(401, "invalid_credentials");
+    }
+    let mailed = "SELECT COUNT(*) FROM mails WHERE kind = 'passkey_suspicious'";
+    assert_eq!(app.count(mailed).await, 1);
+    eventually("the log says so", LOGGED_WITHIN, async || logged(&app, 1)).await;
+    app.expect_log("factor.refused").await;
+    assert_eq!(app.logs().matches("factor.refused").count(), 1, "one line a minute");
+    let metrics = app.client().get("/metrics").await.text;
+    assert!(metrics.contains("auth_security_events_total{event=\"factor.refused\"} 3"), "{metrics}");
+}
+
 async fn a_passkey_is_a_second_factor_too(db: Database) {
     let app = setup(db).await.start().await;
     let (ada, device) = somebody(&app, "Ada").await;
@@ -297,11 +320,17 @@ async fn a_passkey_is_a_second_factor_too(db: Database) {
     let mut device = app.client();
     device.access = answer.json["accessToken"].as_str().map(str::to_owned);
     assert_eq!(device.claims()["amr"], json!(["pwd", "hwk", "user", "mfa"]));
-    // A ticket that has continued a login is spent.
-    let options =
-        app.client().post("/passkeys/login/options", &json!({"loginTicket": ticket})).await.expect(200).json;
+    // What goes on with one login is spent with it.
+    let again = app.client().post("/passkeys/login/options", &json!({"loginTicket": ticket})).await;
+    again.expect_problem(401, "login_ticket_invalid");
     let body = json!({"loginTicket": ticket, "credential": key.get(&options["publicKey"])});
     app.client().post("/login/continue", &body).await.expect_problem(401, "login_ticket_invalid");
+    // A change of the credentials ends it as well.
+    let answer = app.client().login(&ada).await.expect_problem(401, "second_factor_required");
+    app.execute("UPDATE users SET credentials_changed_at = 1").await;
+    let outdated = json!({"loginTicket": answer.json["loginTicket"]});
+    let answer = app.client().post("/passkeys/login/options", &outdated).await;
+    answer.expect_problem(401, "login_ticket_invalid");
 }
 
 async fn a_passkey_is_set_up_on_the_way_in(db: Database) {

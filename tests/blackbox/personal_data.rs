@@ -8,16 +8,20 @@ use serde_json::json;
 
 use super::mail::with_mail;
 use crate::support::answer::members;
+use crate::support::authenticator::Authenticator;
 use crate::support::time::unix_millis;
 use crate::support::{Client, Database, Person, Setup, TestApp, eventually, on_each_database, timestamp};
 
 on_each_database!(
     what_is_stored_is_handed_out,
+    mails_and_what_waits_are_handed_out,
     an_account_is_deleted_by_its_person,
     days_of_grace_end_with_a_sign_in_or_the_account,
     the_last_administrator_stays,
     of_two_administrators_who_go_at_the_same_time_one_stays,
 );
+
+const ORIGIN: &str = "https://app.example.com";
 
 async fn what_is_stored_is_handed_out(db: Database) {
     let app = TestApp::on(db).await;
@@ -37,9 +41,80 @@ async fn what_is_stored_is_handed_out(db: Database) {
     for secret in ["$2", "stk", "eyJ", "token"] {
         assert!(!data.json.to_string().contains(secret), "{secret} in {data}");
     }
-    // Nobody can delete an account if that is not configured.
+    assert_eq!(
+        members(&data.json["account"]),
+        [
+            "credentialsChangedAt",
+            "deleteAt",
+            "disabledAt",
+            "forgottenAt",
+            "locale",
+            "passwordChangeRequired",
+            "policy",
+            "user",
+        ]
+    );
+    assert_eq!(
+        members(ended),
+        [
+            "amr",
+            "authenticatedAt",
+            "createdAt",
+            "deviceInfo",
+            "endReason",
+            "endedAt",
+            "endedBySessionId",
+            "expiresAt",
+            "forgottenAt",
+            "id",
+            "ipAddress",
+            "lastActivity",
+            "refreshTokenDelivery",
+            "refreshedAt",
+            "remember",
+            "sessionTimeoutMinutes",
+        ]
+    );
+    assert_eq!((&ended["amr"], &ended["sessionTimeoutMinutes"]), (&json!(["pwd"]), &json!(5.0)));
+    assert!(ended["deviceInfo"]["deviceType"].is_string(), "{ended}");
+    // Nobody deletes an account where that is not set up.
     device.send(device.request(Method::DELETE, "/me")).await.expect_problem(404, "not_found");
     device.session().await.expect(200);
+}
+
+async fn mails_and_what_waits_are_handed_out(db: Database) {
+    let (setup, server) = with_mail(db).await;
+    let setup = setup.set("WEBAUTHN_RP_ID", "example.com").set("WEBAUTHN_ORIGINS", ORIGIN);
+    let app = setup.set("REQUIRE_VERIFIED_EMAIL", true).start().await;
+    let (ada, mut device) = (Person::named("Ada"), app.client());
+    let asked = app.client().signup(&ada).await.expect(202).json;
+    let code = server.mail(&ada.email, 1).await.code();
+    let body = json!({"requestId": asked["requestId"], "code": code});
+    device.send_and_keep("/signup/confirm", &body).await.expect(201);
+    let options = device.post("/passkeys/options", &json!({})).await.expect(200).json;
+    let credential = Authenticator::synced(ORIGIN).create(&options["publicKey"]);
+    let body = json!({"requestId": options["requestId"], "credential": credential});
+    device.post("/passkeys", &body).await.expect(201);
+    server.mail_about(&ada.email, "second factor was added").await;
+    // Somebody signs up with the address once more.
+    app.client().signup(&Person { name: "Eve".to_owned(), ..ada.clone() }).await.expect(202);
+
+    let data = device.get("/me/export").await.expect(200);
+    let passkey = &data.json["factors"]["passkeys"][0];
+    assert_eq!((&passkey["synced"], &passkey["transports"]), (&json!(true), &json!(["hybrid", "internal"])));
+    assert!(passkey["counter"].is_number(), "{passkey}");
+    let mails = data.json["mails"].as_array().unwrap();
+    let added = mails.iter().find(|mail| mail["kind"] == "factor_added").unwrap();
+    assert_eq!(
+        (&added["params"]["factor"], &added["params"]["ip"]),
+        (&json!("passkey"), &json!("127.0.0.1"))
+    );
+    assert!(added["forgottenAt"].is_string() && added.get("requestId").is_none(), "{added}");
+    let waiting = &data.json["codeRequests"][0]["waiting"];
+    assert_eq!(waiting, &json!({"name": "Eve", "deviceName": null, "locale": null}), "{data}");
+    for secret in ["$2", "eyJ", "hash"] {
+        assert!(!data.json.to_string().contains(secret), "{secret} in {data}");
+    }
 }
 
 async fn an_account_is_deleted_by_its_person(db: Database) {

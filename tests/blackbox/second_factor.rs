@@ -16,6 +16,7 @@ on_each_database!(
     a_ticket_is_good_once_and_for_its_step,
     a_change_of_credentials_ends_a_ticket,
     wrong_codes_are_limited_over_all_addresses,
+    recovery_codes_are_limited_by_address,
     a_hundred_wrong_codes_block_the_app_until_a_recovery_code,
     a_role_that_must_have_a_second_factor_sets_one_up_on_the_way_in,
     a_password_alone_is_no_fresh_proof_for_who_has_a_second_factor,
@@ -243,9 +244,36 @@ async fn wrong_codes_are_limited_over_all_addresses(db: Database) {
     for code in [totp.wrong_code(), totp.code(0)] {
         guess(9, code).await.expect_problem(429, "rate_limited");
     }
+    app.expect_log("rate_limit.hit").await;
+    let (logs, id) = (app.logs(), device.me().await.expect(200).uuid("/user/id"));
+    let hit = logs.lines().find(|line| line.contains("rate_limit.hit")).unwrap();
+    assert!(hit.contains(&format!("\"user_id\":\"{id}\"")), "{hit}");
     // Recovery codes are not counted.
     go_on(&app, &ticket, "recoveryCode", "x").await.expect_problem(422, "validation_failed");
     go_on(&app, &ticket, "recoveryCode", &codes[0]).await.expect(200);
+}
+
+async fn recovery_codes_are_limited_by_address(db: Database) {
+    let setup = setup(db).await.set("RATE_LIMIT_ENABLED", true).set("RATE_LIMIT_LOGIN_PER_MINUTE", 4);
+    let app = setup.set("TRUSTED_PROXIES", "127.0.0.0/8").start().await;
+    let (ada, device) = somebody(&app).await;
+    let (_, codes) = set_up(&app, &device).await;
+    let ticket = asked(&app, &ada).await;
+    let guess = async |address: &str, code: &str| {
+        let client = app.client();
+        let request = client.request(reqwest::Method::POST, "/login/continue");
+        let request = request.header("x-forwarded-for", address);
+        client.send(request.json(&json!({"loginTicket": ticket, "recoveryCode": code}))).await
+    };
+    for _ in 0..4 {
+        guess("203.0.113.1", "x").await.expect_problem(422, "validation_failed");
+    }
+    for code in ["x", &codes[0]] {
+        guess("203.0.113.1", code).await.expect_problem(429, "rate_limited");
+    }
+    guess("203.0.113.2", &codes[0]).await.expect(200);
+    app.expect_log("factor.refused").await;
+    assert_eq!(app.logs().matches("factor.refused").count(), 1, "one line a minute");
 }
 
 async fn a_hundred_wrong_codes_block_the_app_until_a_recovery_code(db: Database) {

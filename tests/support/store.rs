@@ -233,6 +233,7 @@ pub(crate) fn registration(email: &str) -> (Registration, Ledger) {
         user: User::new(id, "Ada".to_owned(), email, Role::default(), START),
         password_hash: PasswordHash::from_stored("hash".to_owned()),
         announcements: announcer(id, START).announce(&decision.events),
+        code: None,
         session: decision.reply.unwrap().session,
     };
     (registration, ledger)

@@ -157,7 +157,9 @@ impl Delivery {
             },
             (MailKind::EmailChange, _) => match owner().await? {
                 Some(owner) if Some(owner.id) != user => {
-                    Some(addressed(MailKind::EmailChangeTaken, &owner, None))
+                    // It stays with the person who asked, who would see that it went over to another.
+                    let taken = addressed(MailKind::EmailChangeTaken, &owner, None);
+                    Some(Addressed { about: user, ..taken })
                 }
                 _ => Some(Addressed { kind: mail.kind, to, locale, about: user }),
             },

@@ -7,7 +7,7 @@ use super::{operators, user_id};
 use crate::config::Feature;
 use crate::domain::mail::{CodePurpose, MailKind};
 use crate::domain::user::User;
-use crate::http::codes::{self, Asked, Asking};
+use crate::http::codes::{self, Asking};
 use crate::http::extract::client::Client;
 use crate::http::extract::operator::{Operator, UsersWrite};
 use crate::http::problem::Problem;
@@ -28,22 +28,16 @@ async fn mail_reset(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let user = operators(&state, &caller).find(user_id(&path)?).await?;
-    let asked =
-        mail_code(&state, &client, &user, CodePurpose::PasswordReset, MailKind::PasswordReset).await?;
+    let asking = password_code_of(&user, CodePurpose::PasswordReset, MailKind::PasswordReset);
+    let asked = codes::ask(&state, &client, asking).await?;
     let act = AuditEvent::CodeMailed(user.id, MailKind::PasswordReset.as_str());
     act.log_by(&caller.principal.to_string());
     Ok(asked.answer())
 }
 
-/// Mails the person a code with which they can set a password.
-pub(super) async fn mail_code(
-    state: &AppState,
-    client: &Client,
-    user: &User,
-    purpose: CodePurpose,
-    kind: MailKind,
-) -> Result<Asked, Problem> {
-    let asking = Asking {
+/// The code with which a person sets a password.
+pub(super) fn password_code_of(user: &User, purpose: CodePurpose, kind: MailKind) -> Asking {
+    Asking {
         purpose,
         kind,
         address: user.email.as_str().to_owned(),
@@ -51,8 +45,7 @@ pub(super) async fn mail_code(
         locale: user.locale.clone(),
         payload: None,
         notices: Vec::new(),
-    };
-    codes::ask(state, client, asking).await
+    }
 }
 
 async fn remove_factors(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::precondition::Precondition;
-use super::recovery::mail_code;
+use super::recovery::password_code_of;
 use super::view::{UserView, user_answer};
 use super::{cursor, invalid, limit, operators, user_id};
 use crate::actors::operators::{Edit, entity_tag};
@@ -19,6 +19,7 @@ use crate::domain::password_hash::PasswordHash;
 use crate::domain::policy::OwnPolicy;
 use crate::domain::user::{Email, FieldProblem, Role, User, parse_name};
 use crate::events::announcement::Announcer;
+use crate::http::codes;
 use crate::http::completing;
 use crate::http::extract::client::Client;
 use crate::http::extract::form::Parameters;
@@ -185,15 +186,22 @@ async fn create(
     let (account, invite) = account_of(&state, body.0)?;
     let user = account.user.clone();
     let announcer = Announcer::new(&state.config.service_name, user.id, user.created_at);
-    let store = state.store();
-    if !store.add_account(account, announcer.registered(user.email.as_str())).await? {
+    let (store, registered) = (state.store(), announcer.registered(user.email.as_str()));
+    let code = match invite {
+        true => {
+            let asking = password_code_of(&user, CodePurpose::Invitation, MailKind::Invitation);
+            Some(codes::prepare(&state, &client, asking).await.code)
+        }
+        false => None,
+    };
+    if !store.add_account_and_code(account, registered, code).await? {
         let is_address = store.lookup_credentials(user.email.as_str().to_owned()).await?.is_some();
         return Err(Problem::new(if is_address { Code::EmailTaken } else { Code::IdTaken }));
     }
     state.registry.signal_outbox(user.id);
     AuditEvent::SignedUp(user.id).log_by(&caller.principal.to_string());
     if invite {
-        mail_code(&state, &client, &user, CodePurpose::Invitation, MailKind::Invitation).await?;
+        codes::stored(&state, CodePurpose::Invitation);
     }
     let mut answer = user_answer(StatusCode::CREATED, &user);
     if let Ok(location) = format!("/admin/users/{}", user.id).parse() {

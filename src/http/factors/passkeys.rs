@@ -21,7 +21,7 @@ use crate::domain::sign_in::{Factor, Shown, Step};
 use crate::domain::user::{User, parse_name};
 use crate::http::extract::client::Client;
 use crate::http::extract::json::{Fields, JsonObject, OptionalJsonObject};
-use crate::http::login_continue::{invalid_ticket, standing, verify};
+use crate::http::login_continue::{check_unspent, invalid_ticket, standing, verify};
 use crate::http::problem::Problem;
 use crate::http::proof::passkeys;
 use crate::http::sign_in::LoginOptionsBody;
@@ -176,8 +176,12 @@ async fn login_options(
     let (ticket, id) = match login_ticket {
         Some(ticket) => {
             let claims = verify(&state, &ticket)?;
-            let takes_one = matches!(claims.progress.asked, None | Some(Step::SecondFactor));
-            (ticket, takes_one.then_some(claims.id).ok_or_else(invalid_ticket)?)
+            match claims.progress.asked {
+                None => check_unspent(&state, &claims).await?,
+                Some(Step::SecondFactor) => drop(standing(&state, &claims).await?),
+                Some(_) => return Err(invalid_ticket()),
+            }
+            (ticket, claims.id)
         }
         None => {
             let mut fields = Fields::default();

@@ -7,9 +7,22 @@ use crate::domain::time::Timestamp;
 use crate::telemetry::audit::Subject;
 use crate::telemetry::pseudonyms::Pseudonyms;
 
-/// Whose wrong mailed codes are counted: the client's, since anybody may request codes for any address.
-pub fn client_key(address: Option<IpAddr>) -> String {
-    format!("client {}", network_of(address))
+/// Whose wrong codes are counted.
+#[derive(Clone, Copy, Debug)]
+pub enum Guesser {
+    /// A user's: codes of an app, which need the password first.
+    User(UserId),
+    /// A client's: codes of mails, since anybody may ask for those of any address.
+    Client(Option<IpAddr>),
+}
+
+impl Guesser {
+    pub(super) fn whom(self) -> Whom<'static> {
+        match self {
+            Self::User(user) => Whom::User(user),
+            Self::Client(address) => Whom::Address(address),
+        }
+    }
 }
 
 /// Whose tries are counted.
@@ -25,8 +38,6 @@ pub(super) enum Whom<'a> {
     User(UserId),
     /// Those of an API key, by its id.
     ApiKey(&'a str),
-    /// Those of a subject that the caller names.
-    Named(&'a str),
 }
 
 impl Whom<'_> {
@@ -38,14 +49,13 @@ impl Whom<'_> {
             Self::Session(session) => session.to_string(),
             Self::User(user) => user.to_string(),
             Self::ApiKey(id) => format!("key {id}"),
-            Self::Named(name) => (*name).to_owned(),
         }
     }
 
     /// The form in the log. Every log line of the request already has the client's network.
     pub(super) fn subject(&self, pseudonyms: &Pseudonyms, now: Timestamp) -> Subject<'_> {
         match self {
-            Self::Address(_) | Self::Named(_) => Subject::Unknown,
+            Self::Address(_) => Subject::Unknown,
             Self::ApiKey(id) => Subject::ApiKey(id),
             Self::Account(email, _) => Subject::Account(pseudonyms.account(email, now)),
             Self::Session(session) => Subject::Session(*session),
