@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
-# The auth service: built in one image, run in a small one. The running container writes to /data alone, and only on
-# SQLite or without secrets; everything else may be read-only.
+# The auth service: built in one image, run in a small one. The running container writes only to
+# /data, and only with SQLite or without configured secrets; everything else may be read-only.
 
-# What the dependencies are decided by: the manifests, and an empty file for each crate root they name. A changed line
-# of source changes nothing here, so the dependencies below are taken from the cache.
+# What determines the dependencies: the manifests, and an empty file for each crate root they name.
+# A change to the source changes nothing here, so the dependencies below come from the cache.
 FROM rust:1.95-slim-bookworm AS skeleton
 WORKDIR /build
 COPY . .
@@ -19,7 +19,7 @@ WORKDIR /build
 COPY --from=skeleton /build .
 RUN cargo build --release --locked --bin auth-service
 COPY . .
-# Newer than what was built from the empty files.
+# Makes the sources newer than what was built from the empty files.
 RUN find src entity migration -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --bin auth-service \
     && install -d -o 10001 -g 10001 /stage/data

@@ -1,11 +1,12 @@
-"""The parts of scripts/check-deploy that are easier said in Python. It only reads; what it finds wrong ends it with 1.
+"""The parts of scripts/check-deploy that are easier to write in Python. It only reads; if it finds a
+mistake it exits with 1.
 
-compose             the compose file and the Dockerfile against what is promised
-skeleton-command    prints the Dockerfile's command that makes the skeleton of manifests
-copy-context FOLDER copies what .dockerignore lets into the build
+compose             checks the compose file and the Dockerfile against what is documented
+skeleton-command    prints the Dockerfile's command that creates the skeleton of manifests
+copy-context FOLDER copies the files that .dockerignore admits to the build
 check-skeleton FOLDER  is every crate root there that a manifest names?
-prometheus-config TARGET  prints deploy/prometheus/prometheus.yml with that one target, asked every second
-queries URL METRICS puts every query of the dashboards and alerts to that Prometheus; each metric must be in METRICS
+prometheus-config TARGET  prints deploy/prometheus/prometheus.yml with that one target, scraped every second
+queries URL METRICS evaluates every query of the dashboards and alerts on that Prometheus; each metric must be in METRICS
 """
 
 import json
@@ -20,13 +21,13 @@ from pathlib import Path
 
 import yaml
 
-# Variables of the compose file that are not the service's.
+# Variables of the compose file that are not settings of the service.
 COMPOSE_ONLY = {"AUTH_IMAGE", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "AUTH_MOVE", "AUTH_PERCENT", "LEGACY_UPSTREAMS", "AUTH_SCALE"}
-# Variables of the service that the compose file need not hand on.
+# Variables of the service that the compose file need not pass on.
 NOT_HANDED_ON = {"NODE_ENV", "RUST_LOG"}
 SECRETS = {"JWT_ACCESS_SECRET", "JWT_REFRESH_SECRET", "POSTGRES_PASSWORD"}
 SERVICES = {"auth-service", "postgres-auth", "redis-caddy", "caddy", "prometheus", "grafana"}
-# Queries of the dashboard that tell nothing where nothing is wrong.
+# Queries of the dashboard that return nothing if nothing is wrong.
 SILENT = r"ALERTS|auth_devices_dropped_total|status=~\"5"
 WATCH = {"prometheus", "grafana"}
 
@@ -105,7 +106,8 @@ def check_addresses(compose):
 
 def check_variables(text, environment):
     known = known_variables()
-    # A setting may have one for each role, and a file; a test of the service holds the list against its declarations.
+    # A setting may have a variable per role, and one for a file; a test of the service compares the
+    # list with its declarations.
     bare = {name if name in known else re.sub(r"_(FILE|STARTER|PRO|ENTERPRISE|ADMIN)$", "", name) for name in environment}
     unknown = bare - known
     expect(not unknown, f"auth-service: unknown variables {sorted(unknown)}")
@@ -149,7 +151,7 @@ def skeleton_command():
 
 
 def context():
-    """What .dockerignore lets in: it names everything, and then what to take all the same."""
+    """What .dockerignore admits: it excludes everything, and then re-includes files."""
     lines = [line.strip() for line in Path(".dockerignore").read_text().splitlines()]
     expect(lines and "*" in lines, ".dockerignore: does not begin by leaving everything out")
     return [Path(line[1:]) for line in lines if line.startswith("!") and Path(line[1:]).exists()]
@@ -225,7 +227,8 @@ def check_runbooks():
 def check_queries(prometheus, metrics):
     check_runbooks()
     text = Path(metrics).read_text()
-    # Metrics with labels that nothing has happened for yet have no line: the source tells their names.
+    # Metrics with labels have no line before anything has happened: their names are taken from the
+    # source.
     source = Path("src/telemetry/metrics.rs").read_text()
     names = set(re.findall(r"^# TYPE (\S+)", text, re.M)) | set(re.findall(r'= "(auth_\w+)",', source))
     queries = [*dashboard_queries(), *alert_queries()]
@@ -241,7 +244,7 @@ def check_queries(prometheus, metrics):
 
 
 def ask_until_told(prometheus, where, query, deadline):
-    """The first answer that tells something; what it asks for may just have begun to happen."""
+    """The first non-empty result; what the query is about may only just have begun to happen."""
     while not (told := ask(prometheus, where, query)) and time.monotonic() < deadline:
         time.sleep(0.25)
     return told

@@ -1,7 +1,8 @@
-"""Does a gateway with forward-auth let in whom it should, and nobody pass for somebody else? Called by scripts/check-deploy.
+"""Does a gateway with forward-auth admit the right users, and can nobody impersonate another? Called by
+scripts/check-deploy.
 
-app PORT            stands for a protected application: tells the headers it was sent, as JSON
-NAME GATEWAY AUTH   asks the gateway at GATEWAY, which protects the application with the auth service at AUTH
+app PORT            plays a protected application: returns the headers it was sent, as JSON
+NAME GATEWAY AUTH   tests the gateway at GATEWAY, which protects the application with the auth service at AUTH
 """
 
 import http.client
@@ -45,7 +46,7 @@ def expect(truth, text):
 
 
 def ask(url, method="GET", headers=(), body=None):
-    """Status, headers and JSON (or none); the headers may name one twice."""
+    """Status, headers and JSON (or None); a header may occur twice."""
     address = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(address.netloc, timeout=10)
     connection.putrequest(method, address.path + (f"?{address.query}" if address.query else ""))
@@ -120,7 +121,7 @@ def check(name, gateway, auth):
             [("Cookie", cookie), ("Origin", "https://evil.example"), ("X-Forwarded-Method", "GET")])
     refused("no administrator", 403, headers=[bearer], path="/admin/x")
     refused("no administrator, whatever the query says", 403, headers=[bearer], path="/admin/x?roles=STARTER")
-    # Whatever an application may read as that path.
+    # Everything that an application may interpret as that path.
     for path in ("/admin", "//admin/x", "/%61dmin/x", "/./admin/x", "/a/../admin/x", "/a/%2e%2e/admin/x", "/admin/../admin/x"):
         status, _, answer = ask(gateway + path, "GET", [bearer])
         expect(status in (400, 403) and not (answer and "headers" in answer), f"{name}: {path}: {status} {answer}")

@@ -1,7 +1,8 @@
-"""Is the gateway's traffic where it should be? Called by scripts/check-deploy, with real servers behind a real Caddy.
+"""Does the gateway send traffic where it should? Called by scripts/check-deploy, with real servers behind
+a real Caddy.
 
-legacy PORT        stands for the old application: tells what it was asked, as JSON
-MOVE URL PERCENT   asks the gateway at URL, which was started with that AUTH_MOVE; MOVE "away": legacy-fallback with no
+legacy PORT        plays the old application: returns the request it got, as JSON
+MOVE URL PERCENT   tests the gateway at URL, which was started with that AUTH_MOVE; MOVE "away": legacy-fallback with no
                    node of the service
 """
 
@@ -13,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-# How often the dice are thrown; the share may be off by that many percent.
+# How often the random choice is tried; the share may be off by that many percent.
 THROWS, SLACK = 200, 15
 
 
@@ -46,7 +47,7 @@ class Gateway:
         self.url = url
 
     def ask(self, path, body=None, **headers):
-        """Status, JSON (or none) and headers of the answer."""
+        """Status, JSON (or None) and headers of the response."""
         data = None if body is None else json.dumps(body).encode()
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **headers})

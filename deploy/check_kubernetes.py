@@ -1,8 +1,8 @@
-"""Holds the manifests of deploy/kubernetes against the schemas of Kubernetes; an unknown member is refused.
+"""Checks the manifests of deploy/kubernetes against the schemas of Kubernetes; an unknown member is an error.
 
     deploy/check_kubernetes.py [files]
 
-Run by scripts/check-deploy, with kubernetes-validate installed, which brings the schemas.
+Run by scripts/check-deploy, with kubernetes-validate installed, which contains the schemas.
 """
 
 import sys
@@ -32,7 +32,7 @@ def faults(files):
 
 
 def check_itself():
-    """A misspelt member is found: else nothing is being checked."""
+    """A misspelt member must be found: otherwise nothing is being checked."""
     misspelt = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"port": []}}
     try:
         kubernetes_validate.validate(misspelt, VERSIONS[0], strict=True)

@@ -1,5 +1,5 @@
-// Many signed-in clients that tell the service once a second (INTERVAL) that somebody is there. What is answered never
-// moves back, whichever node answers.
+// Many signed-in clients that report activity once a second (INTERVAL). The activity in the
+// responses never moves back, whichever node answers.
 import { check, sleep } from 'k6';
 import { activity, refresh, signUp } from './lib/api.js';
 import { ALWAYS, TREND_STATS, duration, vus, within } from './lib/settings.js';

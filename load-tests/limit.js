@@ -38,7 +38,8 @@ export default function ({ limit, emails }) {
     return;
   }
   logins.add(1);
-  // Others log in as the same user: this session may have been evicted already. That is no failure.
+  // Others log in as the same user: this session may already have been evicted. That is not a
+  // failure.
   const answer = list(me, { expect: http.expectedStatuses(200, 401) });
   if (answer.status === 401) {
     check(answer, { 'refused as evicted': (a) => a.json('code') === 'session_evicted' });
@@ -53,7 +54,7 @@ export default function ({ limit, emails }) {
   });
 }
 
-// The storm is over: one more login each, and the full number is there, not one more or less.
+// The storm is over: after one more login each, there are exactly as many sessions as the limit.
 export function teardown({ limit, emails }) {
   for (const email of emails) {
     const me = login(email);

@@ -1,5 +1,5 @@
-// Everybody logs in at once, while others only look. Logins past capacity are shed with 503 and Retry-After; those who
-// are signed in must not notice.
+// Everybody logs in at once, while others only read. Logins beyond capacity are shed with 503 and
+// Retry-After; users who are signed in must not notice.
 import { sleep } from 'k6';
 import { Counter } from 'k6/metrics';
 import { login, session, signUp } from './lib/api.js';
@@ -23,7 +23,7 @@ export const options = {
   },
 };
 
-// Fewer users than logins, so that some have their sessions evicted on the way.
+// Fewer users than logins, so that some sessions are evicted during the run.
 export function setup() {
   return Array.from({ length: 20 }, () => signUp('storm').email);
 }

@@ -1,6 +1,6 @@
-// A person with LISTENERS (4) connected devices ends all other sessions; each device must be told and its connection
-// closed with 4401. `terminate_to_push` is the time from sending the request to the device's message, wherever the
-// gateway has put the two.
+// A person with LISTENERS (4) connected devices ends all other sessions; each device must be
+// notified and its connection closed with 4401. `terminate_to_push` is the time from sending the
+// request to the device's message, wherever the gateway has put the two.
 import { check, sleep } from 'k6';
 import { Counter, Trend } from 'k6/metrics';
 import { WebSocket } from 'k6/websockets';
@@ -57,7 +57,8 @@ export default async function () {
   sleep(0.1);
 }
 
-// A device: `connected` becomes true with its snapshot, `ended` the event it got, or null after PATIENCE_MS.
+// A device: `connected` resolves to true with its snapshot, `ended` to the event it got, or null
+// after PATIENCE_MS.
 function listen(session) {
   const headers = { Authorization: `Bearer ${session.accessToken}` };
   const socket = new WebSocket(`${BASE.replace(/^http/, 'ws')}/ws`, null, { headers, tags: { op: 'ws', name: 'ws' } });
@@ -84,7 +85,7 @@ function listen(session) {
   return { socket, connected, ended };
 }
 
-// k6 waits for ever when a socket is closed that never opened.
+// k6 waits forever if a socket is closed that was never opened.
 function close(socket) {
   if (socket.readyState === 1) socket.close();
 }

@@ -26,8 +26,9 @@ export default function () {
   call('POST', '/events/ticket', 'ticket', laptop.accessToken, 201);
   refresh(laptop);
 
-  // The laptop ends the phone's session, whose token is of no use from then on, whichever node is asked. Nodes that
-  // were not asked hear of it within a second at the latest; the gateway may have sent the question to one of them.
+  // The laptop ends the phone's session, whose token is useless from then on, on every node. Other
+  // nodes learn of it within a second at the latest; the gateway may have sent the request to one
+  // of them.
   call('DELETE', `/sessions/${phone.sessionId}`, 'terminate', laptop.accessToken, 204);
   refusedSoon(phone.accessToken);
   call('DELETE', '/sessions/all', 'terminate_others', laptop.accessToken, 200);

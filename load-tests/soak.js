@@ -1,4 +1,5 @@
-// The ordinary day for long (DURATION 1h): latency must not creep. load-tests/run shows the nodes' memory besides.
+// An ordinary day over a long time (DURATION 1h): latency must not creep up. load-tests/run also
+// shows the nodes' memory.
 import { mixed } from './lib/mix.js';
 import { ALWAYS, TREND_STATS, duration, vus, within } from './lib/settings.js';
 import { summary } from './lib/summary.js';

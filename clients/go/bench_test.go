@@ -27,7 +27,7 @@ func benchToken(b *testing.B) string {
 	return signed
 }
 
-// The library alone, told to check what the verifier checks.
+// The library alone, configured to check what the verifier checks.
 func BenchmarkLibrary(b *testing.B) {
 	token := benchToken(b)
 	parser := jwt.NewParser(jwt.WithIssuer("auth-service"), jwt.WithExpirationRequired(), jwt.WithValidMethods([]string{"HS256"}))

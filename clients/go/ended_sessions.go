@@ -46,18 +46,19 @@ func keyOf(session string) sessionKey {
 	return key
 }
 
-// remembered is an ending, in few bytes: there may be very many.
+// remembered is an ending, in few bytes, because there may be very many.
 type remembered struct {
-	// until is when the session's last access token has run out, in seconds: then it may be forgotten.
+	// until is when the session's last access token expires, in seconds; after that it may be
+	// forgotten.
 	until uint32
-	// reason is its place in endedSessions.reasons.
+	// reason is its index in endedSessions.reasons.
 	reason uint16
 }
 
-// maxReasons of different names are kept apart.
+// maxReasons is how many different reasons are distinguished.
 const maxReasons = 1000
 
-// knowledge is what is known of a session.
+// knowledge is what is known about a session.
 type knowledge int
 
 const (
@@ -66,26 +67,29 @@ const (
 	over
 )
 
-// endedSessions knows which sessions are over, as far as the stream of events tells: that on Redis, or that of GET /revocations.
+// endedSessions knows which sessions are over, according to the stream of events: the one on Redis,
+// or that of GET /revocations.
 //
-// The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
-// not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+// The stream rather than Pub/Sub: both deliver an event equally fast, but only the stream still has
+// it for a reader that was not listening. Every process reads the whole stream for itself; a
+// consumer group would give each event to one of them.
 type endedSessions struct {
 	maxStaleness time.Duration
-	// tolerance is how much longer than until they run out tokens are accepted.
+	// tolerance is how long after their expiry tokens are still accepted.
 	tolerance time.Duration
 	onEnded   func(Ended)
 	onError   func(error)
 
 	mu    sync.RWMutex
 	ended map[sessionKey]remembered
-	// reasons are the names that were heard.
+	// reasons are the names that were received.
 	reasons []string
-	// confirmed are sessions that the auth service called live after reading began; until when that is of use.
+	// confirmed are sessions that the auth service confirmed as live after reading began, and until
+	// when that is of use.
 	confirmed map[string]time.Time
 	// since: endings before it are not known, by the clock of Redis. Zero: nothing is known.
 	since time.Time
-	// upToDateAt and begunAt carry Go's monotonic clock, which no one can set.
+	// upToDateAt and begunAt carry Go's monotonic clock, which nobody can set.
 	upToDateAt time.Time
 	begunAt    time.Time
 
@@ -100,7 +104,7 @@ func newEndedSessions(maxStaleness, tolerance time.Duration, onEnded func(Ended)
 	}
 }
 
-// of tells what is known of the session of a token that was signed at issued.
+// of returns what is known about the session of a token that was signed at issued.
 func (s *endedSessions) of(session string, issued time.Time) (knowledge, string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -127,18 +131,18 @@ func (s *endedSessions) status() Status {
 	return Status{UpToDate: s.fresh(), Since: s.since, Remembered: len(s.ended)}
 }
 
-// confirm notes that the auth service called the session live when it was asked.
+// confirm records that the auth service confirmed the session as live when it was asked.
 func (s *endedSessions) confirm(session string, expires, asked time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// An ending after that is published after reading began, and so is read.
+	// An ending after that is published after reading began, so it will be read.
 	if !s.begunAt.IsZero() && asked.After(s.begunAt) {
 		s.confirmed[session] = expires
 	}
 }
 
-// follow reads until the context is done. A connection that breaks or falls silent is not mended but replaced, so that
-// it is known where reading goes on.
+// follow reads until the context is done. A connection that breaks or falls silent is replaced
+// rather than repaired, so that it is known where reading resumes.
 func (s *endedSessions) follow(ctx context.Context, options *redis.Options, stream string) {
 	options.MaxRetries = -1
 	options.PoolSize = 1
@@ -183,7 +187,7 @@ func (s *endedSessions) read(ctx context.Context, client *redis.Client, stream s
 	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
 		return err
 	}
-	// While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+	// While the last entry read is still there, nothing after it was trimmed or lost with Redis.
 	if len(held.Val()) == 0 {
 		s.forgetPlace()
 		return nil
@@ -193,7 +197,7 @@ func (s *endedSessions) read(ctx context.Context, client *redis.Client, stream s
 		entries = streams[0].Messages
 	}
 	s.take(entries)
-	// What was published until the question was asked has been read, if there was no more than fits.
+	// Everything published before this read was sent has been read, if the reply was not full.
 	if len(entries) < batch {
 		s.mu.Lock()
 		s.upToDateAt = asked
@@ -202,7 +206,8 @@ func (s *endedSessions) read(ctx context.Context, client *redis.Client, stream s
 	return nil
 }
 
-// begin starts with the oldest entry. What came before is not known, and nothing is where there is no stream.
+// begin starts with the oldest entry. What came before it is not known; without a stream nothing is
+// known.
 func (s *endedSessions) begin(ctx context.Context, client *redis.Client, stream string) error {
 	begun := time.Now()
 	first, err := client.XRangeN(ctx, stream, "-", "+", 1).Result()
@@ -251,7 +256,7 @@ func (s *endedSessions) take(entries []redis.XMessage) {
 	}
 }
 
-// ending is what is told of a session that is over.
+// ending is what is reported about a session that is over.
 type ending struct {
 	SessionID      string
 	UserID         string
@@ -281,7 +286,8 @@ func (s *endedSessions) note(event ending) {
 	}
 }
 
-// placeOf finds the reason, or adds it; the lock is held. An ending is one whatever the reason is called.
+// placeOf finds the index of the reason, or adds it; the lock must be held. It is an ending
+// whatever the reason is called.
 func (s *endedSessions) placeOf(reason string) uint16 {
 	place := slices.Index(s.reasons, reason)
 	if place < 0 && len(s.reasons) < maxReasons {

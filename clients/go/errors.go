@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// AuthError is what a request is refused with. It holds everything that an answer needs.
+// AuthError is why a request is rejected. It has everything that the response needs.
 type AuthError struct {
 	// Status is the HTTP status: 401, 403 or 503.
 	Status int
-	// Code is stable, the same that the auth service answers with.
+	// Code is stable, the same that the auth service uses.
 	Code string
 	// Detail says what happened, for a developer.
 	Detail string
@@ -26,10 +26,10 @@ type AuthError struct {
 
 func (e *AuthError) Error() string { return e.Code + ": " + e.Detail }
 
-// Unwrap gives what made a check impossible.
+// Unwrap returns what made a check impossible.
 func (e *AuthError) Unwrap() error { return e.cause }
 
-// Write answers with the status, the headers and a problem (RFC 9457).
+// Write responds with the status, the headers and a problem (RFC 9457).
 func (e *AuthError) Write(w http.ResponseWriter) {
 	if e.WWWAuthenticate != "" {
 		w.Header().Set("WWW-Authenticate", e.WWWAuthenticate)
@@ -39,7 +39,7 @@ func (e *AuthError) Write(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(e.Status)
-	// The client may be gone; there is nobody else to tell.
+	// The client may be gone; there is nobody else to report to.
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"type": "urn:auth-service:error:" + e.Code, "status": e.Status, "code": e.Code, "detail": e.Detail,
 	})
@@ -47,7 +47,8 @@ func (e *AuthError) Write(w http.ResponseWriter) {
 
 const invalidToken = `Bearer error="invalid_token"`
 
-// Codes for a session that is over, by the reason in its event. An unknown reason is an ending like any other.
+// Codes for a session that is over, by the reason in its event. An unknown reason is treated as an
+// ending too.
 var endedCodes = map[string]string{
 	"logout":               "session_logged_out",
 	"idle_timeout":         "session_idle_timeout",
@@ -91,7 +92,7 @@ func errRole() *AuthError {
 	}
 }
 
-// errNotFresh asks the person to prove again, or more strongly, who they are (RFC 9470).
+// errNotFresh asks the user to reauthenticate, or to authenticate more strongly (RFC 9470).
 func errNotFresh(acr string, maxAge time.Duration) *AuthError {
 	parts := []string{`Bearer error="insufficient_user_authentication"`}
 	if maxAge > 0 {
@@ -106,8 +107,8 @@ func errNotFresh(acr string, maxAge time.Duration) *AuthError {
 	}
 }
 
-// errUnavailable: whether the session is live could not be found out. That is no reason to let anybody in, nor to sign
-// anybody out.
+// errUnavailable: whether the session is live could not be determined. That is no reason to let
+// anybody in, nor to sign anybody out.
 func errUnavailable(cause error) *AuthError {
 	return &AuthError{
 		Status: 503, Code: "unavailable", Detail: "The session could not be checked; try again shortly.",

@@ -17,14 +17,14 @@ import (
 
 const testSecret = "access-secret-of-the-tests-0123456789abcdef"
 
-// fakeService answers what the test says.
+// fakeService answers as the test says.
 type fakeService struct {
 	*httptest.Server
 
 	mu sync.Mutex
 	// session and revocations are the status that is answered there.
 	session, revocations int
-	// asked counts the questions about a session.
+	// asked counts the requests for a session's state.
 	asked int
 	// cursors came with the requests for /revocations.
 	cursors []string
@@ -98,13 +98,13 @@ func (f *fakeService) tell(text func(*fakeStream) string) {
 	}
 }
 
-// reset: endings before that time are not told.
+// reset: endings before that time are not sent.
 func (f *fakeService) reset(since time.Time) {
 	data, _ := json.Marshal(map[string]any{"since": since})
 	f.tell(func(*fakeStream) string { return fmt.Sprintf("event: reset\ndata: %s\n\n", data) })
 }
 
-// heartbeat: all that was stored up to so long ago has been told.
+// heartbeat: every ending stored up to that long ago has been sent.
 func (f *fakeService) heartbeat(ago time.Duration, id string) {
 	f.tell(func(stream *fakeStream) string {
 		elapsed := (time.Since(stream.began) - ago).Milliseconds()
@@ -164,7 +164,7 @@ func (f *fakeService) verifier(t *testing.T, options Options) *Verifier {
 	return made
 }
 
-// tokenOf is a good token of that session.
+// tokenOf is a valid token of that session.
 func tokenOf(t *testing.T, session string, issued time.Time, lasts time.Duration) string {
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 		"iss": "auth-service", "sub": "ada", "sid": session, "stk": "x", "role": "PRO", "jti": "1",

@@ -18,22 +18,24 @@ import (
 )
 
 const (
-	// keysFor is how long the answer with the keys may be kept, so that a retired key is forgotten.
+	// keysFor is how long the response with the keys may be cached, so that a retired key is
+	// forgotten.
 	keysFor = 5 * time.Minute
-	// keysForAtMost is how long keys are used where newer ones cannot be had.
+	// keysForAtMost is how long keys are used if newer ones cannot be fetched.
 	keysForAtMost = time.Hour
-	// moment is how long the request that has old keys replaced waits for new ones: after a quiet time no key is used that was
-	// taken away.
+	// moment is how long the request that starts a refetch waits for it, so that no withdrawn key is
+	// used after a quiet time.
 	moment = 250 * time.Millisecond
-	// cooldown is how soon an unknown key id has them fetched again: not for every forged token.
+	// cooldown is how soon an unknown key id triggers another fetch: not for every forged token.
 	cooldown = 5 * time.Second
-	// retryKeys is how soon the keys are asked for again after a failure.
+	// retryKeys is how soon the keys are fetched again after a failure.
 	retryKeys = time.Second
-	// maxKeySet is the most that is read of an answer with keys, in bytes.
+	// maxKeySet is how much of a response with keys is read at most, in bytes.
 	maxKeySet = 1 << 20
 )
 
-// keySet are the published keys. A check whose key is known does not wait for a service that is away.
+// keySet are the published keys. A check whose key is known does not wait for a service that is
+// down.
 type keySet struct {
 	url    string
 	client *http.Client
@@ -44,7 +46,7 @@ type keySet struct {
 	fetched time.Time
 	failed  time.Time
 	failure error
-	// fetching is closed when the fetch that runs is over; nil while none does.
+	// fetching is closed when the running fetch is over; nil while none is running.
 	fetching chan struct{}
 }
 
@@ -67,7 +69,7 @@ func (s *keySet) key(ctx context.Context, kid, algorithm string) (any, error) {
 			found, known, _ = s.lookup(kid)
 		}
 	default:
-		// That the keys cannot be fetched says nothing about the token.
+		// A failed fetch says nothing about the token.
 		if err := s.awaitFetch(ctx); err != nil {
 			return nil, errUnavailable(err)
 		}
@@ -98,8 +100,9 @@ func (s *keySet) awaitFetch(ctx context.Context) error {
 	}
 }
 
-// fetch has the keys fetched, whatever becomes of the request that wants them; over is closed when that has come to its end.
-// One fetch runs at a time, and a server that is away is not asked for each request.
+// fetch starts fetching the keys, independently of the request that needs them; over is closed when
+// the fetch is done. One fetch runs at a time, and a server that is down is not called for each
+// request.
 func (s *keySet) fetch() (over <-chan struct{}, started bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

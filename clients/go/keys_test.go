@@ -16,7 +16,7 @@ import (
 
 const (
 	answerKeys = iota
-	// noKeys: all were taken away.
+	// noKeys: all were withdrawn.
 	noKeys
 	failing
 	hanging
@@ -29,7 +29,7 @@ type keyServer struct {
 	mode atomic.Int32
 	// asked counts the requests.
 	asked atomic.Int32
-	// good is a token of one of the keys, unknown one of another key.
+	// good is a token signed with one of the keys, unknown one signed with another key.
 	good, unknown string
 }
 
@@ -90,7 +90,7 @@ func newKeyServer(t *testing.T) *keyServer {
 	return server
 }
 
-// age makes the keys that old, and forgets that they could not be had.
+// age makes the keys that old, and forgets that fetching them failed.
 func (k *keyServer) age(age time.Duration) {
 	set := k.verifier.tokens.keys
 	set.mu.Lock()
@@ -143,7 +143,7 @@ func TestOldKeysAreReplacedAndNotUsedForMoreThanAnHour(t *testing.T) {
 		{failing, 59 * time.Minute, 200},
 		{failing, 61 * time.Minute, 503},
 		{answerKeys, 62 * time.Minute, 200},
-		// The first to come after a quiet time does not use a key that was taken away.
+		// The first request after a quiet time does not use a withdrawn key.
 		{noKeys, 6 * time.Minute, 401},
 	} {
 		server.mode.Store(step.mode)

@@ -9,8 +9,8 @@ import (
 
 type identityKey struct{}
 
-// RequireSession lets a request pass whose session is live; all others get the answer that the auth service would give.
-// The handler finds the caller with FromContext.
+// RequireSession lets a request pass whose session is live; all others get the response that the
+// auth service would send. The handler gets the caller with FromContext.
 func (v *Verifier) RequireSession(check Check, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		identity, err := v.Verify(r.Context(), BearerToken(r), check)
@@ -23,7 +23,7 @@ func (v *Verifier) RequireSession(check Check, next http.Handler) http.Handler {
 	})
 }
 
-// FromContext gives the caller of a request that RequireSession let pass.
+// FromContext returns the caller of a request that RequireSession let pass.
 func FromContext(ctx context.Context) (*Identity, bool) {
 	identity, found := ctx.Value(identityKey{}).(*Identity)
 	return identity, found

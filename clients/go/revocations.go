@@ -14,8 +14,9 @@ import (
 // maxLine is the longest line of a stream that is read.
 const maxLine = 64 << 10
 
-// followService follows endings over HTTP (GET /revocations) until the context is done. What is remembered stays when a
-// stream ends: the next one goes on from its cursor, at any node, or says that it does not.
+// followService follows endings over HTTP (GET /revocations) until the context is done. Remembered
+// endings are kept when a stream ends: the next stream continues from the cursor, at any node, or
+// says that it does not.
 func (s *endedSessions) followService(ctx context.Context, url, apiKey string) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = silence
@@ -95,7 +96,7 @@ func (s *endedSessions) readService(ctx context.Context, client *http.Client, ur
 	return lines.Err()
 }
 
-// hear takes one message of the service.
+// hear handles one message of the service.
 func (s *endedSessions) hear(event, data, id string, requested time.Time) error {
 	if data == "" {
 		return nil
@@ -123,8 +124,8 @@ func (s *endedSessions) hear(event, data, id string, requested time.Time) error 
 		s.mu.Unlock()
 	case "heartbeat":
 		s.last = id
-		// The service counts from when the request reached it, which was after it was sent. So this is never too late,
-		// whatever waited on the way.
+		// The service counts from when the request reached it, which was after it was sent. So this time
+		// is never too late, whatever the delays on the way.
 		at := requested.Add(time.Duration(told.ElapsedMs) * time.Millisecond)
 		s.mu.Lock()
 		if now := time.Now(); at.After(now) {

@@ -31,7 +31,8 @@ func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expire
 func (c *claims) GetNotBefore() (*jwt.NumericDate, error)      { return c.NotBefore.date(), nil }
 func (c *claims) GetIssuedAt() (*jwt.NumericDate, error)       { return c.IssuedAt.date(), nil }
 
-// numericDate is a number: the library's own reads times that are written as texts, too (RFC 7519, section 2).
+// numericDate is a number: the library's own type also accepts times written as strings (RFC 7519,
+// section 2).
 type numericDate struct{ jwt.NumericDate }
 
 func (d *numericDate) UnmarshalJSON(data []byte) error {
@@ -48,8 +49,8 @@ func (d *numericDate) date() *jwt.NumericDate {
 	return &d.NumericDate
 }
 
-// tokenVerifier answers whether a token is one of the auth service's access tokens. Whether its session is live is
-// another question, which no signature answers.
+// tokenVerifier checks whether a token is one of the auth service's access tokens. Whether its
+// session is live is a separate question, which no signature answers.
 type tokenVerifier struct {
 	secrets [][]byte
 	keys    *keySet
@@ -69,7 +70,7 @@ func newTokenVerifier(options Options, client *http.Client) (*tokenVerifier, err
 	verifier := &tokenVerifier{}
 	if options.JWKSURL != "" {
 		verifier.keys = &keySet{url: options.JWKSURL, client: client}
-		// Never an algorithm that the token's header picks together with its own key.
+		// Never an algorithm that the token's header chooses together with its own key.
 		rules = append(rules, jwt.WithValidMethods([]string{"ES256", "EdDSA", "RS256"}))
 	} else {
 		for _, secret := range options.Secrets {
@@ -116,7 +117,7 @@ func (v *tokenVerifier) parse(token string, key jwt.Keyfunc) (*claims, *AuthErro
 	return found, nil
 }
 
-// otherProblem tells whether a token that has expired is wrong in another way too.
+// otherProblem reports whether a token that has expired is also invalid in another way.
 func otherProblem(err error) bool {
 	for _, problem := range []error{
 		jwt.ErrTokenInvalidIssuer, jwt.ErrTokenInvalidAudience, jwt.ErrTokenSignatureInvalid, jwt.ErrTokenMalformed,
@@ -129,8 +130,8 @@ func otherProblem(err error) bool {
 	return false
 }
 
-// isAccessToken looks at the type (RFC 9068) and refuses critical extensions, none of which is known here (RFC 7515,
-// section 4.1.11).
+// isAccessToken checks the type (RFC 9068) and rejects critical extensions, none of which is
+// supported here (RFC 7515, section 4.1.11).
 func isAccessToken(token *jwt.Token) bool {
 	if token == nil {
 		return false

@@ -26,7 +26,7 @@ func TestWhereNothingIsKnownItAsksRefusesOrAccepts(t *testing.T) {
 	if service.questions() != 1 {
 		t.Fatal(service.questions())
 	}
-	// When it cannot ask either, that is no reason to sign anybody out.
+	// If it cannot ask either, that is no reason to sign anybody out.
 	service.answer(http.StatusInternalServerError, http.StatusServiceUnavailable)
 	if refusal := refused(t, ask, token); refusal.Status != 503 {
 		t.Fatal(refusal)
@@ -102,7 +102,7 @@ func TestABrokenStreamGoesOnFromItsCursorAndKeepsWhatItRemembered(t *testing.T) 
 	accepted(t, verifier, tokenOf(t, "phone", time.Now(), lifetime))
 }
 
-// The clocks differ: by that of the service it is another time. Nothing but exp is compared with the verifier's own.
+// The service's clock differs. Only exp is compared with the verifier's own clock.
 func TestItsOwnClockMayBeOffByAsMuchAsItAllowsFor(t *testing.T) {
 	for _, offset := range []time.Duration{30 * time.Second, -30 * time.Second} {
 		service := newFakeService(t)
@@ -151,7 +151,7 @@ func TestOptionsThatDoNotGoTogetherAreRefused(t *testing.T) {
 	}
 }
 
-// follow tells the verifier that all endings since then have been told.
+// follow tells the verifier that all endings since then have been sent.
 func follow(t *testing.T, service *fakeService, verifier *Verifier, since time.Time) {
 	t.Helper()
 	until(t, "it follows", func() bool { return service.followers() == 1 })

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Every verifier gives the same answers to the same tokens.
+// Every verifier gives the same results for the same tokens.
 func TestVectors(t *testing.T) {
 	content, err := os.ReadFile("../vectors.json")
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package authverifier verifies the auth service's access tokens, and refuses a session within MaxStaleness of its end.
+// Package authverifier verifies the auth service's access tokens, and rejects a session within
+// MaxStaleness of its end.
 package authverifier
 
 import (
@@ -51,7 +52,7 @@ type Options struct {
 	APIKey string
 	// RevocationsURL is where endings are followed with APIKey; /revocations of ServiceURL where empty.
 	RevocationsURL string
-	// ServiceURL is where to ask when the events are not enough.
+	// ServiceURL is the address to ask at when the events are not enough.
 	ServiceURL string
 	// MaxStaleness is how old knowledge may be; one second where zero, at least 100 ms.
 	MaxStaleness time.Duration
@@ -65,7 +66,7 @@ type Options struct {
 	OnError func(error)
 }
 
-// Identity is who is calling.
+// Identity is the caller.
 type Identity struct {
 	UserID    string
 	SessionID string
@@ -73,34 +74,34 @@ type Identity struct {
 	// ACR is "aal1", or "aal2" with a second factor.
 	ACR string
 	AMR []string
-	// AuthTime is when the person last proved who they are; zero where the token does not say.
+	// AuthTime is when the user last authenticated; zero if the token does not say.
 	AuthTime  time.Time
 	ExpiresAt time.Time
 }
 
-// Check narrows who is let in.
+// Check narrows which callers are accepted.
 type Check struct {
-	// Roles that are let in; all where empty.
+	// Roles that are accepted; all if empty.
 	Roles []string
 	// ACR "aal2" requires a second factor.
 	ACR string
-	// MaxAge is how long ago the person may have proved who they are; zero for any.
+	// MaxAge is how long ago the user may have authenticated; zero for any.
 	MaxAge time.Duration
-	// Exact asks the auth service whatever is known.
+	// Exact always asks the auth service.
 	Exact bool
 }
 
 // Status is what the verifier knows.
 type Status struct {
-	// UpToDate: an ending of MaxStaleness ago is known.
+	// UpToDate: an ending that happened MaxStaleness ago is known.
 	UpToDate bool
-	// Since when every ending is known; zero while that cannot be said.
+	// Since is when complete knowledge of endings begins; zero while that cannot be said.
 	Since time.Time
 	// Remembered is the number of endings in memory.
 	Remembered int
 }
 
-// Verifier checks tokens and sessions. Make one for a process.
+// Verifier checks tokens and sessions. Create one per process.
 type Verifier struct {
 	tokens     *tokenVerifier
 	sessions   *endedSessions
@@ -193,7 +194,7 @@ func (v *Verifier) Close() {
 	v.reading.Wait()
 }
 
-// Status tells what the verifier knows.
+// Status returns what the verifier knows.
 func (v *Verifier) Status() Status { return v.sessions.status() }
 
 // Verify checks an access token and its session. The error is an *AuthError.
@@ -230,7 +231,7 @@ func (v *Verifier) checkSession(ctx context.Context, token string, claims *claim
 	return v.ask(ctx, token, claims)
 }
 
-// ask asks whether the session is live. To the auth service that is no activity of the person.
+// ask asks whether the session is live. The auth service does not count that as activity.
 func (v *Verifier) ask(ctx context.Context, token string, claims *claims) *AuthError {
 	if v.serviceURL == "" {
 		return errUnavailable(nil)

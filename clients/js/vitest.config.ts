@@ -1,4 +1,4 @@
-// Tests run in plain Node: what belongs to a browser is handed in as fakes (test/support).
+// Tests run in plain Node: browser APIs are passed in as fakes (test/support).
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({

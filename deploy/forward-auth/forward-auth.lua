@@ -1,5 +1,5 @@
--- Asks the auth service at /verify whether a request may pass. What it says is in txn.auth_status (200, 302, 401, 403, …; 503
--- where it does not answer), and who asks in txn.auth_user_id and the like.
+-- Asks the auth service at /verify whether a request may pass. The result is in txn.auth_status
+-- (200, 302, 401, 403, …; 503 if it does not answer), and the user in txn.auth_user_id and so on.
 
 local PASSED_ON = { "authorization", "cookie", "origin", "sec-fetch-site", "accept", "user-agent", "x-request-id" }
 
@@ -12,7 +12,7 @@ core.register_action("forward_auth", { "http-req" }, function(txn, address)
     local headers = txn.http:req_get_headers()
     local sent = {}
     for _, name in ipairs(PASSED_ON) do
-        -- All of them: two Authorization headers are refused, as they are without a gateway.
+        -- All of them: two Authorization headers are rejected, as they are without a gateway.
         if headers[name] then
             sent[name] = {}
             for index = 0, #headers[name] do

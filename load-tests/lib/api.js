@@ -1,4 +1,5 @@
-// The service as a client sees it. Every request is tagged with what it does, so that thresholds can name it.
+// The service as a client sees it. Every request is tagged with what it does, so that thresholds
+// can refer to it.
 import http from 'k6/http';
 import { check, fail } from 'k6';
 import { uuidv4 } from './random.js';
@@ -7,7 +8,8 @@ export const BASE = (__ENV.BASE_URL || 'http://127.0.0.1:4001').replace(/\/$/, '
 export const PASSWORD = 'a horse, correct';
 const JSON_HEADERS = { 'Content-Type': 'application/json' };
 
-// 503 with Retry-After is how the service sheds load; a scenario that provokes it says so with `mayShed`.
+// 503 with Retry-After is how the service sheds load; a scenario that provokes it declares so with
+// `mayShed`.
 const OK = http.expectedStatuses({ min: 200, max: 299 });
 const OK_OR_SHED = http.expectedStatuses({ min: 200, max: 299 }, 503);
 
@@ -26,7 +28,7 @@ export function config() {
   return http.get(`${BASE}/config`, params('config')).json();
 }
 
-// A new user, signed in. Set-up that fails ends the run.
+// A new user, signed in. A failure in the set-up aborts the run.
 export function signUp(label = 'load') {
   const email = `${label}-${uuidv4()}@example.com`;
   const body = { name: label, email, password: PASSWORD, refreshTokenDelivery: 'body' };
@@ -35,7 +37,7 @@ export function signUp(label = 'load') {
   return signedIn(email, answer);
 }
 
-// Logs in; null where it was refused.
+// Logs in; null if the login was rejected.
 export function login(email, options = {}) {
   const body = { email, password: PASSWORD, deviceName: options.deviceName, refreshTokenDelivery: 'body' };
   const answer = http.post(`${BASE}/login`, JSON.stringify(body), params('login', null, options));
@@ -51,7 +53,7 @@ function signedIn(email, answer) {
   return { email, userId: user.id, sessionId: session.id, accessToken, refreshToken, renewAt: renewAt(expiresIn) };
 }
 
-// Access tokens are renewed after 80 % of their life, so that none expires on the way.
+// Access tokens are renewed after 80 % of their lifetime, so that none expires in flight.
 function renewAt(expiresIn) {
   return Date.now() + expiresIn * 800;
 }
@@ -88,7 +90,8 @@ export function call(method, path, op, token, expected, body) {
   return answer;
 }
 
-// An ended session: refused at once by the node that ended it, and by any other within a second at the latest.
+// An ended session: rejected at once by the node that ended it, and by any other within a second at
+// the latest.
 export function refusedSoon(token) {
   const expect = http.expectedStatuses(200, 401);
   const until = Date.now() + 1000;
@@ -99,7 +102,7 @@ export function refusedSoon(token) {
   check(answer, { 'the ended session is refused within a second': (a) => a.status === 401 });
 }
 
-// Does not wait: sockets go on being read meanwhile.
+// Does not block: sockets continue to be read meanwhile.
 export function terminateOthers(me) {
   return http.asyncRequest('DELETE', `${BASE}/sessions/all`, null, params('terminate_others', me.accessToken));
 }

@@ -1,4 +1,5 @@
-// What people do while signed in: they look (80 %), they act (15 %), tokens are renewed (4 %), they log in (1 %).
+// What users do while signed in: read (80 %), report activity (15 %), refresh tokens (4 %), log in
+// (1 %).
 import { sleep } from 'k6';
 import { activity, login, refresh, session, signUp } from './api.js';
 

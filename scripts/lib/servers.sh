@@ -1,18 +1,18 @@
 # A PostgreSQL and a Redis for one run of the tests. Sourced, not run.
 #
-#   install_servers   makes sure that the programs are there, and what the browser's tests start by themselves
-#   start_postgres    sets TEST_POSTGRES_URL; what follows are further arguments of the server
+#   install_servers   makes sure that the programs are installed, and those that the browser tests start by themselves
+#   start_postgres    sets TEST_POSTGRES_URL; its arguments are passed on to the server
 #   start_redis       sets TEST_REDIS_URL
-#   stop_servers      stops, by process id, what the two started, and removes the folder
-#   find_program      prints where the service is: TARGET, else the first that was built of those profiles
+#   stop_servers      stops, by process id, what the two started, and removes the directory
+#   find_program      prints the path of the program: TARGET, else the first of the given profiles that was built
 #
-# Never touches a server it has not started.
+# Never touches a server that it has not started.
 
 SERVERS_DIR=''
 SERVER_PIDS=()
-# PostgreSQL refuses to run as root; then this user runs the servers.
+# PostgreSQL refuses to run as root; in that case this user runs the servers.
 SERVER_USER=''
-# The command that undoes what an interrupted installation would leave behind.
+# The command that cleans up what an interrupted installation would leave behind.
 TAKE_BACK=()
 
 fail() {
@@ -31,7 +31,7 @@ find_program() {
     printf '%s\n' "$candidate"
 }
 
-# The folder of initdb and postgres, the newest first; nothing where there is none.
+# The directory of initdb and postgres, the newest first; nothing if there is none.
 postgres_bin() {
     local candidates=() folder
     command -v pg_config >/dev/null && candidates+=("$(pg_config --bindir)")
@@ -73,7 +73,7 @@ install_with_apt() {
         as_root=(sudo -n)
     fi
     printf 'installing %s\n' "$*"
-    # Debian starts a server as soon as it is installed, unless this file says no (101).
+    # Debian starts a server as soon as it is installed, unless this file forbids it (101).
     local policy=/usr/sbin/policy-rc.d status=0
     if [[ ! -e $policy ]]; then
         TAKE_BACK=("${as_root[@]}" rm -f "$policy")
@@ -89,7 +89,7 @@ install_with_apt() {
     ((status == 0)) || fail "apt-get could not install: $*"
 }
 
-# Removes what was put into the system only for the time of the installation.
+# Removes what was put into the system only for the duration of the installation.
 take_back() {
     if ((${#TAKE_BACK[@]} > 0)); then "${TAKE_BACK[@]}"; fi
     TAKE_BACK=()
@@ -104,7 +104,7 @@ as_server_user() {
         env HOME="$SERVERS_DIR" "$@"
 }
 
-# Makes the folder once, owned by the user who runs the servers.
+# Creates the directory once, owned by the user who runs the servers.
 prepare_folder() {
     [[ -z $SERVERS_DIR ]] || return 0
     SERVERS_DIR=$(mktemp -d "${TMPDIR:-/tmp}/auth-service-test.XXXXXX")
@@ -116,7 +116,7 @@ prepare_folder() {
     fi
 }
 
-# Below the range from which the system takes ports by itself, so that few others are there.
+# Below the range of ephemeral ports, so that few others are in use there.
 free_port() {
     local port
     for _ in {1..100}; do
@@ -130,7 +130,7 @@ free_port() {
 }
 
 # start_server NAME READY COMMAND...: starts it on a free port (@PORT@ stands for it), waits until READY succeeds, sets PORT.
-# A port can be taken between choosing and binding it: then another is tried.
+# A port can be taken between choosing and binding it; then another is tried.
 start_server() {
     local name=$1 ready=$2 log="$SERVERS_DIR/$1.log" pid
     shift 2
@@ -176,12 +176,12 @@ start_postgres() {
         cat "$SERVERS_DIR/initdb.log" >&2
         fail 'PostgreSQL could not make its data folder'
     }
-    # Nothing here has to survive a power cut; killing the service is not that.
+    # Nothing here has to survive a power cut; killing the service is not a power cut.
     start_server PostgreSQL postgres_ready "$bin/postgres" -D "$data" -p @PORT@ \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories="$SERVERS_DIR" \
         -c max_connections=500 -c shared_buffers=64MB \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off "$@"
-    # For psql, which Debian has on the path and others may not.
+    # For psql, which is on the path on Debian but may not be elsewhere.
     PATH="$PATH:$bin"
     export TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$PORT/postgres"
 }
@@ -197,7 +197,8 @@ stop_servers() {
     local pid
     take_back
     for pid in "${SERVER_PIDS[@]}"; do
-        # To PostgreSQL this says: end now, and do not wait for clients. To Redis: end.
+        # For PostgreSQL this signal means: shut down now, without waiting for clients. For Redis:
+        # shut down.
         kill -INT "$pid" 2>/dev/null || true
     done
     for pid in "${SERVER_PIDS[@]}"; do

@@ -117,5 +117,5 @@ fn spending(user: UserId, ticket: Uuid, expires_at: Timestamp) -> TryInsert<spen
 
 /// Whether a ticket was not used before.
 fn is_first(inserted: &TryInsertResult<u64>) -> bool {
-    matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0)
+    matches!(inserted, TryInsertResult::Inserted(rows) if *rows > 0)
 }

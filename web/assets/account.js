@@ -1,5 +1,5 @@
-// The account below the devices: password, address, second step, passkeys, the person's data. What needs a fresh proof asks
-// for it and goes on.
+// The account below the devices: password, address, second factor, passkeys, the user's data.
+// Actions that require a fresh authentication ask for it and then continue.
 import { ask } from './ask.js';
 import { canUsePasskeys, createPasskey, usePasskey, wasCancelled } from './passkeys.js';
 import { busy, say } from './screens.js';
@@ -47,7 +47,10 @@ export function accountScreen(client) {
     say(byId('account-status'), text);
   }
 
-  /** Runs what needs a fresh proof; asks for one if there is none, and runs it again. */
+  /**
+   * Runs an action that requires a fresh authentication; if there is none, asks for it and runs the
+   * action again.
+   */
   async function fresh(work) {
     try {
       return await work();

@@ -1,4 +1,5 @@
-// The page's entry: makes the client, says which screen is shown, and lets each screen do its own.
+// The page's entry point: creates the client, decides which screen is shown, and leaves the rest to
+// the screens.
 import { createAuthClient } from './client/index.js';
 import { accountScreen } from './account.js';
 import { deviceScreen } from './device-screen.js';
@@ -9,14 +10,14 @@ import { isShown, onScreen, show } from './screens.js';
 import { showSignedOut } from './signed-out.js';
 import { signInSteps } from './steps.js';
 
-/** While the service does not answer, it is asked again each so many milliseconds. */
+/** How often the service is retried while it does not answer, in milliseconds. */
 const RETRY_MS = 4000;
 
 const base = document.querySelector('meta[name="auth-base"]').content;
 const client = createAuthClient({ baseUrl: base });
 const byId = (id) => document.getElementById(id);
 let retry;
-/** The device of the session that is open, or was last. */
+/** The device of the current or last session. */
 let own = null;
 
 const devices = deviceScreen(client);
@@ -50,7 +51,7 @@ onScreen((name) => {
 byId('retry').addEventListener('click', start);
 start();
 
-/** Goes on with the browser's session, or asks to sign in. A service that does not answer signs nobody out. */
+/** Resumes the browser's session, or asks to sign in. A service that does not answer signs nobody out. */
 async function start() {
   clearTimeout(retry);
   if (forgotten.openedByLink()) return;

@@ -1,5 +1,5 @@
-// One dialog for every small question: some fields, a button, and what went wrong beside the field. It closes when the
-// work succeeded, or when the person cancels.
+// One dialog for every small question: some fields, a button, and errors beside the fields. It
+// closes when the work has succeeded, or when the user cancels.
 import { busy, say } from './screens.js';
 import { failureInWords } from './words.js';
 
@@ -18,7 +18,7 @@ dialog.addEventListener('close', () => finish?.(null));
 let current;
 
 /**
- * Asks, and gives what `work` answers, or null when the person cancels.
+ * Asks, and returns the result of `work`, or null when the user cancels.
  *
  * @param {{title: string, text?: string, yes: string, danger?: boolean, content?: Node,
  *   fields?: {name: string, label: string, type?: string, autocomplete?: string, inputmode?: string, value?: string, hint?: string}[]}} question
@@ -62,7 +62,7 @@ async function submit() {
   }
 }
 
-/** A field as the forms of the page have it. */
+/** A field that looks like those of the page's forms. */
 export function fieldOf({ name, label, type = 'text', autocomplete = 'off', inputmode, value = '', hint }) {
   const id = `ask-${name}`;
   const field = document.createElement('div');
@@ -87,7 +87,7 @@ function hintOf(input, text) {
   return hint;
 }
 
-/** Shows what is wrong with a field beside it, or takes that away. */
+/** Shows what is wrong with a field beside it, or clears that. */
 export function mark(input, message) {
   const wrong = document.getElementById(`${input.id}-error`);
   const hint = document.getElementById(`${input.id}-hint`);

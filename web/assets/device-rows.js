@@ -1,5 +1,5 @@
-// A list of devices in the page. A row lives as long as its device is in the list, so that focus and what a screen reader
-// stands on survive every change.
+// A list of devices in the page. A row exists as long as its device is in the list, so that focus
+// and a screen reader's position survive every change.
 import { fullTime, kindOf, nameOf, timeAgo } from './words.js';
 
 const template = document.getElementById('device');
@@ -12,14 +12,14 @@ export class DeviceRows {
   /** By session id. */
   #rows = new Map();
 
-  /** `now` gives the service's time; `end` is called with the device and its button. */
+  /** `now` returns the service's time; `end` is called with the device and its button. */
   constructor(list, now, end) {
     this.#list = list;
     this.#now = now;
     this.#end = end;
   }
 
-  /** Shows these devices in this order; `mark` draws the eye to those that are new. */
+  /** Shows these devices in this order; `mark` highlights those that are new. */
   render(devices, mark) {
     const ids = new Set(devices.map((device) => device.id));
     for (const [id, row] of this.#rows) {
@@ -35,12 +35,12 @@ export class DeviceRows {
     });
   }
 
-  /** Writes the times anew. */
+  /** Updates the times. */
   tick() {
     for (const row of this.#rows.values()) this.#fillTimes(row);
   }
 
-  /** Where the focus goes when this device's row is gone: the next row's button, else the one before. */
+  /** Where the focus goes when this device's row is removed: the next row's button, else the previous one. */
   focusAfter(id) {
     const row = this.#rows.get(id)?.element;
     return (row?.nextElementSibling ?? row?.previousElementSibling)?.querySelector('button') ?? null;
@@ -56,7 +56,7 @@ export class DeviceRows {
     return row;
   }
 
-  /** Moves a row only if it stands elsewhere: moving takes the focus from it. */
+  /** Moves a row only if its position has changed: moving takes the focus from it. */
   #place(element, index) {
     if (this.#list.children[index] !== element) this.#list.insertBefore(element, this.#list.children[index] ?? null);
   }

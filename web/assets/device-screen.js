@@ -1,9 +1,10 @@
-// The devices screen: this device and the others, kept true by the live connection, with the ways to end them.
+// The devices screen: this device and the others, kept up to date by the live connection, with
+// buttons to end their sessions.
 import { DeviceRows } from './device-rows.js';
 import { busy, say } from './screens.js';
 import { count, failureInWords, nameOf, span } from './words.js';
 
-/** Times like "3 minutes ago" are written anew each so many milliseconds. */
+/** How often times like "3 minutes ago" are updated, in milliseconds. */
 const TICK_MS = 5000;
 
 const LIVE_WORDS = {
@@ -40,7 +41,7 @@ export function deviceScreen(client) {
     known = new Set(rest.map((device) => device.id));
   }
 
-  /** A sign-in elsewhere is what a person should hear of at once. */
+  /** The user should learn of a sign-in elsewhere at once. */
   function tellArrivals(rest) {
     const arrived = known === null ? [] : rest.filter((device) => !known.has(device.id));
     if (arrived.length > 0) status(`New sign-in: ${arrived.map(nameOf).join(', ')}.`);
@@ -84,7 +85,7 @@ export function deviceScreen(client) {
       own.render([], false);
       others.render([], false);
     },
-    /** After a sign-in made here. */
+    /** After a sign-in on this page. */
     greet({ evictedSessionIds }) {
       if (evictedSessionIds.length === 0) return;
       status(`To make room for this device, ${count(evictedSessionIds.length, 'other')} had to be signed out.`);
@@ -92,7 +93,7 @@ export function deviceScreen(client) {
   };
 }
 
-/** Runs the action; a failure that leaves the session alone is shown in place. */
+/** Runs the action; a failure that does not end the session is shown in place. */
 async function attempt(work) {
   say(byId('page-error'), '');
   try {

@@ -1,5 +1,5 @@
-// A forgotten password: a code by mail, then a new password. The link in the mail brings the code in its fragment, which
-// no server sees; nothing happens before the person presses the button.
+// A forgotten password: a code by mail, then a new password. The link in the mail has the code in
+// its fragment, which no server sees; nothing happens before the user presses the button.
 import { mark } from './ask.js';
 import { welcome } from './forms.js';
 import { busy, say, show } from './screens.js';
@@ -34,7 +34,7 @@ export function setUpForgotten(client) {
   }
 
   return {
-    /** Whether the page was opened by the link of a mail. */
+    /** Whether the page was opened by the link in a mail. */
     openedByLink() {
       const values = new URLSearchParams(location.hash.slice(1));
       if (!values.get('requestId')) return false;

@@ -1,4 +1,4 @@
-// Signing in and signing up: what was typed goes to the service, what is wrong with it comes back beside its field.
+// Signing in and signing up: input goes to the service, and errors are shown beside their fields.
 import { canOfferPasskeys, canUsePasskeys, offerPasskeys, usePasskey, wasCancelled } from './passkeys.js';
 import { busy, say, show, whenFirstShown } from './screens.js';
 import { failureInWords } from './words.js';
@@ -12,13 +12,13 @@ const MISSING = {
   name: 'Enter your name.', email: 'Enter your email address.', password: 'Enter a password.', code: 'Enter the code.',
 };
 
-/** `done` hears the answer of a sign-in made here; `step` takes over where the password is not enough. */
+/** `done` gets the result of a sign-in made here; `step` takes over if the password is not enough. */
 export function setUpForms(client, done, step) {
   let requestId = '';
   setUp(signInForm, (data) => client.login(data), done, step);
   setUp(signUpForm, (data) => client.signup(data), (answer) => {
     if (answer.user) return done(answer);
-    // The address is confirmed first: the answer is the same whether it has an account or not.
+    // The address is confirmed first: the response is the same whether or not it has an account.
     requestId = answer.requestId;
     show('confirm-sign-up');
   }, step);
@@ -42,7 +42,7 @@ export function setUpForms(client, done, step) {
   }, () => undefined);
 }
 
-/** The sign-in screen with a word on top, such as after a sign-out. */
+/** The sign-in screen with a message on top, such as after a sign-out. */
 export function welcome(text) {
   clear(signInForm);
   say(signInForm.querySelector('[data-role="status"]'), text);
@@ -54,7 +54,7 @@ function setUpPasskeys(client, done, step) {
   passkeyButton.addEventListener('click', () => busy(passkeyButton, () => signInByPasskey(usePasskey, client, done, step)));
 }
 
-/** Passkeys among the suggestions of the email field, for as long as nobody signs in otherwise. */
+/** Passkeys among the suggestions of the email field, until the user signs in another way. */
 async function offerToSignIn(client, done, step) {
   if (await canOfferPasskeys()) await signInByPasskey(offerPasskeys, client, done, step);
 }
@@ -100,7 +100,7 @@ function refuse(form, error) {
   if (error.code === 'email_taken') form.elements.email.select();
 }
 
-/** Shows each field's error beside it and goes to the first; with none, takes all errors away. */
+/** Shows each field's error beside it and focuses the first; with none, clears all errors. */
 function mark(form, errors) {
   say(form.querySelector('[data-role="error"]'), '');
   for (const input of form.querySelectorAll('input')) {
@@ -114,7 +114,7 @@ function mark(form, errors) {
   form.querySelector('[aria-invalid="true"]')?.focus();
 }
 
-/** A hint stays described; an error comes before it. */
+/** A hint stays in the field's description; an error comes before it. */
 function describe(input, errorId, present) {
   const hint = document.getElementById(`${input.id}-hint`)?.id;
   const ids = [present ? errorId : null, hint].filter(Boolean).join(' ');

@@ -1,8 +1,9 @@
-// The count-down before an idle end. It closes when the service says that the deadline moved, not when a button hopes so.
+// The countdown before an idle timeout. It closes when the service says that the deadline has
+// moved, not when the button is pressed.
 import { busy, say } from './screens.js';
 import { clock, failureInWords } from './words.js';
 
-/** Told to screen readers at these seconds, and not each second. */
+/** Announced to screen readers at these seconds, not each second. */
 const SPOKEN = new Set([60, 30, 10]);
 
 const byId = (id) => document.getElementById(id);
@@ -18,7 +19,7 @@ export function idleDialog(client) {
   client.onExtended(() => close());
   byId('idle-stay').addEventListener('click', () => stay());
   byId('idle-out').addEventListener('click', (event) => leave(event.currentTarget));
-  // Escape is a person too.
+  // Escape counts as the user's answer too.
   dialog.addEventListener('cancel', (event) => {
     event.preventDefault();
     stay();

@@ -1,15 +1,15 @@
 // Passkeys: the service's JSON to the browser's call, and back.
 
-/** Whether this browser can make and use passkeys. */
+/** Whether this browser can create and use passkeys. */
 export function canUsePasskeys() {
   return typeof PublicKeyCredential === 'function'
     && typeof PublicKeyCredential.parseCreationOptionsFromJSON === 'function';
 }
 
-/** The offer that stands in the email field: its controller, and a promise that it is over. */
+/** The pending offer in the email field: its controller, and a promise that resolves when it is over. */
 let offer;
 
-/** A browser takes one request at a time, and refuses another while an offer stands. */
+/** A browser accepts one request at a time, and rejects another while an offer is pending. */
 async function withdrawOffer() {
   const standing = offer;
   offer = undefined;
@@ -17,14 +17,14 @@ async function withdrawOffer() {
   await standing?.over;
 }
 
-/** Makes a passkey on this device. */
+/** Creates a passkey on this device. */
 export async function createPasskey(publicKey) {
   await withdrawOffer();
   const options = PublicKeyCredential.parseCreationOptionsFromJSON(publicKey);
   return (await navigator.credentials.create({ publicKey: options })).toJSON();
 }
 
-/** Asks the person for a passkey. */
+/** Asks the user for a passkey. */
 export async function usePasskey(publicKey) {
   await withdrawOffer();
   const options = PublicKeyCredential.parseRequestOptionsFromJSON(publicKey);
@@ -47,7 +47,7 @@ export async function canOfferPasskeys() {
   return canUsePasskeys() && Boolean(await PublicKeyCredential.isConditionalMediationAvailable?.());
 }
 
-/** The person closed the browser's dialog, or another one took its place: nothing to report. */
+/** The user closed the browser's dialog, or another one replaced it: nothing to report. */
 export function wasCancelled(error) {
   return error.name === 'NotAllowedError' || error.name === 'AbortError';
 }

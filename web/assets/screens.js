@@ -1,4 +1,5 @@
-// One screen at a time. The one that comes takes the focus, so that keyboard and screen reader land where the eye does.
+// One screen at a time. The new screen takes the focus, so that keyboard and screen reader users
+// start at the same place.
 
 const TITLES = {
   'sign-in': 'Sign in',
@@ -14,12 +15,12 @@ const TITLES = {
 
 const listeners = [];
 
-/** Calls with the name of each screen that is shown. */
+/** Calls the listener with the name of each screen that is shown. */
 export function onScreen(listener) {
   listeners.push(listener);
 }
 
-/** Calls once: now if that screen is shown, else when it first is. */
+/** Calls the listener once: now if that screen is shown, else when it is first shown. */
 export function whenFirstShown(name, work) {
   if (isShown(name)) {
     work();
@@ -45,7 +46,7 @@ export function show(name) {
   for (const listener of [...listeners]) listener(name);
 }
 
-/** Shows a line of text in its place, or takes it away. */
+/** Shows a line of text in its place, or removes it. */
 export function say(element, text) {
   element.textContent = text;
   element.hidden = text === '';

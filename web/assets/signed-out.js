@@ -1,4 +1,5 @@
-// The full-page notice of a device that was signed out by something else than its own button: why, when, and the way back.
+// The full-page notice on a device that was signed out by anything but its own button: why, when,
+// and how to sign in again.
 import { show } from './screens.js';
 import { fullTime, reasonInWords } from './words.js';
 
@@ -13,7 +14,7 @@ export function showSignedOut(client, reason, { own, by }) {
   byId('out-again').closest('section').dataset.reason = reason;
   write(reason, { own, by });
   show('signed-out');
-  // The limits make the sentence fuller; it stands without them.
+  // The limits add detail to the sentence; it also works without them.
   client.config().then((config) => write(reason, { own, by, config }), () => undefined);
 }
 

@@ -1,5 +1,5 @@
-// What a sign-in asks for beside the password, one step at a time: a second factor, setting one up, a code by mail, a new
-// password, or which session to end.
+// What a sign-in asks for besides the password, one step at a time: a second factor, setting one
+// up, a code by mail, a new password, or which session to end.
 import { fieldOf, mark } from './ask.js';
 import { canUsePasskeys, createPasskey, usePasskey, wasCancelled } from './passkeys.js';
 import { qrCode } from './qr.js';
@@ -26,7 +26,7 @@ const STEPS = {
   session_limit_reached: whichSession,
 };
 
-/** Sign-in by steps. `done` hears the answer of the last one. */
+/** Sign-in by steps. `done` gets the result of the last one. */
 export function signInSteps(client, done) {
   let ticket;
   let answerOf;
@@ -37,7 +37,7 @@ export function signInSteps(client, done) {
   });
   part('back').addEventListener('click', () => show('sign-in'));
 
-  /** Whether the error is a step; then its screen is shown. */
+  /** Whether the error is a step; if so, its screen is shown. */
   function begin(error) {
     if (!error.step || !STEPS[error.code]) return false;
     ticket = error.step.loginTicket;
@@ -63,7 +63,7 @@ export function signInSteps(client, done) {
     return button;
   }
 
-  /** Runs what gives the answer to this step, and sends it. */
+  /** Runs the function that gets the answer to this step, and sends it. */
   async function attempt(work) {
     say(part('error'), '');
     for (const input of part('fields').querySelectorAll('input')) mark(input, '');
@@ -99,7 +99,7 @@ export function signInSteps(client, done) {
   return begin;
 }
 
-/** A code of the app, or what else the person has. */
+/** A code from the app, or another factor that the user has. */
 function secondFactor({ step, client }) {
   const others = [];
   if (step.methods.includes('passkey') && canUsePasskeys()) {
@@ -129,7 +129,7 @@ function askForRecoveryCode() {
   part('fields').querySelector('input').focus();
 }
 
-/** The role asks for a second factor, and the person has none yet. */
+/** The role requires a second factor, and the user has none yet. */
 function enrolment({ step, client }) {
   const others = [];
   if (step.methods.includes('totp')) {
@@ -154,7 +154,7 @@ async function enrolPasskey(client, step) {
   return { credential: await createPasskey(publicKey) };
 }
 
-/** What an authenticator app needs: a picture, and the same as letters. */
+/** What an authenticator app needs: a QR code, and the same as text. */
 export function totpSetUp({ secret, otpauthUri }) {
   const hint = document.createElement('p');
   hint.textContent = 'Scan this with your authenticator app, or type the key into it. Then enter the code that it shows.';

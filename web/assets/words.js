@@ -1,9 +1,10 @@
-// The page's language: times, devices, reasons and failures in plain words. No element is touched here.
+// The page's language: times, devices, reasons and failures in plain words. This file does not
+// touch the DOM.
 
 const ago = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const dateTime = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' });
 
-/** Active within so many seconds counts as now: reports come no more often than every 15. */
+/** Activity within this many seconds counts as now: reports arrive at most every 15. */
 const NOW_SECONDS = 45;
 
 /** "now", "3 minutes ago", "yesterday". */
@@ -24,7 +25,7 @@ export function clock(seconds) {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }
 
-/** "Firefox on Linux", or what of it is known. */
+/** "Firefox on Linux", or the part of it that is known. */
 export function kindOf({ browser, os }) {
   if (browser && os) return `${browser} on ${os}`;
   return browser || os || 'Unknown browser';
@@ -52,7 +53,10 @@ function oneTooMany(config) {
   return `${ORDINALS[config?.maxSessionsPerUser] ?? 'another'} device`;
 }
 
-/** Why the session on the device `own` ended, as one sentence and what to make of it. All but the reason may be missing. */
+/**
+ * Why the session on the device `own` ended, as one sentence, and advice. Everything but the reason
+ * may be missing.
+ */
 export function reasonInWords(reason, { own, by, config }) {
   const unknown = 'If that was not you, sign in again and look through your devices.';
   switch (reason) {
@@ -88,7 +92,7 @@ export function reasonInWords(reason, { own, by, config }) {
   }
 }
 
-/** What to tell of a failed request. */
+/** What to show about a failed request. */
 export function failureInWords(error) {
   if (error.code === 'network') return 'The service could not be reached. Check your connection and try again.';
   if (error.code === 'rate_limited') {

@@ -1,10 +1,11 @@
-// What a person does with their account beside signing in: password, address, second factor, passkeys, their data. Each
-// verb is one request; a 401 `fresh_authentication_required` is answered by `reauthenticate`, then by trying again.
+// What users do with their account besides signing in: password, address, second factor, passkeys,
+// their data. Each method is one request; after a 401 `fresh_authentication_required` call
+// `reauthenticate`, then try again.
 import type { Core } from './core.js';
 import { grantOf } from './session.js';
 import type { Factors, MailRequest, Passkey, TokenAnswer, TotpSecret, User } from './types.js';
 
-/** What proves who a person is, when they sign in step by step or are asked again. */
+/** The user's proof of identity, in a step of a sign-in or when reauthenticating. */
 export type Proof =
   | { password: string }
   | { code: string }
@@ -12,26 +13,26 @@ export type Proof =
   | { loginTicket: string; credential: unknown };
 
 export interface Account {
-  /** Proves again who the person is; allows what asks for a fresh proof, for some minutes. */
+  /** Reauthenticates; for some minutes this allows calls that require a fresh authentication. */
   reauthenticate(proof: Proof): Promise<void>;
-  /** Ends the other sessions too, unless told otherwise. Answers how many. */
+  /** Also ends the other sessions, unless disabled. Returns how many. */
   changePassword(change: { currentPassword: string; newPassword: string; endOtherSessions?: boolean }): Promise<number>;
-  /** Mails a code, if there is an account with this address. The answer is the same if there is none. */
+  /** Mails a code if there is an account with this address. The response is the same if there is none. */
   requestPasswordReset(email: string, locale?: string): Promise<MailRequest>;
   confirmPasswordReset(confirmation: { requestId: string; code: string; newPassword: string }): Promise<void>;
-  /** Mails a code to the account's address; nothing where it is verified already. */
+  /** Mails a code to the account's address; does nothing if it is already verified. */
   requestEmailVerification(): Promise<MailRequest | undefined>;
   confirmEmailVerification(confirmation: { requestId: string; code: string }): Promise<User>;
   requestEmailChange(newEmail: string): Promise<MailRequest>;
   confirmEmailChange(confirmation: { requestId: string; code: string }): Promise<User>;
   update(change: { name?: string; locale?: string }): Promise<User>;
-  /** Everything that is stored about the person. */
+  /** Everything that is stored about the user. */
   export(): Promise<unknown>;
-  /** Answers when the account will be gone, where there are days of grace. */
+  /** Returns when the account will be deleted, if there is a grace period. */
   remove(): Promise<string | null>;
   factors(): Promise<Factors>;
   beginTotp(): Promise<TotpSecret>;
-  /** Answers the recovery codes, which are shown this once. */
+  /** Returns the recovery codes, which are only shown this once. */
   confirmTotp(code: string): Promise<string[]>;
   removeTotp(): Promise<void>;
   newRecoveryCodes(): Promise<string[]>;

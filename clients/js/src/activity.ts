@@ -1,5 +1,5 @@
-// Reports that a person is there: only on real input, at most once per interval, and the last input of an interval is not
-// lost. It never sleeps on a timer of its own while nobody does anything.
+// Reports that the user is active: only on real input, at most once per interval, and the last
+// input of an interval is not lost. No timer runs while there is no input.
 import type { Environment } from './environment.js';
 
 const WINDOW_EVENTS = ['pointerdown', 'keydown', 'scroll', 'wheel', 'touchmove'] as const;
@@ -8,9 +8,9 @@ const LISTENING: AddEventListenerOptions = { capture: true, passive: true };
 export interface ActivityParts {
   environment: Environment;
   intervalMs: () => number;
-  /** Tells the service; rejects when it could not. */
+  /** Reports to the service; rejects if that fails. */
   send: () => Promise<void>;
-  /** While true, input does not count: the person is being asked and should answer. */
+  /** While true, input does not count: the user is being asked and should answer. */
   paused: () => boolean;
 }
 
@@ -21,7 +21,7 @@ export class ActivityReporter {
 
   constructor(private readonly parts: ActivityParts) {}
 
-  /** The first input is reported at once: a page may be opened shortly before the idle end. */
+  /** The first input is reported at once: a page may be opened shortly before the idle timeout. */
   start(): void {
     this.lastReport = 0;
     if (this.listening) return;
@@ -40,7 +40,7 @@ export class ActivityReporter {
     document?.removeEventListener('visibilitychange', this.onVisibility);
   }
 
-  /** Reports now, or at the end of the interval that is running. */
+  /** Reports now, or at the end of the current interval. */
   report(): void {
     if (!this.listening || this.trailing !== null || this.parts.paused()) return;
     const wait = this.lastReport + this.parts.intervalMs() - Date.now();
@@ -48,7 +48,7 @@ export class ActivityReporter {
     else this.trailing = setTimeout(() => this.send(), wait);
   }
 
-  /** Another path has told the service: the interval starts over. */
+  /** The service was notified in another way: the interval starts over. */
   reported(): void {
     this.lastReport = Date.now();
     if (this.trailing !== null) clearTimeout(this.trailing);
@@ -57,11 +57,11 @@ export class ActivityReporter {
 
   private send(): void {
     this.reported();
-    // A failure that will pass costs one interval; one that will not has signed out already.
+    // A temporary failure costs one interval; a permanent one has already signed out.
     this.parts.send().catch(() => this.listening && this.report());
   }
 
-  /** Events made by scripts are not a person. */
+  /** Events created by scripts do not count as user input. */
   private readonly onInput = (event: Event): void => {
     if (event.isTrusted) this.report();
   };

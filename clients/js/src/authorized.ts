@@ -1,19 +1,19 @@
-// `fetch` with the access token attached. A token refused for its age is refreshed and the request sent once more; a
-// session that is over is reported; anything else goes back to the caller as it came. The token is sent to the page's own
-// origin and the service's, never to another.
+// `fetch` with the access token attached. An expired token is refreshed and the request is sent
+// once more; a session that is over is reported; any other response goes back to the caller
+// unchanged. The token is sent to the page's own origin and the service's, never to another.
 import { AuthError, isSessionOver } from './errors.js';
 
 export interface AuthorizedParts {
   fetch: typeof fetch;
   /** What relative addresses are relative to. */
   href: string | undefined;
-  /** Origins that may see the token. */
+  /** Origins that the token may be sent to. */
   origins: ReadonlySet<string>;
   /** The current token; null when signed out. */
   token: () => string | null;
-  /** Another token than this one; throws an AuthError. */
+  /** A token other than this one; throws an AuthError. */
   renewed: (refused: string) => Promise<string>;
-  /** Called with the refusal of a request whose session has ended. `token` is the one that was sent. */
+  /** Called with the error of a request whose session has ended. `token` is the one that was sent. */
   over: (code: string, message: string, token: string) => void;
 }
 
@@ -37,7 +37,7 @@ export function authorizedFetch(parts: AuthorizedParts): typeof fetch {
   };
 }
 
-/** `token_invalid` too: after a change of keys a new token is good where the old one is not. */
+/** `token_invalid` too: after a change of keys a new token is valid where the old one is not. */
 function isRenewable(code: string): boolean {
   return code === 'token_expired' || code === 'token_invalid';
 }
@@ -47,7 +47,10 @@ function reported(parts: AuthorizedParts, response: Response, refusal: Refusal, 
   return response;
 }
 
-/** Null when the refresh was refused for good: then the sign-out has been told, and the 401 is the answer. */
+/**
+ * Null when the refresh was rejected permanently: the sign-out has been reported, and the caller gets
+ * the 401.
+ */
 async function renewedOrNull(parts: AuthorizedParts, refused: string): Promise<string | null> {
   try {
     return await parts.renewed(refused);
@@ -74,7 +77,7 @@ function withToken(input: RequestInfo | URL, init: RequestInit | undefined, toke
   return { ...init, headers };
 }
 
-/** What to send a second time; null when the body can be read only once. */
+/** The request to send a second time; null when the body can be read only once. */
 function copyOf(input: RequestInfo | URL, init: RequestInit | undefined): RequestInfo | URL | null {
   if (init?.body instanceof ReadableStream) return null;
   return input instanceof Request ? input.clone() : input;

@@ -1,5 +1,5 @@
-// How long to wait before trying again: doubling, half of it random, so that a service that comes back is not met by
-// everybody at once.
+// How long to wait before trying again: doubling, half of it random, so that clients do not all
+// reconnect at once when the service is back.
 
 const BASE_MS = 500;
 const MOST_MS = 30_000;
@@ -10,7 +10,7 @@ export function backoffMs(attempt: number, random: () => number): number {
   return ceiling / 2 + (ceiling / 2) * random();
 }
 
-/** After a planned restart another node is there at once; the spread is over one second. */
+/** After a planned restart another node is available at once; reconnects are spread over one second. */
 export function soonMs(random: () => number): number {
   return 100 + 900 * random();
 }

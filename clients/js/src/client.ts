@@ -1,4 +1,4 @@
-// What an application holds: the verbs of the client, over one Core.
+// What an application uses: the client's methods, over one Core.
 import { accountOf, type Account, type Proof } from './account.js';
 import { Core } from './core.js';
 import { browserEnvironment, type Environment } from './environment.js';
@@ -8,28 +8,37 @@ import { grantOf, type SignedOutDetail } from './session.js';
 import type { Device, MailRequest, ServiceConfig, SignInAnswer, User } from './types.js';
 
 export interface AuthClientOptions {
-  /** Where the service answers, such as `/api/auth` or `https://auth.example.com`. */
+  /** The service's base address, such as `/api/auth` or `https://auth.example.com`. */
   baseUrl: string;
-  /** Origins beside the page's and the service's that `fetch` may send the token to. */
+  /** Origins besides the page's and the service's that `fetch` may send the token to. */
   tokenOrigins?: string[];
-  /** Seconds before an idle end at which `onExpiring` is due if the service did not say so itself. Default 60. */
+  /**
+   * Seconds before an idle timeout at which `onExpiring` fires if the service did not send a warning.
+   * Default 60.
+   */
   warningSeconds?: number;
-  /** At most one activity report in so many seconds, or a quarter of the idle timeout if that is less. Default 15. */
+  /**
+   * At most one activity report in this many seconds, or a quarter of the idle timeout if that is
+   * less. Default 15.
+   */
   activityIntervalSeconds?: number;
-  /** Between two looks where no live connection gets through. Default 10. */
+  /** Seconds between two polls where no live connection is possible. Default 10. */
   pollSeconds?: number;
   /** False for pages that need no live connection. Default true. */
   live?: boolean;
-  /** Stand-ins for the browser's own. */
+  /** Replacements for the browser's own APIs. */
   environment?: Partial<Environment>;
 }
 
 export interface Credentials {
   email: string;
   password: string;
-  /** What the person calls this device; by default the service names it from the browser. */
+  /** The user's name for this device; by default the service derives one from the browser. */
   deviceName?: string;
-  /** False: signed out when the browser closes. True: for longer than usual, where the service allows it. */
+  /**
+   * False: signed out when the browser closes. True: signed in for longer than usual, where the
+   * service allows it.
+   */
   remember?: boolean;
 }
 
@@ -40,13 +49,13 @@ export interface Registration extends Credentials {
 export interface SignIn {
   user: User;
   session: Device;
-  /** Devices that had to go, as there were too many. */
+  /** Sessions that were evicted by the session limit. */
   evictedSessionIds: string[];
-  /** Shown this once, where a second factor was set up on the way in. */
+  /** Only shown this once, if a second factor was set up during the sign-in. */
   recoveryCodes?: string[];
 }
 
-/** What answers a step of signing in. */
+/** The answer to a step of a sign-in. */
 export type StepAnswer =
   | Exclude<Proof, { password: string } | { loginTicket: string }>
   | { credential: unknown }
@@ -59,32 +68,38 @@ export interface AuthClient {
   readonly user: User | null;
   readonly session: Device | null;
   readonly status: ConnectionStatus;
-  /** Rejects with an `AuthError` that has a `step` where the password is not enough. */
+  /** Rejects with an `AuthError` that has a `step` if the password is not enough. */
   login(credentials: Credentials): Promise<SignIn>;
-  /** Answers a step: a proof, a new password, or the sessions to end. May ask for another step in the same way. */
+  /**
+   * Answers a step: a proof, a new password, or the sessions to end. May reject with another step in
+   * the same way.
+   */
   continueLogin(loginTicket: string, answer: StepAnswer): Promise<SignIn>;
   /** What the browser needs to sign in with a passkey; its answer goes to `continueLogin` as `credential`. */
   passkeyLogin(options?: { loginTicket?: string; remember?: boolean }): Promise<{ loginTicket: string; publicKey: unknown }>;
-  /** What sets up a second factor on the way in, with the login ticket in place of a session. */
+  /** Sets up a second factor during a sign-in, with the login ticket instead of a session. */
   beginEnrolment(loginTicket: string, method: 'totp' | 'passkey'): Promise<unknown>;
-  /** Where addresses are verified first, the answer is a request for the code of the mail. */
+  /** Where addresses are verified first, the result is a request for the mailed code. */
   signup(registration: Registration): Promise<SignIn | MailRequest>;
   confirmSignup(confirmation: { requestId: string; code: string }): Promise<SignIn>;
   logout(): Promise<void>;
-  /** On page load: goes on with the browser's session, if it has one. Rejects only when the service is out of reach. */
+  /**
+   * On page load: resumes the browser's session, if it has one. Rejects only when the service is
+   * unreachable.
+   */
   resume(): Promise<User | null>;
-  /** Password, address, second factor, passkeys, the person's own data. */
+  /** Password, address, second factor, passkeys, the user's own data. */
   readonly account: Account;
-  /** As the browser's, with the token attached. */
+  /** Like the browser's `fetch`, with the token attached. */
   fetch: typeof fetch;
   devices(): Promise<Device[]>;
-  /** Ends one session; one's own is a logout. */
+  /** Ends one session; ending one's own is a logout. */
   terminate(id: string): Promise<void>;
-  /** Answers how many ended. */
+  /** Returns how many ended. */
   terminateOthers(): Promise<number>;
-  /** Says that the person is there, throttled. Real input in the page does so by itself. */
+  /** Reports that the user is active, throttled. Real input in the page does so automatically. */
   reportActivity(): void;
-  /** Says so at once, and settles when the service has heard. */
+  /** Reports activity at once, and settles when the service has responded. */
   keepAlive(): Promise<void>;
   config(): Promise<ServiceConfig>;
   /** The service's time in milliseconds, as far as known: for "3 minutes ago" on a machine whose clock is wrong. */
@@ -95,7 +110,7 @@ export interface AuthClient {
   onExtended(listener: () => void): () => void;
   onDevices(listener: (devices: Device[]) => void): () => void;
   onStatus(listener: (status: ConnectionStatus) => void): () => void;
-  /** Lets go of everything in this tab; the session lives on. */
+  /** Releases everything in this tab; the session stays live. */
   close(): void;
 }
 
@@ -165,7 +180,10 @@ function signedIn(core: Core, answer: SignInAnswer): SignIn {
   return { user, session, evictedSessionIds, ...(recoveryCodes && { recoveryCodes }) };
 }
 
-/** A session that is over already is what was wanted. Out of reach, the person is still signed in, and hears so. */
+/**
+ * A session that is already over counts as success. If the service is unreachable the user is still
+ * signed in, and the call rejects.
+ */
 async function leave(core: Core, path: string, method: 'POST' | 'DELETE'): Promise<void> {
   const leaving = core.store.id;
   core.leaving = true;
@@ -192,7 +210,7 @@ async function resume(core: Core): Promise<User | null> {
   }
 }
 
-/** A session that ended while no page was open still deserves its reason; a logout needs none. */
+/** For a session that ended while no page was open the reason is still reported; a logout needs none. */
 function tellWhy(core: Core, error: AuthError): void {
   const reason = reasonOf(error.code);
   if (reason === 'sign_in_required' || reason === 'logged_out') return;

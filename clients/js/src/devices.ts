@@ -1,4 +1,5 @@
-// The user's live sessions as this tab knows them: replaced by each snapshot, kept true by the events between.
+// The user's live sessions as this tab knows them: replaced by each snapshot, kept up to date by
+// the events in between.
 import type { Device, DeviceMessage } from './types.js';
 
 export class DeviceList {
@@ -24,12 +25,12 @@ export class DeviceList {
     this.byId.set(session.id, { ...session, current: session.id === ownId });
   }
 
-  /** Whether there was one to take out. */
+  /** Whether there was one to remove. */
   remove(id: string): boolean {
     return this.byId.delete(id);
   }
 
-  /** Applies an event about some device; answers whether the list changed. */
+  /** Applies an event about some device; returns whether the list changed. */
   apply(message: DeviceMessage, ownId: string | null): boolean {
     if (isEnding(message)) return message.sessionId !== undefined && this.remove(message.sessionId);
     if (message.session === undefined) return false;

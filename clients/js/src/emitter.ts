@@ -1,4 +1,5 @@
-// A list of listeners. One that throws is reported to the host and does not keep the others from hearing.
+// A list of listeners. One that throws is reported to the host and does not keep the others from
+// being called.
 
 export class Emitter<Args extends unknown[]> {
   private readonly listeners = new Set<(...args: Args) => void>();
@@ -7,7 +8,7 @@ export class Emitter<Args extends unknown[]> {
     return this.listeners.size > 0;
   }
 
-  /** Adds a listener; the answer removes it. */
+  /** Adds a listener; the returned function removes it. */
   on = (listener: (...args: Args) => void): (() => void) => {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);

@@ -1,5 +1,5 @@
-// The browser, as a set of values, so that tests and unusual hosts can hand in their own. What a host lacks is undefined,
-// and the client then does without it.
+// The browser, as a set of values, so that tests and unusual hosts can pass in their own. What a
+// host lacks is undefined, and the client then works without it.
 
 export interface Environment {
   fetch: typeof fetch;
@@ -8,7 +8,7 @@ export interface Environment {
   BroadcastChannel: typeof BroadcastChannel | undefined;
   /** Web Locks exist in secure contexts only. */
   locks: Pick<LockManager, 'request'> | undefined;
-  /** Where real input is heard. */
+  /** The target on which real input is listened for. */
   window: EventTarget | undefined;
   document: (EventTarget & { readonly visibilityState: string }) | undefined;
   /** What relative addresses are relative to. */

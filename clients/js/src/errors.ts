@@ -1,5 +1,5 @@
-// What can go wrong, and the one distinction that matters most: a session that is over signs the person out; a failure
-// that will pass (no network, 429, 5xx) never does.
+// What can go wrong, and the most important distinction: a session that is over signs the user out;
+// a temporary failure (no network, 429, 5xx) never does.
 
 import type { Device } from './types.js';
 
@@ -13,7 +13,7 @@ export type SignedOutReason =
   | 'user_deleted'
   | 'replaced'
   | 'credentials_changed'
-  /** The refresh cookie is gone or no longer good, and the service could not say more. */
+  /** The refresh cookie is gone or no longer valid, and the service could not say more. */
   | 'sign_in_required';
 
 export interface FieldError {
@@ -22,7 +22,7 @@ export interface FieldError {
   message: string;
 }
 
-/** Error codes, event reasons and close reasons, all to the one reason shown to a person. */
+/** Maps error codes, event reasons and close reasons to the one reason shown to the user. */
 const REASONS: Readonly<Record<string, SignedOutReason>> = {
   session_terminated: 'terminated',
   terminated: 'terminated',
@@ -60,12 +60,12 @@ const REFRESH_LOST: ReadonlySet<string> = new Set([
   'refresh_token_expired',
 ]);
 
-/** Whether an error code says that the session has ended and why. */
+/** Whether an error code says that the session has ended, and why. */
 export function isSessionOver(code: string): boolean {
   return SESSION_OVER.has(code);
 }
 
-/** Whether a refresh was refused for good without telling how the session ended. */
+/** Whether a refresh was rejected permanently without saying how the session ended. */
 export function isRefreshLost(code: string): boolean {
   return REFRESH_LOST.has(code);
 }
@@ -78,11 +78,11 @@ export function reasonOf(codeOrReason: string | undefined): SignedOutReason {
 /** The next step of a sign-in, to be answered with `continueLogin`. */
 export interface LoginStep {
   loginTicket: string;
-  /** How a second factor can be shown or set up: `totp`, `recovery_code`, `passkey`. */
+  /** How a second factor can be presented or set up: `totp`, `recovery_code`, `passkey`. */
   methods: string[];
   /** Where a code was mailed to, masked. */
   email: string | null;
-  /** Sessions of which some must end before this one can open. */
+  /** The sessions, some of which must end before this one can open. */
   sessions: Device[];
   maxSessions: number | null;
 }
@@ -98,7 +98,7 @@ interface AuthErrorInit {
   cause?: unknown;
 }
 
-/** Every failure of this client. `status` is 0 when no answer came. */
+/** Every failure of this client. `status` is 0 when there was no response. */
 export class AuthError extends Error {
   readonly status: number;
   readonly code: string;
@@ -121,7 +121,7 @@ export class AuthError extends Error {
     this.step = init.step ?? null;
   }
 
-  /** Trying again later may work, and says nothing about the session. */
+  /** Trying again later may work; the error says nothing about the session. */
   get temporary(): boolean {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }

@@ -1,5 +1,5 @@
-// One JSON request and its answer. Every failure leaves here as an AuthError; what it means for the session is decided
-// elsewhere.
+// One JSON request and its response. Every failure is thrown as an AuthError; what it means for the
+// session is decided elsewhere.
 import { AuthError, type LoginStep } from './errors.js';
 import type { Device } from './types.js';
 
@@ -10,7 +10,7 @@ export interface Call {
   body?: unknown;
 }
 
-/** Asks and answers the parsed body (undefined for an empty one). */
+/** Sends a request and returns the parsed body (undefined for an empty one). */
 export async function requestJson<T>(send: Fetch, url: string, call: Call = {}): Promise<T> {
   const init: RequestInit = { method: call.method ?? 'GET', credentials: 'include', headers: { accept: 'application/json' } };
   if (call.body !== undefined) {
@@ -25,7 +25,7 @@ export async function requestJson<T>(send: Fetch, url: string, call: Call = {}):
   return (text === '' ? undefined : JSON.parse(text)) as T;
 }
 
-/** Sends; a failure to get any answer is a temporary AuthError. */
+/** Sends the request; getting no response is a temporary AuthError. */
 async function reach(send: Fetch, url: string, init: RequestInit): Promise<Response> {
   try {
     return await send(url, init);
@@ -34,7 +34,10 @@ async function reach(send: Fetch, url: string, init: RequestInit): Promise<Respo
   }
 }
 
-/** The error behind a refusal; a body that is no problem document (a proxy's page) leaves the status alone to judge by. */
+/**
+ * The error in a response; if the body is not a problem document (a proxy's page), only the status
+ * counts.
+ */
 export async function problemOf(response: Response): Promise<AuthError> {
   const body = await response.json().catch(() => null);
   const problem = typeof body === 'object' && body !== null ? body : {};
@@ -49,7 +52,7 @@ export async function problemOf(response: Response): Promise<AuthError> {
   });
 }
 
-/** What the sign-in asks for next, where the right password was not enough. */
+/** What the sign-in asks for next, if the right password was not enough. */
 function stepOf(problem: Record<string, unknown>): LoginStep | null {
   if (typeof problem['loginTicket'] !== 'string') return null;
   return {

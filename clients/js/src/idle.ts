@@ -1,15 +1,18 @@
-// The time before an idle end: tells once that it is near, once that it moved, and looks again when it should have come,
-// so that a lost message leaves nobody at a count-down that stands at zero.
+// The time before an idle timeout: reports once that it is near, once that it moved, and checks
+// again when it should have passed, so that after a lost message no countdown stays at zero.
 
-/** The service notices a timeout within 5 s of the deadline; looked at just after it and once more past that. */
+/**
+ * The service detects a timeout within 5 s of the deadline; checked just after the deadline and once
+ * more after that.
+ */
 const CHECKS_AFTER_MS = [1_000, 6_000];
 
 export interface IdleParts {
-  /** So many seconds before the end a warning is due, where the service did not send one itself. */
+  /** How many seconds before the end a warning is due, if the service did not send one itself. */
   warningSeconds: number;
   expiring: (seconds: number) => void;
   extended: () => void;
-  /** Asks the service about the session; a refusal signs out. */
+  /** Asks the service about the session; an error that the session is over signs out. */
   check: () => void;
 }
 
@@ -31,7 +34,10 @@ export class IdleWatch {
     this.parts.expiring(seconds);
   }
 
-  /** Takes in how long is left. `timeoutSeconds` is the whole idle time; where it is shorter than the warning, none is due. */
+  /**
+   * Updates how long is left. `timeoutSeconds` is the whole idle timeout; if it is shorter than the
+   * warning, none is due.
+   */
   observe(remainingSeconds: number, timeoutSeconds: number | null): void {
     if (this.warnedAt !== null) {
       if (remainingSeconds > this.warnedAt) this.extend();

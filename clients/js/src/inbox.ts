@@ -1,5 +1,5 @@
-// What the service tells of this user's sessions, and what each word of it means here: the list of devices, the idle
-// deadline, the end of this session.
+// What the service reports about this user's sessions, and what each message means here: the list
+// of devices, the idle deadline, the end of this session.
 import { DeviceList, isEnding } from './devices.js';
 import { reasonOf, type SignedOutReason } from './errors.js';
 import type { IdleWatch } from './idle.js';
@@ -15,7 +15,7 @@ export interface InboxParts {
 }
 
 export class Inbox {
-  /** The service's clock less this machine's, in milliseconds. */
+  /** The service's clock minus this machine's, in milliseconds. */
   clockOffset = 0;
   private readonly devices = new DeviceList();
   private config: ServiceConfig | null = null;
@@ -48,14 +48,14 @@ export class Inbox {
     this.replace(own === null ? [] : [own]);
   }
 
-  /** The service has taken an activity report; both times are by its clock. */
+  /** The service has accepted an activity report; both times are by its clock. */
   active(lastActivity: string, idleExpiresAt: string): void {
     this.devices.touch(this.parts.ownId(), lastActivity, idleExpiresAt);
     this.tell();
     this.observe((Date.parse(idleExpiresAt) - Date.parse(lastActivity)) / 1000);
   }
 
-  /** Known late or anew: a deadline that was near already is reported now. */
+  /** A deadline that is learned late or again: if it is already near, it is reported now. */
   configured(config: ServiceConfig): void {
     this.config = config;
     const own = this.own();

@@ -1,5 +1,6 @@
-// The package's public face: what an application may import. Everything else in this folder is internal.
-// Reading order: client, account, session, refresh, authorized, live, transports, activity, idle.
+// The package's public API: what an application may import. Everything else in this directory is
+// internal. Reading order: client, account, session, refresh, authorized, live, transports,
+// activity, idle.
 export { createAuthClient } from './client.js';
 export type { Account, Proof } from './account.js';
 export type { AuthClient, AuthClientOptions, Credentials, Registration, SignIn, StepAnswer } from './client.js';

@@ -1,21 +1,24 @@
-// The live connection: keeps one open while signed in, over the best transport that works here. It decides when to try
-// again and over what; what a message means is decided elsewhere.
+// The live connection: keeps one open while signed in, over the best transport that works here. It
+// decides when and over which transport to retry; what a message means is decided elsewhere.
 import { backoffMs, soonMs } from './backoff.js';
 import { AuthError } from './errors.js';
 import type { Environment } from './environment.js';
 import type { Closing, Transport } from './transports.js';
 import type { DeviceMessage } from './types.js';
 
-/** `live`: pushed to; `polling`: asked for; `waiting`: out of reach, tried again by itself; `off`: signed out. */
+/**
+ * `live`: events are pushed; `polling`: events are polled for; `waiting`: unreachable, retried
+ * automatically; `off`: signed out.
+ */
 export type ConnectionStatus = 'off' | 'connecting' | 'live' | 'polling' | 'waiting';
 
 /** The service's close codes. */
 const SESSION_ENDED = 4401;
 const RESTARTING = 1012;
 
-/** A proxy that swallows the stream would otherwise be waited for without end. */
+/** Otherwise a proxy that swallows the stream would be waited for forever. */
 const FIRST_MESSAGE_MS = 10_000;
-/** A connection that lasted so long was a good one: its loss starts the back-off afresh. */
+/** A connection that lasted this long was working: its loss resets the back-off. */
 const GOOD_AFTER_MS = 10_000;
 const STRIKES = 2;
 
@@ -30,12 +33,12 @@ export interface LiveParts {
 
 export class Live {
   status: ConnectionStatus = 'off';
-  /** Counts connections, so that a late word from an old one is not heard. */
+  /** Counts connections, so that late messages from an old one are ignored. */
   private run = 0;
   private current = 0;
   private strikes = 0;
   private attempt = 0;
-  /** When the first message came; 0 before. */
+  /** When the first message arrived; 0 before. */
   private openedAt = 0;
   private close: (() => void) | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -70,7 +73,7 @@ export class Live {
       if (run === this.run) this.close = close;
       else close();
     } catch (error) {
-      // A refusal for good has signed out and stopped this run.
+      // A permanent failure has signed out and stopped this run.
       if (run === this.run) this.failed(error);
     }
   }
@@ -85,7 +88,7 @@ export class Live {
     this.parts.message(message);
   }
 
-  /** The service itself could not be asked, which is no fault of the transport's; any other failure is. */
+  /** The service itself was unreachable, which is not the transport's fault; any other failure is. */
   private failed(error: unknown): void {
     if (!(error instanceof AuthError)) return this.lost({});
     this.again(Math.max((error.retryAfterSeconds ?? 0) * 1000, this.nextDelay()));
@@ -110,7 +113,7 @@ export class Live {
     this.strikes = 0;
   }
 
-  /** One try each is enough on the way back: they failed before. */
+  /** One attempt each is enough when trying the better transports again: they failed before. */
   private backToBest(): void {
     this.current = 0;
     this.strikes = STRIKES - 1;
@@ -129,7 +132,7 @@ export class Live {
     this.timer = setTimeout(() => void this.connect(), delay);
   }
 
-  /** Ends what is open or planned. */
+  /** Closes what is open or planned. */
   private drop(): void {
     this.run += 1;
     this.openedAt = 0;
@@ -138,7 +141,10 @@ export class Live {
     this.close = null;
   }
 
-  /** The network is back, or somebody looks again: no reason to wait on. A new network has also left old sockets dead. */
+  /**
+   * The network is back, or the page is visible again: no reason to keep waiting. After a change of
+   * network old sockets are dead.
+   */
   private readonly wake = (event: Event): void => {
     const back = event.type === 'online';
     const looked = this.parts.environment.document?.visibilityState === 'visible' && this.status === 'waiting';

@@ -1,11 +1,12 @@
-// One refresh at a time: within the tab by sharing the promise, across tabs by a Web Lock. The tab that refreshes tells the
-// others the new token, and those who waited for the lock use it instead of refreshing again.
+// One refresh at a time: within the tab by sharing the promise, across tabs by a Web Lock. The tab
+// that refreshes sends the others the new token, and tabs that waited for the lock use it instead
+// of refreshing again.
 import type { Environment } from './environment.js';
 import { grantOf, type Grant, type SessionStore } from './session.js';
 import type { Tabs } from './tabs.js';
 import type { TokenAnswer } from './types.js';
 
-/** How long to wait for that message: the lock can arrive before it. */
+/** How long to wait for that message: the lock may be granted before it arrives. */
 const MESSAGE_LAG_MS = 150;
 
 export interface RefresherParts {
@@ -23,8 +24,8 @@ export class Refresher {
   constructor(private readonly parts: RefresherParts) {}
 
   /**
-   * A grant whose token is another than `stale`. It is not put into the store: the caller decides, as the session may
-   * have ended or changed meanwhile.
+   * A grant whose token differs from `stale`. It is not put into the store: that is up to the
+   * caller, as the session may have ended or changed meanwhile.
    */
   refresh(stale: string | null): Promise<Grant> {
     const newer = this.newerThan(stale);

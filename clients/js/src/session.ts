@@ -9,11 +9,11 @@ export interface Grant {
 }
 
 export interface SignedOutDetail {
-  /** This tab asked for it. */
+  /** Requested in this tab. */
   here: boolean;
-  /** The device that ended this session, where it was one and is known. */
+  /** The device that ended this session, if it was a device and is known. */
   by: Device | null;
-  /** What the service said, for people; may be empty. */
+  /** The service's message for the user; may be empty. */
   message: string;
 }
 
@@ -24,7 +24,7 @@ export function grantOf(answer: TokenAnswer): Grant {
 export class SessionStore {
   grant: Grant | null = null;
   user: User | null = null;
-  /** Counts sign-ins and sign-outs, so that an answer that comes late can be told from a current one. */
+  /** Counts sign-ins and sign-outs, so that a late response can be distinguished from a current one. */
   epoch = 0;
 
   get id(): string | null {
@@ -52,7 +52,7 @@ export class SessionStore {
   }
 }
 
-/** What one tab tells the others of the same browser. */
+/** What one tab sends to the others of the same browser. */
 export type TabMessage =
   | { type: 'token'; grant: Grant }
   | { type: 'signed-in'; grant: Grant; user: User }

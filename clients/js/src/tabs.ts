@@ -1,5 +1,6 @@
-// The other tabs of this browser, over BroadcastChannel. Messages stay within the origin and are never stored. Without the
-// API each tab stands alone, and the service's grace for two refreshes at once keeps them all in.
+// The other tabs of this browser, over BroadcastChannel. Messages stay within the origin and are
+// never stored. Without the API each tab works alone, and the service's grace period for two
+// refreshes at once keeps them all signed in.
 import { Emitter } from './emitter.js';
 import type { Environment } from './environment.js';
 import type { Grant, TabMessage } from './session.js';
@@ -20,7 +21,7 @@ export class Tabs {
     this.channel?.postMessage(message);
   }
 
-  /** The next message with a token, or null when none comes in time. */
+  /** The next message with a token, or null when none arrives in time. */
   nextToken(withinMs: number): Promise<Grant | null> {
     return new Promise((resolve) => {
       const finish = (grant: Grant | null) => {

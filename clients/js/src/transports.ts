@@ -1,5 +1,6 @@
-// The three ways to hear of one's sessions, best first: WebSocket, Server-Sent Events, asking. Each tells messages until
-// it closes, and never reconnects by itself: tickets are single use, so a new connection needs a new one.
+// The three ways to receive events about one's sessions, best first: WebSocket, Server-Sent Events,
+// polling. Each delivers messages until it closes, and never reconnects by itself: tickets are
+// single use, so a new connection needs a new one.
 import type { Environment } from './environment.js';
 import type { DeviceMessage } from './types.js';
 
@@ -16,7 +17,7 @@ export interface Hearing {
 
 export interface Transport {
   readonly kind: 'websocket' | 'sse' | 'polling';
-  /** Rejects with an AuthError when it cannot even be tried; the answer closes it without telling. */
+  /** Rejects with an AuthError when it cannot even be tried; the returned function closes it silently. */
   open: (hearing: Hearing) => Promise<() => void>;
 }
 
@@ -25,15 +26,15 @@ export interface TransportParts {
   /** The service's absolute base address. */
   base: string;
   ticket: () => Promise<string>;
-  /** Asks for what a connection would have told: a snapshot with the seconds left. */
+  /** Polls for what a connection would have delivered: a snapshot with the seconds left. */
   poll: () => Promise<DeviceMessage>;
   pollMs: number;
 }
 
-/** While polling, something better is tried again after so long. */
+/** While polling, how soon a better transport is tried again. */
 const POLLING_FOR_MS = 60_000;
 
-/** The service may name its events; both named and unnamed ones are heard. */
+/** The service may name its events; both named and unnamed ones are handled. */
 const SSE_EVENTS = [
   'message',
   'snapshot',
@@ -80,7 +81,7 @@ async function openEventSource(parts: TransportParts, Source: typeof EventSource
   };
 }
 
-/** Each answer is delivered as a snapshot; a final refusal has signed out already. */
+/** Each response is delivered as a snapshot; a permanent failure has already signed out. */
 async function openPolling(parts: TransportParts, hearing: Hearing) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let open = true;

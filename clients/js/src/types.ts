@@ -8,7 +8,7 @@ export interface DeviceInfo {
   userAgent: string | null;
 }
 
-/** One live session of the user: a device, as people call it. Times are RFC 3339. */
+/** One live session of the user, which users call a device. Times are RFC 3339. */
 export interface Device {
   id: string;
   deviceInfo: DeviceInfo;
@@ -17,7 +17,7 @@ export interface Device {
   lastActivity: string;
   expiresAt: string;
   idleExpiresAt: string;
-  /** Whether it is the session of this browser. */
+  /** Whether it is this browser's session. */
   current: boolean;
 }
 
@@ -41,7 +41,7 @@ export interface ServiceConfig {
   accessTokenExpirySeconds: number;
   refreshTokenExpirySeconds: number;
   passwordMinLength: number;
-  /** What is switched on: `mail`, `verified_email`, `totp`, `passkeys`, `remember`, `account_deletion`. */
+  /** What is enabled: `mail`, `verified_email`, `totp`, `passkeys`, `remember`, `account_deletion`. */
   features?: string[];
 }
 
@@ -94,9 +94,9 @@ export interface DeviceMessage {
   session?: Device;
   /** Every live session; only in a `snapshot`. */
   sessions?: Device[];
-  /** Until the idle end; in `session.expiring`, and in the snapshots that polling makes. */
+  /** Seconds until the idle timeout; in `session.expiring`, and in the snapshots that polling creates. */
   remainingSeconds?: number;
-  /** The device that ended this one, where it was a device. */
+  /** The session that ended this one, if it was ended by a device. */
   terminatedBySessionId?: string;
   /** Whether `sessionId` is the receiver's own. */
   current?: boolean;

@@ -1,4 +1,5 @@
-// Activity and the idle end: what counts as a person, how often it is reported, and the warning.
+// Activity and the idle timeout: what counts as user input, how often it is reported, and the
+// warning.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { device, FakeService } from './support/service.js';
 import { passing, signedIn } from './support/setup.js';

@@ -1,4 +1,4 @@
-// The live connection: what it tells, how it comes back, and what it falls back to.
+// The live connection: what it delivers, how it reconnects, and what it falls back to.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { backoffMs } from '../src/backoff.js';
 import { device, FakeService } from './support/service.js';

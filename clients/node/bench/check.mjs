@@ -1,4 +1,5 @@
-// What a check costs beside the library alone, and the memory of each remembered ending: npm run bench.
+// What a check costs compared with the library alone, and the memory of each remembered ending: npm
+// run bench.
 import { SignJWT, jwtVerify } from 'jose';
 import { EndedSessions } from '../dist/ended-sessions.js';
 import { createVerifier } from '../dist/index.js';
@@ -14,7 +15,7 @@ const token = await new SignJWT({
   iss: 'auth-service', iat: now, exp: now + 3600, jti: 'one',
 }).setProtectedHeader({ alg: 'HS256', typ: 'at+jwt', kid: 'a' }).sign(SECRET);
 
-/** CPU of each, the median of seven rounds. They take turns, so that a busy moment is one for all. */
+/** CPU of each, the median of seven rounds. They take turns, so that a busy moment affects all of them. */
 async function micros(...checks) {
   const rounds = checks.map(() => []);
   for (let round = 0; round < 7; round += 1) {

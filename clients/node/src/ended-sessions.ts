@@ -1,7 +1,9 @@
-// Which sessions are over, as far as the stream of events tells: that on Redis, or that of `GET /revocations`.
+// Which sessions are over, according to the stream of events: the one on Redis, or that of `GET
+// /revocations`.
 //
-// The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
-// not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+// The stream rather than Pub/Sub: both deliver an event equally fast, but only the stream still has
+// it for a reader that was not listening. Every process reads the whole stream for itself; a
+// consumer group would give each event to one of them.
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type Entry, type StreamReader } from './redis.js';
 import { RevocationStream } from './revocations.js';
@@ -20,12 +22,15 @@ export interface Ended {
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** Reasons of different names that are kept apart. */
+/** How many different reasons are distinguished. */
 const REASONS = 1000;
 
-/** Endings by session, in few bytes each: there may be very many. */
+/** Endings by session, in few bytes each, because there may be very many. */
 class Remembered {
-  /** Session to when its last access token has run out (it may be forgotten then), in seconds, and the reason's place. */
+  /**
+   * From session to when its last access token expires (it may be forgotten then), in seconds, and
+   * the reason's index.
+   */
   #endings = new Map<string, number>();
   #reasons = ['terminated'];
 
@@ -38,12 +43,12 @@ class Remembered {
     return found === undefined ? undefined : this.#reasons[found % REASONS];
   }
 
-  /** Whether it is news. `until` is in ms. */
+  /** Whether the ending is new. `until` is in ms. */
   add(sid: string, reason: string, until: number): boolean {
     const key = keyOf(sid);
     const isNews = !this.#endings.has(key);
     let place = this.#reasons.indexOf(reason);
-    // An ending is one whatever the reason is called.
+    // It is an ending whatever the reason is called.
     if (place < 0) place = this.#reasons.length < REASONS ? this.#reasons.push(reason) - 1 : 0;
     this.#endings.set(key, Math.ceil(until / 1000) * REASONS + place);
     return isNews;
@@ -63,20 +68,23 @@ export type Knowledge = { state: 'live' } | { state: 'ended'; reason: string } |
 
 export class EndedSessions {
   #ended = new Remembered();
-  /** By session id: the auth service called it live after reading began; until when that is of use, in ms. */
+  /**
+   * By session id: the auth service confirmed it as live after reading began; until when that is of
+   * use, in ms.
+   */
   #confirmed = new Map<string, number>();
   #last: string | undefined;
   /** Endings before this are not known; ms by the clock of Redis. */
   #since = Infinity;
-  /** When nothing was left to read; ms of the monotonic clock, which no one can set. */
+  /** When there was nothing left to read; ms of the monotonic clock, which nobody can set. */
   #upToDateAt = -Infinity;
-  /** When the present reading began; ms of the monotonic clock. */
+  /** When the current reading began; ms of the monotonic clock. */
   #begunAt = Infinity;
   #reader: { close(): void } | undefined;
   #closed = false;
   #timer: NodeJS.Timeout;
   readonly #maxStaleness: number;
-  /** How much longer than until they run out tokens are accepted, in ms. */
+  /** How long after their expiry tokens are still accepted, in ms. */
   readonly #tolerance: number;
   /** How long a read waits for new entries: two reads must fit into `maxStaleness`. */
   readonly #waitMs: number;
@@ -93,7 +101,7 @@ export class EndedSessions {
     this.#timer.unref();
   }
 
-  /** What is known of the session of a token that was signed at `iat` (seconds). */
+  /** What is known about the session of a token that was signed at `iat` (seconds). */
   of(sid: string, iat: number): Knowledge {
     const reason = this.#ended.reason(sid);
     if (reason !== undefined) return { state: 'ended', reason };
@@ -106,7 +114,7 @@ export class EndedSessions {
     return performance.now() - this.#upToDateAt < this.#maxStaleness;
   }
 
-  /** Since when every ending is known; nothing while that cannot be said. */
+  /** Since when every ending is known; undefined while that cannot be said. */
   get since(): Date | undefined {
     return Number.isFinite(this.#since) ? new Date(this.#since) : undefined;
   }
@@ -115,9 +123,12 @@ export class EndedSessions {
     return this.#ended.size;
   }
 
-  /** The auth service called this session live when it was asked at `askedAt` (monotonic ms). */
+  /**
+   * Records that the auth service confirmed this session as live when it was asked at `askedAt`
+   * (monotonic ms).
+   */
   confirm(sid: string, exp: number, askedAt: number): void {
-    // An ending after that is published after reading began, and so is read.
+    // An ending after that is published after reading began, so it will be read.
     if (askedAt > this.#begunAt) this.#confirmed.set(sid, exp * 1000);
   }
 
@@ -143,7 +154,10 @@ export class EndedSessions {
     }
   }
 
-  /** The same over HTTP. What is remembered stays when a stream ends: the next one goes on from its cursor, or says that it does not. */
+  /**
+   * The same over HTTP. Remembered endings are kept when a stream ends: the next stream continues
+   * from the cursor, or says that it does not.
+   */
   async followService(url: string, apiKey: string): Promise<void> {
     const stream = new RevocationStream(url, apiKey);
     this.#reader = stream;
@@ -176,17 +190,17 @@ export class EndedSessions {
     if (this.#last === undefined) return this.#begin(reader);
     const asked = performance.now();
     const { held, entries } = await reader.after(this.#last, BATCH, this.#waitMs);
-    // While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+    // While the last entry read is still there, nothing after it was trimmed or lost with Redis.
     if (!held) {
       this.#forgetPlace();
       return;
     }
     this.#take(entries);
-    // What was published until the question was asked has been read, if there was no more than fits.
+    // Everything published before this read was sent has been read, if the reply was not full.
     if (entries.length < BATCH) this.#upToDateAt = asked;
   }
 
-  /** Starts with the oldest entry. What came before is not known, and nothing is where there is no stream. */
+  /** Starts with the oldest entry. What came before it is not known; without a stream nothing is known. */
   async #begin(reader: StreamReader): Promise<void> {
     const begun = performance.now();
     const first = await reader.oldest();

@@ -1,6 +1,9 @@
-// What a request is refused with. Everything a framework needs to answer is in the error.
+// Why a request is rejected. The error has everything that a framework needs to respond.
 
-/** Codes for a session that is over, by the reason in its event; an unknown reason is an ending like any other. */
+/**
+ * Codes for a session that is over, by the reason in its event; an unknown reason is treated as an
+ * ending too.
+ */
 const ENDED: Record<string, string> = {
   logout: 'session_logged_out',
   idle_timeout: 'session_idle_timeout',
@@ -14,7 +17,7 @@ const ENDED: Record<string, string> = {
 export class AuthError extends Error {
   /** HTTP status: 401, 403 or 503. */
   readonly status: number;
-  /** Stable code, the same that the auth service answers with. */
+  /** Stable code, the same that the auth service uses. */
   readonly code: string;
   /** Value of the `WWW-Authenticate` header (RFC 6750, RFC 9470). */
   readonly wwwAuthenticate: string | undefined;
@@ -30,7 +33,7 @@ export class AuthError extends Error {
     this.retryAfter = more.retryAfter;
   }
 
-  /** Headers of the answer. */
+  /** Headers of the response. */
   get headers(): Record<string, string> {
     return {
       ...(this.wwwAuthenticate !== undefined && { 'www-authenticate': this.wwwAuthenticate }),
@@ -38,7 +41,7 @@ export class AuthError extends Error {
     };
   }
 
-  /** Body of the answer (RFC 9457). */
+  /** Body of the response (RFC 9457). */
   get problem(): { type: string; status: number; code: string; detail: string } {
     return { type: `urn:auth-service:error:${this.code}`, status: this.status, code: this.code, detail: this.message };
   }
@@ -68,7 +71,7 @@ export class AuthError extends Error {
     });
   }
 
-  /** The person must prove again, or more strongly, who they are (RFC 9470). */
+  /** The user must reauthenticate, or authenticate more strongly (RFC 9470). */
   static notFresh(requirement: { acr?: string; maxAge?: number }): AuthError {
     const parts = ['Bearer error="insufficient_user_authentication"'];
     if (requirement.maxAge !== undefined) parts.push(`max_age="${requirement.maxAge}"`);
@@ -76,7 +79,10 @@ export class AuthError extends Error {
     return new AuthError(401, 'fresh_authentication_required', 'Prove again who you are.', { wwwAuthenticate: parts.join(', ') });
   }
 
-  /** Whether the session is live could not be found out: no reason to let anybody in, nor to sign anybody out. */
+  /**
+   * Whether the session is live could not be determined: no reason to let anybody in, nor to sign
+   * anybody out.
+   */
   static unavailable(cause?: unknown): AuthError {
     return new AuthError(503, 'unavailable', 'The session could not be checked; try again shortly.', { retryAfter: 1, cause });
   }

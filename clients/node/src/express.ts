@@ -14,7 +14,10 @@ interface Response {
   send(body: string): unknown;
 }
 
-/** Lets a request pass whose session is live; all others get the answer that the auth service would give. */
+/**
+ * Lets a request pass whose session is live; all others get the response that the auth service would
+ * send.
+ */
 export function requireSession(verifier: Verifier, options: CheckOptions = {}) {
   return async (request: Request, response: Response, next: (error?: unknown) => void): Promise<void> => {
     try {

@@ -14,7 +14,10 @@ interface Reply {
   send(body: string): Reply;
 }
 
-/** Lets a request pass whose session is live; all others get the answer that the auth service would give. */
+/**
+ * Lets a request pass whose session is live; all others get the response that the auth service would
+ * send.
+ */
 export function requireSession(verifier: Verifier, options: CheckOptions = {}) {
   return async (request: Request, reply: Reply): Promise<unknown> => {
     try {

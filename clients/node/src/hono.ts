@@ -7,7 +7,10 @@ interface Context {
   set(key: string, value: unknown): void;
 }
 
-/** Lets a request pass whose session is live; all others get the answer that the auth service would give. */
+/**
+ * Lets a request pass whose session is live; all others get the response that the auth service would
+ * send.
+ */
 export function requireSession(verifier: Verifier, options: CheckOptions = {}) {
   return async (context: Context, next: () => Promise<void>): Promise<Response | void> => {
     try {

@@ -1,4 +1,5 @@
-// Verifies the auth service's access tokens, and refuses a session within `maxStaleness` of its end.
+// Verifies the auth service's access tokens, and rejects a session within `maxStaleness` of its
+// end.
 import { Verifier, type VerifierOptions } from './verifier.js';
 
 export { AuthError } from './errors.js';
@@ -7,7 +8,7 @@ export type { Claims } from './tokens.js';
 export { Verifier } from './verifier.js';
 export type { CheckOptions, Identity, Status, VerifierOptions } from './verifier.js';
 
-/** Makes a verifier, one for a process. It follows the events until it is closed. */
+/** Creates a verifier, one per process. It follows the events until it is closed. */
 export function createVerifier(options: VerifierOptions): Verifier {
   return new Verifier(options);
 }

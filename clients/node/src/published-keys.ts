@@ -1,20 +1,24 @@
-// The keys that the auth service publishes. A check whose key is known does not wait for a service that is away.
+// The keys that the auth service publishes. A check whose key is known does not wait for a service
+// that is down.
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 
-/** Keys are kept for so long, as the answer allows, so that a retired one is forgotten. */
+/** How long keys are cached, as the response allows, so that a retired key is forgotten. */
 const KEEP_MS = 300_000;
-/** Where newer ones cannot be had they are used for so long, and no longer. */
+/** How long keys are used, at most, if newer ones cannot be fetched. */
 const KEEP_AT_MOST_MS = 3_600_000;
-/** Who has old keys replaced waits this long for new ones: after a quiet time no key is used that was taken away. */
+/**
+ * How long the request that starts a refetch waits for it, so that no withdrawn key is used after a
+ * quiet time.
+ */
 const MOMENT_MS = 250;
-/** An unknown key id has them fetched earlier, but not for every forged token. */
+/** How soon an unknown key id triggers another fetch: not for every forged token. */
 const COOLDOWN_MS = 5000;
-/** A server that is away is not asked for each request. */
+/** How soon a failed fetch is retried: not for each request. */
 const RETRY_MS = 1000;
 const FETCH_TIMEOUT_MS = 2000;
 
-/** Finds the key of a token; an error that is not about the token says that the keys cannot be had. */
+/** Finds the key of a token; an error that is not about the token means that the keys cannot be fetched. */
 export function publishedKeys(url: URL): JWTVerifyGetKey {
   let keys: JWTVerifyGetKey | undefined;
   let fetching: Promise<void> | undefined;

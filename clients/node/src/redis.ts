@@ -1,7 +1,8 @@
-// The two Redis clients that can be used, as the one thing that is needed of them: reading a stream. A connection that
-// breaks or falls silent is not mended but replaced, so that it is known where reading goes on.
+// The two Redis clients that can be used, as the one thing that is needed of them: reading a
+// stream. A connection that breaks or falls silent is replaced rather than repaired, so that it is
+// known where reading resumes.
 
-/** A connection that is silent for this long, in ms, is taken for dead. */
+/** A connection that is silent for this long, in ms, is considered dead. */
 const SILENCE_MS = 2000;
 
 export interface Entry {

@@ -1,7 +1,10 @@
-// Following endings over HTTP (`GET /revocations`), where Redis cannot be reached. A stream that breaks or falls silent is
-// opened again with the cursor that was reached, at any node of the auth service.
+// Following endings over HTTP (`GET /revocations`), where Redis cannot be reached. A stream that
+// breaks or falls silent is reopened with the last cursor, at any node of the auth service.
 
-/** The service sends something at least twice a second; a stream that is silent for this long, in ms, is taken for dead. */
+/**
+ * The service sends something at least twice a second; a stream that is silent for this long, in ms,
+ * is considered dead.
+ */
 const SILENCE_MS = 2000;
 
 /** What a stream tells. */
@@ -42,7 +45,7 @@ export class RevocationStream {
         signal: abort.signal,
       });
       if (answer.status !== 200 || !answer.body) {
-        // A cursor of another auth service is of no use.
+        // A cursor of another auth service is useless.
         if (answer.status === 422) this.#cursor = undefined;
         throw new Error(`the auth service answered ${answer.status} to ${this.#url}`);
       }
@@ -78,8 +81,8 @@ export class RevocationStream {
     if (event === 'reset') listener.begin(Date.parse(told.since ?? ''), requestedAt);
     if (event === 'heartbeat' && typeof told.elapsedMs === 'number') {
       this.#cursor = id;
-      // The service counts from when the request reached it, which was after it was sent. So this is never too late,
-      // whatever waited on the way.
+      // The service counts from when the request reached it, which was after it was sent. So this
+      // time is never too late, whatever the delays on the way.
       listener.reached(requestedAt + told.elapsedMs);
     }
   }

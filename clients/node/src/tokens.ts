@@ -1,5 +1,5 @@
-// Whether a token is one of the auth service's access tokens. Whether its session is live is another question, which no
-// signature answers.
+// Whether a token is one of the auth service's access tokens. Whether its session is live is a
+// separate question, which no signature answers.
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { AuthError } from './errors.js';
 import { publishedKeys } from './published-keys.js';
@@ -29,9 +29,9 @@ export interface Claims extends JWTPayload {
   auth_time?: number;
 }
 
-/** Public-key algorithms; never one that the token's header picks together with its own key. */
+/** Public-key algorithms; never one that the token's header chooses together with its own key. */
 const ASYMMETRIC = ['ES256', 'EdDSA', 'RS256'];
-/** The rest of the library's errors say that the keys could not be fetched, which says nothing about the token. */
+/** The library's other errors mean that the keys could not be fetched, which says nothing about the token. */
 const ABOUT_THE_TOKEN = /^ERR_(JWT|JWS|JOSE_ALG|JOSE_NOT_SUPPORTED|JWKS_(NO|MULTIPLE)_MATCHING)/;
 
 export function tokenVerifier(options: TokenOptions): (token: string) => Promise<Claims> {

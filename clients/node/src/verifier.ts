@@ -1,5 +1,5 @@
-// The verifier: signature, then what the stream tells of the session, then a question to the auth service where that is
-// not enough.
+// The verifier: the signature, then what the stream says about the session, then a request to the
+// auth service where that is not enough.
 import { EventEmitter } from 'node:events';
 import { EndedSessions, type Ended } from './ended-sessions.js';
 import { AuthError } from './errors.js';
@@ -17,7 +17,7 @@ export interface VerifierOptions extends TokenOptions {
   apiKey?: string;
   /** Where endings are followed with `apiKey`; `/revocations` of `serviceUrl` by default. */
   revocationsUrl?: string | URL;
-  /** Base address of the auth service, for questions. */
+  /** Base address of the auth service, for asking about sessions. */
   serviceUrl?: string | URL;
   /** Milliseconds: knowledge older than this is not used; 1000 by default. */
   maxStaleness?: number;
@@ -26,13 +26,16 @@ export interface VerifierOptions extends TokenOptions {
 }
 
 export interface CheckOptions {
-  /** Roles that are let in; every role by default. */
+  /** Roles that are accepted; every role by default. */
   roles?: readonly string[];
   /** `aal2`: a second factor is required. */
   acr?: string;
-  /** Seconds since the person last proved who they are, at most. */
+  /** The maximum number of seconds since the user last authenticated. */
   maxAge?: number;
-  /** Ask the auth service whatever is known: where an ending of a moment ago costs more than a question. */
+  /**
+   * Always ask the auth service: for when missing an ending of a moment ago would cost more than a
+   * request.
+   */
   exact?: boolean;
 }
 
@@ -47,7 +50,7 @@ export interface Identity {
 }
 
 export interface Status {
-  /** Whether an ending of `maxStaleness` ago is known. */
+  /** Whether an ending that happened `maxStaleness` ago is known. */
   upToDate: boolean;
   /** Since when every ending is known. */
   since: Date | undefined;
@@ -82,7 +85,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
       maxStaleness,
       (options.clockTolerance ?? 0) * 1000,
       (ended) => this.emit('ended', ended),
-      // Nobody has to listen: checks ask the auth service meanwhile.
+      // A listener is optional: checks ask the auth service meanwhile.
       (error) => { if (this.listenerCount('error') > 0) this.emit('error', error); },
     );
     if (redisUrl !== undefined) void this.#sessions.follow(redisUrl, `${redisPrefix}events`);
@@ -126,7 +129,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     await this.#ask(token, claims);
   }
 
-  /** Asks whether the session is live. To the auth service that is no activity of the person. */
+  /** Asks whether the session is live. The auth service does not count that as activity. */
   async #ask(token: string, claims: Claims): Promise<void> {
     if (this.#serviceUrl === undefined) throw AuthError.unavailable();
     const askedAt = performance.now();

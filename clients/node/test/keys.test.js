@@ -1,4 +1,4 @@
-// Keys that are known go on verifying while the auth service cannot be reached for newer ones.
+// Known keys continue to verify while newer ones cannot be fetched from the auth service.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';

@@ -1,4 +1,5 @@
-// What a verifier does where it cannot know, and what it takes for knowledge: against a service that tells what the test says.
+// What a verifier does when it cannot know, and what it accepts as knowledge: against a service
+// that answers as the test says.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -39,7 +40,7 @@ beforeEach(async () => {
     url: `http://127.0.0.1:${server.address().port}`,
     followed: () => until('it follows', () => streams.size > 0),
     reset: (since) => send(`event: reset\ndata: ${JSON.stringify({ since: new Date(since).toISOString() })}\n\n`),
-    /** All that was stored up to now, or up to so many ms ago, has been told. */
+    /** Says that every ending stored up to now, or up to that many ms ago, has been sent. */
     heartbeat: (agoMs = 0, id = 'place') => streams.forEach((stream) => {
       const elapsedMs = Math.floor(performance.now() - stream.began - agoMs);
       stream.write(`event: heartbeat\nid: ${id}\ndata: ${JSON.stringify({ elapsedMs })}\n\n`);
@@ -89,7 +90,7 @@ test('where nothing is known it asks, refuses or accepts, as it is configured', 
   assert.deepEqual([error.status, error.code, error.retryAfter, error.wwwAuthenticate], [503, 'unavailable', 1, undefined]);
   assert.equal((await accept.verify(await token())).sessionId, 'laptop');
   assert.equal(service.answers.asked, 1);
-  // When it cannot ask either, that is no reason to sign anybody out.
+  // If it cannot ask either, that is no reason to sign anybody out.
   service.answers.session = 500;
   assert.equal((await refusal(ask.verify(await token()))).status, 503);
   service.answers.session = 401;

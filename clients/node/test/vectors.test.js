@@ -1,4 +1,4 @@
-// Every verifier gives the same answers to the same tokens.
+// Every verifier gives the same results for the same tokens.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -1,4 +1,5 @@
-"""What a check costs beside the library alone, and the memory of each remembered ending: python bench/check.py."""
+"""What a check costs compared with the library alone, and the memory of each remembered ending: python
+bench/check.py."""
 
 import asyncio
 import time
@@ -43,7 +44,7 @@ async def library():
 
 
 async def micros(*checks):
-    """CPU of each, the median of seven rounds. They take turns, so that a busy moment is one for all."""
+    """CPU of each, the median of seven rounds. They take turns, so that a busy moment affects all of them."""
     rounds = [[] for _ in checks]
     for _ in range(7):
         for taken, check in zip(rounds, checks):

@@ -1,4 +1,4 @@
-"""A service that tells what the test says, and what the tests ask of it."""
+"""A fake service that answers as the test says, and what the tests need from it."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ class FakeService:
     def __init__(self):
         self.session = 200
         self.revocations = 200
-        #: How many questions about a session there were.
+        #: How many requests for a session's state there were.
         self.asked = 0
         #: The cursors that came with the requests for ``/revocations``.
         self.cursors = []
@@ -68,11 +68,11 @@ class FakeService:
         return len(self._streams)
 
     def reset(self, since):
-        """Endings before that time are not told."""
+        """Endings before that time are not sent."""
         self.tell("event: reset\ndata: " + json.dumps({"since": _text(since)}) + "\n\n")
 
     def heartbeat(self, ago=0.0, cursor="place"):
-        """All that was stored up to so many seconds ago has been told."""
+        """Says that every ending stored up to that many seconds ago has been sent."""
         for writer, began in self._streams.items():
             elapsed = int((time.monotonic() - began - ago) * 1000)
             writer.write(f'event: heartbeat\nid: {cursor}\ndata: {{"elapsedMs":{elapsed}}}\n\n'.encode())
@@ -86,7 +86,7 @@ class FakeService:
             writer.write(text.encode())
 
     def drop(self):
-        """All streams break."""
+        """Breaks all streams."""
         for writer in list(self._streams):
             writer.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Keys that are known go on verifying while the auth service cannot be reached for newer ones."""
+"""Known keys continue to verify while newer ones cannot be fetched from the auth service."""
 
 import asyncio
 import base64
@@ -63,7 +63,7 @@ async def answer(server, token):
 
 
 def age(server, minutes):
-    """Makes the keys that old, and forgets that they could not be had."""
+    """Makes the keys that old, and forgets that fetching them failed."""
     keys = server.verifier._tokens._jwks
     keys._fetched_at = time.monotonic() - minutes * 60
     keys._failed_at = -float("inf")
@@ -99,7 +99,7 @@ async def test_an_answer_that_comes_by_the_byte_is_given_up(server):
 
 async def test_old_keys_are_replaced_and_not_used_for_more_than_an_hour(server):
     steps = [("fail", 59, 200), ("fail", 61, 503), ("answer", 62, 200)]
-    # The first to come after a quiet time does not use a key that was taken away.
+    # The first request after a quiet time does not use a withdrawn key.
     for mode, minutes, expected in [*steps, ("none", 6, 401)]:
         server.mode = mode
         age(server, minutes)

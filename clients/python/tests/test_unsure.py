@@ -1,4 +1,4 @@
-"""What a verifier does where it cannot know, and what it takes for knowledge."""
+"""What a verifier does when it cannot know, and what it accepts as knowledge."""
 
 import time
 from contextlib import AsyncExitStack
@@ -34,7 +34,7 @@ async def refusal(awaitable):
 
 
 async def follow(service, *verifiers, since=None):
-    """Tells the verifiers that all endings since then, or of the last minute, have been told."""
+    """Tells the verifiers that all endings since then, or of the last minute, have been sent."""
     await until("they follow", lambda: service.followers == len(verifiers))
     service.reset(time.time() - 60 if since is None else since)
     service.heartbeat()
@@ -50,7 +50,7 @@ async def test_where_nothing_is_known_it_asks_refuses_or_accepts(service, verifi
     assert (error.status, error.code, error.retry_after, error.www_authenticate) == (503, "unavailable", 1, None)
     assert (await accept.verify(token())).session_id == "laptop"
     assert service.asked == 1
-    # When it cannot ask either, that is no reason to sign anybody out.
+    # If it cannot ask either, that is no reason to sign anybody out.
     service.session = 500
     assert (await refusal(ask.verify(token()))).status == 503
     service.session = 401
@@ -112,7 +112,7 @@ async def test_a_message_that_it_cannot_read_does_not_end_its_following(service,
 
 @pytest.mark.parametrize("offset", [30, -30])
 async def test_its_own_clock_may_be_off_by_as_much_as_it_allows_for(service, verifier, offset):
-    # By the clock of the service it is another time. Nothing but `exp` is compared with the verifier's own.
+    # The service's clock differs. Only `exp` is compared with the verifier's own clock.
     it = await verifier(on_unsure="refuse")
     tolerant = await verifier(on_unsure="refuse", clock_tolerance=35)
     there = time.time() + offset

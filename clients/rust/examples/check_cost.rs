@@ -1,5 +1,6 @@
-//! What a check costs beside the library alone, and the memory of each remembered ending. On Linux, which
-//! says what a thread and a process used: `cargo run --release -p auth-service-verifier --example check_cost`
+//! What a check costs compared with the library alone, and the memory of each remembered ending. On
+//! Linux, which says what a thread and a process used: `cargo run --release -p
+//! auth-service-verifier --example check_cost`
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on ends")]
 #![expect(clippy::print_stdout, reason = "figures are printed")]
 
@@ -74,7 +75,7 @@ async fn main() {
     let check = Check::default();
     let mut verify = async || assert!(verifier.verify(&token, &check).await.is_ok());
     let (mut alone, mut following) = (Vec::new(), Vec::new());
-    // They take turns, so that a busy moment is one for both.
+    // They take turns, so that a busy moment affects both.
     for _ in 0..7 {
         alone.push(micros(&mut library).await);
         following.push(micros(&mut verify).await);

@@ -1,5 +1,6 @@
-//! actix-web: a handler that takes an [`Identity`] is reached with a live session only. The application's
-//! data must hold a [`Verifier`]. For roles, a second factor or exactness call [`Verifier::verify_header`].
+//! actix-web: a handler that takes an [`Identity`] is only reached with a live session. The
+//! application's data must hold a [`Verifier`]. For roles, a second factor or exactness call
+//! [`Verifier::verify_header`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +21,7 @@ impl FromRequest for Identity {
         let authorization =
             request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Box::pin(async move {
-            // Without a verifier nobody is let in.
+            // Without a verifier all requests are rejected.
             let verifier = verifier.ok_or_else(AuthError::unavailable)?;
             verifier.verify_header(authorization.as_deref(), &Check::default()).await
         })

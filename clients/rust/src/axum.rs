@@ -1,5 +1,6 @@
-//! axum: a handler that takes an [`Identity`] is reached with a live session only. The router's state must
-//! give a [`Verifier`] (`FromRef`). For roles, a second factor or exactness call [`Verifier::verify_header`].
+//! axum: a handler that takes an [`Identity`] is only reached with a live session. The router's
+//! state must provide a [`Verifier`] (`FromRef`). For roles, a second factor or exactness call
+//! [`Verifier::verify_header`].
 
 use axum_core::body::Body;
 use axum_core::extract::{FromRef, FromRequestParts};

@@ -1,9 +1,9 @@
-//! Which sessions are over, as far as the stream of events tells: that on Redis, or that of `GET
+//! Which sessions are over, according to the stream of events: the one on Redis, or that of `GET
 //! /revocations`.
 //!
-//! The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a
-//! reader that was not listening. Every process reads all of it for itself; a consumer group would give each
-//! event to one of them.
+//! The stream rather than Pub/Sub: both deliver an event equally fast, but only the stream still
+//! has it for a reader that was not listening. Every process reads the whole stream for itself; a
+//! consumer group would give each event to one of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use crate::remembered::Remembered;
 
 const BATCH: usize = 1000;
 pub(crate) const RETRY: Duration = Duration::from_millis(200);
-/// A connection that is silent for this long is taken for dead.
+/// A connection that is silent for this long is considered dead.
 pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 /// Clocks of different machines differ by less than this, and a token is signed this soon after its session
 /// changed.
@@ -39,7 +39,7 @@ pub struct Ended {
     pub reason: String,
 }
 
-/// What is known of a session.
+/// What is known about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Knowledge {
     Live,
@@ -48,29 +48,30 @@ pub(crate) enum Knowledge {
     Unsure,
 }
 
-/// Hears of each session that ends.
+/// Called for each session that ends.
 pub type Listener = Box<dyn Fn(&Ended) + Send + Sync>;
 
-/// What was read. Times in ms are of the epoch.
+/// What was read. Times in ms are since the epoch.
 #[derive(Default)]
 struct Known {
     ended: Remembered,
-    /// Sessions that the auth service called live after reading began, to when that is of no more use.
+    /// Sessions that the auth service confirmed as live after reading began, and until when that is
+    /// of use.
     confirmed: HashMap<String, i64>,
     /// Endings before this are not known, by the clock of Redis.
     since: Option<i64>,
     /// When reading began.
     begun: Option<Instant>,
-    /// When a read began that left nothing behind.
+    /// When the last read began that reached the end of the stream.
     up_to_date: Option<Instant>,
-    /// When what is old was last forgotten.
+    /// When old endings were last forgotten.
     forgot: Option<Instant>,
 }
 
 pub(crate) struct EndedSessions {
     known: Mutex<Known>,
     max_staleness: Duration,
-    /// How much longer than until they run out tokens are accepted.
+    /// How long after their expiry tokens are still accepted.
     tolerance: Duration,
     listener: Option<Listener>,
 }
@@ -82,7 +83,7 @@ struct Event {
     ending: Ending,
 }
 
-/// What an event says of a session that is over.
+/// What an event says about a session that is over.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Ending {
@@ -97,7 +98,7 @@ impl EndedSessions {
         Self { known: Mutex::default(), max_staleness, tolerance, listener }
     }
 
-    /// What is known of the session of a token that was signed at `iat` (seconds).
+    /// What is known about the session of a token that was signed at `iat` (seconds).
     pub(crate) fn of(&self, sid: &str, iat: i64) -> Knowledge {
         let known = self.lock();
         if let Some(reason) = known.ended.reason(sid) {
@@ -113,17 +114,17 @@ impl EndedSessions {
         }
     }
 
-    /// Whether an ending of `max_staleness` ago is known, since when every ending is (ms), and how many are
-    /// remembered.
+    /// Whether an ending that happened `max_staleness` ago is known, since when every ending is
+    /// known (ms), and how many are remembered.
     pub(crate) fn status(&self) -> (bool, Option<i64>, usize) {
         let known = self.lock();
         (self.is_fresh(&known), known.since, known.ended.len())
     }
 
-    /// The auth service called this session live when it was asked.
+    /// Records that the auth service confirmed this session as live when it was asked.
     pub(crate) fn confirm(&self, sid: &str, exp: i64, asked: Instant) {
         let mut known = self.lock();
-        // An ending after that is published after reading began, and so is read.
+        // An ending after that is published after reading began, so it will be read.
         if known.begun.is_some_and(|begun| asked > begun) {
             known.confirmed.insert(sid.to_owned(), exp.saturating_mul(1000));
         }
@@ -137,8 +138,8 @@ impl EndedSessions {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads until the task is aborted. A connection that breaks or falls silent is not mended but replaced,
-    /// so that it is known where reading goes on.
+    /// Reads until the task is aborted. A connection that breaks or falls silent is replaced rather
+    /// than repaired, so that it is known where reading resumes.
     pub(crate) async fn follow(self: Arc<Self>, client: Client, stream: String) {
         let mut last = None;
         loop {
@@ -158,7 +159,8 @@ impl EndedSessions {
             self.forget_now_and_then();
             *last = match last.take() {
                 None => self.begin(&mut redis, stream).await?,
-                // The place is kept where reading fails: it may go on there over another connection.
+                // The position is kept if reading fails, so that reading can resume there over
+                // another connection.
                 Some(place) => match self.read_on(&mut redis, stream, &place).await {
                     Ok(next) => next,
                     Err(error) => {
@@ -185,21 +187,23 @@ impl EndedSessions {
             .xread_options(&[stream], &[place], &options)
             .query_async(redis)
             .await?;
-        // While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+        // While the last entry read is still there, nothing after it was trimmed or lost with
+        // Redis.
         if held.ids.is_empty() {
             self.forget_place();
             return Ok(None);
         }
         let entries = found.and_then(|mut reply| reply.keys.pop()).map_or_else(Vec::new, |key| key.ids);
         let next = self.take(&entries).unwrap_or_else(|| place.to_owned());
-        // What was published until the question was asked has been read, if there was no more than fits.
+        // Everything published before this read was sent has been read, if the reply was not full.
         if entries.len() < BATCH {
             self.lock().up_to_date = Some(asked);
         }
         Ok(Some(next))
     }
 
-    /// Starts with the oldest entry. What came before is not known, and nothing is where there is no stream.
+    /// Starts with the oldest entry. What came before it is not known; without a stream nothing is
+    /// known.
     async fn begin(&self, redis: &mut MultiplexedConnection, stream: &str) -> RedisResult<Option<String>> {
         let begun = Instant::now();
         let first: StreamRangeReply = redis.xrange_count(stream, "-", "+", 1).await?;
@@ -216,7 +220,7 @@ impl EndedSessions {
         Ok(self.take(&first.ids))
     }
 
-    /// Notes the endings among the entries, and gives the id of the last entry.
+    /// Records the endings among the entries, and returns the id of the last entry.
     fn take(&self, entries: &[StreamId]) -> Option<String> {
         for entry in entries {
             let data: Option<String> = entry.get("data");
@@ -237,14 +241,14 @@ impl EndedSessions {
         known.confirmed.clear();
     }
 
-    /// Reading begins anew: endings before `since` are not known.
+    /// Reading starts afresh: endings before `since` are not known.
     pub(crate) fn begin_anew(&self, since: Option<i64>, begun: Instant) {
         self.forget_place();
         let mut known = self.lock();
         (known.since, known.begun) = (since, Some(begun));
     }
 
-    /// Everything that was stored before then is known.
+    /// Every ending stored before then is known.
     pub(crate) fn reached(&self, at: Instant) {
         let mut known = self.lock();
         known.up_to_date = known.up_to_date.max(Some(at.min(Instant::now())));

@@ -1,16 +1,16 @@
-//! What a request is refused with. Everything a framework needs to answer is in the error.
+//! Why a request is rejected. The error has everything that a framework needs to respond.
 
 use serde_json::{Value, json};
 
 const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct AuthError {
     /// HTTP status: 401, 403 or 503.
     pub status: u16,
-    /// Stable code, the same that the auth service answers with.
+    /// Stable code, the same that the auth service uses.
     pub code: String,
     /// What happened, for a developer.
     pub detail: &'static str,
@@ -21,7 +21,7 @@ pub struct AuthError {
 }
 
 impl AuthError {
-    /// Body of the answer (RFC 9457), of type `application/problem+json`.
+    /// Body of the response (RFC 9457), of type `application/problem+json`.
     #[must_use]
     pub fn problem(&self) -> Value {
         json!({
@@ -45,7 +45,7 @@ impl AuthError {
         Self::unauthorized("token_expired", "The access token has expired.", INVALID_TOKEN)
     }
 
-    /// The session is over. An unknown reason is an ending like any other.
+    /// The session is over. An unknown reason is treated as an ending too.
     pub(crate) fn ended(reason: &str) -> Self {
         Self::over(match reason {
             "logout" => "session_logged_out",
@@ -64,7 +64,7 @@ impl AuthError {
         Self::unauthorized(code, "The session is over.", INVALID_TOKEN)
     }
 
-    /// The auth service's refusal of the token or its session.
+    /// The auth service's error for the token or its session.
     pub(crate) fn from_service(code: Option<&str>) -> Self {
         match code {
             Some("token_invalid") => Self::invalid(),
@@ -84,7 +84,7 @@ impl AuthError {
         }
     }
 
-    /// The person must prove again, or more strongly, who they are (RFC 9470).
+    /// The user must reauthenticate, or authenticate more strongly (RFC 9470).
     pub(crate) fn not_fresh(acr: Option<&str>, max_age: Option<u64>) -> Self {
         let mut challenge = r#"Bearer error="insufficient_user_authentication""#.to_owned();
         if let Some(seconds) = max_age {
@@ -96,8 +96,8 @@ impl AuthError {
         Self::unauthorized("fresh_authentication_required", "Prove again who you are.", &challenge)
     }
 
-    /// Whether the session is live could not be found out: no reason to let anybody in, nor to sign anybody
-    /// out.
+    /// Whether the session is live could not be determined: no reason to let anybody in, nor to
+    /// sign anybody out.
     pub(crate) fn unavailable() -> Self {
         Self {
             status: 503,

@@ -1,6 +1,8 @@
-//! Verifies the auth service's access tokens, and refuses a session within `max_staleness` of its end.
+//! Verifies the auth service's access tokens, and rejects a session within `max_staleness` of its
+//! end.
 //!
-//! Make one [`Verifier`] for a process. With feature `axum` or `actix`, [`Identity`] is an extractor.
+//! Create one [`Verifier`] per process. With feature `axum` or `actix`, [`Identity`] is an
+//! extractor.
 
 mod ended_sessions;
 mod error;

@@ -1,5 +1,5 @@
-//! The keys that the auth service publishes. A check whose key is known does not wait for a service that is
-//! away.
+//! The keys that the auth service publishes. A check whose key is known does not wait for a service
+//! that is down.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,21 +12,21 @@ use tokio::time::timeout;
 
 use crate::error::AuthError;
 
-/// Keys are kept for so long, as the answer allows, so that a retired one is forgotten.
+/// How long keys are cached, as the response allows, so that a retired key is forgotten.
 const KEEP: Duration = Duration::from_secs(300);
-/// Where newer ones cannot be had they are used for so long, and no longer.
+/// How long keys are used, at most, if newer ones cannot be fetched.
 const KEEP_AT_MOST: Duration = Duration::from_secs(3600);
-/// Who has old keys replaced waits this long for new ones: after a quiet time no key is used that was taken
-/// away.
+/// How long the request that starts a refetch waits for it, so that no withdrawn key is used after
+/// a quiet time.
 const MOMENT: Duration = Duration::from_millis(250);
-/// An unknown key id has them fetched earlier, but not for every forged token.
+/// How soon an unknown key id triggers another fetch: not for every forged token.
 const COOLDOWN: Duration = Duration::from_secs(5);
-/// A server that is away is not asked for each request.
+/// How soon a failed fetch is retried: not for each request.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) struct PublishedKeys {
     url: String,
-    /// Gives up after a time of its own.
+    /// Has its own timeout.
     http: Client,
     known: Mutex<Known>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct PublishedKeys {
 struct Known {
     set: Option<(JwkSet, Instant)>,
     failed: Option<Instant>,
-    /// Of the last fetch: closed when it is over.
+    /// Of the latest fetch: closed when it is over.
     fetch: Option<watch::Receiver<()>>,
 }
 
@@ -44,7 +44,7 @@ impl PublishedKeys {
         Arc::new(Self { url, http, known: Mutex::default() })
     }
 
-    /// The key of a token. That keys cannot be fetched says nothing about the token.
+    /// The key of a token. A failed fetch says nothing about the token.
     pub(crate) async fn key(
         self: &Arc<Self>,
         kid: &str,
@@ -63,7 +63,7 @@ impl PublishedKeys {
                 self.start_fetch();
                 let running = self.lock().fetch.clone();
                 if let Some(mut fetch) = running {
-                    // It sends nothing: this is its end.
+                    // Nothing is sent on it: this is its end.
                     let _ = fetch.changed().await;
                 }
                 if self.lock().failed.is_some() {
@@ -83,8 +83,8 @@ impl PublishedKeys {
         }
     }
 
-    /// Has keys fetched in a task, whatever becomes of the request that wants them; nothing where that goes
-    /// on already, or has failed a moment ago.
+    /// Fetches keys in a task, independently of the request that needs them; does nothing if a
+    /// fetch is running, or failed a moment ago.
     fn start_fetch(self: &Arc<Self>) -> Option<watch::Receiver<()>> {
         let mut known = self.lock();
         let runs = known.fetch.as_ref().is_some_and(|fetch| fetch.has_changed().is_ok());
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(status(&keys, "a").await, 503);
         let (keys, _) = published(hour + minute, Some(KEYS)).await;
         assert_eq!(status(&keys, "a").await, 200);
-        // The first to come after a quiet time does not use a key that was taken away.
+        // The first request after a quiet time does not use a withdrawn key.
         let (keys, _) = published(6 * minute, Some(r#"{"keys":[]}"#)).await;
         assert_eq!(status(&keys, "a").await, 401);
     }

@@ -1,8 +1,8 @@
-//! Endings by session, in few bytes each: there may be very many.
+//! Endings by session, in few bytes each, because there may be very many.
 
 use std::collections::HashMap;
 
-/// Reasons of different names that are kept apart.
+/// How many different reasons are distinguished.
 const REASONS: usize = 1000;
 
 /// A session's id.
@@ -13,15 +13,15 @@ enum Key {
 }
 
 struct Ending {
-    /// When the session's last access token has run out, in seconds: then it may be forgotten.
+    /// When the session's last access token expires, in seconds; after that it may be forgotten.
     until: u32,
-    /// Its place in `Remembered::reasons`.
+    /// Its index in `Remembered::reasons`.
     reason: u16,
 }
 
 pub(crate) struct Remembered {
     endings: HashMap<Key, Ending>,
-    /// The names that were heard. The first stands for those that are past the bound.
+    /// The reasons that were received. The first stands for those beyond the bound.
     reasons: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ impl Remembered {
         self.reasons.get(usize::from(found.reason)).map(String::as_str)
     }
 
-    /// Whether it is news. `until` is in ms.
+    /// Whether the ending is new. `until` is in ms.
     pub(crate) fn add(&mut self, sid: &str, reason: &str, until: i64) -> bool {
         let until = u32::try_from(until / 1000 + 1).unwrap_or(u32::MAX);
         let reason = self.place(reason);
@@ -53,7 +53,7 @@ impl Remembered {
         self.endings.retain(|_, ending| i64::from(ending.until) * 1000 >= now);
     }
 
-    /// An ending is one whatever the reason is called.
+    /// It is an ending whatever the reason is called.
     fn place(&mut self, reason: &str) -> u16 {
         let place = match self.reasons.iter().position(|known| known == reason) {
             Some(known) => known,

@@ -1,5 +1,5 @@
-//! Following endings over HTTP (`GET /revocations`), where Redis cannot be reached. A stream that breaks or
-//! falls silent is opened again with the cursor that was reached, at any node of the auth service.
+//! Following endings over HTTP (`GET /revocations`), where Redis cannot be reached. A stream that
+//! breaks or falls silent is reopened with the last cursor, at any node of the auth service.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::ended_sessions::{EndedSessions, Ending, RETRY, SILENCE};
 /// Longest message that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-/// Why a stream ended, but for its own end.
+/// Why a stream ended, other than by reaching its end.
 #[derive(Debug, thiserror::Error)]
 enum StreamError {
     #[error(transparent)]
@@ -28,7 +28,7 @@ enum StreamError {
     Message,
 }
 
-/// What the messages with a name hold.
+/// The content of the messages that have a name.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
@@ -54,8 +54,8 @@ impl Revocations {
             .build()
     }
 
-    /// Reads until the task is aborted. What is remembered stays when a stream ends: the next one goes on
-    /// from its cursor, or says that it does not.
+    /// Reads until the task is aborted. Remembered endings are kept when a stream ends: the next
+    /// stream continues from the cursor, or says that it does not.
     pub(crate) async fn follow(self, sessions: Arc<EndedSessions>) {
         let mut cursor = None;
         loop {
@@ -104,7 +104,7 @@ impl Revocations {
     }
 }
 
-/// One message; gives the cursor that it leads to.
+/// Handles one message; returns the cursor that it leads to.
 fn take(sessions: &EndedSessions, message: &str, requested: Instant) -> Result<Option<String>, StreamError> {
     let field = |name: &str| message.lines().find_map(|line| line.strip_prefix(name));
     let Some(data) = field("data: ") else { return Ok(None) };
@@ -117,8 +117,8 @@ fn take(sessions: &EndedSessions, message: &str, requested: Instant) -> Result<O
         }
         Some("heartbeat") => {
             let told: Told = serde_json::from_str(data)?;
-            // The service counts from when the request reached it, which was after it was sent. So this is
-            // never too late, whatever waited on the way.
+            // The service counts from when the request reached it, which was after it was sent. So
+            // this time is never too late, whatever the delays on the way.
             sessions.reached(requested + Duration::from_millis(told.elapsed_ms));
             return Ok(field("id: ").map(str::to_owned));
         }

@@ -1,5 +1,5 @@
-//! Whether a token is one of the auth service's access tokens. Whether its session is live is another
-//! question, which no signature answers.
+//! Whether a token is one of the auth service's access tokens. Whether its session is live is a
+//! separate question, which no signature answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::error::AuthError;
 use crate::published_keys::PublishedKeys;
 
-/// What is read of an access token. One that lacks `sub`, `sid`, `iat` or `exp` is refused.
+/// The claims that are read from an access token. One that lacks `sub`, `sid`, `iat` or `exp` is
+/// rejected.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) sub: String,
@@ -29,13 +30,13 @@ pub(crate) struct Claims {
 pub(crate) enum Keys {
     /// HS256: several while the secret is being changed.
     Secrets(Vec<DecodingKey>),
-    /// ES256, EdDSA or RS256: never an algorithm that the header picks together with its own key.
+    /// ES256, EdDSA or RS256: never an algorithm that the header chooses together with its own key.
     Published(Arc<PublishedKeys>),
 }
 
 pub(crate) struct TokenVerifier {
     keys: Keys,
-    /// One for each algorithm that is allowed.
+    /// One for each allowed algorithm.
     validations: Vec<(Algorithm, Validation)>,
 }
 
@@ -114,8 +115,9 @@ impl PartialEq for Claims {
     }
 }
 
-/// The library leaves this to its caller. It tells an access token from all others that the same key may sign
-/// (RFC 9068), and refuses critical extensions, none of which is known here (RFC 7515, section 4.1.11).
+/// The library leaves this to its caller. It distinguishes an access token from all others that the
+/// same key may sign (RFC 9068), and rejects critical extensions, none of which is supported here
+/// (RFC 7515, section 4.1.11).
 fn is_access_token(header: &Header) -> bool {
     let typ = header.typ.as_deref().unwrap_or_default().to_ascii_lowercase();
     let critical = header.crit.is_some();

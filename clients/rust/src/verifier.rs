@@ -1,5 +1,5 @@
-//! The verifier: signature, then what the stream tells of the session, then a question to the auth service
-//! where that is not enough.
+//! The verifier: the signature, then what the stream says about the session, then a request to the
+//! auth service where that is not enough.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,7 +27,7 @@ pub enum OnUnsure {
     Ask,
     /// Answer 503.
     Refuse,
-    /// Go by the token alone.
+    /// Accept what the token says.
     Accept,
 }
 
@@ -51,9 +51,9 @@ pub struct Options {
     pub api_key: Option<String>,
     /// Where endings are followed with `api_key`; `/revocations` of `service_url` by default.
     pub revocations_url: Option<String>,
-    /// Where to ask when the events are not enough.
+    /// The address to ask at when the events are not enough.
     pub service_url: Option<String>,
-    /// Older knowledge is not used; one second by default, at least 100 ms.
+    /// The maximum age of what is known about endings; one second by default, at least 100 ms.
     pub max_staleness: Option<Duration>,
     /// What to do when nothing certain is known.
     pub on_unsure: OnUnsure,
@@ -63,33 +63,33 @@ pub struct Options {
     pub on_ended: Option<Listener>,
 }
 
-/// Why no verifier can be made of the options.
+/// Why a verifier cannot be created from the options.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
     /// Neither or both were given.
     #[error("exactly one of jwks_url and secrets is needed")]
     Keys,
-    /// There is nobody to ask.
+    /// There is no service to ask.
     #[error("service_url is needed to ask the auth service")]
     ServiceUrl,
-    /// Endings are followed in one way.
+    /// Endings can be followed in one way only.
     #[error("redis_url or api_key, not both")]
     Both,
-    /// There is no address to go with the key, or it can be no key.
+    /// There is no address to use the key at, or it cannot be a key.
     #[error("api_key needs service_url or revocations_url, and must be a key")]
     ApiKey,
-    /// Shorter than a read can be.
+    /// Shorter than a read can take.
     #[error("max_staleness must be at least 100 ms")]
     MaxStaleness,
     /// Not an address.
     #[error("redis_url is not an address of Redis")]
     RedisUrl(#[source] redis::RedisError),
-    /// The client for questions cannot be made.
+    /// The client for requests to the service cannot be created.
     #[error("no HTTP client")]
     Http(#[source] reqwest::Error),
 }
 
-/// Who is calling.
+/// The caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user.
@@ -100,33 +100,34 @@ pub struct Identity {
     pub role: Option<String>,
     /// `aal1`, or `aal2` with a second factor.
     pub acr: Option<String>,
-    /// How the person proved who they are (RFC 8176).
+    /// How the user authenticated (RFC 8176).
     pub amr: Vec<String>,
-    /// When they last did, in seconds of the epoch.
+    /// When the user last authenticated, in seconds since the epoch.
     pub auth_time: Option<i64>,
-    /// When the token runs out, in seconds of the epoch.
+    /// When the token expires, in seconds since the epoch.
     pub expires_at: i64,
 }
 
-/// Who is let in.
+/// Which callers are accepted.
 #[derive(Clone, Debug, Default)]
 pub struct Check {
-    /// Roles that are let in; every role where empty.
+    /// Roles that are accepted; every role if empty.
     pub roles: Vec<String>,
     /// Whether a second factor is required (`aal2`).
     pub second_factor: bool,
-    /// Seconds since the person last proved who they are, at most.
+    /// The maximum number of seconds since the user last authenticated.
     pub max_age: Option<u64>,
-    /// Ask the auth service whatever is known: where an ending of a moment ago costs more than a question.
+    /// Always ask the auth service: for when missing an ending of a moment ago would cost more than
+    /// a request.
     pub exact: bool,
 }
 
 /// What the verifier knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// An ending of `max_staleness` ago is known.
+    /// Whether an ending that happened `max_staleness` ago is known.
     pub up_to_date: bool,
-    /// Since when every ending is known, in milliseconds of the epoch.
+    /// Since when every ending is known, in milliseconds since the epoch.
     pub since: Option<i64>,
     /// How many endings are remembered.
     pub remembered: usize,
@@ -251,7 +252,7 @@ impl Verifier {
         }
     }
 
-    /// Asks whether the session is live. To the auth service that is no activity of the person.
+    /// Asks whether the session is live. The auth service does not count that as activity.
     async fn ask(&self, token: &str, claims: &Claims) -> Result<(), AuthError> {
         #[derive(Deserialize)]
         struct Answer {

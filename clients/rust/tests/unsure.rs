@@ -1,5 +1,5 @@
-//! What a verifier does where it cannot know, and what it takes for knowledge: against a service that tells
-//! what the test says.
+//! What a verifier does when it cannot know, and what it accepts as knowledge: against a service
+//! that answers as the test says.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fake;
@@ -35,7 +35,7 @@ async fn refusal(verifier: &Verifier, token: &str) -> AuthError {
     verifier.verify(token, &Check::default()).await.unwrap_err()
 }
 
-/// Tells the verifiers that all endings since then (seconds) have been told.
+/// Tells the verifiers that all endings since then (seconds) have been sent.
 async fn follow(service: &FakeService, verifiers: &[&Verifier], since: i64) {
     until("they follow", || service.followers() == verifiers.len()).await;
     service.reset(since);
@@ -58,7 +58,7 @@ async fn where_nothing_is_known_it_asks_refuses_or_accepts() {
     );
     accept(&trust, &token).await;
     assert_eq!(service.asked(), 1);
-    // When it cannot ask either, that is no reason to sign anybody out.
+    // If it cannot ask either, that is no reason to sign anybody out.
     service.answer(500, 503);
     assert_eq!(refusal(&ask, &token).await.status, 503);
     service.answer(401, 503);
@@ -117,7 +117,7 @@ async fn a_broken_stream_goes_on_from_its_cursor_and_keeps_what_it_remembered() 
     accept(&it, &token("phone", now(), LONG)).await;
 }
 
-/// By the clock of the service it is another time. Nothing but `exp` is compared with the verifier's own.
+/// The service's clock differs. Only `exp` is compared with the verifier's own clock.
 #[tokio::test]
 async fn its_own_clock_may_be_off_by_as_much_as_it_allows_for() {
     for offset in [30, -30] {

@@ -1,4 +1,4 @@
-//! Every verifier gives the same answers to the same tokens.
+//! Every verifier gives the same results for the same tokens.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use auth_service_verifier::{Check, OnUnsure, Options, Verifier};

@@ -1,4 +1,4 @@
-// Speaks to the service. The key or token is kept in this page's memory alone: a reload forgets it.
+// Talks to the service. The key or token is only in this page's memory: a reload loses it.
 
 let credentials = null;
 
@@ -18,7 +18,8 @@ export function useKey(key) {
   credentials = key;
 }
 
-// The refresh token is asked for in the body and thrown away: the administrator's other pages keep theirs.
+// The refresh token is requested in the body and discarded: the administrator's other pages keep
+// theirs.
 export async function signIn(email, password) {
   const body = { email, password, deviceName: "Operators' page", refreshTokenDelivery: "body", keepSession: true };
   credentials = null;

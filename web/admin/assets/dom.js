@@ -1,4 +1,4 @@
-// Makes elements. Text is set as text, never as markup: names and devices are strangers' words.
+// Creates elements. Text is set as text, never as markup: names and devices are untrusted input.
 
 export const find = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ export function tell(text) {
   find("message").textContent = text;
 }
 
-// Whether the operator confirms it.
+// Asks the operator to confirm.
 export function confirmed(text) {
   const dialog = find("confirm");
   find("confirm-text").textContent = text;
@@ -25,7 +25,7 @@ export function confirmed(text) {
   });
 }
 
-// Runs it once at a time, and tells what went wrong.
+// Runs it once at a time, and shows what went wrong.
 export function act(button, work) {
   button.addEventListener("click", async () => {
     button.disabled = true;

@@ -1,4 +1,4 @@
-// The numbers, the graph of the last minutes and the list of what happens, from one stream.
+// The statistics, the graph of the last minutes and the list of events, from one stream.
 
 import { find, make } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// Signing in and out, and what starts with it.
+// Signing in and out, and what starts after signing in.
 
 import { Refused, call, signIn, signOut, useKey, watch } from "./api.js";
 import { act, find, tell } from "./dom.js";
@@ -8,7 +8,7 @@ import * as people from "./people.js";
 let watching = null;
 
 async function begin() {
-  // Says whether the key or person may look at all.
+  // Checks whether the key or user has access at all.
   await call("GET", "/admin/stats");
   find("sign-in").hidden = true;
   find("work").hidden = false;

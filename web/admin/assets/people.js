@@ -14,10 +14,10 @@ export async function look(more = false) {
   if (prefix) query.set("email", `${prefix}*`);
   if (more && cursor) query.set("cursor", cursor);
   const rows = [];
-  // A page may be short, even empty, and go on.
+  // A page may be short, even empty, and still have a next one.
   do {
     const { json } = await call("GET", `/admin/users?${query}`);
-    // A later search has been answered meanwhile.
+    // The response to a later search has arrived meanwhile.
     if (mine !== search) return;
     rows.push(...json.users.map(row));
     cursor = json.nextCursor;
@@ -54,7 +54,7 @@ export async function show(id) {
   article.focus();
 }
 
-// The list follows what happens to the person who is shown.
+// The list follows what happens to the displayed user.
 export function hear(event) {
   if (event.userId && event.userId === shown && event.type.startsWith("session")) show(shown).catch(() => {});
 }

@@ -8,7 +8,7 @@ export class ActivityReporter {
     constructor(parts) {
         this.parts = parts;
     }
-    /** The first input is reported at once: a page may be opened shortly before the idle end. */
+    /** The first input is reported at once: a page may be opened shortly before the idle timeout. */
     start() {
         this.lastReport = 0;
         if (this.listening)
@@ -29,7 +29,7 @@ export class ActivityReporter {
             window?.removeEventListener(type, this.onInput, LISTENING);
         document?.removeEventListener('visibilitychange', this.onVisibility);
     }
-    /** Reports now, or at the end of the interval that is running. */
+    /** Reports now, or at the end of the current interval. */
     report() {
         if (!this.listening || this.trailing !== null || this.parts.paused())
             return;
@@ -39,7 +39,7 @@ export class ActivityReporter {
         else
             this.trailing = setTimeout(() => this.send(), wait);
     }
-    /** Another path has told the service: the interval starts over. */
+    /** The service was notified in another way: the interval starts over. */
     reported() {
         this.lastReport = Date.now();
         if (this.trailing !== null)
@@ -48,10 +48,10 @@ export class ActivityReporter {
     }
     send() {
         this.reported();
-        // A failure that will pass costs one interval; one that will not has signed out already.
+        // A temporary failure costs one interval; a permanent one has already signed out.
         this.parts.send().catch(() => this.listening && this.report());
     }
-    /** Events made by scripts are not a person. */
+    /** Events created by scripts do not count as user input. */
     onInput = (event) => {
         if (event.isTrusted)
             this.report();

@@ -1,6 +1,6 @@
-// `fetch` with the access token attached. A token refused for its age is refreshed and the request sent once more; a
-// session that is over is reported; anything else goes back to the caller as it came. The token is sent to the page's own
-// origin and the service's, never to another.
+// `fetch` with the access token attached. An expired token is refreshed and the request is sent
+// once more; a session that is over is reported; any other response goes back to the caller
+// unchanged. The token is sent to the page's own origin and the service's, never to another.
 import { AuthError, isSessionOver } from './errors.js';
 export function authorizedFetch(parts) {
     return async (input, init) => {
@@ -24,7 +24,7 @@ export function authorizedFetch(parts) {
         return final === null ? second : reported(parts, second, final, renewed);
     };
 }
-/** `token_invalid` too: after a change of keys a new token is good where the old one is not. */
+/** `token_invalid` too: after a change of keys a new token is valid where the old one is not. */
 function isRenewable(code) {
     return code === 'token_expired' || code === 'token_invalid';
 }
@@ -33,7 +33,10 @@ function reported(parts, response, refusal, token) {
         parts.over(refusal.code, refusal.message, token);
     return response;
 }
-/** Null when the refresh was refused for good: then the sign-out has been told, and the 401 is the answer. */
+/**
+ * Null when the refresh was rejected permanently: the sign-out has been reported, and the caller gets
+ * the 401.
+ */
 async function renewedOrNull(parts, refused) {
     try {
         return await parts.renewed(refused);
@@ -55,7 +58,7 @@ function withToken(input, init, token) {
     headers.set('authorization', `Bearer ${token}`);
     return { ...init, headers };
 }
-/** What to send a second time; null when the body can be read only once. */
+/** The request to send a second time; null when the body can be read only once. */
 function copyOf(input, init) {
     if (init?.body instanceof ReadableStream)
         return null;

@@ -1,4 +1,4 @@
-// What an application holds: the verbs of the client, over one Core.
+// What an application uses: the client's methods, over one Core.
 import { accountOf } from './account.js';
 import { Core } from './core.js';
 import { browserEnvironment } from './environment.js';
@@ -64,7 +64,10 @@ function signedIn(core, answer) {
     const { user, session, evictedSessionIds = [], recoveryCodes } = answer;
     return { user, session, evictedSessionIds, ...(recoveryCodes && { recoveryCodes }) };
 }
-/** A session that is over already is what was wanted. Out of reach, the person is still signed in, and hears so. */
+/**
+ * A session that is already over counts as success. If the service is unreachable the user is still
+ * signed in, and the call rejects.
+ */
 async function leave(core, path, method) {
     const leaving = core.store.id;
     core.leaving = true;
@@ -96,7 +99,7 @@ async function resume(core) {
         return null;
     }
 }
-/** A session that ended while no page was open still deserves its reason; a logout needs none. */
+/** For a session that ended while no page was open the reason is still reported; a logout needs none. */
 function tellWhy(core, error) {
     const reason = reasonOf(error.code);
     if (reason === 'sign_in_required' || reason === 'logged_out')

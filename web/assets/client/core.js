@@ -1,5 +1,5 @@
-// Where the parts meet: one session from sign-in to sign-out. It alone starts and ends a session in this tab; every other
-// file reports to it.
+// Connects the parts: one session from sign-in to sign-out. Only this file starts and ends a
+// session in this tab; every other file reports to it.
 import { ActivityReporter } from './activity.js';
 import { authorizedFetch } from './authorized.js';
 import { Emitter } from './emitter.js';
@@ -12,7 +12,10 @@ import { Refresher } from './refresh.js';
 import { SessionStore } from './session.js';
 import { Tabs } from './tabs.js';
 import { transports } from './transports.js';
-/** How often the list is asked for beside the live connection, which does not tell other devices' activity. */
+/**
+ * How often the list is fetched in addition to the live connection, which does not report other
+ * devices' activity.
+ */
 const DEVICES_AGAIN_MS = 30_000;
 export class Core {
     environment;
@@ -29,7 +32,7 @@ export class Core {
     activity;
     refresher;
     inbox;
-    /** A sign-out asked for in this tab is under way. */
+    /** A sign-out requested in this tab is in progress. */
     leaving = false;
     tabs;
     idle;
@@ -89,11 +92,11 @@ export class Core {
             paused: () => this.idle.warned && this.expiring.heard,
         });
     }
-    /** Asks without the token. */
+    /** Sends a request without the token. */
     plain(path, call) {
         return requestJson(this.environment.fetch, this.settings.base + path, call);
     }
-    /** Asks with the token. */
+    /** Sends a request with the token. */
     call(path, call) {
         return requestJson(this.fetch, this.settings.base + path, call);
     }
@@ -110,23 +113,26 @@ export class Core {
             this.live.start();
         this.signedIn.emit(user);
     }
-    /** Like `begin`, for a sign-in made in this tab: the others follow, as the browser has one refresh cookie. */
+    /**
+     * Like `begin`, for a sign-in in this tab: the other tabs follow, because the browser has one
+     * refresh cookie.
+     */
     beginHere(grant, user) {
         this.begin(grant, user);
         this.tabs.tell({ type: 'signed-in', grant, user });
     }
-    /** New tokens of the same session, come by other ways than a refresh: the other tabs take them too. */
+    /** New tokens of the same session that were not obtained by a refresh: the other tabs adopt them too. */
     renewHere(grant) {
         this.store.renew(grant);
         this.tabs.tell({ type: 'token', grant });
     }
-    /** What is known of the user has changed. */
+    /** The user's data has changed. */
     userChanged(user) {
         if (this.store.user !== null)
             this.store.user = user;
         return user;
     }
-    /** Ends the session in this tab, once, and tells the other tabs. */
+    /** Ends the session in this tab, once, and notifies the other tabs. */
     finish(reason, detail = {}) {
         const sessionId = this.store.id;
         if (sessionId === null)
@@ -136,7 +142,7 @@ export class Core {
         this.tabs.tell({ type: 'signed-out', sessionId, reason, detail: { ...full, here: false } });
         this.signedOut.emit(reason, full);
     }
-    /** Leaves the session as it is, and everything of it in this tab. */
+    /** Leaves the session as it is, and releases everything of it in this tab. */
     halt() {
         this.store.clear();
         this.leaving = false;
@@ -158,15 +164,15 @@ export class Core {
         return this.inbox.replace((await this.call('/sessions')).sessions);
     }
     /**
-     * Over HTTP though a socket may be open: only an answer proves that the service heard, and a socket can be dead for a
-     * while without either side knowing.
+     * Over HTTP although a socket may be open: only a response proves that the service received it,
+     * and a socket can be dead for a while without either side knowing.
      */
     async reportActivity() {
         this.activity.reported();
         const answer = await this.call('/activity', { method: 'POST' });
         this.inbox.active(answer.lastActivity, answer.idleExpiresAt);
     }
-    /** Another token than the refused one. A refusal for good signs out; one that will pass does not. */
+    /** A token other than the rejected one. A permanent failure signs out; a temporary one does not. */
     async renew(refused) {
         const { epoch } = this.store;
         try {
@@ -190,7 +196,10 @@ export class Core {
         if (error.sessionOver || isRefreshLost(error.code))
             this.finish(reasonOf(error.code), { message: error.message });
     }
-    /** The cookie may belong to another session by now, signed in to in a tab that this one did not hear. */
+    /**
+     * The cookie may by now belong to another session, from a sign-in in a tab that this one did not
+     * hear of.
+     */
     async adopt(grant) {
         if (grant.session.id === this.store.id)
             this.store.renew(grant);
@@ -210,13 +219,13 @@ export class Core {
                 this.store.renew(message.grant);
         }
         else if (message.sessionId === this.store.id) {
-            // A tab that only heard of a logout asked for here may say so first.
+            // Another tab that was notified of a logout requested here may report it first.
             const detail = { ...message.detail, here: this.leaving };
             this.halt();
             this.signedOut.emit(message.reason, detail);
         }
     }
-    /** A close without a word why: the next request's refusal tells. */
+    /** A close without a reason: the error of the next request gives it. */
     onClosed(reason) {
         if (reasonOf(reason) !== 'sign_in_required')
             return this.finish(reasonOf(reason));

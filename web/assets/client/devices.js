@@ -15,11 +15,11 @@ export class DeviceList {
     put(session, ownId) {
         this.byId.set(session.id, { ...session, current: session.id === ownId });
     }
-    /** Whether there was one to take out. */
+    /** Whether there was one to remove. */
     remove(id) {
         return this.byId.delete(id);
     }
-    /** Applies an event about some device; answers whether the list changed. */
+    /** Applies an event about some device; returns whether the list changed. */
     apply(message, ownId) {
         if (isEnding(message))
             return message.sessionId !== undefined && this.remove(message.sessionId);

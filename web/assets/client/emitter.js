@@ -1,10 +1,11 @@
-// A list of listeners. One that throws is reported to the host and does not keep the others from hearing.
+// A list of listeners. One that throws is reported to the host and does not keep the others from
+// being called.
 export class Emitter {
     listeners = new Set();
     get heard() {
         return this.listeners.size > 0;
     }
-    /** Adds a listener; the answer removes it. */
+    /** Adds a listener; the returned function removes it. */
     on = (listener) => {
         this.listeners.add(listener);
         return () => this.listeners.delete(listener);

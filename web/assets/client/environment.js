@@ -1,5 +1,5 @@
-// The browser, as a set of values, so that tests and unusual hosts can hand in their own. What a host lacks is undefined,
-// and the client then does without it.
+// The browser, as a set of values, so that tests and unusual hosts can pass in their own. What a
+// host lacks is undefined, and the client then works without it.
 export function browserEnvironment(overrides = {}) {
     const host = globalThis;
     return {

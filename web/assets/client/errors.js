@@ -1,6 +1,6 @@
-// What can go wrong, and the one distinction that matters most: a session that is over signs the person out; a failure
-// that will pass (no network, 429, 5xx) never does.
-/** Error codes, event reasons and close reasons, all to the one reason shown to a person. */
+// What can go wrong, and the most important distinction: a session that is over signs the user out;
+// a temporary failure (no network, 429, 5xx) never does.
+/** Maps error codes, event reasons and close reasons to the one reason shown to the user. */
 const REASONS = {
     session_terminated: 'terminated',
     terminated: 'terminated',
@@ -35,11 +35,11 @@ const REFRESH_LOST = new Set([
     'refresh_token_invalid',
     'refresh_token_expired',
 ]);
-/** Whether an error code says that the session has ended and why. */
+/** Whether an error code says that the session has ended, and why. */
 export function isSessionOver(code) {
     return SESSION_OVER.has(code);
 }
-/** Whether a refresh was refused for good without telling how the session ended. */
+/** Whether a refresh was rejected permanently without saying how the session ended. */
 export function isRefreshLost(code) {
     return REFRESH_LOST.has(code);
 }
@@ -47,7 +47,7 @@ export function isRefreshLost(code) {
 export function reasonOf(codeOrReason) {
     return REASONS[codeOrReason ?? ''] ?? 'sign_in_required';
 }
-/** Every failure of this client. `status` is 0 when no answer came. */
+/** Every failure of this client. `status` is 0 when there was no response. */
 export class AuthError extends Error {
     status;
     code;
@@ -68,7 +68,7 @@ export class AuthError extends Error {
         this.requestId = init.requestId ?? null;
         this.step = init.step ?? null;
     }
-    /** Trying again later may work, and says nothing about the session. */
+    /** Trying again later may work; the error says nothing about the session. */
     get temporary() {
         return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
     }

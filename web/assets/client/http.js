@@ -1,7 +1,7 @@
-// One JSON request and its answer. Every failure leaves here as an AuthError; what it means for the session is decided
-// elsewhere.
+// One JSON request and its response. Every failure is thrown as an AuthError; what it means for the
+// session is decided elsewhere.
 import { AuthError } from './errors.js';
-/** Asks and answers the parsed body (undefined for an empty one). */
+/** Sends a request and returns the parsed body (undefined for an empty one). */
 export async function requestJson(send, url, call = {}) {
     const init = { method: call.method ?? 'GET', credentials: 'include', headers: { accept: 'application/json' } };
     if (call.body !== undefined) {
@@ -16,7 +16,7 @@ export async function requestJson(send, url, call = {}) {
     });
     return (text === '' ? undefined : JSON.parse(text));
 }
-/** Sends; a failure to get any answer is a temporary AuthError. */
+/** Sends the request; getting no response is a temporary AuthError. */
 async function reach(send, url, init) {
     try {
         return await send(url, init);
@@ -25,7 +25,10 @@ async function reach(send, url, init) {
         throw cause instanceof AuthError ? cause : AuthError.network(cause);
     }
 }
-/** The error behind a refusal; a body that is no problem document (a proxy's page) leaves the status alone to judge by. */
+/**
+ * The error in a response; if the body is not a problem document (a proxy's page), only the status
+ * counts.
+ */
 export async function problemOf(response) {
     const body = await response.json().catch(() => null);
     const problem = typeof body === 'object' && body !== null ? body : {};
@@ -39,7 +42,7 @@ export async function problemOf(response) {
         step: stepOf(problem),
     });
 }
-/** What the sign-in asks for next, where the right password was not enough. */
+/** What the sign-in asks for next, if the right password was not enough. */
 function stepOf(problem) {
     if (typeof problem['loginTicket'] !== 'string')
         return null;

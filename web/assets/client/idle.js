@@ -1,6 +1,9 @@
-// The time before an idle end: tells once that it is near, once that it moved, and looks again when it should have come,
-// so that a lost message leaves nobody at a count-down that stands at zero.
-/** The service notices a timeout within 5 s of the deadline; looked at just after it and once more past that. */
+// The time before an idle timeout: reports once that it is near, once that it moved, and checks
+// again when it should have passed, so that after a lost message no countdown stays at zero.
+/**
+ * The service detects a timeout within 5 s of the deadline; checked just after the deadline and once
+ * more after that.
+ */
 const CHECKS_AFTER_MS = [1_000, 6_000];
 export class IdleWatch {
     parts;
@@ -20,7 +23,10 @@ export class IdleWatch {
         this.timers = CHECKS_AFTER_MS.map((after) => setTimeout(this.parts.check, seconds * 1000 + after));
         this.parts.expiring(seconds);
     }
-    /** Takes in how long is left. `timeoutSeconds` is the whole idle time; where it is shorter than the warning, none is due. */
+    /**
+     * Updates how long is left. `timeoutSeconds` is the whole idle timeout; if it is shorter than the
+     * warning, none is due.
+     */
     observe(remainingSeconds, timeoutSeconds) {
         if (this.warnedAt !== null) {
             if (remainingSeconds > this.warnedAt)

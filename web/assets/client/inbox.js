@@ -1,10 +1,10 @@
-// What the service tells of this user's sessions, and what each word of it means here: the list of devices, the idle
-// deadline, the end of this session.
+// What the service reports about this user's sessions, and what each message means here: the list
+// of devices, the idle deadline, the end of this session.
 import { DeviceList, isEnding } from './devices.js';
 import { reasonOf } from './errors.js';
 export class Inbox {
     parts;
-    /** The service's clock less this machine's, in milliseconds. */
+    /** The service's clock minus this machine's, in milliseconds. */
     clockOffset = 0;
     devices = new DeviceList();
     config = null;
@@ -38,13 +38,13 @@ export class Inbox {
         const own = this.own();
         this.replace(own === null ? [] : [own]);
     }
-    /** The service has taken an activity report; both times are by its clock. */
+    /** The service has accepted an activity report; both times are by its clock. */
     active(lastActivity, idleExpiresAt) {
         this.devices.touch(this.parts.ownId(), lastActivity, idleExpiresAt);
         this.tell();
         this.observe((Date.parse(idleExpiresAt) - Date.parse(lastActivity)) / 1000);
     }
-    /** Known late or anew: a deadline that was near already is reported now. */
+    /** A deadline that is learned late or again: if it is already near, it is reported now. */
     configured(config) {
         this.config = config;
         const own = this.own();

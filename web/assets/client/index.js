@@ -1,4 +1,5 @@
-// The package's public face: what an application may import. Everything else in this folder is internal.
-// Reading order: client, account, session, refresh, authorized, live, transports, activity, idle.
+// The package's public API: what an application may import. Everything else in this directory is
+// internal. Reading order: client, account, session, refresh, authorized, live, transports,
+// activity, idle.
 export { createAuthClient } from './client.js';
 export { AuthError, isSessionOver, reasonOf } from './errors.js';

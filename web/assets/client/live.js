@@ -1,24 +1,24 @@
-// The live connection: keeps one open while signed in, over the best transport that works here. It decides when to try
-// again and over what; what a message means is decided elsewhere.
+// The live connection: keeps one open while signed in, over the best transport that works here. It
+// decides when and over which transport to retry; what a message means is decided elsewhere.
 import { backoffMs, soonMs } from './backoff.js';
 import { AuthError } from './errors.js';
 /** The service's close codes. */
 const SESSION_ENDED = 4401;
 const RESTARTING = 1012;
-/** A proxy that swallows the stream would otherwise be waited for without end. */
+/** Otherwise a proxy that swallows the stream would be waited for forever. */
 const FIRST_MESSAGE_MS = 10_000;
-/** A connection that lasted so long was a good one: its loss starts the back-off afresh. */
+/** A connection that lasted this long was working: its loss resets the back-off. */
 const GOOD_AFTER_MS = 10_000;
 const STRIKES = 2;
 export class Live {
     parts;
     status = 'off';
-    /** Counts connections, so that a late word from an old one is not heard. */
+    /** Counts connections, so that late messages from an old one are ignored. */
     run = 0;
     current = 0;
     strikes = 0;
     attempt = 0;
-    /** When the first message came; 0 before. */
+    /** When the first message arrived; 0 before. */
     openedAt = 0;
     close = null;
     timer;
@@ -54,7 +54,7 @@ export class Live {
                 close();
         }
         catch (error) {
-            // A refusal for good has signed out and stopped this run.
+            // A permanent failure has signed out and stopped this run.
             if (run === this.run)
                 this.failed(error);
         }
@@ -68,7 +68,7 @@ export class Live {
         }
         this.parts.message(message);
     }
-    /** The service itself could not be asked, which is no fault of the transport's; any other failure is. */
+    /** The service itself was unreachable, which is not the transport's fault; any other failure is. */
     failed(error) {
         if (!(error instanceof AuthError))
             return this.lost({});
@@ -96,7 +96,7 @@ export class Live {
         this.current = Math.min(this.current + 1, this.parts.transports.length - 1);
         this.strikes = 0;
     }
-    /** One try each is enough on the way back: they failed before. */
+    /** One attempt each is enough when trying the better transports again: they failed before. */
     backToBest() {
         this.current = 0;
         this.strikes = STRIKES - 1;
@@ -112,7 +112,7 @@ export class Live {
         this.tell('waiting');
         this.timer = setTimeout(() => void this.connect(), delay);
     }
-    /** Ends what is open or planned. */
+    /** Closes what is open or planned. */
     drop() {
         this.run += 1;
         this.openedAt = 0;
@@ -120,7 +120,10 @@ export class Live {
         this.close?.();
         this.close = null;
     }
-    /** The network is back, or somebody looks again: no reason to wait on. A new network has also left old sockets dead. */
+    /**
+     * The network is back, or the page is visible again: no reason to keep waiting. After a change of
+     * network old sockets are dead.
+     */
     wake = (event) => {
         const back = event.type === 'online';
         const looked = this.parts.environment.document?.visibilityState === 'visible' && this.status === 'waiting';

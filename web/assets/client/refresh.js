@@ -1,5 +1,5 @@
 import { grantOf } from './session.js';
-/** How long to wait for that message: the lock can arrive before it. */
+/** How long to wait for that message: the lock may be granted before it arrives. */
 const MESSAGE_LAG_MS = 150;
 export class Refresher {
     parts;
@@ -8,8 +8,8 @@ export class Refresher {
         this.parts = parts;
     }
     /**
-     * A grant whose token is another than `stale`. It is not put into the store: the caller decides, as the session may
-     * have ended or changed meanwhile.
+     * A grant whose token differs from `stale`. It is not put into the store: that is up to the
+     * caller, as the session may have ended or changed meanwhile.
      */
     refresh(stale) {
         const newer = this.newerThan(stale);

@@ -4,7 +4,7 @@ export function grantOf(answer) {
 export class SessionStore {
     grant = null;
     user = null;
-    /** Counts sign-ins and sign-outs, so that an answer that comes late can be told from a current one. */
+    /** Counts sign-ins and sign-outs, so that a late response can be distinguished from a current one. */
     epoch = 0;
     get id() {
         return this.grant?.session.id ?? null;

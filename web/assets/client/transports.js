@@ -1,6 +1,6 @@
-/** While polling, something better is tried again after so long. */
+/** While polling, how soon a better transport is tried again. */
 const POLLING_FOR_MS = 60_000;
-/** The service may name its events; both named and unnamed ones are heard. */
+/** The service may name its events; both named and unnamed ones are handled. */
 const SSE_EVENTS = [
     'message',
     'snapshot',
@@ -46,7 +46,7 @@ async function openEventSource(parts, Source, hearing) {
         source.close();
     };
 }
-/** Each answer is delivered as a snapshot; a final refusal has signed out already. */
+/** Each response is delivered as a snapshot; a permanent failure has already signed out. */
 async function openPolling(parts, hearing) {
     let timer;
     let open = true;

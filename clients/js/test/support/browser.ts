@@ -1,5 +1,5 @@
-// A browser at its edge: what several tabs share (locks, channels), and per tab the sockets, streams and events that a test
-// drives by hand.
+// The browser's APIs: what several tabs share (locks, channels), and per tab the sockets, streams
+// and events that a test drives by hand.
 import type { Environment } from '../../src/environment.js';
 
 /** What the tabs of one browser have in common. */
@@ -99,7 +99,7 @@ export class FakeSource extends EventTarget {
   }
 }
 
-/** Calls its listeners with what a person's hand would make: a trusted event. */
+/** Calls its listeners with a trusted event, as real user input would. */
 export class FakeInput {
   visibilityState = 'visible';
   private readonly listeners = new Map<string, Set<(event: Event) => void>>();
@@ -117,7 +117,7 @@ export class FakeInput {
   }
 }
 
-/** One tab: its environment, and what a test does to it. */
+/** One tab: its environment, and what a test can do to it. */
 export class FakeTab {
   readonly window = new FakeInput();
   readonly document = new FakeInput();

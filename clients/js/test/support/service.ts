@@ -1,5 +1,5 @@
-// The service as the client sees it through fetch: one user, tokens that grow old when a test says so, and every request
-// written down.
+// The service as the client sees it through fetch: one user, tokens that expire when a test says
+// so, and a record of every request.
 import type { Device } from '../../src/types.js';
 
 export const USER = { id: 'u1', name: 'Maya', email: 'maya@example.com', role: 'STARTER' };
@@ -31,11 +31,11 @@ type Answer = { status: number; body?: unknown; headers?: Record<string, string>
 
 export class FakeService {
   readonly asked: Asked[] = [];
-  /** The only access token that is good. */
+  /** The only valid access token. */
   token = 'token-1';
   sessionId = 's1';
   devices = [device('s1')];
-  /** Answers these paths instead of the usual. 'down' fails as a network does. */
+  /** Overrides the responses of these paths. 'down' fails as a network does. */
   readonly instead = new Map<string, Answer | 'down'>();
   idleMinutes = 5;
 
@@ -56,7 +56,7 @@ export class FakeService {
     return this.asked.filter((asked) => asked.path === path).length;
   }
 
-  /** From now on the token in use is too old, and a refresh gives this one. */
+  /** From now on the token in use is expired, and a refresh returns this one. */
   expire(next = `${this.token}+`): void {
     this.token = next;
   }

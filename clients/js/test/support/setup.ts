@@ -22,7 +22,7 @@ export function stage(options: Partial<AuthClientOptions> = {}, service = new Fa
 
 export const CREDENTIALS = { email: 'maya@example.com', password: 'long enough' };
 
-/** Settles work while the clock moves. */
+/** Lets pending work settle while the clock moves. */
 export async function passing<T>(work: Promise<T>, ms = 1000): Promise<T> {
   const settled = work.then(
     (value) => () => value,

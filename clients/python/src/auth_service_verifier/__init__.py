@@ -1,4 +1,4 @@
-"""Verifies the auth service's access tokens, and refuses a session within ``max_staleness`` of its end."""
+"""Verifies the auth service's access tokens, and rejects a session within ``max_staleness`` of its end."""
 
 from .errors import AuthError
 from .verifier import Ended, Identity, Status, Verifier, create_verifier

@@ -1,7 +1,9 @@
-"""Which sessions are over, as far as the stream of events tells: that on Redis, or that of ``GET /revocations``.
+"""Which sessions are over, according to the stream of events: the one on Redis, or that of ``GET
+/revocations``.
 
-The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was not
-listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+The stream rather than Pub/Sub: both deliver an event equally fast, but only the stream still has it for a
+reader that was not listening. Every process reads the whole stream for itself; a consumer group would
+give each event to one of them.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _LOG = logging.getLogger("auth_service_verifier")
 _ENDINGS = {"session.terminated", "session.deleted"}
 _BATCH = 1000
 _RETRY_SECONDS = 0.2
-# A connection that is silent for this long is taken for dead.
+# A connection that is silent for this long is considered dead.
 _SILENCE_SECONDS = 2.0
 # Clocks of different machines differ by less than this, and a token is signed this soon after its session changed.
 _SLACK_SECONDS = 5.0
@@ -36,10 +38,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class _Remembered:
-    """Endings by session, in few bytes each: there may be very many."""
+    """Endings by session, in few bytes each, because there may be very many."""
 
     def __init__(self) -> None:
-        # When the session's last access token has run out (in seconds: then it may be forgotten), and the reason.
+        # When the session's last access token expires (in seconds; after that it may be forgotten),
+        # and the reason.
         self._endings: dict[int | str, tuple[int, str]] = {}
         # The same pairs: many sessions share one.
         self._pairs: dict[tuple[int, str], tuple[int, str]] = {}
@@ -52,7 +55,7 @@ class _Remembered:
         return None if found is None else found[1]
 
     def add(self, sid: str, reason: str, until: float) -> bool:
-        """Whether it is news."""
+        """Whether the ending is new."""
         key = _key(sid)
         is_news = key not in self._endings
         pair = (math.ceil(until), reason)
@@ -76,18 +79,19 @@ class EndedSessions:
         self, max_staleness: float, tolerance: float, on_ended: Callable[[str, str, str], None]
     ) -> None:
         self._max_staleness = max_staleness
-        # How much longer than until they run out tokens are accepted, in seconds.
+        # How long after their expiry tokens are still accepted, in seconds.
         self._tolerance = tolerance
         # Two reads must fit into max_staleness.
         self._wait_ms = max(1, min(250, int(max_staleness * 250)))
         self._on_ended = on_ended
         self._ended = _Remembered()
-        # Sessions that the auth service called live after reading began; until when that is of use, in seconds.
+        # Sessions that the auth service confirmed as live after reading began, and until when that
+        # is of use, in seconds.
         self._confirmed: dict[str, float] = {}
         self._last: bytes | None = None
         # Endings before this are not known; seconds by the clock of Redis.
         self._since = math.inf
-        # By the monotonic clock, which no one can set.
+        # By the monotonic clock, which nobody can set.
         self._up_to_date_at = -math.inf
         self._begun_at = math.inf
         self._forgot_at = time.monotonic()
@@ -115,16 +119,17 @@ class EndedSessions:
         return len(self._ended)
 
     def confirm(self, sid: str, exp: float, asked_at: float) -> None:
-        """The auth service called this session live when it was asked at ``asked_at`` (monotonic seconds)."""
-        # An ending after that is published after reading began, and so is read.
+        """Records that the auth service confirmed this session as live when it was asked at ``asked_at``
+        (monotonic seconds)."""
+        # An ending after that is published after reading began, so it will be read.
         if asked_at > self._begun_at:
             self._confirmed[sid] = exp
 
     async def follow(self, url: str, stream: str) -> None:
         """Reads until the task is cancelled."""
         while True:
-            # A connection that breaks or falls silent is not mended but replaced, so that it is known where reading
-            # goes on.
+            # A connection that breaks or falls silent is replaced rather than repaired, so that it
+            # is known where reading resumes.
             client = redis.Redis.from_url(
                 url, socket_timeout=_SILENCE_SECONDS, socket_connect_timeout=_SILENCE_SECONDS, single_connection_client=True
             )
@@ -139,8 +144,8 @@ class EndedSessions:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def follow_service(self, url: str, api_key: str) -> None:
-        """The same over HTTP, until the task is cancelled. What is remembered stays when a stream ends: the next one goes
-        on from its cursor, at any node, or says that it does not."""
+        """The same over HTTP, until the task is cancelled. Remembered endings are kept when a stream
+        ends: the next stream continues from the cursor, at any node, or says that it does not."""
         cursor: str | None = None
         # The service sends something at least twice a second.
         timeout = httpx.Timeout(_SILENCE_SECONDS)
@@ -170,7 +175,7 @@ class EndedSessions:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _hear(self, fields: dict[str, str], requested_at: float) -> str | None:
-        """Takes a message of the service, and gives the cursor it reached."""
+        """Handles a message of the service, and returns the cursor it reached."""
         self._forget()
         if "data" not in fields:
             return None
@@ -183,8 +188,8 @@ class EndedSessions:
                 self._begun_at = requested_at
                 self._since = _seconds(told["since"])
             case "heartbeat":
-                # The service counts from when the request reached it, which was after it was sent. So this is never too
-                # late, whatever waited on the way.
+                # The service counts from when the request reached it, which was after it was sent.
+                # So this time is never too late, whatever the delays on the way.
                 at = requested_at + float(told["elapsedMs"]) / 1000
                 self._up_to_date_at = min(max(self._up_to_date_at, at), time.monotonic())
                 return fields.get("id")
@@ -200,18 +205,19 @@ class EndedSessions:
             pipe.xrange(stream, self._last, self._last)
             pipe.xread({stream: self._last}, count=_BATCH, block=self._wait_ms)
             held, found = await pipe.execute()
-        # While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+        # While the last entry read is still there, nothing after it was trimmed or lost with Redis.
         if not held:
             self._forget_place()
             return
         entries = _entries_of(found)
         self._take(entries)
-        # What was published until the question was asked has been read, if there was no more than fits.
+        # Everything published before this read was sent has been read, if the reply was not full.
         if len(entries) < _BATCH:
             self._up_to_date_at = asked
 
     async def _begin(self, client: redis.Redis, stream: str) -> None:
-        """Starts with the oldest entry. What came before is not known, and nothing is where there is no stream."""
+        """Starts with the oldest entry. What came before it is not known; without a stream nothing is
+        known."""
         begun = time.monotonic()
         first = await client.xrange(stream, count=1)
         if not first:

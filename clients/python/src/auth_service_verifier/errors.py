@@ -1,8 +1,9 @@
-"""What a request is refused with. Everything a framework needs to answer is in the error."""
+"""Why a request is rejected. The error has everything that a framework needs to respond."""
 
 from __future__ import annotations
 
-# Codes for a session that is over, by the reason in its event. An unknown reason is an ending like any other.
+# Codes for a session that is over, by the reason in its event. An unknown reason is treated as an
+# ending too.
 _ENDED = {
     "logout": "session_logged_out",
     "idle_timeout": "session_idle_timeout",
@@ -29,7 +30,7 @@ class AuthError(Exception):
     ) -> None:
         super().__init__(detail)
         self.status = status
-        #: Stable code, the same that the auth service answers with.
+        #: Stable code, the same that the auth service uses.
         self.code = code
         self.detail = detail
         #: Value of the ``WWW-Authenticate`` header (RFC 6750, RFC 9470).
@@ -39,7 +40,7 @@ class AuthError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the answer."""
+        """Headers of the response."""
         headers = {}
         if self.www_authenticate is not None:
             headers["WWW-Authenticate"] = self.www_authenticate
@@ -49,7 +50,7 @@ class AuthError(Exception):
 
     @property
     def problem(self) -> dict[str, object]:
-        """Body of the answer (RFC 9457)."""
+        """Body of the response (RFC 9457)."""
         return {
             "type": f"urn:auth-service:error:{self.code}",
             "status": self.status,
@@ -87,7 +88,7 @@ def wrong_role() -> AuthError:
 
 
 def not_fresh(*, acr: str | None, max_age: float | None) -> AuthError:
-    """The person must prove again, or more strongly, who they are (RFC 9470)."""
+    """The user must reauthenticate, or authenticate more strongly (RFC 9470)."""
     parts = ['Bearer error="insufficient_user_authentication"']
     if max_age is not None:
         parts.append(f'max_age="{max_age:g}"')
@@ -99,5 +100,6 @@ def not_fresh(*, acr: str | None, max_age: float | None) -> AuthError:
 
 
 def unavailable() -> AuthError:
-    """Whether the session is live could not be found out: no reason to let anybody in, nor to sign anybody out."""
+    """Whether the session is live could not be determined: no reason to let anybody in, nor to sign
+    anybody out."""
     return AuthError(503, "unavailable", "The session could not be checked; try again shortly.", retry_after=1)

@@ -1,6 +1,6 @@
 """The keys that the auth service publishes.
 
-A check whose key is known does not wait for a service that is away.
+A check whose key is known does not wait for a service that is down.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ import jwt
 
 from . import errors
 
-# Keys are kept for so long, as the answer allows, so that a retired one is forgotten.
+# How long keys are cached, as the response allows, so that a retired key is forgotten.
 _KEEP_SECONDS = 300.0
-# Where newer ones cannot be had they are used for so long, and no longer.
+# How long keys are used, at most, if newer ones cannot be fetched.
 _KEEP_AT_MOST_SECONDS = 3600.0
-# Who has old keys replaced waits this long for new ones: after a quiet time no key is used that was taken away.
+# How long the request that starts a refetch waits for it, so that no withdrawn key is used after a
+# quiet time.
 _MOMENT_SECONDS = 0.25
-# An unknown key id has them fetched earlier, but not for every forged token.
+# How soon an unknown key id triggers another fetch: not for every forged token.
 _COOLDOWN_SECONDS = 5.0
-# A server that is away is not asked for each request.
+# How soon a failed fetch is retried: not for each request.
 _RETRY_SECONDS = 1.0
-# For all of a fetch: that of the client is for each read, and an answer may come by the byte.
+# For the whole fetch: the client's timeout is for each read, and a response may arrive byte by
+# byte.
 _FETCH_SECONDS = 2.0
 
 
 class PublishedKeys:
-    """One fetch runs at a time, in a task of its own: whatever becomes of the request that wants it."""
+    """One fetch runs at a time, in its own task, independently of the request that needs it."""
 
     def __init__(self, url: str, http: httpx.AsyncClient) -> None:
         self._url = url
@@ -40,7 +42,7 @@ class PublishedKeys:
         self._fetching: asyncio.Task[None] | None = None
 
     async def key(self, kid: object, algorithm: str) -> Any:
-        """The key of a token; raises ``AuthError`` where there is none, or where keys cannot be had."""
+        """The key of a token; raises ``AuthError`` if there is none, or if keys cannot be fetched."""
         if not isinstance(kid, str):
             raise errors.invalid()
         wanted = (kid, algorithm)
@@ -58,7 +60,7 @@ class PublishedKeys:
             raise errors.invalid() from None
 
     async def aclose(self) -> None:
-        """Gives up a fetch that runs."""
+        """Cancels a running fetch."""
         if self._fetching is not None:
             self._fetching.cancel()
             await asyncio.wait([self._fetching])
@@ -74,7 +76,7 @@ class PublishedKeys:
 
     def _fetched(self, task: asyncio.Task[None]) -> None:
         self._fetching = None
-        # Taken, whether or not somebody waits for it.
+        # Retrieved, whether or not somebody waits for it.
         if not task.cancelled() and task.exception() is not None:
             self._failed_at = time.monotonic()
 
@@ -84,6 +86,6 @@ class PublishedKeys:
             answer.raise_for_status()
             self._keys = {(jwk.get("kid"), jwk.get("alg")): jwt.PyJWK(jwk).key for jwk in answer.json()["keys"]}
         except (httpx.HTTPError, asyncio.TimeoutError, jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError) as error:
-            # That the keys cannot be fetched says nothing about the token.
+            # A failed fetch says nothing about the token.
             raise errors.unavailable() from error
         self._fetched_at = time.monotonic()

@@ -1,6 +1,6 @@
 """Whether a token is one of the auth service's access tokens.
 
-Whether its session is live is another question, which no signature answers.
+Whether its session is live is a separate question, which no signature answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import jwt
 from . import errors
 from .keys import PublishedKeys
 
-# Never an algorithm that the token's header picks together with its own key.
+# Never an algorithm that the token's header chooses together with its own key.
 _ASYMMETRIC = ["ES256", "EdDSA", "RS256"]
 _REQUIRED = ["sub", "sid", "iat", "exp", "iss"]
 
@@ -37,13 +37,13 @@ class TokenVerifier:
         self._issuer = issuer
         self._audience = audience
         self._leeway = clock_tolerance
-        # A clock a second behind must not refuse a token that was just signed.
+        # A clock that is a second behind must not reject a token that was just signed.
         self._options: Any = {"require": _REQUIRED, "verify_aud": audience is not None, "verify_iat": False}
         self._secrets = [secret] if isinstance(secret, str) else list(secret or [])
         self._jwks = None if jwks_url is None else PublishedKeys(jwks_url, http)
 
     async def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a good token; raises ``AuthError`` otherwise."""
+        """The claims of a valid token; raises ``AuthError`` otherwise."""
         if self._jwks is None:
             return self._with_secrets(token)
         # Before a key is looked up, so that none is fetched for a token that could not pass anyway.
@@ -55,7 +55,7 @@ class TokenVerifier:
         return self._decode(token, key, [algorithm])
 
     async def aclose(self) -> None:
-        """Gives up fetching keys."""
+        """Cancels fetching keys."""
         if self._jwks is not None:
             await self._jwks.aclose()
 
@@ -70,7 +70,7 @@ class TokenVerifier:
 
     def _decode(self, token: str, key: Any, algorithms: list[str]) -> dict[str, Any]:
         try:
-            # The header comes with it, so that it is read once.
+            # The header is returned with it, so that it is parsed once.
             decoded = jwt.decode_complete(
                 token,
                 key,
@@ -107,6 +107,6 @@ def _header(token: str) -> dict[str, Any]:
 
 
 def _is_access_token(header: dict[str, Any]) -> bool:
-    """RFC 9068; no critical extension is known here (RFC 7515, section 4.1.11)."""
+    """RFC 9068; no critical extension is supported here (RFC 7515, section 4.1.11)."""
     typ = header.get("typ")
     return isinstance(typ, str) and typ.lower().removeprefix("application/") == "at+jwt" and "crit" not in header

@@ -1,4 +1,5 @@
-"""The verifier: signature, then what the stream tells of the session, then a question to the auth service."""
+"""The verifier: the signature, then what the stream says about the session, then a request to the auth
+service."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _BEARER = re.compile(r"Bearer +(\S+) *", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Identity:
-    """Who is calling."""
+    """The caller."""
 
     user_id: str
     session_id: str
@@ -33,7 +34,7 @@ class Identity:
     #: ``aal1``, or ``aal2`` with a second factor.
     acr: str | None
     amr: tuple[str, ...]
-    #: When the person last proved who they are.
+    #: When the user last authenticated.
     auth_time: datetime | None
     expires_at: datetime
 
@@ -51,7 +52,7 @@ class Ended:
 class Status:
     """What the verifier knows."""
 
-    #: Whether an ending of ``max_staleness`` ago is known.
+    #: Whether an ending that happened ``max_staleness`` ago is known.
     up_to_date: bool
     #: Since when every ending is known.
     since: datetime | None
@@ -115,7 +116,7 @@ class Verifier:
         await self.aclose()
 
     def start(self) -> None:
-        """Begins to follow the events, in the running event loop."""
+        """Starts following the events, in the running event loop."""
         if self._task is not None:
             return
         if self._redis_url is not None:
@@ -150,7 +151,7 @@ class Verifier:
         max_age: float | None = None,
         exact: bool = False,
     ) -> Identity:
-        """Checks an access token and its session; ``exact`` asks the auth service whatever is known.
+        """Checks an access token and its session; ``exact`` always asks the auth service.
 
         Raises :class:`AuthError` with the status and the headers to answer with.
         """
@@ -178,12 +179,12 @@ class Verifier:
             await self._ask(token, claims)
 
     async def _ask(self, token: str, claims: dict[str, Any]) -> None:
-        """Asks whether the session is live. To the auth service that is no activity of the person."""
+        """Asks whether the session is live. The auth service does not count that as activity."""
         if self._service_url is None:
             raise errors.unavailable()
         asked_at = time.monotonic()
         try:
-            # For all of the answer: the client's own time is for each read of it.
+            # For the whole response: the client's own timeout is for each read.
             asking = self._http.get(
                 f"{self._service_url}/session", headers={"Authorization": f"Bearer {token}"}
             )
@@ -206,7 +207,7 @@ class Verifier:
 
 
 def create_verifier(**options: Any) -> Verifier:
-    """Makes a verifier, one for a process; the options are those of :class:`Verifier`."""
+    """Creates a verifier, one per process; the options are those of :class:`Verifier`."""
     return Verifier(**options)
 
 

@@ -1,4 +1,4 @@
-//! A service that tells what the test says.
+//! A fake service that answers as the test says.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ impl FakeService {
         self.state.lock().unwrap().statuses = (session, revocations);
     }
 
-    /// How many questions about a session there were.
+    /// How many requests for a session's state there were.
     pub(crate) fn asked(&self) -> usize {
         self.state.lock().unwrap().asked
     }
@@ -60,17 +60,17 @@ impl FakeService {
         self.state.lock().unwrap().streams.len()
     }
 
-    /// All streams break.
+    /// Breaks all streams.
     pub(crate) fn drop_streams(&self) {
         self.state.lock().unwrap().streams.clear();
     }
 
-    /// Endings before that time (seconds) are not told.
+    /// Endings before that time (seconds) are not sent.
     pub(crate) fn reset(&self, since: i64) {
         self.tell(|_| format!("event: reset\ndata: {}\n\n", json!({ "since": timestamp(since) })));
     }
 
-    /// All that was stored up to so long ago has been told.
+    /// Says that every ending stored up to that long ago has been sent.
     pub(crate) fn heartbeat(&self, ago: Duration, cursor: &str) {
         self.tell(|began| {
             let elapsed = json!({ "elapsedMs": began.elapsed().saturating_sub(ago).as_millis() as u64 });
@@ -129,7 +129,7 @@ async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
     }
 }
 
-/// A good token of that session.
+/// A valid token of that session.
 pub(crate) fn token(session: &str, issued: i64, lasts: i64) -> String {
     let claims = json!({
         "iss": "auth-service", "sub": "ada", "sid": session, "role": "PRO", "jti": "1",
@@ -149,7 +149,7 @@ pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
     panic!("not within five seconds: {what}");
 }
 
-/// Seconds of the epoch.
+/// Seconds since the epoch.
 #[expect(clippy::disallowed_methods, reason = "tokens are signed now")]
 pub(crate) fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64

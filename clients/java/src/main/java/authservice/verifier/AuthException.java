@@ -2,12 +2,15 @@ package authservice.verifier;
 
 import java.util.Map;
 
-/** What a request is refused with. It holds everything that an answer needs. */
+/** Why a request is rejected. It has everything that the response needs. */
 public final class AuthException extends Exception {
     private static final long serialVersionUID = 1L;
     private static final String INVALID_TOKEN = "Bearer error=\"invalid_token\"";
 
-    /** Codes for a session that is over, by the reason in its event. An unknown reason is an ending like any other. */
+    /**
+     * Codes for a session that is over, by the reason in its event. An unknown reason is treated as
+     * an ending too.
+     */
     private static final Map<String, String> ENDED = Map.of(
             "logout", "session_logged_out",
             "idle_timeout", "session_idle_timeout",
@@ -35,7 +38,7 @@ public final class AuthException extends Exception {
         return status;
     }
 
-    /** Stable code, the same that the auth service answers with. */
+    /** Stable code, the same that the auth service uses. */
     public String code() {
         return code;
     }
@@ -50,7 +53,7 @@ public final class AuthException extends Exception {
         return retryAfter;
     }
 
-    /** Body of the answer (RFC 9457), of type {@code application/problem+json}. */
+    /** Body of the response (RFC 9457), of type {@code application/problem+json}. */
     public String problem() {
         // Code and detail are this class's own words: there is nothing to escape.
         return "{\"type\":\"urn:auth-service:error:%s\",\"status\":%d,\"code\":\"%s\",\"detail\":\"%s\"}"
@@ -74,7 +77,7 @@ public final class AuthException extends Exception {
         return over(ENDED.getOrDefault(reason, "session_terminated"));
     }
 
-    /** The auth service's own refusal. A code that is not a plain word is not passed on. */
+    /** The auth service's own error. A code that is not a plain word is not passed on. */
     static AuthException fromService(Object code) {
         if (!(code instanceof String text) || !text.matches("[a-z_]{1,64}")) {
             return over("session_terminated");
@@ -95,7 +98,7 @@ public final class AuthException extends Exception {
                 "Bearer error=\"insufficient_scope\"", null, null);
     }
 
-    /** The person must prove again, or more strongly, who they are (RFC 9470). */
+    /** The user must reauthenticate, or authenticate more strongly (RFC 9470). */
     static AuthException notFresh(String acr, Long maxAge) {
         StringBuilder challenge = new StringBuilder("Bearer error=\"insufficient_user_authentication\"");
         if (maxAge != null) {
@@ -107,7 +110,10 @@ public final class AuthException extends Exception {
         return unauthorized("fresh_authentication_required", "Prove again who you are.", challenge.toString());
     }
 
-    /** Whether the session is live could not be found out: no reason to let anybody in, nor to sign anybody out. */
+    /**
+     * Whether the session is live could not be determined: no reason to let anybody in, nor to sign
+     * anybody out.
+     */
     static AuthException unavailable(Throwable cause) {
         return new AuthException(503, "unavailable", "The session could not be checked; try again shortly.", null, 1, cause);
     }

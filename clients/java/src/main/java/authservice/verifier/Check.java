@@ -4,12 +4,12 @@ import java.time.Duration;
 import java.util.Set;
 
 /**
- * Who is let in.
+ * Which callers are accepted.
  *
- * @param roles roles that are let in; every role where empty
+ * @param roles roles that are accepted; every role if empty
  * @param acr {@code aal2} requires a second factor; null does not
- * @param maxAge since the person last proved who they are, at most; null for any
- * @param exact asks the auth service whatever is known
+ * @param maxAge the maximum time since the user last authenticated; null for any
+ * @param exact always asks the auth service
  */
 public record Check(Set<String> roles, String acr, Duration maxAge, boolean exact) {
     /** Every live session. */

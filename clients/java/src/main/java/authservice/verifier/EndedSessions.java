@@ -28,16 +28,18 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 
 /**
- * Which sessions are over, as far as the stream of events tells: that on Redis, or that of {@code GET /revocations}.
+ * Which sessions are over, according to the stream of events: the one on Redis, or that of {@code
+ * GET /revocations}.
  *
- * <p>The stream and not Pub/Sub: both bring an event equally fast, but only the stream still has it for a reader that was
- * not listening. Every process reads all of it for itself; a consumer group would give each event to one of them.
+ * <p>The stream rather than Pub/Sub: both deliver an event equally fast, but only the stream still
+ * has it for a reader that was not listening. Every process reads the whole stream for itself; a
+ * consumer group would give each event to one of them.
  */
 final class EndedSessions implements AutoCloseable {
     private static final System.Logger LOG = System.getLogger(EndedSessions.class.getName());
     private static final int BATCH = 1000;
     private static final Duration RETRY = Duration.ofMillis(200);
-    /** A connection that is silent for this long is taken for dead. */
+    /** A connection that is silent for this long is considered dead. */
     static final Duration SILENCE = Duration.ofSeconds(2);
     /** Clocks of different machines differ by less than this, and a token is signed this soon after its session changed. */
     private static final Duration SLACK = Duration.ofSeconds(5);
@@ -49,14 +51,17 @@ final class EndedSessions implements AutoCloseable {
         static final Knowledge UNSURE = new Knowledge(false, null);
     }
 
-    /** Where reading stands; nanoTime for what is compared with the present. */
+    /** The state of reading; nanoTime for what is compared with the current time. */
     private record Place(Instant since, long begunAt, Long upToDateAt) {}
 
     private final Remembered ended = new Remembered();
-    /** Sessions that the auth service called live after reading began; until when that is of use. */
+    /**
+     * Sessions that the auth service confirmed as live after reading began, and until when that is of
+     * use.
+     */
     private final Map<String, Instant> confirmed = new ConcurrentHashMap<>();
     private final Duration maxStaleness;
-    /** How much longer than until they run out tokens are accepted. */
+    /** How long after their expiry tokens are still accepted. */
     private final Duration tolerance;
     private final Consumer<Ended> onEnded;
     private volatile Place place;
@@ -65,7 +70,7 @@ final class EndedSessions implements AutoCloseable {
     private RedisClient client;
     /** The id of the last entry that was read; the reading thread's own. */
     private String last;
-    /** When what is old was last forgotten; the reading thread's own. */
+    /** When old endings were last forgotten; the reading thread's own. */
     private long forgotAt = System.nanoTime();
 
     EndedSessions(Duration maxStaleness, Duration tolerance, Consumer<Ended> onEnded) {
@@ -74,7 +79,7 @@ final class EndedSessions implements AutoCloseable {
         this.onEnded = onEnded;
     }
 
-    /** What is known of the session of a token that was signed at that time. */
+    /** What is known about the session of a token that was signed at that time. */
     Knowledge of(String session, Instant issued) {
         String reason = ended.reason(session);
         if (reason != null) {
@@ -98,10 +103,13 @@ final class EndedSessions implements AutoCloseable {
         return new Status(isFresh(now), now == null ? null : now.since(), ended.size());
     }
 
-    /** The auth service called this session live when it was asked at that {@link System#nanoTime()}. */
+    /**
+     * Records that the auth service confirmed this session as live when it was asked at that {@link
+     * System#nanoTime()}.
+     */
     void confirm(String session, Instant expires, long askedAt) {
         Place now = place;
-        // An ending after that is published after reading began, and so is read.
+        // An ending after that is published after reading began, so it will be read.
         if (now != null && askedAt - now.begunAt() > 0) {
             confirmed.put(session, expires);
         }
@@ -125,7 +133,10 @@ final class EndedSessions implements AutoCloseable {
         reader.start();
     }
 
-    /** The same over HTTP. What is remembered stays when a stream ends: the next one goes on from its cursor, or says not. */
+    /**
+     * The same over HTTP. Remembered endings are kept when a stream ends: the next one continues from
+     * the cursor, or says that it does not.
+     */
     void followService(HttpClient http, URI url, String apiKey) {
         Revocations revocations = new Revocations(http, url, apiKey, this);
         start(() -> {
@@ -169,7 +180,10 @@ final class EndedSessions implements AutoCloseable {
         }
     }
 
-    /** A connection that breaks or falls silent is not mended but replaced, so that it is known where reading goes on. */
+    /**
+     * A connection that breaks or falls silent is replaced rather than repaired, so that it is known
+     * where reading resumes.
+     */
     private void readForever(String stream) {
         while (!closed) {
             try (StatefulRedisConnection<String, String> made = client.connect()) {
@@ -207,7 +221,8 @@ final class EndedSessions implements AutoCloseable {
         RedisFuture<List<StreamMessage<String, String>>> held = redis.async().xrange(stream, Range.create(last, last));
         RedisFuture<List<StreamMessage<String, String>>> found = redis.async()
                 .xread(XReadArgs.Builder.block(wait).count(BATCH), XReadArgs.StreamOffset.from(stream, last));
-        // While the last entry read is still there, nothing after it was trimmed away or lost with Redis.
+        // While the last entry read is still there, nothing after it was trimmed or lost with
+        // Redis.
         if (held.get(SILENCE.toMillis(), TimeUnit.MILLISECONDS).isEmpty()) {
             last = null;
             place = null;
@@ -216,14 +231,14 @@ final class EndedSessions implements AutoCloseable {
         }
         List<StreamMessage<String, String>> entries = found.get(SILENCE.toMillis(), TimeUnit.MILLISECONDS);
         take(entries);
-        // What was published until the question was asked has been read, if there was no more than fits.
+        // Everything published before this read was sent has been read, if the reply was not full.
         Place now = place;
         if (entries.size() < BATCH && now != null) {
             place = new Place(now.since(), now.begunAt(), asked);
         }
     }
 
-    /** Starts with the oldest entry. What came before is not known, and nothing is where there is no stream. */
+    /** Starts with the oldest entry. What came before it is not known; without a stream nothing is known. */
     private void begin(StatefulRedisConnection<String, String> redis, String stream)
             throws InterruptedException, ExecutionException, TimeoutException {
         long begun = System.nanoTime();

@@ -16,17 +16,23 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** The keys that the auth service publishes. A check whose key is known does not wait for a service that is away. */
+/**
+ * The keys that the auth service publishes. A check whose key is known does not wait for a service
+ * that is down.
+ */
 final class PublishedKeys {
-    /** Keys are kept for so long, as the answer allows, so that a retired one is forgotten. */
+    /** How long keys are cached, as the response allows, so that a retired key is forgotten. */
     private static final Duration KEEP = Duration.ofMinutes(5);
-    /** Where newer ones cannot be had they are used for so long, and no longer. */
+    /** How long keys are used, at most, if newer ones cannot be fetched. */
     private static final Duration KEEP_AT_MOST = Duration.ofHours(1);
-    /** Who has old keys replaced waits this long for new ones: after a quiet time no key is used that was taken away. */
+    /**
+     * How long the request that starts a refetch waits for it, so that no withdrawn key is used after
+     * a quiet time.
+     */
     private static final Duration MOMENT = Duration.ofMillis(250);
-    /** An unknown key id has them fetched earlier, but not for every forged token. */
+    /** How soon an unknown key id triggers another fetch: not for every forged token. */
     private static final Duration COOLDOWN = Duration.ofSeconds(5);
-    /** A server that is away is not asked for each request. */
+    /** How soon a failed fetch is retried: not for each request. */
     private static final long RETRY_NANOS = Duration.ofSeconds(1).toNanos();
 
     /** What was fetched at that {@link System#nanoTime()}. */
@@ -42,11 +48,11 @@ final class PublishedKeys {
 
     private final HttpClient http;
     private final HttpRequest request;
-    /** For all of a fetch: that of the request is over when the head of the answer is there. */
+    /** For the whole fetch: the request's own timeout ends when the head of the response has arrived. */
     private final Duration timeout;
     /** Null until keys were fetched. */
     volatile Fetched fetched;
-    /** The fetch that runs, or ran last; its lock is this. */
+    /** The running or latest fetch; guarded by the lock of this object. */
     private CompletableFuture<Fetched> fetch;
     private Long failedAt;
 
@@ -56,7 +62,7 @@ final class PublishedKeys {
         request = HttpRequest.newBuilder(url).timeout(timeout).build();
     }
 
-    /** The key of a token. That keys cannot be fetched says nothing about the token. */
+    /** The key of a token. A failed fetch says nothing about the token. */
     JWK key(String id, JWSAlgorithm algorithm) throws AuthException {
         Fetched now = fetched;
         boolean isKnown = now != null && now.key(id) != null && !now.isOlderThan(KEEP_AT_MOST);
@@ -113,7 +119,7 @@ final class PublishedKeys {
         return failedAt != null && System.nanoTime() - failedAt < RETRY_NANOS;
     }
 
-    /** It goes on whatever becomes of the request that wants it. */
+    /** It continues independently of the request that needs it. */
     private CompletableFuture<Fetched> start() {
         fetch = http.sendAsync(request, HttpResponse.BodyHandlers.ofString()).thenApply(PublishedKeys::read)
                 .orTimeout(timeout.toMillis(), TimeUnit.MILLISECONDS).whenComplete(this::note);

@@ -11,14 +11,17 @@ import java.util.UUID;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
-/** Endings by session, in few bytes each: there may be very many. For one thread that writes and many that read. */
+/**
+ * Endings by session, in few bytes each, because there may be very many. For one thread that writes
+ * and many that read.
+ */
 final class Remembered {
-    /** Reasons of different names that are kept apart. */
+    /** How many different reasons are distinguished. */
     private static final int REASONS = 1000;
     private static final int SMALLEST = 64;
 
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
-    /** The names that were heard. */
+    /** The reasons that were received. */
     private final List<String> reasons = new ArrayList<>(List.of("terminated"));
     /** At most three quarters full; an ending is at the place that its id says, or at the next free one. */
     private Table table = new Table(SMALLEST);
@@ -68,7 +71,7 @@ final class Remembered {
         }
     }
 
-    /** Whether it is news. From {@code until} on it may be forgotten. */
+    /** Whether the ending is new. From {@code until} on it may be forgotten. */
     boolean add(String session, String reason, Instant until) {
         UUID id = idOf(session);
         lock.writeLock().lock();
@@ -118,7 +121,7 @@ final class Remembered {
         return copy;
     }
 
-    /** An ending is one whatever the reason is called. */
+    /** It is an ending whatever the reason is called. */
     private int placeOf(String reason) {
         int place = reasons.indexOf(reason);
         if (place < 0 && reasons.size() < REASONS) {

@@ -19,8 +19,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * Follows endings over HTTP ({@code GET /revocations}), where Redis cannot be reached. A stream that breaks or falls silent is
- * opened again with the cursor that was reached, at any node of the auth service.
+ * Follows endings over HTTP ({@code GET /revocations}), where Redis cannot be reached. A stream
+ * that breaks or falls silent is reopened with the last cursor, at any node of the auth service.
  */
 final class Revocations {
     private final HttpClient http;
@@ -72,7 +72,7 @@ final class Revocations {
             answer.cancel(true);
         }
         if (stream.status != 200) {
-            // A cursor of another auth service is of no use.
+            // A cursor of another auth service is useless.
             cursor = stream.status == 422 ? null : cursor;
             throw new IOException("the auth service answered " + stream.status);
         }
@@ -132,8 +132,8 @@ final class Revocations {
                 } else if (event.equals("reset")) {
                     sessions.beginAnew(Instant.parse(String.valueOf(told.get("since"))), requestedAt);
                 } else if (event.equals("heartbeat") && told.get("elapsedMs") instanceof Number elapsed) {
-                    // The service counts from when the request reached it, which was after it was sent. So this is never
-                    // too late, whatever waited on the way.
+                    // The service counts from when the request reached it, which was after it was
+                    // sent. So this time is never too late, whatever the delays on the way.
                     sessions.reached(requestedAt + Duration.ofMillis(elapsed.longValue()).toNanos());
                     cursor = fields.getOrDefault("id", cursor);
                 }

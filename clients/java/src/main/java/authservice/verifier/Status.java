@@ -5,8 +5,8 @@ import java.time.Instant;
 /**
  * What a verifier knows.
  *
- * @param upToDate an ending of {@code maxStaleness} ago is known
- * @param since when every ending is known from; null while that cannot be said
+ * @param upToDate whether an ending that happened {@code maxStaleness} ago is known
+ * @param since when every ending is known; null while that cannot be said
  * @param remembered the number of endings in memory
  */
 public record Status(boolean upToDate, Instant since, int remembered) {}

@@ -22,11 +22,11 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * Whether a token is one of the auth service's access tokens. Whether its session is live is another question, which no
- * signature answers.
+ * Whether a token is one of the auth service's access tokens. Whether its session is live is a
+ * separate question, which no signature answers.
  */
 final class Tokens {
-    /** Never an algorithm that the header picks together with its own key. */
+    /** Never an algorithm that the header chooses together with its own key. */
     private static final List<JWSAlgorithm> ASYMMETRIC =
             List.of(JWSAlgorithm.ES256, JWSAlgorithm.EdDSA, JWSAlgorithm.RS256);
 
@@ -63,7 +63,7 @@ final class Tokens {
         }
     }
 
-    /** RFC 9068; no critical extension is known here (RFC 7515, section 4.1.11). */
+    /** RFC 9068; no critical extension is supported here (RFC 7515, section 4.1.11). */
     private static boolean isAccessToken(JWSHeader header) {
         JOSEObjectType type = header.getType();
         String name = type == null ? "" : type.getType().toLowerCase(Locale.ROOT);

@@ -18,8 +18,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Verifies the auth service's access tokens, and refuses a session within {@code maxStaleness} of its end. Make one for a
- * process; it is safe for use by many threads.
+ * Verifies the auth service's access tokens, and rejects a session within {@code maxStaleness} of
+ * its end. Create one per process; it is safe for use by many threads.
  */
 public final class Verifier implements AutoCloseable {
     private static final Duration ASK_TIMEOUT = Duration.ofSeconds(2);
@@ -97,7 +97,7 @@ public final class Verifier implements AutoCloseable {
         }
     }
 
-    /** Asks whether the session is live. To the auth service that is no activity of the person. */
+    /** Asks whether the session is live. The auth service does not count that as activity. */
     private void ask(String token, JWTClaimsSet claims) throws AuthException {
         if (options.serviceUrl == null) {
             throw AuthException.unavailable(null);
@@ -110,7 +110,7 @@ public final class Verifier implements AutoCloseable {
         HttpResponse<String> answer;
         Object code;
         try {
-            // The request's own time is over when the head of the answer is there.
+            // The request's own timeout ends when the head of the response has arrived.
             answer = http.sendAsync(request, HttpResponse.BodyHandlers.ofString())
                     .get(ASK_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
             code = JSONObjectUtils.parse(answer.body()).get("code");

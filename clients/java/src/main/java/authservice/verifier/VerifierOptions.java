@@ -13,7 +13,7 @@ public final class VerifierOptions {
         ASK,
         /** Answer 503. */
         REFUSE,
-        /** Go by the token alone. */
+        /** Accept what the token says. */
         ACCEPT
     }
 
@@ -78,13 +78,13 @@ public final class VerifierOptions {
         return this;
     }
 
-    /** Where to ask when the events are not enough. */
+    /** The address to ask at when the events are not enough. */
     public VerifierOptions serviceUrl(String value) {
         serviceUrl = value == null ? null : URI.create(value.replaceAll("/+$", ""));
         return this;
     }
 
-    /** Older knowledge is not used; at least 100 ms. */
+    /** The maximum age of what is known about endings; at least 100 ms. */
     public VerifierOptions maxStaleness(Duration value) {
         maxStaleness = value;
         return this;

@@ -22,8 +22,8 @@ import javax.crypto.spec.SecretKeySpec;
 import org.junit.jupiter.api.Test;
 
 /**
- * What a check costs beside the library alone, and the memory of each remembered ending. Its name is none of a test, so that it
- * runs only when asked for: {@code mvn test -Dtest=CheckCost}.
+ * What a check costs compared with the library alone, and the memory of each remembered ending. Its
+ * name is not that of a test, so it runs only when requested: {@code mvn test -Dtest=CheckCost}.
  */
 class CheckCost {
     private static final String SECRET = "access-secret-of-the-tests-0123456789abcdef";
@@ -61,7 +61,7 @@ class CheckCost {
         return token.serialize();
     }
 
-    /** Told to check what the verifier checks. */
+    /** Configured to check what the verifier checks. */
     private static DefaultJWTProcessor<SecurityContext> library() {
         DefaultJWTProcessor<SecurityContext> library = new DefaultJWTProcessor<>();
         library.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(new JOSEObjectType("at+jwt")));

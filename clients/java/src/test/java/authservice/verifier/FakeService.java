@@ -27,12 +27,12 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 import java.util.function.LongFunction;
 
-/** A service that tells what the test says. */
+/** A fake service that answers as the test says. */
 final class FakeService implements AutoCloseable {
     static final String SECRET = "access-secret-of-the-tests-0123456789abcdef";
 
     final String url;
-    /** How many questions about a session there were. */
+    /** How many requests for a session's state there were. */
     final AtomicInteger asked = new AtomicInteger();
     /** The cursors that came with the requests for {@code /revocations}; "" where none did. */
     final List<String> cursors = Collections.synchronizedList(new ArrayList<>());
@@ -105,12 +105,12 @@ final class FakeService implements AutoCloseable {
         return streams.size();
     }
 
-    /** Endings before that time are not told. */
+    /** Endings before that time are not sent. */
     void reset(Instant since) {
         tell(began -> "event: reset\ndata: {\"since\":\"%s\"}\n\n".formatted(since));
     }
 
-    /** All that was stored up to so long ago has been told. */
+    /** Says that every ending stored up to that long ago has been sent. */
     void heartbeat(Duration ago, String cursor) {
         tell(began -> {
             long elapsed = Duration.ofNanos(System.nanoTime() - began).minus(ago).toMillis();
@@ -134,7 +134,7 @@ final class FakeService implements AutoCloseable {
         });
     }
 
-    /** All streams break. */
+    /** Breaks all streams. */
     void drop() throws IOException {
         for (Socket socket : List.copyOf(streams.keySet())) {
             streams.remove(socket);
@@ -149,7 +149,7 @@ final class FakeService implements AutoCloseable {
         drop();
     }
 
-    /** A good token of that session. */
+    /** A valid token of that session. */
     static String token(String session, Instant issued, Duration lasts) throws JOSEException {
         JWTClaimsSet claims = new JWTClaimsSet.Builder()
                 .issuer("auth-service").subject("ada").claim("sid", session).claim("role", "PRO").jwtID("1")

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Keys that are known go on verifying while the auth service cannot be reached for newer ones. */
+/** Known keys continue to verify while newer ones cannot be fetched from the auth service. */
 class PublishedKeysTest {
     private static final String KEYS = """
             {"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","alg":"EdDSA","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}""";

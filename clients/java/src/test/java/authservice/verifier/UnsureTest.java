@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What a verifier does where it cannot know, and what it takes for knowledge. */
+/** What a verifier does when it cannot know, and what it accepts as knowledge. */
 class UnsureTest {
     private static final Duration LONG = Duration.ofMinutes(15);
 
@@ -53,7 +53,7 @@ class UnsureTest {
         return assertThrows(AuthException.class, () -> verifier.verify(token, Check.ANY));
     }
 
-    /** Tells all verifiers that every ending since then has been told. */
+    /** Tells all verifiers that every ending since then has been sent. */
     private void follow(Instant since) throws InterruptedException {
         until("they follow", () -> service.followers() == made.size());
         service.reset(since);
@@ -80,7 +80,7 @@ class UnsureTest {
         assertNull(error.wwwAuthenticate());
         assertEquals("laptop", accept.verify(token, Check.ANY).sessionId());
         assertEquals(1, service.asked.get());
-        // When it cannot ask either, that is no reason to sign anybody out.
+        // If it cannot ask either, that is no reason to sign anybody out.
         service.session = 500;
         assertEquals(503, refusal(ask, token).status());
         service.session = 401;
@@ -135,7 +135,7 @@ class UnsureTest {
         it.verify(token("phone", Instant.now(), LONG), Check.ANY);
     }
 
-    /** By the clock of the service it is another time. Nothing but {@code exp} is compared with the verifier's own. */
+    /** The service's clock differs. Only {@code exp} is compared with the verifier's own clock. */
     @ParameterizedTest
     @ValueSource(longs = {30, -30})
     void itsOwnClockMayBeOffByAsMuchAsItAllowsFor(long offset) throws Exception {

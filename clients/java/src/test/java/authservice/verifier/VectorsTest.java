@@ -16,7 +16,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
-/** Every verifier gives the same answers to the same tokens. */
+/** Every verifier gives the same results for the same tokens. */
 class VectorsTest {
     @TestFactory
     @SuppressWarnings("unchecked")

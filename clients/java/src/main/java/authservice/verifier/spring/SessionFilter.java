@@ -52,7 +52,7 @@ public final class SessionFilter extends OncePerRequestFilter {
         SecurityContextHolder.setContext(context);
     }
 
-    /** Answers with the refusal's status, headers and problem. */
+    /** Responds with the error's status, headers and problem. */
     public static void answer(HttpServletResponse response, AuthException refusal) throws IOException {
         response.setStatus(refusal.status());
         if (refusal.wwwAuthenticate() != null) {
