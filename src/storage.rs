@@ -10,7 +10,6 @@
 //! busy, frozen, cut off or replaced from doing harm. "Not found" is `Ok(None)`; it becomes an error only
 //! at the edge.
 
-mod account_columns;
 pub mod accounts;
 pub mod activity;
 pub mod api_keys;
@@ -46,7 +45,6 @@ pub mod suitability;
 pub mod tickets;
 pub mod totp;
 pub mod unset_passwords;
-pub mod users;
 
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use std::sync::Arc;

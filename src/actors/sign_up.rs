@@ -14,8 +14,8 @@ use crate::events::announcement::Announcer;
 use crate::security::password::PasswordHash;
 use crate::storage::StorageError;
 use crate::storage::accounts::Account;
+use crate::storage::accounts::create::{RegisterError, Registration};
 use crate::storage::mail_requests::MailedCode;
-use crate::storage::users::{RegisterError, Registration};
 use crate::telemetry::audit::AuditEvent;
 
 /// An account to be created.

@@ -37,8 +37,8 @@ use crate::events::{Message, announcement::Announcer};
 use crate::io::Io;
 use crate::security::password::PasswordHash;
 use crate::security::peer_key::PeerKey;
+use crate::storage::accounts::create::Registration;
 use crate::storage::changes::Change;
-use crate::storage::users::Registration;
 use crate::storage::{Store, StoreOptions};
 use crate::telemetry::metrics::Metrics;
 

@@ -16,7 +16,7 @@ use crate::storage::Store;
 pub(super) async fn find(store: &Store, who: &str) -> Result<User, CommandError> {
     let found = match Uuid::try_parse(who) {
         Ok(id) => store.lookup_user(UserId::new(id)).await?,
-        Err(_) => store.lookup_credentials(Email::lookup_key(who)).await?.map(|found| found.user),
+        Err(_) => store.lookup_account(Email::lookup_key(who)).await?.map(|found| found.user),
     };
     found.ok_or_else(|| "no account with this address or id".into())
 }

@@ -21,7 +21,7 @@ use crate::config::Secret;
 use crate::domain::user::Role;
 use crate::io::Io;
 use crate::storage::Store;
-use crate::storage::accounts::MAX_ACCOUNTS;
+use crate::storage::accounts::import::MAX_ACCOUNTS;
 use crate::storage::legacy::Legacy;
 use lines::{Format, Line, Lines};
 use run::Import;

@@ -21,7 +21,8 @@ use crate::io::Io;
 use crate::security::password::{Password, PasswordPool};
 use crate::security::password_rules::{PasswordRules, WeakPassword};
 use crate::storage::Store;
-use crate::storage::accounts::{Account, UserFilter};
+use crate::storage::accounts::Account;
+use crate::storage::accounts::list::UserFilter;
 use crate::telemetry::audit::AuditEvent;
 use crate::telemetry::metrics::Metrics;
 
@@ -202,7 +203,7 @@ async fn create(config: &Config, store: &Store, io: Io, create: Create) -> Resul
         Email::parse(&create.email).map_err(|_| "not a valid email address (at most 254 characters)")?;
     let name = parse_name(&create.name)
         .map_err(|_| "a name must have 1 to 100 characters and no control characters")?;
-    if store.lookup_credentials(email.as_str().to_owned()).await?.is_some() {
+    if store.lookup_account(email.as_str().to_owned()).await?.is_some() {
         return Err("an account with this address already exists".into());
     }
     let text = if create.random_password {

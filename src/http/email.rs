@@ -137,7 +137,7 @@ async fn change(
     body: JsonObject<CodeBody>,
 ) -> Result<HttpResponse, Problem> {
     let request = own_request(&caller, &state, &client, body.0, CodePurpose::EmailChange).await?;
-    let owner = state.store().lookup_credentials(request.address.clone()).await?;
+    let owner = state.store().lookup_account(request.address.clone()).await?;
     codes::spend(&state, &request).await?;
     // Finding it here saves a commit; the database decides between two at the same time.
     if owner.is_some_and(|owner| owner.user.id != caller.user()) {

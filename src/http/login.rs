@@ -15,7 +15,7 @@ use crate::domain::password_hash::PasswordHash;
 use crate::domain::user::{Email, FieldProblem, User};
 use crate::security::login_ticket::LoginOptions;
 use crate::security::password::{Password, Verdict};
-use crate::storage::users::Credentials;
+use crate::storage::accounts::Account;
 use crate::telemetry::audit::AuditEvent;
 
 #[derive(Deserialize)]
@@ -64,7 +64,7 @@ async fn log_in(
 /// for a disabled account; the latter is always refused.
 async fn check_password(state: &AppState, email: &str, password: Password) -> Result<Option<User>, Problem> {
     let found = if email.len() <= EMAIL_MAX_BYTES {
-        state.store().lookup_credentials(email.to_owned()).await?
+        state.store().lookup_account(email.to_owned()).await?
     } else {
         None
     };
@@ -72,7 +72,7 @@ async fn check_password(state: &AppState, email: &str, password: Password) -> Re
     // An account that was created without a password has none yet.
     let hash = found.as_ref().map(|found| found.password_hash.clone()).filter(PasswordHash::is_some);
     match (state.passwords.verify(password, hash).await?, found) {
-        (Verdict::Right { rehashed }, Some(Credentials { user, password_hash })) => {
+        (Verdict::Right { rehashed }, Some(Account { user, password_hash })) => {
             if let Some(new) = rehashed {
                 state.store().replace_password_hash(user.id, password_hash, new).await?;
             }

@@ -19,7 +19,7 @@ pub(super) async fn check(
     password: Password,
 ) -> Result<User, Problem> {
     let now = state.now();
-    let found = state.store().lookup_credentials_of(user).await?;
+    let found = state.store().lookup_account_of(user).await?;
     let found = found.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
     let email = found.user.email.as_str();
     state.limits.check_login_failures(email, client.address, now).await?;

@@ -60,7 +60,7 @@ async fn reset(
     // the code has been checked.
     new_password::check_here(&state, "newPassword", &password, &[])?;
     let request = codes::check(&state, client.address, &PURPOSES, &id, &code).await?;
-    let found = state.store().lookup_credentials(request.address.clone()).await?;
+    let found = state.store().lookup_account(request.address.clone()).await?;
     // There is no account: the code was correct, although nobody can have received it.
     let user = found.ok_or_else(|| codes::wrong_code("code"))?.user;
     let person = [user.name.as_str(), user.email.as_str()];

@@ -2,6 +2,7 @@
 //! arbitrates between nodes. `writes` builds the statements of a commit, `single_statement` and
 //! `multi_statement` run them.
 
+mod account_columns;
 mod load;
 mod multi_statement;
 mod single_statement;

@@ -7,7 +7,8 @@ use auth_service::domain::policy::Policies;
 use auth_service::domain::time::Timestamp;
 use auth_service::domain::user::{Email, Role};
 use auth_service::security::password::PasswordHash;
-use auth_service::storage::accounts::{Account, ImportOptions, ImportOutcome};
+use auth_service::storage::accounts::Account;
+use auth_service::storage::accounts::import::{ImportOptions, ImportOutcome};
 
 use crate::support::store::{START, TestStore, policy, registration};
 use crate::support::{Database, on_each_database};
@@ -87,7 +88,7 @@ async fn what_is_newer_is_taken_over(db: Database) {
     let operators = operators(&store);
     assert!(operators.take_over(&new, true).await.unwrap());
     assert!(!operators.take_over(&new, true).await.unwrap(), "it is not newer any more");
-    let found = store.lookup_credentials("lovelace@example.com".to_owned()).await.unwrap().unwrap();
+    let found = store.lookup_account("lovelace@example.com".to_owned()).await.unwrap().unwrap();
     assert!(found.user.credentials_changed_at.is_some());
     new.user.credentials_changed_at = found.user.credentials_changed_at;
     assert_eq!((&found.user, found.password_hash.expose()), (&new.user, "another"));

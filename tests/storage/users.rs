@@ -2,7 +2,7 @@
 
 use auth_service::security::password::PasswordHash;
 use auth_service::storage::StorageError;
-use auth_service::storage::users::RegisterError;
+use auth_service::storage::accounts::create::RegisterError;
 
 use crate::support::store::{TestStore, registration};
 use crate::support::{Database, on_each_database};
@@ -22,9 +22,9 @@ async fn an_account_is_found_as_it_was_made(db: Database) {
     let user = new.user.clone();
     store.add_user(new).await.unwrap();
     assert_eq!(store.lookup_user(user.id).await.unwrap(), Some(user.clone()));
-    let found = store.lookup_credentials("ada@example.com".to_owned()).await.unwrap().unwrap();
+    let found = store.lookup_account("ada@example.com".to_owned()).await.unwrap().unwrap();
     assert_eq!((found.user, found.password_hash.expose()), (user, "hash"));
-    assert!(store.lookup_credentials("eve@example.com".to_owned()).await.unwrap().is_none());
+    assert!(store.lookup_account("eve@example.com".to_owned()).await.unwrap().is_none());
     assert_eq!(store.waiting().await, 2, "user.registered, session.created");
 }
 
@@ -68,7 +68,7 @@ async fn a_deleted_account_is_not_found(db: Database) {
     store.execute("UPDATE users SET deleted_at = 1").await;
     assert_eq!(store.lookup_user(ledger.user).await.unwrap(), None);
     assert_eq!(store.load_ledger(ledger.user).await.unwrap(), None);
-    assert!(store.lookup_credentials("ada@example.com".to_owned()).await.unwrap().is_none());
+    assert!(store.lookup_account("ada@example.com".to_owned()).await.unwrap().is_none());
 }
 
 async fn an_unknown_role_is_an_error(db: Database) {
@@ -79,7 +79,7 @@ async fn an_unknown_role_is_an_error(db: Database) {
     for error in [
         store.lookup_user(ledger.user).await.unwrap_err(),
         store.load_ledger(ledger.user).await.unwrap_err(),
-        store.lookup_credentials("ada@example.com".to_owned()).await.unwrap_err(),
+        store.lookup_account("ada@example.com".to_owned()).await.unwrap_err(),
     ] {
         assert!(matches!(error, StorageError::UnknownValue { table: "users", column: "role" }), "{error}");
     }
@@ -92,6 +92,6 @@ async fn a_hash_is_replaced_only_if_it_is_still_the_old_one(db: Database) {
     let hash = |text: &str| PasswordHash::from_stored(text.to_owned());
     store.replace_password_hash(ledger.user, hash("another"), hash("wrong")).await.unwrap();
     store.replace_password_hash(ledger.user, hash("hash"), hash("new")).await.unwrap();
-    let found = store.lookup_credentials("ada@example.com".to_owned()).await.unwrap().unwrap();
+    let found = store.lookup_account("ada@example.com".to_owned()).await.unwrap().unwrap();
     assert_eq!(found.password_hash.expose(), "new");
 }

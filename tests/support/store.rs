@@ -25,7 +25,7 @@ use auth_service::io::Io;
 use auth_service::security::password::PasswordHash;
 use auth_service::storage::ledger::{Commit, CommitOutcome};
 use auth_service::storage::outbox::OutboxMessage;
-use auth_service::storage::users::Registration;
+use auth_service::storage::accounts::create::Registration;
 use auth_service::storage::{OpenError, Store, StoreOptions};
 use auth_service::telemetry::metrics::Metrics;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};

@@ -142,7 +142,7 @@ impl Delivery {
             MailTo::Address(to, user) => (to.clone(), *user),
         };
         let owner = async || -> std::result::Result<Option<User>, StorageError> {
-            Ok(store.lookup_credentials(to.clone()).await?.map(|found| found.user))
+            Ok(store.lookup_account(to.clone()).await?.map(|found| found.user))
         };
         let locale = mail.locale.clone();
         let purpose = request.map(|request| request.purpose);

@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::storage::Store;
-use crate::storage::accounts::{Account, ImportOptions, ImportOutcome};
+use crate::storage::accounts::Account;
+use crate::storage::accounts::import::{ImportOptions, ImportOutcome};
 use crate::storage::legacy::LegacySessions;
 use crate::telemetry::audit::AuditEvent;
 
@@ -132,7 +133,7 @@ impl<'a> Import<'a> {
                 // Deleted or changed here meanwhile.
                 Ok(false) | Err(OperatorError::NoSuchUser) => *outcome = ImportOutcome::Present,
                 Err(OperatorError::Storage(error)) if error.is_duplicate() => {
-                    let owner = self.store.lookup_credentials(account.user.email.as_str().to_owned()).await?;
+                    let owner = self.store.lookup_account(account.user.email.as_str().to_owned()).await?;
                     *outcome = owner
                         .map_or(ImportOutcome::Present, |owner| ImportOutcome::AddressTaken(owner.user.id));
                 }

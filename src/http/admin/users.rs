@@ -195,7 +195,7 @@ async fn create(
         false => None,
     };
     if !store.add_account_and_code(account, registered, code).await? {
-        let is_address = store.lookup_credentials(user.email.as_str().to_owned()).await?.is_some();
+        let is_address = store.lookup_account(user.email.as_str().to_owned()).await?.is_some();
         return Err(Problem::new(if is_address { Code::EmailTaken } else { Code::IdTaken }));
     }
     state.registry.signal_outbox(user.id);

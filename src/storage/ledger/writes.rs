@@ -14,11 +14,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::Commit;
+use super::account_columns::account_columns;
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::SessionId;
 use crate::domain::reason::EndReason;
 use crate::domain::session::Session;
-use crate::storage::account_columns::account_columns;
 use crate::storage::mail_requests::spend_code;
 use crate::storage::mails::mail_rows;
 use crate::storage::rows::{generation_column, millis_column, new_session_row, outbox_rows};

@@ -7,11 +7,11 @@ use entity::user;
 use sea_orm::UpdateMany;
 use sea_orm::sea_query::{Expr, SimpleExpr};
 
-use super::rows::policy_column;
 use crate::domain::account_change::AccountChange;
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
+use crate::storage::rows::policy_column;
 
 /// Adds the columns that the events change, if any. If a column has several values the last one counts,
 /// since a statement may set it only once.
