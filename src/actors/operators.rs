@@ -19,7 +19,7 @@ use crate::domain::mail::{MailKind, MailTo, NOTICE_GOOD_FOR, NewMail, readable};
 use crate::domain::policy::Policies;
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
+use crate::domain::user::{Role, User};
 use crate::events::announcement::Announcer;
 use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
 use crate::storage::ledger::{Commit, CommitOutcome};
@@ -45,6 +45,9 @@ pub enum OperatorError {
     /// The account has changed since the operator last saw it.
     #[error("the account has changed meanwhile")]
     ChangedMeanwhile,
+    /// The last administrator cannot go.
+    #[error("this is the last administrator")]
+    LastAdmin,
     /// Other changes came first, on every attempt.
     #[error("nothing was changed: the sessions of the account kept changing")]
     Contended,
@@ -127,15 +130,20 @@ impl Operators {
     /// # Errors
     /// [`OperatorError`].
     pub async fn delete(&self, user: UserId, expected: Option<&str>) -> Result<usize, OperatorError> {
-        self.delete_if(user, Vec::new(), |found| check(found, expected)).await
+        self.delete_if(user, None, Vec::new(), |found| check(found, expected)).await
     }
 
     /// Deletes an account at its owner's request and mails the owner.
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn delete_own(&self, user: UserId, mail: Option<NewMail>) -> Result<(), OperatorError> {
-        self.delete_if(user, mail.into_iter().collect(), |_| Ok(())).await.map(drop)
+    pub async fn delete_own(
+        &self,
+        user: UserId,
+        by: SessionId,
+        mail: Option<NewMail>,
+    ) -> Result<(), OperatorError> {
+        self.delete_if(user, Some(by), mail.into_iter().collect(), |_| Ok(())).await.map(drop)
     }
 
     /// Deletes an account whose grace period is over, unless its owner has signed in since.
@@ -143,24 +151,30 @@ impl Operators {
     /// # Errors
     /// [`OperatorError`].
     pub async fn delete_if_due(&self, user: UserId) -> Result<(), OperatorError> {
+        let found = self.find(user).await?;
+        if found.role == Role::Admin && self.store.count_enabled(Role::Admin).await? == 0 {
+            return Err(OperatorError::LastAdmin);
+        }
         let due = |found: &User| match found.delete_at {
             Some(at) if at <= self.clock.now() => Ok(()),
             _ => Err(OperatorError::ChangedMeanwhile),
         };
-        self.delete_if(user, Vec::new(), due).await.map(drop)
+        self.delete_if(user, None, Vec::new(), due).await.map(drop)
     }
 
     async fn delete_if(
         &self,
         user: UserId,
+        by: Option<SessionId>,
         mails: Vec<NewMail>,
         may: impl Fn(&User) -> Result<(), OperatorError>,
     ) -> Result<usize, OperatorError> {
         let plan = |found: &User| {
             may(found)?;
-            Ok(DeleteAccount { mails: mails.clone() })
+            Ok(DeleteAccount { by, mails: mails.clone() })
         };
         let done = self.execute(user, plan).await?;
+        done.reply.map_err(OperatorError::NoSuchSession)?;
         self.audit(AuditEvent::Deleted(user));
         Ok(done.ended)
     }
@@ -183,7 +197,7 @@ impl Operators {
         };
         self.audit(AuditEvent::FactorRemoved(user, "all"));
         if let Some(registry) = &self.registry {
-            registry.account_changed(user, changed.version);
+            registry.factors_changed(user, changed.version, ChangedBy::Operator);
         }
         Ok((true, ended + self.end_sessions(user, EndReason::Terminated).await?))
     }

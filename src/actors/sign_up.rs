@@ -101,19 +101,36 @@ impl Registry {
     pub async fn register(&self, sign_up: SignUp) -> Result<User, SignUpError> {
         let now = self.clock().now();
         let (user, password_hash, code) = sign_up.account(now);
-        let announcer = Announcer::new(self.service_name(), user.id, now);
-        let announcement = announcer.registered(user.email.as_str());
+        let account = Account { user: user.clone(), password_hash };
+        if !self.add_account(account, code).await? {
+            return Err(SignUpError::EmailTaken);
+        }
+        AuditEvent::SignedUp(user.id).record(self.metrics());
+        Ok(user)
+    }
+
+    /// Stores an account without a session, with the code that its user is mailed. False if its address or
+    /// its id is taken.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn add_account(
+        &self,
+        account: Account,
+        code: Option<MailedCode>,
+    ) -> Result<bool, StorageError> {
+        let user = account.user.id;
+        let announcer = Announcer::new(self.service_name(), user, account.user.created_at);
+        let announcement = announcer.registered(account.user.email.as_str());
         let bus = &self.dependencies().bus;
         let announcements =
             bus.for_watchers(self.store().keeps_events(), std::slice::from_ref(&announcement));
-        let account = Account { user: user.clone(), password_hash };
-        if !self.store().add_account_and_code(account, announcement, code).await? {
-            return Err(SignUpError::EmailTaken);
+        let is_added = self.store().add_account_and_code(account, announcement, code).await?;
+        if is_added {
+            bus.tell_watchers(announcements);
+            self.signal_outbox(user);
         }
-        bus.tell_watchers(announcements);
-        self.signal_outbox(user.id);
-        AuditEvent::SignedUp(user.id).record(self.metrics());
-        Ok(user)
+        Ok(is_added)
     }
 }
 

@@ -160,7 +160,9 @@ pub(super) async fn delete_due_accounts(registry: &Registry) -> Result<(), Stora
     let operators = Operators::in_service(registry, BY.to_owned());
     for user in due {
         match operators.delete_if_due(user).await {
-            Ok(()) | Err(OperatorError::NoSuchUser | OperatorError::ChangedMeanwhile) => {}
+            Ok(())
+            | Err(OperatorError::NoSuchUser | OperatorError::ChangedMeanwhile | OperatorError::LastAdmin) => {
+            }
             Err(error) => {
                 tracing::warn!(user_id = %user, error = &error as &dyn std::error::Error, "deletion.account_failed");
             }

@@ -59,6 +59,7 @@ impl From<OperatorError> for Problem {
         match error {
             OperatorError::NoSuchUser => Self::new(Code::UserNotFound),
             OperatorError::NoSuchSession(_) => Self::new(Code::SessionNotFound),
+            OperatorError::LastAdmin => Self::new(Code::LastAdmin),
             OperatorError::ChangedMeanwhile => Self::new(Code::ChangedMeanwhile),
             OperatorError::Storage(error) => Self::from(error),
             OperatorError::Contended => Self::unavailable(error),

@@ -91,7 +91,7 @@ fn removed(
 ) -> Result<HttpResponse, Problem> {
     match outcome {
         FactorOutcome::Changed(changed) => {
-            state.registry.account_changed(user, changed.version);
+            state.registry.factors_changed(user, changed.version, ChangedBy::User);
             AuditEvent::FactorRemoved(user, method).record(state.metrics());
             Ok(HttpResponse::NoContent().finish())
         }

@@ -17,7 +17,7 @@ use super::problem::{Code, Problem};
 use super::refresh::session_over;
 use super::resource;
 use super::state::AppState;
-use crate::actors::operators::Operators;
+use crate::actors::operators::{OperatorError, Operators};
 use crate::domain::account_change::AccountChange;
 use crate::domain::command::{AskForDeletion, ChangeAccount};
 use crate::domain::ids::UserId;
@@ -54,7 +54,7 @@ async fn delete(
     let delete_at = (!grace.is_zero()).then(|| state.now().plus(grace));
     match delete_at {
         Some(delete_at) => delete_later(&state, &client, &caller, delete_at).await?,
-        None => delete_now(&state, &client, caller.user()).await?,
+        None => delete_now(&state, &client, &caller).await?,
     }
     let status = if delete_at.is_some() { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT };
     let mut answer = HttpResponse::build(status);
@@ -81,7 +81,8 @@ async fn leave_an_admin(state: &AppState, user: UserId, marked_until: Timestamp)
     Err(Problem::new(Code::LastAdmin))
 }
 
-async fn delete_now(state: &web::Data<AppState>, client: &Client, user: UserId) -> Result<(), Problem> {
+async fn delete_now(state: &web::Data<AppState>, client: &Client, caller: &Fresh) -> Result<(), Problem> {
+    let (user, by) = (caller.user(), caller.session());
     let found = state.store().lookup_user(user).await?;
     let found = found.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())?;
     // The account no longer has an address when the mail is sent, so the mail carries it.
@@ -89,7 +90,12 @@ async fn delete_now(state: &web::Data<AppState>, client: &Client, user: UserId) 
     let mail = told_of_deletion(notice_to(state, client, MailKind::AccountDeletion, to), "");
     let mail = mail.map(|mail| NewMail { locale: found.locale, ..mail });
     let operators = Operators::in_service(&state.registry, format!("user:{user}"));
-    Ok(operators.delete_own(user, mail).await?)
+    match operators.delete_own(user, by, mail).await {
+        Err(OperatorError::NoSuchSession(over)) => {
+            Err(session_over(state, user, over).await?.with_challenge())
+        }
+        deleted => Ok(deleted?),
+    }
 }
 
 async fn delete_later(

@@ -215,7 +215,10 @@ impl SignIn {
         };
         // Before the session: none is open whose person cannot get the codes.
         let codes = match self.enrolled {
-            true => Some(give_recovery_codes(state, self.user.id, None).await?),
+            true => {
+                let codes = give_recovery_codes(state, &self.user, None).await?;
+                Some(codes.ok_or_else(|| Problem::new(Code::InvalidCredentials))?)
+            }
             false => None,
         };
         let asking = run_to_completion(open_session(state.clone(), self.user.id, open, replaced));

@@ -1,4 +1,4 @@
-//! Accounts, by what is done to them: [`lookup`], [`create`], [`list`] and [`import`]. What changes an account
+//! Accounts, by what is done to them: [`lookup`], [`create`], [`list`] and [`import`]. A change of an account
 //! together with its sessions is a commit of [`super::ledger`].
 
 pub mod create;

@@ -1,7 +1,8 @@
 //! Recovery codes: keyed hashes of the unused ones. Using one deletes it, which succeeds once.
 
-use entity::recovery_code;
+use entity::{recovery_code, user};
 use sea_orm::ActiveValue::Set;
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, TransactionTrait};
 
 use super::factor_rows::forget_failures;
@@ -10,25 +11,42 @@ use super::{StorageError, Store};
 use crate::domain::ids::UserId;
 use crate::domain::mail::NewMail;
 use crate::domain::time::Timestamp;
+use crate::domain::user::User;
 
 impl Store {
-    /// Replaces all recovery codes by new ones, and stores mails to the person about it.
+    /// Replaces all recovery codes by new ones, and stores mails to the person about it. False, and nothing
+    /// is stored, if the user has no second factor any more, or the credentials have changed since `user`
+    /// was read.
     ///
     /// # Errors
     /// [`StorageError`].
     pub async fn replace_recovery_codes(
         &self,
-        user: UserId,
+        user: &User,
         hashes: Vec<Vec<u8>>,
         mails: Vec<NewMail>,
         now: Timestamp,
-    ) -> Result<(), StorageError> {
-        let db = self.db.clone();
+    ) -> Result<bool, StorageError> {
+        let (db, id) = (self.db.clone(), user.id);
+        // Changes nothing, but locks the row: a change of factors or of the password waits, or came first.
+        let lock = user::Entity::update_many()
+            .col_expr(user::Column::Factors, Expr::col(user::Column::Factors))
+            .filter(user::Column::Id.eq(id.uuid()))
+            .filter(user::Column::Factors.gt(0));
+        let lock = lock.filter(match user.credentials_changed_at {
+            None => user::Column::CredentialsChangedAt.is_null(),
+            Some(at) => user::Column::CredentialsChangedAt.eq(at.millis()),
+        });
         let work = async move {
             let transaction = db.begin().await?;
-            put_recovery_codes(&transaction, user, hashes, now).await?;
+            if lock.exec(&transaction).await?.rows_affected == 0 {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            put_recovery_codes(&transaction, id, hashes, now).await?;
             insert_mails(&transaction, mails, now).await?;
-            transaction.commit().await
+            transaction.commit().await?;
+            Ok::<_, DbErr>(true)
         };
         self.run(work).await
     }

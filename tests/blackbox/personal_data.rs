@@ -156,6 +156,17 @@ async fn the_last_administrator_stays(db: Database) {
         app.execute(&format!("UPDATE users SET {gone} = 9000000000000, {rest}")).await;
     }
     device.send(device.request(Method::DELETE, "/me")).await.expect_problem(409, "last_admin");
+
+    // A mark that a crash has left behind deletes nobody either: the person who is due after them goes.
+    app.client().signup(&ada).await.expect(201);
+    app.execute(&format!("UPDATE users SET delete_at = 2 WHERE email = '{}'", ada.email)).await;
+    app.execute("UPDATE users SET delete_at = 1 WHERE email = 'root@example.com'").await;
+    eventually("the other account is deleted", Duration::from_secs(30), async || {
+        let query = format!("SELECT COUNT(*) FROM users WHERE email = '{}'", ada.email);
+        if app.count(&query).await == 0 { Ok(()) } else { Err(app.logs()) }
+    })
+    .await;
+    device.session().await.expect(200);
 }
 
 /// Requests the deletion; returns when the account will be deleted.

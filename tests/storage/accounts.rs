@@ -1,11 +1,11 @@
 //! Accounts from elsewhere: each is there once, by id and by address, however often it comes.
 
-use auth_service::actors::operators::Operators;
+use auth_service::actors::operators::{OperatorError, Operators};
 use auth_service::clock::new_uuid;
-use auth_service::domain::ids::UserId;
+use auth_service::domain::ids::{SessionId, UserId};
 use auth_service::domain::policy::Policies;
 use auth_service::domain::time::Timestamp;
-use auth_service::domain::user::{Email, Role};
+use auth_service::domain::user::{Email, Role, User};
 use auth_service::security::password::PasswordHash;
 use auth_service::storage::accounts::Account;
 use auth_service::storage::accounts::import::{ImportOptions, ImportOutcome};
@@ -18,6 +18,8 @@ on_each_database!(
     who_has_the_address_keeps_it,
     what_is_newer_is_taken_over,
     a_new_address_is_as_verified_as_it_comes_and_others_hear_of_it,
+    an_account_goes_only_with_a_live_session_of_its_person,
+    recovery_codes_are_stored_only_for_the_credentials_they_were_asked_with,
     a_dry_run_stores_nothing,
     a_deleted_account_stays_deleted,
     two_imports_at_once_add_each_once,
@@ -114,6 +116,33 @@ async fn a_new_address_is_as_verified_as_it_comes_and_others_hear_of_it(db: Data
     assert_eq!(found.email.as_str(), "lovelace@example.com");
     assert_eq!(found.email_verified_at, None, "nobody has shown that this address is theirs");
     assert_eq!(found.credentials_changed_at, None);
+}
+
+async fn an_account_goes_only_with_a_live_session_of_its_person(db: Database) {
+    let store = TestStore::on(db).await;
+    let ada = account("ada@example.com");
+    add(&store, &[ada.clone()], KEEP).await;
+    // A reset has ended the session while its request was on the way.
+    let ended = SessionId::new(new_uuid());
+    let refused = operators(&store).delete_own(ada.user.id, ended, None).await;
+    assert!(matches!(refused, Err(OperatorError::NoSuchSession(_))), "{refused:?}");
+    assert_eq!(store.lookup_user(ada.user.id).await.unwrap(), Some(ada.user));
+}
+
+async fn recovery_codes_are_stored_only_for_the_credentials_they_were_asked_with(db: Database) {
+    let store = TestStore::on(db).await;
+    let ada = account("ada@example.com").user;
+    add(&store, &[Account { user: ada.clone(), password_hash: PasswordHash::none() }], KEEP).await;
+    let give = async |user: &User| {
+        store.replace_recovery_codes(user, vec![vec![1; 32]], Vec::new(), START).await.unwrap()
+    };
+    let is_there = async || store.use_recovery_code(ada.id, vec![vec![1; 32]]).await.unwrap();
+    assert!(!give(&ada).await, "there is no factor that they could stand in for");
+    store.execute("UPDATE users SET factors = 1").await;
+    assert!(give(&ada).await && is_there().await);
+    store.execute("UPDATE users SET credentials_changed_at = 2").await;
+    assert!(!give(&ada).await && !is_there().await, "a reset came first");
+    assert!(give(&User { credentials_changed_at: Some(Timestamp::from_millis(2)), ..ada.clone() }).await);
 }
 
 async fn a_dry_run_stores_nothing(db: Database) {

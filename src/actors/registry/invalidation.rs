@@ -10,11 +10,13 @@ use crate::actors::messages::{Disconnected, Wake};
 use crate::actors::user_session::UserSession;
 use crate::bus::internal::{self as peer, Activity, Ended, Invalidation, SignedChange};
 use crate::bus::redis::subscriber::Listener;
+use crate::domain::account_change::ChangedBy;
 use crate::domain::event::{Ending, LedgerEvent};
 use crate::domain::ids::UserId;
 use crate::domain::ledger::{Ledger, RememberedEnding};
 use crate::domain::reason::EndReason;
 use crate::domain::time::Timestamp;
+use crate::events::announcement::Announcer;
 use crate::storage::changes::Change;
 
 /// How long after its commit a message is believed, in ms. An older one is only a reason to read: an
@@ -50,11 +52,15 @@ impl Registry {
         }
     }
 
-    /// This node has committed that version of an account without the user's actor, which reads the
+    /// This node has committed a change of second factors without the user's actor, which reads the
     /// account again before its next command. Notifies the other nodes and wakes the publisher, without
     /// waiting.
-    pub fn account_changed(&self, user: UserId, version: i64) {
-        self.committed_beside(user, version, &[], self.clock().now());
+    pub fn factors_changed(&self, user: UserId, version: i64, by: ChangedBy) {
+        let now = self.clock().now();
+        let announcements = Announcer::new(self.service_name(), user, now).factors_changed(by);
+        let bus = &self.dependencies().bus;
+        bus.tell_watchers(bus.for_watchers(self.store().keeps_events(), &announcements));
+        self.committed_beside(user, version, &[], now);
     }
 
     /// The same for a commit that ended sessions, which are counted.

@@ -249,20 +249,25 @@ impl Command for AskForDeletion {
 /// Deletes the account, and ends all sessions with it.
 #[derive(Clone, Debug)]
 pub struct DeleteAccount {
+    /// The session that asks, if the person does; it must be live.
+    pub by: Option<SessionId>,
     /// Mails to send.
     pub mails: Vec<NewMail>,
 }
 
 impl Command for DeleteAccount {
-    type Reply = ();
+    type Reply = Result<(), SessionOver>;
     const REPEATABLE: bool = true;
 
-    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<()> {
+    fn decide(&self, ledger: &Ledger, now: Timestamp, _: &Policy) -> Decision<Self::Reply> {
+        if let Some(by) = self.by.filter(|by| ledger.find(*by).is_none()) {
+            return Decision::unchanged(Err(SessionOver::of(ledger, by)));
+        }
         let end = |session| LedgerEvent::Ended(ending(session, EndReason::UserDeleted, None, now));
         let mut events: Vec<_> = ledger.live().iter().map(end).collect();
         events.push(LedgerEvent::AccountDeleted { at: now });
         events.extend(mailed(&self.mails));
-        Decision { events, reply: () }
+        Decision { events, reply: Ok(()) }
     }
 }
 

@@ -18,7 +18,6 @@ use crate::domain::mail::{CodePurpose, MailKind};
 use crate::domain::password_hash::PasswordHash;
 use crate::domain::policy::OwnPolicy;
 use crate::domain::user::{Email, FieldProblem, Role, User, parse_name};
-use crate::events::announcement::Announcer;
 use crate::http::codes;
 use crate::http::completing;
 use crate::http::extract::client::Client;
@@ -185,8 +184,6 @@ async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (account, invite) = account_of(&state, body.0)?;
     let user = account.user.clone();
-    let announcer = Announcer::new(&state.config.service_name, user.id, user.created_at);
-    let (store, registered) = (state.store(), announcer.registered(user.email.as_str()));
     let code = match invite {
         true => {
             let asking = password_code_of(&user, CodePurpose::Invitation, MailKind::Invitation);
@@ -194,11 +191,10 @@ async fn create(
         }
         false => None,
     };
-    if !store.add_account_and_code(account, registered, code).await? {
-        let is_address = store.lookup_account(user.email.as_str().to_owned()).await?.is_some();
+    if !state.registry.add_account(account, code).await? {
+        let is_address = state.store().lookup_account(user.email.as_str().to_owned()).await?.is_some();
         return Err(Problem::new(if is_address { Code::EmailTaken } else { Code::IdTaken }));
     }
-    state.registry.signal_outbox(user.id);
     AuditEvent::SignedUp(user.id).log_by(&caller.principal.to_string());
     if invite {
         codes::stored(&state, CodePurpose::Invitation);

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{change, outdated};
 use crate::clock::new_uuid;
+use crate::domain::account_change::ChangedBy;
 use crate::domain::device::DeviceInfo;
 use crate::domain::mail::MailKind;
 use crate::domain::user::{FieldProblem, User, parse_name};
@@ -48,7 +49,7 @@ pub(in crate::http) async fn confirm_totp(
     let change = change(state, user, Keep::Nothing, mail);
     match store.confirm_totp(change, pending, sealed, step, hashes).await? {
         FactorOutcome::Changed(changed) => {
-            state.registry.account_changed(user.id, changed.version);
+            state.registry.factors_changed(user.id, changed.version, ChangedBy::User);
             count(state, "totp", "success");
             AuditEvent::FactorAdded(user.id, "totp").record(state.metrics());
             Ok(changed)
@@ -118,7 +119,7 @@ pub(in crate::http) async fn add_passkey(
     let change = change(state, user, Keep::Nothing, mail);
     match store.add_passkey(change, passkey.clone()).await? {
         AddedPasskey::Added(changed) => {
-            state.registry.account_changed(user.id, changed.version);
+            state.registry.factors_changed(user.id, changed.version, ChangedBy::User);
             count(state, "passkey", "success");
             AuditEvent::FactorAdded(user.id, "passkey").record(state.metrics());
             Ok((passkey, changed))

@@ -5,8 +5,9 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::caller::{FreshCaller, TotpOn};
-use crate::domain::ids::UserId;
+use super::outdated;
 use crate::domain::mail::{MailKind, NewMail};
+use crate::domain::user::User;
 use crate::http::completing;
 use crate::http::extract::client::Client;
 use crate::http::notice::factor_notice;
@@ -26,12 +27,12 @@ async fn give(
     state: web::Data<AppState>,
     client: Client,
 ) -> Result<HttpResponse, Problem> {
-    let factors = state.store().list_factors(caller.user()).await?;
-    if factors.totp.is_none() && factors.passkeys.is_empty() {
+    let user = caller.account(&state).await?;
+    if user.factors == 0 {
         return Err(Problem::new(Code::NoSecondFactor));
     }
-    let mail = factor_notice(&state, &client, MailKind::FactorAdded, caller.user(), "recovery_codes");
-    let codes = give_recovery_codes(&state, caller.user(), mail).await?;
+    let mail = factor_notice(&state, &client, MailKind::FactorAdded, user.id, "recovery_codes");
+    let codes = give_recovery_codes(&state, &user, mail).await?.ok_or_else(|| outdated(&state))?;
     Ok(HttpResponse::build(StatusCode::CREATED).json(json!({"recoveryCodes": codes})))
 }
 
@@ -41,19 +42,22 @@ pub(super) fn new_recovery_codes() -> Result<Vec<RecoveryCode>, Problem> {
     codes.ok_or_else(Problem::unavailable_for_now)
 }
 
-/// Stores new codes, with the mail that reports them, and returns them to be shown only this once.
+/// Stores new codes, with the mail that reports them, and returns them to be shown only this once. `None` if
+/// the credentials or the factors have changed since `user` was read.
 pub(in crate::http) async fn give_recovery_codes(
     state: &AppState,
-    user: UserId,
+    user: &User,
     mail: Option<NewMail>,
-) -> Result<Vec<String>, Problem> {
+) -> Result<Option<Vec<String>>, Problem> {
     let keys = keys(state)?;
     let codes = new_recovery_codes()?;
-    let hashes = codes.iter().map(|code| code.hash(user, keys).map(Vec::from)).collect::<Result<_, _>>();
+    let hashes = codes.iter().map(|code| code.hash(user.id, keys).map(Vec::from)).collect::<Result<_, _>>();
     let hashes = hashes.map_err(Problem::unavailable)?;
     let mails = mail.into_iter().collect();
-    state.store().replace_recovery_codes(user, hashes, mails, state.now()).await?;
+    if !state.store().replace_recovery_codes(user, hashes, mails, state.now()).await? {
+        return Ok(None);
+    }
     state.registry.ring_mail_bell();
-    AuditEvent::FactorAdded(user, "recovery_codes").record(state.metrics());
-    Ok(codes.iter().map(RecoveryCode::expose).collect())
+    AuditEvent::FactorAdded(user.id, "recovery_codes").record(state.metrics());
+    Ok(Some(codes.iter().map(RecoveryCode::expose).collect()))
 }
