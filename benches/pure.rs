@@ -52,7 +52,7 @@ fn open() -> Open {
         delivery: Delivery::default(),
         shown: None,
         ends: Vec::new(),
-        replaces: None,
+        replaces: Vec::new(),
     }
 }
 

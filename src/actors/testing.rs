@@ -304,6 +304,6 @@ pub(super) fn login() -> Open {
         delivery: Delivery::default(),
         shown: None,
         ends: Vec::new(),
-        replaces: None,
+        replaces: Vec::new(),
     }
 }

@@ -32,7 +32,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "SMTP_CA_FILE",
         Form::Other("file", "a file that can be read"),
         Preset::Unset,
-        "Authorities (PEM) trusted for the mail server beside the usual ones.",
+        "Authorities (PEM) trusted for the mail server beside the system's.",
     ),
     Setting::new(
         "MAIL_FROM",

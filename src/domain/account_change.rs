@@ -27,6 +27,8 @@ pub struct AccountChange {
     pub password_change_required: Option<bool>,
     /// When the person last proved that the address is theirs.
     pub email_verified_at: Option<Option<Timestamp>>,
+    /// Whether the address was verified before: a later time alone is not reported as a change.
+    pub was_verified: bool,
     /// A new address.
     pub email: Option<Email>,
     /// Display name.
@@ -49,10 +51,11 @@ impl AccountChange {
     /// The names by which other services learn what changed.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
+        let verified = self.email_verified_at.is_some_and(|at| at.is_some() != self.was_verified);
         [
             (self.password.is_some(), "password"),
             (self.email.is_some(), "email"),
-            (self.email_verified_at.is_some(), "emailVerified"),
+            (verified, "emailVerified"),
             (self.name.is_some(), "name"),
             (self.role.is_some(), "role"),
             (self.policy.is_some(), "policy"),
@@ -69,5 +72,24 @@ impl AccountChange {
     #[must_use]
     pub fn changes_credentials(&self) -> bool {
         self.password.is_some() || self.factors.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_still_verified_is_not_told_of() {
+        for (verified_at, was_verified, told) in [
+            (None, false, false),
+            (Some(Some(Timestamp::default())), false, true),
+            (Some(Some(Timestamp::default())), true, false),
+            (Some(None), true, true),
+        ] {
+            let change =
+                AccountChange { email_verified_at: verified_at, was_verified, ..AccountChange::default() };
+            assert_eq!(change.names() == ["emailVerified"], told, "{verified_at:?} {was_verified}");
+        }
     }
 }

@@ -101,7 +101,7 @@ fn login(number: u128) -> Open {
         delivery: Delivery::default(),
         shown: None,
         ends: Vec::new(),
-        replaces: None,
+        replaces: Vec::new(),
     }
 }
 

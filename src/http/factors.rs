@@ -18,8 +18,9 @@ use super::extract::client::Client;
 use super::extract::session::Authenticated;
 use super::notice::factor_notice;
 use super::problem::{Code, Problem};
-use super::resource;
 use super::state::AppState;
+use super::{needs, resource};
+use crate::config::Feature;
 use crate::domain::account_change::ChangedBy;
 use crate::domain::ids::UserId;
 use crate::domain::mail::{MailKind, NewMail};
@@ -27,18 +28,18 @@ use crate::domain::user::User;
 use crate::events::announcement::Announcer;
 use crate::storage::factors::{FactorChange, FactorOutcome, Keep};
 use crate::telemetry::audit::AuditEvent;
-use caller::TotpOn;
 use view::{PasskeyView, TotpView};
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    let factors = resource("/factors", "GET").guard(needs(Feature::Totp));
     scope
-        .service(resource("/factors", "GET").route(web::get().to(list)))
+        .service(factors.route(web::get().to(list)))
         .configure(totp::configure)
         .configure(recovery_codes::configure)
         .configure(passkeys::configure);
 }
 
-async fn list(_: TotpOn, caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+async fn list(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let store = state.store();
     let factors = store.list_factors(caller.user()).await?;
     let has_any = factors.totp.is_some() || !factors.passkeys.is_empty();

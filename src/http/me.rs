@@ -14,7 +14,7 @@ use super::state::AppState;
 use super::view::UserView;
 use crate::domain::account_change::AccountChange;
 use crate::domain::command::ChangeAccount;
-use crate::domain::user::parse_name;
+use crate::domain::user::{User, parse_name};
 
 #[derive(Deserialize)]
 struct Body {
@@ -45,6 +45,10 @@ async fn change(
         return Err(fields.into_problem());
     }
     state.shed_load()?;
+    // What is the same already is no change.
+    let user = account(&caller, &state).await?;
+    let name = name.filter(|name| *name != user.name);
+    let locale = locale.filter(|locale| user.locale.as_ref() != Some(locale));
     if name.is_some() || locale.is_some() {
         let change = AccountChange { name, locale: locale.map(Some), ..AccountChange::default() };
         let command = ChangeAccount::by_user(change);
@@ -53,9 +57,13 @@ async fn change(
     answer(&caller, &state).await
 }
 
-async fn answer(caller: &Authenticated, state: &AppState) -> Result<HttpResponse, Problem> {
+async fn account(caller: &Authenticated, state: &AppState) -> Result<User, Problem> {
     let user = state.store().lookup_user(caller.user()).await?;
-    let user = user.ok_or_else(|| Problem::new(Code::SessionTerminated))?;
+    user.ok_or_else(|| Problem::new(Code::SessionTerminated).with_challenge())
+}
+
+async fn answer(caller: &Authenticated, state: &AppState) -> Result<HttpResponse, Problem> {
+    let user = account(caller, state).await?;
     let last_activity_at = caller.0.snapshot.last_activity_at();
     Ok(HttpResponse::Ok().json(json!({"user": UserView::new(&user, last_activity_at)})))
 }

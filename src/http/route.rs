@@ -12,7 +12,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpResponse, Resource, web};
 use prometheus::{Histogram, IntCounter};
 
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::state::AppState;
 use crate::config::Feature;
 use crate::telemetry::metrics::{Metrics, OPERATIONS};
@@ -47,7 +47,7 @@ async fn to_its_end(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let serving = run_to_completion(next.call(request)).await;
-    serving.unwrap_or_else(|| Err(Problem::new(Code::Unavailable).into()))
+    serving.unwrap_or_else(|| Err(Problem::unavailable_for_now().into()))
 }
 
 /// A resource that answers every method alike.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::extract::session::Authenticated;
 use super::resource;
 use super::view::{session_view, sessions_answer};
+use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::events::session_view::SessionView;
 
@@ -13,6 +14,7 @@ use crate::events::session_view::SessionView;
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
     session: SessionView<'a>,
+    user_id: UserId,
     idle_expires_at: Timestamp,
     remaining_seconds: u64,
 }
@@ -26,6 +28,7 @@ async fn session(caller: Authenticated) -> HttpResponse {
     let idle_expires_at = live.times().idle_expires_at(live.shown_activity());
     let body = Body {
         session: session_view(live, live.id()),
+        user_id: live.user,
         idle_expires_at,
         remaining_seconds: caller.0.now.until(idle_expires_at).as_secs(),
     };

@@ -204,13 +204,18 @@ impl SignIn {
         client: &Client,
     ) -> Result<HttpResponse, Problem> {
         let delivery = if self.options.refresh_token_in_body { Delivery::Body } else { Delivery::Cookie };
-        let replaced = session_before(state, http, client).filter(|_| !self.options.keep_session);
+        let replaced = match self.options.keep_session {
+            true => Vec::new(),
+            false => sessions_before(state, http, client),
+        };
+        let (own, others): (Vec<_>, Vec<_>) =
+            replaced.into_iter().partition(|(owner, _)| *owner == self.user.id);
         let open = Open {
             methods: self.shown.methods(),
             remember: self.options.remember,
             shown: self.user.credentials_changed_at,
             ends: self.choice.as_ref().map(|choice| choice.ends.clone()).unwrap_or_default(),
-            replaces: replaced.filter(|(owner, _)| *owner == self.user.id).map(|(_, replaces)| replaces),
+            replaces: own.into_iter().map(|(_, replaces)| replaces).collect(),
             ..open_for(state, client, self.options.device_name.clone(), delivery, OpenedBy::Login)
         };
         // Before the session: none is open whose person cannot get the codes.
@@ -221,7 +226,7 @@ impl SignIn {
             }
             false => None,
         };
-        let asking = run_to_completion(open_session(state.clone(), self.user.id, open, replaced));
+        let asking = run_to_completion(open_session(state.clone(), self.user.id, open, others));
         let opened = match asking.await.unwrap_or(Err(ActorError::NoAnswer)) {
             Ok(Ok(opened)) => opened,
             Ok(Err(OpenRefusal::LimitReached { asks: true, .. })) => {
@@ -261,25 +266,26 @@ async fn remember_locale(state: &web::Data<AppState>, user: User, locale: Option
     }
 }
 
-/// The session that the browser was signed in with, and its user.
-fn session_before(state: &AppState, http: &HttpRequest, client: &Client) -> Option<(UserId, Replaces)> {
-    let claims = sessions_of_cookies(state, http, client).into_iter().next()?;
-    Some((claims.user, Replaces { session: claims.session, generation: claims.generation }))
+/// The sessions that the browser was signed in with, and their users. A browser has several if one cookie is
+/// left over beside another: none of them may stay behind.
+fn sessions_before(state: &AppState, http: &HttpRequest, client: &Client) -> Vec<(UserId, Replaces)> {
+    let claims = sessions_of_cookies(state, http, client).into_iter();
+    claims.map(|it| (it.user, Replaces { session: it.session, generation: it.generation })).collect()
 }
 
 async fn open_session(
     state: web::Data<AppState>,
     user: UserId,
     open: Open,
-    replaced: Option<(UserId, Replaces)>,
+    others: Vec<(UserId, Replaces)>,
 ) -> Result<Result<Opened, OpenRefusal>, ActorError> {
     let opened = state.registry.ask(user, open).await;
     if let Ok(Ok(opened)) = &opened {
-        // Another user's session is ended separately; the new session does not depend on that.
-        if let Some((owner, replaces)) = replaced.filter(|(owner, _)| *owner != user)
-            && let Err(error) = state.registry.ask(owner, EndReplaced(replaces)).await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "login.replaced_not_ended");
+        // Other users' sessions are ended separately; the new session does not depend on that.
+        for (owner, replaces) in others {
+            if let Err(error) = state.registry.ask(owner, EndReplaced(replaces)).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "login.replaced_not_ended");
+            }
         }
         AuditEvent::LoggedIn(user, opened.session.id()).record(state.metrics());
     }

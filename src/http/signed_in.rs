@@ -55,7 +55,7 @@ pub(super) fn open_for(
         delivery,
         shown: None,
         ends: Vec::new(),
-        replaces: None,
+        replaces: Vec::new(),
     }
 }
 

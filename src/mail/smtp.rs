@@ -142,9 +142,17 @@ fn class(error: &smtp::Error) -> String {
     }
 }
 
+/// The system's; where it has none, as in a bare container, those that are built in.
+fn authorities() -> CertificateStore {
+    if rustls_native_certs::load_native_certs().certs.is_empty() {
+        tracing::info!("mail.built_in_authorities");
+        return CertificateStore::WebpkiRoots;
+    }
+    CertificateStore::Default
+}
+
 fn tls(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, MailError> {
-    let mut builder =
-        TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::WebpkiRoots);
+    let mut builder = TlsParameters::builder(host.to_owned()).certificate_store(authorities());
     let path = ca_file.map(|path| path.display().to_string()).unwrap_or_default();
     let unusable = |cause: String| MailError::Authorities { path: path.clone(), cause };
     if let Some(file) = ca_file {

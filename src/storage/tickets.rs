@@ -27,9 +27,7 @@ impl Store {
     ) -> Result<bool, StorageError> {
         let db = self.db.clone();
         let insert = spending(user, ticket, expires_at);
-        self.run(async move { insert.exec_without_returning(&db).await })
-            .await
-            .map(|inserted| is_first(&inserted))
+        self.run(async move { insert.exec_without_returning(&db).await }).await.map(|it| is_first(&it))
     }
 
     /// Notes that a user's ticket was used, and stores what the person is mailed of it. False, and nothing is

@@ -211,6 +211,9 @@ async fn names_and_languages_are_changed(database: Database) {
         patch(json!({"name": "", "locale": "../de"})).await.expect_problem(422, "validation_failed");
     assert_eq!(refused.fields(), ["locale", "name"]);
     patch(json!({})).await.expect(200);
+    // What is there already changes nothing.
+    let same = patch(json!({"name": "Ada King", "locale": "de"})).await.expect(200);
+    assert_eq!(same.json["user"]["updatedAt"], changed.json["user"]["updatedAt"]);
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Mails: from a change to the server or to a file, whatever the server does.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::rustls::{self, pki_types::PrivateKeyDer};
 
 use crate::support::smtp::{MailServer, Manner};
 use crate::support::time::Stopwatch;
@@ -241,4 +244,53 @@ async fn an_account_is_not_made_without_its_mail() {
 async fn setup_of(roles: &str) -> Setup {
     let setup = Setup::on(Database::Sqlite).await.set("SECOND_FACTOR_ROLES", roles);
     setup.set("ENCRYPTION_SECRET", "b7b0f5d2c39a4e6f8d1c7a5e3f9b2d4c")
+}
+
+/// Speaks TLS for the mail server, with a certificate that is its own authority (PEM). Gives the port.
+async fn with_tls(server: &MailServer) -> (u16, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_no_client_auth();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let (acceptor, target) = (tokio_rustls::TlsAcceptor::from(Arc::new(config)), server.address());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust the server goes away.
+                let Ok(mut client) = acceptor.accept(client).await else { return };
+                let mut server = TcpStream::connect(target).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
+            });
+        }
+    });
+    (port, made.cert.pem())
+}
+
+/// The system's authorities are trusted, and `SMTP_CA_FILE` adds to them.
+#[tokio::test]
+async fn a_mail_server_is_trusted_by_the_system_and_by_the_file() {
+    for variable in ["SSL_CERT_FILE", "SMTP_CA_FILE"] {
+        let (setup, server) = with_mail(Database::Sqlite).await;
+        let (port, authority) = with_tls(&server).await;
+        let file = setup.data_dir().join("authority.pem");
+        std::fs::write(&file, authority).unwrap();
+        let setup = setup.set("SMTP_URL", format!("smtps://localhost:{port}")).set(variable, file.display());
+        sign_up(&setup.start().await, &server, "Ada").await;
+    }
+}
+
+/// A stranger's certificate is trusted by nobody.
+#[tokio::test]
+async fn a_mail_server_that_nobody_vouches_for_gets_no_mail() {
+    let (setup, server) = with_mail(Database::Sqlite).await;
+    let (port, _) = with_tls(&server).await;
+    let app = setup.set("SMTP_URL", format!("smtps://localhost:{port}")).start().await;
+    app.client().signup(&Person::named("Ada")).await.expect(201);
+    app.expect_log("mail.not_sent").await;
+    assert!(server.all().is_empty());
 }

@@ -10,6 +10,7 @@ use crate::support::{Client, Database, Person, Setup, TestApp, on_each_database}
 on_each_database!(
     the_same_browser_leaves_no_ghost,
     somebody_else_at_the_same_browser_ends_it_too,
+    of_several_cookies_none_leaves_a_ghost,
     what_is_kept_or_cannot_be_shown_goes_on,
     a_role_has_its_own_numbers,
     remembering_is_the_persons_choice,
@@ -57,6 +58,22 @@ async fn somebody_else_at_the_same_browser_ends_it_too(db: Database) {
     login_again(&adas, &bob.credentials(), None).await.expect(200);
     adas.session().await.expect_problem(401, "session_replaced");
     bobs.session().await.expect(200);
+}
+
+/// A cookie that is left over beside another, newer or older, keeps no session alive.
+async fn of_several_cookies_none_leaves_a_ghost(db: Database) {
+    let app = TestApp::on(db).await;
+    let (ada, adas) = signed_up(&app, "Ada").await;
+    let (_, bobs) = signed_up(&app, "Bob").await;
+    let mut ended = app.client();
+    ended.login(&ada).await.expect(200);
+    let cookies = [&adas, &bobs, &ended].map(|device| format!("refreshToken={}", device.cookie.clone().unwrap()));
+    ended.logout().await.expect(204);
+    let browser = app.client();
+    let login = browser.request(Method::POST, "/login").header(COOKIE, cookies.join("; "));
+    browser.send(login.json(&ada.credentials())).await.expect(200);
+    adas.session().await.expect_problem(401, "session_replaced");
+    bobs.session().await.expect_problem(401, "session_replaced");
 }
 
 async fn what_is_kept_or_cannot_be_shown_goes_on(db: Database) {

@@ -417,6 +417,15 @@ async fn without_a_secret_there_is_nothing_of_it() {
         ("POST", "/passkeys/options"),
         ("POST", "/passkeys/login/options"),
         ("DELETE", "/passkeys/x"),
+        // Nor is there another method.
+        ("PUT", "/factors"),
+        ("GET", "/factors/totp"),
+        ("GET", "/factors/totp/confirm"),
+        ("GET", "/factors/recovery-codes"),
+        ("GET", "/passkeys"),
+        ("PUT", "/passkeys/options"),
+        ("GET", "/passkeys/login/options"),
+        ("POST", "/passkeys/x"),
     ] {
         let answer = device.send(device.request(method.parse().unwrap(), path)).await;
         answer.expect_problem(404, "not_found");

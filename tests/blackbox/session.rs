@@ -11,7 +11,8 @@ async fn tells_the_session_and_its_time(db: Database) {
     let signup = ada.signup(&Person::named("Ada")).await.expect(201).json;
 
     let told = ada.session().await.expect(200).json;
-    assert_eq!(members(&told), ["idleExpiresAt", "remainingSeconds", "session"]);
+    assert_eq!(members(&told), ["idleExpiresAt", "remainingSeconds", "session", "userId"]);
+    assert_eq!(told["userId"], signup["user"]["id"]);
     assert_eq!(told["session"], signup["session"]);
     assert_eq!(told["idleExpiresAt"], told["session"]["idleExpiresAt"]);
     let idle = milliseconds(&told["session"]["lastActivity"], &told["idleExpiresAt"]);

@@ -121,7 +121,7 @@ async fn a_new_address_is_as_verified_as_it_comes_and_others_hear_of_it(db: Data
 async fn an_account_goes_only_with_a_live_session_of_its_person(db: Database) {
     let store = TestStore::on(db).await;
     let ada = account("ada@example.com");
-    add(&store, &[ada.clone()], KEEP).await;
+    add(&store, std::slice::from_ref(&ada), KEEP).await;
     // A reset has ended the session while its request was on the way.
     let ended = SessionId::new(new_uuid());
     let refused = operators(&store).delete_own(ada.user.id, ended, None).await;

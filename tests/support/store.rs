@@ -267,7 +267,7 @@ pub(crate) fn login() -> Open {
         delivery: Delivery::default(),
         shown: None,
         ends: Vec::new(),
-        replaces: None,
+        replaces: Vec::new(),
     }
 }
 

@@ -120,7 +120,7 @@ impl World {
             delivery: Delivery::default(),
             shown: None,
             ends: Vec::new(),
-            replaces: None,
+            replaces: Vec::new(),
         });
     }
 

@@ -281,5 +281,6 @@ fn changed(ledger: &Ledger, change: AccountChange, by: ChangedBy, now: Timestamp
     let after = |before: Timestamp| before.plus(Duration::from_millis(1)).max(now);
     let at = ledger.account.credentials_changed_at.map_or(now, after);
     let credentials_changed_at = change.changes_credentials().then_some(at);
+    let change = AccountChange { was_verified: ledger.account.details.email_verified, ..change };
     LedgerEvent::AccountChanged { change: Box::new(change), by, credentials_changed_at, at: now }
 }

@@ -38,7 +38,7 @@ pub struct Open {
     /// Sessions that the person chose to end.
     pub ends: Vec<SessionId>,
     /// The session that the same browser was signed in to.
-    pub replaces: Option<Replaces>,
+    pub replaces: Vec<Replaces>,
 }
 
 /// A session that a new one replaces, as identified by its refresh token.
@@ -129,15 +129,13 @@ impl Open {
         now: Timestamp,
         policy: &Policy,
     ) -> (Vec<Ending>, Vec<&'a Session>) {
-        let replaced = self.replaces.and_then(|it| it.find(ledger, now, policy)).map(Session::id);
-        let mut endings: Vec<_> = replaced
-            .and_then(|id| ledger.find(id))
-            .map(|session| ending(session, EndReason::Replaced, None, now))
-            .into_iter()
-            .collect();
-        let mut staying = Vec::new();
-        for session in ledger.live().iter().filter(|session| Some(session.id()) != replaced) {
-            if self.ends.contains(&session.id()) {
+        let replaced: Vec<_> =
+            self.replaces.iter().filter_map(|it| it.find(ledger, now, policy)).map(Session::id).collect();
+        let (mut endings, mut staying) = (Vec::new(), Vec::new());
+        for session in ledger.live() {
+            if replaced.contains(&session.id()) {
+                endings.push(ending(session, EndReason::Replaced, None, now));
+            } else if self.ends.contains(&session.id()) {
                 endings.push(ending(session, EndReason::Terminated, Some(self.id), now));
             } else {
                 staying.push(session);

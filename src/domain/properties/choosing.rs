@@ -51,7 +51,10 @@ proptest! {
         let policy = Policy { at_limit, ..policy(max_sessions) };
         let open = Open {
             ends: chosen.iter().copied().map(id).collect(),
-            replaces: replaced.map(|(number, generation)| Replaces { session: id(number), generation }),
+            replaces: replaced
+                .map(|(number, generation)| Replaces { session: id(number), generation })
+                .into_iter()
+                .collect(),
             ..login(200)
         };
         let decision = decide(&open, &before, NOW, &policy);

@@ -49,7 +49,7 @@ fn open(ledger: &mut Ledger, id: u128, occasion: OpenedBy, max: usize) -> Vec<Le
         delivery: Delivery::default(),
         shown: None,
         ends: Vec::new(),
-        replaces: None,
+        replaces: Vec::new(),
     };
     run(ledger, &command, max)
 }

@@ -1,13 +1,9 @@
-//! Who may call: routes of a feature that is off do not exist, and a change requires a caller who has just
-//! authenticated.
-
-use std::future::{Ready, ready};
+//! Who may call: a change requires a caller who has just authenticated.
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 
-use crate::config::Feature;
 use crate::domain::command::{NoteProof, ReadProof};
 use crate::domain::ids::UserId;
 use crate::domain::sign_in::Factor;
@@ -16,35 +12,6 @@ use crate::http::extract::fresh::Fresh;
 use crate::http::problem::{Code, Problem};
 use crate::http::refresh::session_over;
 use crate::http::state::AppState;
-
-macro_rules! feature {
-    ($(#[doc = $doc:literal])* $name:ident, $feature:expr) => {
-        $(#[doc = $doc])*
-        #[derive(Debug)]
-        pub(super) struct $name;
-
-        impl FromRequest for $name {
-            type Error = Problem;
-            type Future = Ready<Result<Self, Problem>>;
-
-            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-                let state = request.app_data::<web::Data<AppState>>();
-                let on = state.is_some_and(|state| state.config.has($feature));
-                ready(if on { Ok(Self) } else { Err(Problem::not_found()) })
-            }
-        }
-    };
-}
-
-feature! {
-    /// Proof that TOTP is on. The first argument of a handler, so that it is checked before the caller is.
-    TotpOn, Feature::Totp
-}
-feature! {
-    /// Proof that passkeys are on. The first argument of a handler, so that it is checked before the caller
-    /// is.
-    PasskeysOn, Feature::Passkeys
-}
 
 /// A caller whose session is fresh.
 #[derive(Debug)]

@@ -12,11 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::caller::{FreshCaller, PasskeysOn};
+use super::caller::FreshCaller;
 use super::enrolment::{NewPasskey, add_passkey, missing};
 use super::view::PasskeyView;
 use super::{no_such_factor, removal, removed};
-use crate::config::PasskeyConfig;
+use crate::config::{Feature, PasskeyConfig};
 use crate::domain::sign_in::{Factor, Shown, Step};
 use crate::domain::user::{User, parse_name};
 use crate::http::extract::client::Client;
@@ -26,7 +26,7 @@ use crate::http::problem::Problem;
 use crate::http::proof::passkeys;
 use crate::http::sign_in::LoginOptionsBody;
 use crate::http::state::AppState;
-use crate::http::{completing, resource};
+use crate::http::{completing, needs, resource};
 use crate::security::challenge::{Purpose, VALID_FOR};
 use crate::security::login_ticket::LoginProgress;
 use crate::security::webauthn::{Algorithm, CredentialJson};
@@ -60,15 +60,16 @@ struct RenameBody {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    let on = || needs(Feature::Passkeys);
+    let login = resource("/passkeys/login/options", "POST").guard(on());
+    let creation = resource("/passkeys/options", "POST").guard(on());
+    let passkeys = completing("/passkeys", "POST").guard(on());
+    let passkey = completing("/passkeys/{id}", "PATCH, DELETE").guard(on());
     scope
-        .service(resource("/passkeys/login/options", "POST").route(web::post().to(login_options)))
-        .service(resource("/passkeys/options", "POST").route(web::post().to(options)))
-        .service(completing("/passkeys", "POST").route(web::post().to(add)))
-        .service(
-            completing("/passkeys/{id}", "PATCH, DELETE")
-                .route(web::patch().to(rename))
-                .route(web::delete().to(remove)),
-        );
+        .service(login.route(web::post().to(login_options)))
+        .service(creation.route(web::post().to(options)))
+        .service(passkeys.route(web::post().to(add)))
+        .service(passkey.route(web::patch().to(rename)).route(web::delete().to(remove)));
 }
 
 /// Who sets up a factor.
@@ -114,7 +115,6 @@ impl Enroller {
 }
 
 async fn options(
-    _: PasskeysOn,
     state: web::Data<AppState>,
     http: HttpRequest,
     body: OptionalJsonObject<TicketBody>,
@@ -166,7 +166,6 @@ fn creation_options(
 }
 
 async fn login_options(
-    _: PasskeysOn,
     state: web::Data<AppState>,
     body: OptionalJsonObject<LoginOptionsRequest>,
 ) -> Result<HttpResponse, Problem> {
@@ -213,7 +212,6 @@ async fn login_options(
 }
 
 async fn add(
-    _: PasskeysOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
     http: HttpRequest,
@@ -233,7 +231,6 @@ async fn add(
 }
 
 async fn rename(
-    _: PasskeysOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
     path: web::Path<String>,
@@ -250,7 +247,6 @@ async fn rename(
 }
 
 async fn remove(
-    _: PasskeysOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
     client: Client,

@@ -4,25 +4,26 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::caller::{FreshCaller, TotpOn};
+use super::caller::FreshCaller;
 use super::outdated;
+use crate::config::Feature;
 use crate::domain::mail::{MailKind, NewMail};
 use crate::domain::user::User;
-use crate::http::completing;
 use crate::http::extract::client::Client;
 use crate::http::notice::factor_notice;
 use crate::http::problem::{Code, Problem};
 use crate::http::proof::keys;
 use crate::http::state::AppState;
+use crate::http::{completing, needs};
 use crate::security::recovery_code::{COUNT, RecoveryCode};
 use crate::telemetry::audit::AuditEvent;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(completing("/factors/recovery-codes", "POST").route(web::post().to(give)));
+    let codes = completing("/factors/recovery-codes", "POST").guard(needs(Feature::Totp));
+    scope.service(codes.route(web::post().to(give)));
 }
 
 async fn give(
-    _: TotpOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
     client: Client,

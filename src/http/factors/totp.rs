@@ -5,18 +5,19 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::caller::{FreshCaller, TotpOn};
+use super::caller::FreshCaller;
 use super::enrolment::{PENDING_FOR, confirm_totp, missing};
 use super::passkeys::Enroller;
 use super::recovery_codes::new_recovery_codes;
 use super::{removal, removed};
+use crate::config::Feature;
 use crate::domain::sign_in::Factor;
-use crate::http::completing;
 use crate::http::extract::client::Client;
 use crate::http::extract::json::{JsonObject, OptionalJsonObject};
 use crate::http::problem::Problem;
 use crate::http::proof::keys;
 use crate::http::state::AppState;
+use crate::http::{completing, needs};
 use crate::security::recovery_code::RecoveryCode;
 use crate::security::totp::{Place, TotpSecret};
 
@@ -32,17 +33,14 @@ struct Confirm {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
+    let app = completing("/factors/totp", "POST, DELETE").guard(needs(Feature::Totp));
+    let confirmation = completing("/factors/totp/confirm", "POST").guard(needs(Feature::Totp));
     scope
-        .service(
-            completing("/factors/totp", "POST, DELETE")
-                .route(web::post().to(set_up))
-                .route(web::delete().to(remove)),
-        )
-        .service(completing("/factors/totp/confirm", "POST").route(web::post().to(confirm)));
+        .service(app.route(web::post().to(set_up)).route(web::delete().to(remove)))
+        .service(confirmation.route(web::post().to(confirm)));
 }
 
 async fn set_up(
-    _: TotpOn,
     state: web::Data<AppState>,
     http: HttpRequest,
     body: OptionalJsonObject<SetUp>,
@@ -61,7 +59,6 @@ async fn set_up(
 }
 
 async fn confirm(
-    _: TotpOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
     client: Client,
@@ -77,7 +74,6 @@ async fn confirm(
 }
 
 async fn remove(
-    _: TotpOn,
     caller: FreshCaller,
     state: web::Data<AppState>,
     client: Client,

@@ -43,6 +43,7 @@ fn columns_of(user: UserId, event: &LedgerEvent) -> Vec<(user::Column, SimpleExp
         password,
         password_change_required,
         email_verified_at,
+        was_verified: _,
         email,
         name,
         locale,
