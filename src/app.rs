@@ -71,7 +71,7 @@ impl App {
         }
         if let Bus::Redis(redis) = &bus {
             redis.listen(registry.clone());
-            background::hears_others(redis).await;
+            background::wait_until_subscribed(redis).await;
         }
         let parts = Parts { registry, bus, metrics, access_tokens, encryption, traces, started };
         let state = web::Data::new(assembly::state(config, &io, parts)?);

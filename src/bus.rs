@@ -19,7 +19,7 @@ use crate::events::lane::Lane;
 use crate::io::IoGone;
 use crate::security::rate_limit::{Counted, Quota};
 use in_process::InProcessBus;
-use internal::{Activity, Invalidation, OnceForAll};
+use internal::{Activity, DeduplicatedMessage, Invalidation};
 use redis::RedisBus;
 
 /// The bus failed, or its outcome is unknown; then it is also unknown how many of several messages were
@@ -96,7 +96,11 @@ impl Bus {
     /// The announcements that watchers in this process need of a change; empty if it is published to
     /// them anyway.
     #[must_use]
-    pub fn for_watchers(&self, is_published: bool, announcements: &[Announcement]) -> Vec<Announcement> {
+    pub fn announcements_for_watchers(
+        &self,
+        is_published: bool,
+        announcements: &[Announcement],
+    ) -> Vec<Announcement> {
         match self {
             Self::InProcess(_) if !is_published => announcements.to_vec(),
             Self::InProcess(_) | Self::Redis(_) => Vec::new(),
@@ -104,7 +108,7 @@ impl Bus {
     }
 
     /// Sends them to the watchers, once the change is stored.
-    pub fn tell_watchers(&self, announcements: Vec<Announcement>) {
+    pub fn notify_watchers(&self, announcements: Vec<Announcement>) {
         if let Self::InProcess(bus) = self {
             announcements.into_iter().for_each(|announcement| bus.send(announcement.into_message()));
         }
@@ -135,7 +139,7 @@ impl Bus {
     }
 
     /// Publishes a message that may be lost, unless another node was first, without waiting.
-    pub fn publish_once(&self, message: OnceForAll) {
+    pub fn publish_once(&self, message: DeduplicatedMessage) {
         match self {
             Self::InProcess(bus) => bus.send(message.message),
             Self::Redis(bus) => bus.publish_once(message),

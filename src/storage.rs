@@ -121,7 +121,7 @@ impl StorageError {
 
 impl StorageError {
     /// Whether no connection could be obtained, or the database did not answer on it.
-    fn is_of_connection(&self) -> bool {
+    fn is_connection_error(&self) -> bool {
         matches!(self, Self::TimedOut | Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
     }
 }
@@ -179,7 +179,7 @@ impl Store {
         if done.as_ref().is_err_and(StorageError::is_read_only) {
             self.drop_idle_connections();
         }
-        if done.as_ref().is_err_and(|error| error.is_read_only() || error.is_of_connection()) {
+        if done.as_ref().is_err_and(|error| error.is_read_only() || error.is_connection_error()) {
             self.look_for_primary();
         }
         done

@@ -2,7 +2,7 @@
 //!
 //! A request almost never waits for that. It does if the stored activity is so old that another node
 //! could end the session before the flusher is certain to have written the new one: see
-//! [`LiveSession::is_stored_long_ago`].
+//! [`LiveSession::needs_write_through`].
 //!
 //! Bounds: one note per session, so never more than the residents have sessions,
 //! `auth_activity_pending`; one urgent entry per request that waits, for at most [`WAIT`].
@@ -86,7 +86,7 @@ impl ActivityBuffer {
             session.advance(before.last_activity());
             before.advance(session.last_activity());
             // The new value was read from the database merged with what was waiting here.
-            session.is_stored_no_later_than(before.stored_activity());
+            session.lower_stored(before.stored_activity());
         }
     }
 

@@ -47,7 +47,7 @@ async fn watch(registry: &Registry, bound: Duration) {
                 metrics.feed_looks.with_label_values(&["success"]).inc();
                 // Also at the first poll: the previous watcher may have missed something.
                 if changes.started_over {
-                    registry.distrust_all();
+                    registry.invalidate_all();
                 }
                 apply(registry, &changes);
                 if std::mem::take(&mut is_first) {
@@ -95,7 +95,7 @@ fn apply(registry: &Registry, changes: &Changes) {
     registry.note_news();
     registry.metrics().feed_rows.inc_by(changes.users.len() as u64);
     for change in &changes.users {
-        if registry.outdate(change) {
+        if registry.note_change(change) {
             registry.metrics().feed_found.inc();
         }
     }

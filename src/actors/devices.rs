@@ -235,7 +235,7 @@ impl Devices {
     }
 
     /// Whether any session was warned and has not been extended since.
-    pub(super) fn has_warned(&self) -> bool {
+    pub(super) fn has_any_warned(&self) -> bool {
         !self.warned.is_empty()
     }
 

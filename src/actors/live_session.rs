@@ -100,7 +100,7 @@ impl LiveSession {
     }
 
     /// Corrects what was assumed to be stored when the session came into the snapshot.
-    pub(super) fn is_stored_no_later_than(&self, at: Timestamp) {
+    pub(super) fn lower_stored(&self, at: Timestamp) {
         self.stored.fetch_min(at.millis(), Ordering::SeqCst);
     }
 
@@ -108,7 +108,7 @@ impl LiveSession {
     /// activity of now is certain to have been written: from half of the idle timeout on. Until then the
     /// flusher has the other half to write it, and heartbeats, which are more frequent than that, never
     /// wait.
-    pub(super) fn is_stored_long_ago(&self, now: Timestamp) -> bool {
+    pub(super) fn needs_write_through(&self, now: Timestamp) -> bool {
         let (stored, times) = (self.stored_activity(), self.times());
         // The absolute end, which no activity moves, may come first.
         let may_idle = times.idle_expires_at(stored) < times.expires_at;

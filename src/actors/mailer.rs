@@ -94,7 +94,7 @@ impl Actor for Mailer {
                 if !round.lease_and_send().await {
                     // Jittered, so that nodes do not poll in step.
                     let wait = POLL_INTERVAL.mul_f64(rand::rng().random_range(0.8..1.2));
-                    let bell = round.registry.mail_bell().notified();
+                    let bell = round.registry.mail_signal().notified();
                     let _ = tokio::time::timeout(wait, bell).await;
                     rounds = rounds.wrapping_add(1);
                 }

@@ -91,7 +91,7 @@ pub enum ConnectRefusal {
 /// Asks an actor to read what other nodes changed and to notify its devices.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct LookAgain;
+pub struct Reload;
 
 /// The alarm of an actor rings.
 #[derive(Clone, Copy, Debug, Message)]

@@ -247,14 +247,14 @@ impl Operators {
             let commit = Commit::of(&ledger, events, &self.service_name, now);
             let bus = self.registry.as_ref().map(|registry| &registry.dependencies().bus);
             let announcements = bus
-                .map(|bus| bus.for_watchers(self.store.keeps_events(), &commit.announcements))
+                .map(|bus| bus.announcements_for_watchers(self.store.keeps_events(), &commit.announcements))
                 .unwrap_or_default();
             if let CommitOutcome::Committed(version) = self.store.commit(commit, lock).await? {
                 self.committed(user, version, &endings);
                 if let Some(bus) = bus {
-                    bus.tell_watchers(announcements);
+                    bus.notify_watchers(announcements);
                 }
-                let ended = endings.iter().filter(|ending| !ending.reason.is_of_time()).count();
+                let ended = endings.iter().filter(|ending| !ending.reason.is_timeout()).count();
                 return Ok(Done { command, reply, ended });
             }
         }
@@ -271,10 +271,10 @@ impl Operators {
     fn committed(&self, user: UserId, version: i64, endings: &[Ending]) {
         // Whatever the reason, the operator caused the ending. For a deletion, the deletion itself is
         // audited.
-        let acts = endings.iter().filter(|it| it.reason != EndReason::UserDeleted && !it.reason.is_of_time());
+        let acts = endings.iter().filter(|it| it.reason != EndReason::UserDeleted && !it.reason.is_timeout());
         acts.for_each(|ending| self.audit(AuditEvent::Ended(user, *ending, Cause::Operator)));
         if let Some(registry) = &self.registry {
-            registry.committed_beside(user, version, endings, self.clock.now());
+            registry.committed_outside_actor(user, version, endings, self.clock.now());
         }
     }
 }

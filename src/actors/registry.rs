@@ -68,7 +68,7 @@ struct Inner {
     /// One per lane of the outbox, notified when a commit has left something there.
     outbox_signals: Vec<Notify>,
     /// Notified when a change has stored a mail.
-    mail_bell: Notify,
+    mail_signal: Notify,
     /// Keys come from signed tokens or from the database: callers cannot choose ids that collide.
     residents: DashMap<UserId, Resident, foldhash::fast::RandomState>,
     max_residents: usize,
@@ -100,7 +100,7 @@ impl Registry {
             news: AtomicU64::new(0),
             outbox_signals: Lane::all(dependencies.outbox_lanes).map(|_| Notify::new()).collect(),
             dependencies,
-            mail_bell: Notify::new(),
+            mail_signal: Notify::new(),
             residents: DashMap::default(),
             max_residents,
             room: Arc::new(Semaphore::new(max_residents)),
@@ -294,7 +294,7 @@ impl Registry {
         }
         self.signal_outbox(ledger.user);
         if events.iter().any(|event| matches!(event, LedgerEvent::Mailed(_))) {
-            self.ring_mail_bell();
+            self.signal_mail();
         }
         for ending in endings() {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();

@@ -10,7 +10,7 @@ use super::messages::ActorError;
 use super::registry::Registry;
 use super::snapshot::Snapshot;
 use super::user_slot::UserSlot;
-use crate::bus::internal::OnceForAll;
+use crate::bus::internal::DeduplicatedMessage;
 use crate::domain::ids::{SessionId, SessionToken, UserId};
 use crate::domain::policy::Policy;
 use crate::domain::reason::EndReason;
@@ -182,7 +182,7 @@ impl Registry {
     ) -> Result<Option<Timestamp>, ActorError> {
         let session = &active.session;
         let Some(latest) = self.activity().note(session, now) else { return Ok(None) };
-        if self.store().is_shared() && session.is_stored_long_ago(now) {
+        if self.store().is_shared() && session.needs_write_through(now) {
             match self.activity().write_through(session).await {
                 Some(Written::Stored) => {}
                 Some(Written::Over) => {
@@ -209,7 +209,7 @@ impl Registry {
         }
         if tells {
             let announcer = Announcer::new(&dependencies.service_name, session.user, now);
-            dependencies.bus.publish_once(OnceForAll {
+            dependencies.bus.publish_once(DeduplicatedMessage {
                 session: session.id(),
                 interval: dependencies.activity_event_interval,
                 message: announcer.activity(session.id(), latest).into_message(),

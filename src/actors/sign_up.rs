@@ -86,9 +86,10 @@ impl Registry {
 
         let news = self.news();
         let bus = &self.dependencies().bus;
-        let announcements = bus.for_watchers(self.store().keeps_events(), &registration.announcements);
+        let announcements =
+            bus.announcements_for_watchers(self.store().keeps_events(), &registration.announcements);
         self.store().add_user(registration).await?;
-        bus.tell_watchers(announcements);
+        bus.notify_watchers(announcements);
         AuditEvent::SignedUp(user.id).record(self.metrics());
         self.insert(ledger, news).await;
         Ok((user, opened))
@@ -124,10 +125,10 @@ impl Registry {
         let announcement = announcer.registered(account.user.email.as_str());
         let bus = &self.dependencies().bus;
         let announcements =
-            bus.for_watchers(self.store().keeps_events(), std::slice::from_ref(&announcement));
+            bus.announcements_for_watchers(self.store().keeps_events(), std::slice::from_ref(&announcement));
         let is_added = self.store().add_account_and_code(account, announcement, code).await?;
         if is_added {
-            bus.tell_watchers(announcements);
+            bus.notify_watchers(announcements);
             self.signal_outbox(user);
         }
         Ok(is_added)

@@ -13,7 +13,7 @@ use super::registry::Registry;
 use crate::domain::command::EndOverdue;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
-use crate::security::ticket::KNOWN_AFTER;
+use crate::security::ticket::RECORDED_AFTER_EXPIRY;
 use crate::storage::StorageError;
 use crate::storage::overdue::{Overdue, Search};
 
@@ -194,7 +194,7 @@ pub(super) async fn delete_old_mails(registry: &Registry) -> Result<(), StorageE
 /// Deletes records of spent tickets that no node could accept any more in any case, a bounded number at
 /// a time until none is left.
 pub(super) async fn delete_spent_tickets(registry: &Registry) -> Result<(), StorageError> {
-    let before = registry.clock().now().minus(KNOWN_AFTER);
+    let before = registry.clock().now().minus(RECORDED_AFTER_EXPIRY);
     while registry.store().delete_spent_tickets(before, DELETED_AT_ONCE).await? == DELETED_AT_ONCE {}
     Ok(())
 }

@@ -20,7 +20,7 @@ use actix::{
 
 use super::alarms::Timer;
 use super::devices::Devices;
-use super::messages::{ActorError, Execute, LookAgain, Retire, Wake};
+use super::messages::{ActorError, Execute, Reload, Retire, Wake};
 use super::registry::{ANSWER_TIMEOUT, Registry};
 use super::user_slot::UserSlot;
 use crate::domain::command::{Command, EndOverdue};
@@ -152,14 +152,14 @@ impl UserSession {
         let devices = self.devices.as_ref();
         let warning = devices.and_then(|devices| devices.next_warning(ledger, policy, now));
         // Another node may see activity that revokes a warning.
-        let extendable = self.registry.store().is_shared() && devices.is_some_and(|it| it.has_warned());
+        let extendable = self.registry.store().is_shared() && devices.is_some_and(|it| it.has_any_warned());
         let extension = extendable.then(|| now.plus(RETRY));
         let rest = devices.is_none().then_some(self.rests_at);
         [warning, extension, rest].into_iter().flatten().fold(deadline, Timestamp::min)
     }
 
     fn mark_warned(&self) {
-        let devices = self.devices.as_ref().filter(|devices| devices.has_warned());
+        let devices = self.devices.as_ref().filter(|devices| devices.has_any_warned());
         if let Some((devices, shown)) = devices.zip(self.slot.snapshot()) {
             devices.warned().filter_map(|id| shown.find(id)).for_each(|live| live.mark_warned());
         }
@@ -245,11 +245,11 @@ impl Handler<Wake> for UserSession {
     }
 }
 
-impl Handler<LookAgain> for UserSession {
+impl Handler<Reload> for UserSession {
     type Result = ();
 
-    fn handle(&mut self, _: LookAgain, ctx: &mut Context<Self>) {
-        self.slot.clear_look_again();
+    fn handle(&mut self, _: Reload, ctx: &mut Context<Self>) {
+        self.slot.clear_reload_request();
         self.request_reload(ctx);
     }
 }

@@ -28,20 +28,20 @@ pub struct UserSlot {
     /// The lowest version that decisions may be based on.
     required_version: AtomicI64,
     /// How often the ledger was invalidated, and how often it had been when the snapshot was read.
-    doubt_epoch: AtomicU32,
+    invalidation_epoch: AtomicU32,
     confirmed_epoch: AtomicU32,
     last_used: AtomicI64,
     /// Whether a device has connected to this actor: then news from other nodes cannot wait for a request.
     devices: AtomicBool,
     /// Whether the actor has been asked to reload and has not begun to.
-    to_look_again: AtomicBool,
+    reload_requested: AtomicBool,
     /// Whether the actor is gone. Requests read this flag, because asking the mailbox would touch one more
     /// cache line.
     gone: AtomicBool,
     in_flight: AtomicUsize,
     /// For the actor only: the state of invalidation and the required versions when it last began to
     /// read the ledger.
-    doubts_when_read: AtomicU32,
+    epoch_when_read: AtomicU32,
     required_when_read: AtomicI64,
     required_check_when_read: AtomicI64,
     /// Requests of the user on this node.
@@ -57,15 +57,15 @@ impl UserSlot {
             snapshot: ArcSwapOption::empty(),
             required_check: AtomicI64::new(i64::MIN),
             required_version: AtomicI64::new(i64::MIN),
-            doubt_epoch: AtomicU32::new(0),
+            invalidation_epoch: AtomicU32::new(0),
             confirmed_epoch: AtomicU32::new(0),
-            doubts_when_read: AtomicU32::new(0),
+            epoch_when_read: AtomicU32::new(0),
             required_when_read: AtomicI64::new(i64::MIN),
             required_check_when_read: AtomicI64::new(i64::MIN),
             in_flight: AtomicUsize::new(0),
             last_used: AtomicI64::new(now.millis()),
             devices: AtomicBool::new(false),
-            to_look_again: AtomicBool::new(false),
+            reload_requested: AtomicBool::new(false),
             gone: AtomicBool::new(false),
             api_requests: Counter::default(),
             metrics,
@@ -78,7 +78,7 @@ impl UserSlot {
     pub fn fresh_snapshot(&self) -> Option<arc_swap::Guard<Option<Arc<Snapshot>>>> {
         let snapshot = self.snapshot.load();
         let required = self.required_check.load(Ordering::SeqCst);
-        let is_fresh = |shown: &Arc<Snapshot>| shown.check_version >= required && !self.is_doubted();
+        let is_fresh = |shown: &Arc<Snapshot>| shown.check_version >= required && !self.is_invalidated();
         let fresh = snapshot.as_ref().is_some_and(is_fresh);
         fresh.then_some(snapshot)
     }
@@ -93,17 +93,17 @@ impl UserSlot {
     /// being notified. Then no decision may be based on it, though checks may still use the snapshot.
     #[must_use]
     pub fn is_behind(&self, version: i64) -> bool {
-        version < self.required_version.load(Ordering::SeqCst) || self.is_doubted()
+        version < self.required_version.load(Ordering::SeqCst) || self.is_invalidated()
     }
 
-    fn is_doubted(&self) -> bool {
-        self.confirmed_epoch.load(Ordering::Acquire) != self.doubt_epoch.load(Ordering::SeqCst)
+    fn is_invalidated(&self) -> bool {
+        self.confirmed_epoch.load(Ordering::Acquire) != self.invalidation_epoch.load(Ordering::SeqCst)
     }
 
     /// The ledger is about to be read. Publishing the result settles invalidations from before this
     /// call, but not those from now on.
     pub(super) fn begin_read(&self) {
-        self.doubts_when_read.store(self.doubt_epoch.load(Ordering::Acquire), Ordering::Relaxed);
+        self.epoch_when_read.store(self.invalidation_epoch.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_when_read.store(self.required_version.load(Ordering::Acquire), Ordering::Relaxed);
         self.required_check_when_read.store(self.required_check.load(Ordering::Acquire), Ordering::Relaxed);
     }
@@ -111,7 +111,7 @@ impl UserSlot {
     /// The actor has published what it read. A version that was required before the read and that the
     /// database does not have was never committed: anybody can send a message on Redis.
     fn confirm_version(&self, ledger: &Ledger) {
-        self.confirmed_epoch.store(self.doubts_when_read.load(Ordering::Relaxed), Ordering::Release);
+        self.confirmed_epoch.store(self.epoch_when_read.load(Ordering::Relaxed), Ordering::Release);
         let of_version = lower(&self.required_version, &self.required_when_read, ledger.version);
         let of_check = lower(&self.required_check, &self.required_check_when_read, ledger.check_version());
         if of_version || of_check {
@@ -163,7 +163,7 @@ impl UserSlot {
 
     /// Hides the snapshot until the actor has read everything again, even if it is reading at this moment.
     pub(super) fn invalidate(&self) {
-        self.doubt_epoch.fetch_add(1, Ordering::SeqCst);
+        self.invalidation_epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Records that a request of the user arrived, for choosing which users to retire.
@@ -178,19 +178,19 @@ impl UserSlot {
     }
 
     /// Whether the actor must be asked to reload: it has devices to notify, and has not been asked yet.
-    pub(super) fn wants_look_again(&self) -> bool {
-        self.devices.load(Ordering::SeqCst) && !self.to_look_again.swap(true, Ordering::AcqRel)
+    pub(super) fn take_reload_request(&self) -> bool {
+        self.devices.load(Ordering::SeqCst) && !self.reload_requested.swap(true, Ordering::AcqRel)
     }
 
     /// The actor rests. It has no devices, and so nothing to reload for.
     pub(super) fn forget_devices(&self) {
         self.devices.store(false, Ordering::Release);
-        self.to_look_again.store(false, Ordering::Release);
+        self.reload_requested.store(false, Ordering::Release);
     }
 
     /// The actor begins to reload.
-    pub(super) fn clear_look_again(&self) {
-        self.to_look_again.store(false, Ordering::Release);
+    pub(super) fn clear_reload_request(&self) {
+        self.reload_requested.store(false, Ordering::Release);
     }
 
     /// The actor has stopped, or was lost in a panic.

@@ -37,7 +37,7 @@ use crate::telemetry::traces::Traces;
 
 /// How long a user's actor stays active without a message. Messages arrive in bursts, such as the requests
 /// with which a page loads, so a short time is enough.
-const REST_AFTER: Duration = Duration::from_secs(10);
+const PASSIVATE_AFTER: Duration = Duration::from_secs(10);
 
 /// The parts of the shared state that are created before the rest.
 pub(super) struct Parts {
@@ -137,7 +137,7 @@ pub(super) fn dependencies(config: &Config, store: Store, bus: Bus, metrics: &Me
         service_name: config.service_name.as_str().into(),
         mails: config.has(Feature::Mail),
         activity_event_interval: config.sessions.activity_event_interval,
-        rest_after: REST_AFTER,
+        rest_after: PASSIVATE_AFTER,
         metrics: metrics.clone(),
     }
 }

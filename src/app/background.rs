@@ -19,8 +19,8 @@ use crate::bus::redis::RedisBus;
 use crate::http::state::AppState;
 
 /// How often, and at what interval, it is checked at start whether the feed of changes has been read.
-const FIRST_LOOK_TRIES: usize = 400;
-const FIRST_LOOK_PAUSE: Duration = Duration::from_millis(5);
+const FIRST_POLL_TRIES: usize = 400;
+const FIRST_POLL_PAUSE: Duration = Duration::from_millis(5);
 /// How often it is checked at start whether messages of the other nodes are received.
 const LISTENING_TRIES: usize = 200;
 
@@ -47,7 +47,7 @@ pub(super) async fn start(state: &web::Data<AppState>, office: Option<PostOffice
         supervise("change_watcher", metrics.clone(), move || {
             ChangeWatcher::new(watching.clone(), bound).start()
         });
-        if !first_look(registry).await {
+        if !first_poll(registry).await {
             tracing::warn!("feed.not_read_at_start");
         }
     }
@@ -86,23 +86,23 @@ fn start_publisher(state: &AppState) -> Option<Supervised<Publisher>> {
 
 /// Waits for the first poll of the feed, without which a node refuses protected requests. Returns whether it
 /// happened.
-async fn first_look(registry: &Registry) -> bool {
-    for _ in 0..FIRST_LOOK_TRIES {
+async fn first_poll(registry: &Registry) -> bool {
+    for _ in 0..FIRST_POLL_TRIES {
         if registry.freshness().is_fresh() {
             return true;
         }
-        tokio::time::sleep(FIRST_LOOK_PAUSE).await;
+        tokio::time::sleep(FIRST_POLL_PAUSE).await;
     }
     false
 }
 
 /// If Redis is up, waits a moment until messages of the other nodes are received: what they send before that
 /// is missed, and only the feed makes up for it.
-pub(super) async fn hears_others(redis: &RedisBus) {
+pub(super) async fn wait_until_subscribed(redis: &RedisBus) {
     for _ in 0..LISTENING_TRIES {
         if redis.listens() || !redis.is_up() {
             return;
         }
-        tokio::time::sleep(FIRST_LOOK_PAUSE).await;
+        tokio::time::sleep(FIRST_POLL_PAUSE).await;
     }
 }

@@ -111,7 +111,7 @@ pub fn channel_of(shard: usize) -> String {
 /// A message that several nodes may publish to the other services at the same moment: only the first one
 /// gets through.
 #[derive(Clone, Debug)]
-pub struct OnceForAll {
+pub struct DeduplicatedMessage {
     /// The session that the message is about.
     pub session: SessionId,
     /// How long further messages about the same session are suppressed.
@@ -120,7 +120,7 @@ pub struct OnceForAll {
     pub message: Message,
 }
 
-impl OnceForAll {
+impl DeduplicatedMessage {
     /// Its key in Redis, without prefix.
     #[must_use]
     pub fn key(session: SessionId) -> String {

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::BusError;
-use super::internal::{Activity, Invalidation, OnceForAll, channel_of, shard_of};
+use super::internal::{Activity, DeduplicatedMessage, Invalidation, channel_of, shard_of};
 use crate::config::RedisConfig;
 use crate::domain::ids::UserId;
 use crate::events::Message;
@@ -128,14 +128,14 @@ impl RedisBus {
         self.send_best_effort(BestEffort::Always(self.named(message)));
     }
 
-    pub(super) fn publish_once(&self, message: OnceForAll) {
-        let OnceForAll { session, interval, message } = message;
+    pub(super) fn publish_once(&self, message: DeduplicatedMessage) {
+        let DeduplicatedMessage { session, interval, message } = message;
         let message = self.named(message);
         self.send_best_effort(if interval.is_zero() {
             BestEffort::Always(message)
         } else {
-            let key = self.name_of(&OnceForAll::key(session));
-            BestEffort::Once { key, remembered_for: OnceForAll::remembered_for(interval), message }
+            let key = self.name_of(&DeduplicatedMessage::key(session));
+            BestEffort::Once { key, remembered_for: DeduplicatedMessage::remembered_for(interval), message }
         });
     }
 

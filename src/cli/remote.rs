@@ -26,7 +26,7 @@ use crate::domain::user::Role;
 /// How long the service may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Most of an answer that is read, in bytes.
-const MOST_OF_ANSWER: usize = 8 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 /// Rows of a page.
 const PAGE: u64 = 200;
 
@@ -122,7 +122,7 @@ impl Remote {
             .map_err(|_| "--server must be an address such as http://localhost:4001, and the key one line")?;
         let exchange = async {
             let (head, body) = self.http.request(request).await?.into_parts();
-            let body = Limited::new(body, MOST_OF_ANSWER)
+            let body = Limited::new(body, MAX_RESPONSE_BYTES)
                 .collect()
                 .await
                 .map_err(|error| -> CommandError { error })?

@@ -47,7 +47,7 @@ impl LedgerEvent {
     /// Whether it concerns a refresh token only, so that other nodes need not hear of it unless the
     /// session's times change too.
     #[must_use]
-    pub fn is_of_refresh_token(&self) -> bool {
+    pub fn is_refresh_only(&self) -> bool {
         matches!(self, Self::Rotated { .. } | Self::Reissued { .. })
     }
 

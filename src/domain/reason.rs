@@ -42,7 +42,7 @@ impl EndReason {
 
     /// Whether the session ended by the passing of time, and not by anybody's action.
     #[must_use]
-    pub const fn is_of_time(self) -> bool {
+    pub const fn is_timeout(self) -> bool {
         matches!(self, Self::IdleTimeout | Self::Expired)
     }
 

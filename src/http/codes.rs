@@ -110,7 +110,7 @@ pub(super) async fn prepare(state: &AppState, client: &Client, asking: Asking) -
 
 /// Has the mail of a stored request sent, and counts it.
 pub(super) fn stored(state: &AppState, purpose: CodePurpose) {
-    state.registry.ring_mail_bell();
+    state.registry.signal_mail();
     state.metrics().codes.with_label_values(&[purpose.as_str(), "asked"]).inc();
 }
 

@@ -161,7 +161,7 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> Serv
             if let Some(cause) = problem.cause() {
                 tracing::error!(error = cause as &dyn std::error::Error, code = %problem, "request.failed");
             }
-            let kept = kept_headers(answer.headers());
+            let kept = identity_headers(answer.headers());
             let mut answer = answer.into_response(problem.answer(id.as_str()));
             kept.into_iter().for_each(|(name, value)| answer.headers_mut().append(name, value));
             answer
@@ -226,13 +226,13 @@ struct Unexpected(String);
 
 /// Headers to keep when a response is rewritten: those that inner layers have set (the identity of
 /// forward-auth).
-fn kept_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+fn identity_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     let kept = headers.iter().filter(|(name, _)| verify::IDENTITY.contains(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Whether it is a route that other services call for each request they receive, with any method.
-fn is_a_question(route: &str) -> bool {
+fn is_called_per_request(route: &str) -> bool {
     verify::is_one(route) || route == introspect::PATH
 }
 
@@ -257,7 +257,7 @@ fn record(request: &HttpRequest, method: &'static str, status: u16, started: Ins
     };
     // Whole microseconds: more digits would be noise.
     let duration_ms = elapsed.as_micros() as f64 / 1e3;
-    if status < 400 && (is_read(method) || route == "/activity" || is_a_question(route)) {
+    if status < 400 && (is_read(method) || route == "/activity" || is_called_per_request(route)) {
         // Reads and heartbeats are nearly all of the requests; metrics count them.
         tracing::debug!(method, route, status, duration_ms, "request.finished");
     } else if status < 400 || may_log(request, state, method, route, status) {

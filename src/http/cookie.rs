@@ -49,12 +49,12 @@ pub fn clear(answer: &mut HttpResponseBuilder, config: &CookieConfig) {
 
 /// The refresh cookies of a request: none, or the text of each. None of it is verified.
 #[derive(Debug)]
-pub struct ShownCookies {
+pub struct RefreshCookies {
     tokens: Vec<String>,
     were_sent: bool,
 }
 
-impl ShownCookies {
+impl RefreshCookies {
     /// Those of the request with these headers.
     #[must_use]
     pub fn of(headers: &HeaderMap, config: &CookieConfig) -> Self {
@@ -123,7 +123,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         lines.iter().for_each(|line| headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap()));
         let config = CookieConfig { name: name.to_owned(), secure: true, same_site: SameSite::Lax };
-        let shown = ShownCookies::of(&headers, &config);
+        let shown = RefreshCookies::of(&headers, &config);
         (shown.tokens().to_vec(), shown.were_sent())
     }
 

@@ -75,7 +75,7 @@ impl RateLimits {
         let checks = self
             .failure_quotas(whom)
             .map(async |(name, key, quota)| self.try_check(&name, key, quota, now).await);
-        self.told_longest(whom, join_all(checks).await, now)
+        self.record_longest_refusal(whom, join_all(checks).await, now)
     }
 
     /// Counts a failed login to that account from that address.
@@ -93,7 +93,7 @@ impl RateLimits {
         let counts = self
             .failure_quotas(whom)
             .map(async |(name, key, quota)| self.try_count(&name, key, quota, now).await);
-        self.told_longest(whom, join_all(counts).await, now)
+        self.record_longest_refusal(whom, join_all(counts).await, now)
     }
 
     /// Counts a sign-up from that address.
@@ -283,7 +283,12 @@ impl RateLimits {
         })
     }
 
-    fn told_longest(&self, whom: Whom<'_>, results: Vec<Counted>, now: Timestamp) -> Result<(), Exceeded> {
+    fn record_longest_refusal(
+        &self,
+        whom: Whom<'_>,
+        results: Vec<Counted>,
+        now: Timestamp,
+    ) -> Result<(), Exceeded> {
         let refusals = results.into_iter().filter_map(Result::err);
         let longest = refusals.max_by_key(Exceeded::retry_after);
         self.told(Limit::LoginFailures, whom, longest.map_or(Ok(None), Err), now).map(drop)

@@ -4,14 +4,14 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 
-use super::cookie::{self, ShownCookies};
+use super::cookie::{self, RefreshCookies};
 use super::extract::client::Client;
 use super::extract::session::Authenticated;
 use super::notice::theft_notice;
 use super::problem::{Code, Problem};
 use super::refresh::{refusal, session_over};
 use super::resource;
-use super::shown::good_tokens;
+use super::shown::valid_tokens;
 use super::state::AppState;
 use crate::actors::session_status::SessionStatus;
 use crate::domain::command::{Logout, LogoutByRefresh, WithTheftNotice};
@@ -35,7 +35,7 @@ async fn log_out(
     if !client.origin_allowed {
         return Err(Problem::new(Code::OriginNotAllowed));
     }
-    let cookies = ShownCookies::of(request.headers(), &state.config.cookie);
+    let cookies = RefreshCookies::of(request.headers(), &state.config.cookie);
     if !cookies.were_sent() {
         return Err(unusable);
     }
@@ -75,9 +75,9 @@ async fn by_token(request: &HttpRequest, state: &AppState) -> Result<(), Problem
 
 /// Ends every session that the cookies name: a person who signs out wants none of them to continue. It
 /// succeeds if at least one was ended.
-async fn by_cookies(state: &AppState, client: &Client, cookies: &ShownCookies) -> Result<(), Problem> {
+async fn by_cookies(state: &AppState, client: &Client, cookies: &RefreshCookies) -> Result<(), Problem> {
     let mut outcome = None;
-    for claims in good_tokens(state, cookies)? {
+    for claims in valid_tokens(state, cookies)? {
         match by_refresh_token(state, client, claims).await {
             Ok(()) => outcome = Some(Ok(())),
             Err(problem) if problem.status_code() != StatusCode::UNAUTHORIZED => return Err(problem),

@@ -8,7 +8,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::cookie::ShownCookies;
+use super::cookie::RefreshCookies;
 use super::problem::Problem;
 use super::resource;
 use super::state::AppState;
@@ -39,7 +39,7 @@ const SESSION_HINT: [&str; 2] =
     [r#"<meta name="auth-session" content="unknown">"#, r#"<meta name="auth-session" content="none">"#];
 
 async fn page(state: web::Data<AppState>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let shown = ShownCookies::of(request.headers(), &state.config.cookie);
+    let shown = RefreshCookies::of(request.headers(), &state.config.cookie);
     let page = if shown.were_sent() {
         embedded(PAGE)
     } else {

@@ -110,7 +110,7 @@ async fn delete_later(
     let command = AskForDeletion { by, delete_at, mails };
     match state.registry.ask(user, command).await.map_err(Problem::for_token)? {
         Ok(()) => {
-            AuditEvent::DeletionAsked(user).record(state.metrics());
+            AuditEvent::DeletionRequested(user).record(state.metrics());
             Ok(())
         }
         Err(over) => Err(session_over(state, user, over).await?.with_challenge()),

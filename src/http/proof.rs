@@ -192,7 +192,7 @@ async fn verify_passkey(
         if store.use_passkey(user, id.clone(), used, suspicion.into_iter().collect()).await? {
             if regressed {
                 AuditEvent::CounterRegressed(user).record(state.metrics());
-                state.registry.ring_mail_bell();
+                state.registry.signal_mail();
             }
             let synced = passkey.backup_eligible;
             return Ok(Some(if synced { Factor::SyncedPasskey } else { Factor::DevicePasskey }));
@@ -212,7 +212,7 @@ async fn reject_copy(
     let (mails, now) = (mail.into_iter().collect(), state.now());
     if state.store().spend_ticket_and_mail(user, asked.id, asked.valid_until, mails, now).await? {
         AuditEvent::CounterRegressed(user).record(state.metrics());
-        state.registry.ring_mail_bell();
+        state.registry.signal_mail();
     }
     Ok(())
 }

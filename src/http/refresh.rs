@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::{Deserialize, Serialize};
 
-use super::cookie::{self, ShownCookies};
+use super::cookie::{self, RefreshCookies};
 use super::extract::client::Client;
 use super::extract::json::OptionalJsonObject;
 use super::extract::session::present;
@@ -12,7 +12,7 @@ use super::limits::note_usage;
 use super::notice::theft_notice;
 use super::problem::{Code, Problem};
 use super::resource;
-use super::shown::good_tokens;
+use super::shown::valid_tokens;
 use super::state::AppState;
 use crate::domain::command::{RefreshRefusal, Refreshed, RotateRefresh, SessionOver, WithTheftNotice};
 use crate::domain::ids::UserId;
@@ -93,7 +93,7 @@ async fn by_cookies(
     client: &Client,
 ) -> Result<HttpResponse, Problem> {
     let mut first_refusal = None;
-    for claims in good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie))? {
+    for claims in valid_tokens(state, &RefreshCookies::of(request.headers(), &state.config.cookie))? {
         match rotate(state, request, client, claims).await {
             Ok((user, refreshed)) => return answer(state, user, &refreshed, Delivery::Cookie, None),
             Err(problem) if problem.status_code() == StatusCode::UNAUTHORIZED => {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use actix_web::HttpRequest;
 
-use super::cookie::ShownCookies;
+use super::cookie::RefreshCookies;
 use super::extract::client::Client;
 use super::problem::{Code, Problem};
 use super::state::AppState;
@@ -22,7 +22,7 @@ pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Cli
     if !client.origin_allowed {
         return Vec::new();
     }
-    good_tokens(state, &ShownCookies::of(request.headers(), &state.config.cookie)).unwrap_or_default()
+    valid_tokens(state, &RefreshCookies::of(request.headers(), &state.config.cookie)).unwrap_or_default()
 }
 
 /// The valid tokens, the newest first, since leftovers from earlier are older. Of each session only the
@@ -30,7 +30,10 @@ pub fn sessions_of_cookies(state: &AppState, request: &HttpRequest, client: &Cli
 ///
 /// # Errors
 /// Why no token is valid.
-pub(super) fn good_tokens(state: &AppState, cookies: &ShownCookies) -> Result<Vec<RefreshClaims>, Problem> {
+pub(super) fn valid_tokens(
+    state: &AppState,
+    cookies: &RefreshCookies,
+) -> Result<Vec<RefreshClaims>, Problem> {
     let now = state.now();
     let mut problem = Code::RefreshTokenMissing;
     let mut good: Vec<RefreshClaims> = Vec::new();

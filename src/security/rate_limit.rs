@@ -17,7 +17,7 @@ use crate::telemetry::pseudonyms::CounterKey;
 const MAX_KEYS: usize = 200_000;
 /// Shortest time between two searches for expired counters, in ms: with very many counters a search takes
 /// some ms.
-const LOOK_EVERY: i64 = 1_000;
+const CLEANUP_INTERVAL: i64 = 1_000;
 /// A map of up to this capacity is not worth shrinking.
 const SMALL: usize = 4_096;
 
@@ -172,7 +172,7 @@ impl LocalCounters {
             return window.count(quota, now);
         }
         if self.windows.len() >= MAX_KEYS {
-            self.look_for_room(now);
+            self.remove_expired_if_due(now);
             if self.windows.len() >= MAX_KEYS {
                 return Ok(None);
             }
@@ -201,9 +201,9 @@ impl LocalCounters {
         }
     }
 
-    fn look_for_room(&self, now: Timestamp) {
+    fn remove_expired_if_due(&self, now: Timestamp) {
         let looked = self.looked.load(Ordering::Relaxed);
-        let is_due = now.millis() - looked >= LOOK_EVERY;
+        let is_due = now.millis() - looked >= CLEANUP_INTERVAL;
         let is_mine = || {
             self.looked.compare_exchange(looked, now.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
         };

@@ -17,10 +17,10 @@ use crate::domain::time::Timestamp;
 /// How long a ticket is valid.
 pub const GOOD_FOR: Duration = Duration::from_secs(30);
 /// Clocks of two nodes may differ by this much, and a ticket is still valid once and on both.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(30);
+const CLOCK_SKEW: Duration = Duration::from_secs(30);
 /// How long after its expiry a ticket's use must be remembered: the clock of the node that checks it may be
 /// that far behind, and the clock of the one that forgets it that far ahead.
-pub const KNOWN_AFTER: Duration = Duration::from_secs(60);
+pub const RECORDED_AFTER_EXPIRY: Duration = Duration::from_secs(60);
 /// Most used tickets that a node remembers by itself, so that refusing one that is presented again costs
 /// nothing.
 const REMEMBERED: usize = 10_000;
@@ -129,7 +129,7 @@ impl Tickets {
         if claims.valid_until() <= now {
             return Err(TokenError::Expired);
         }
-        let too_early = claims.valid_until() > now.plus(GOOD_FOR + CLOCKS_DIFFER);
+        let too_early = claims.valid_until() > now.plus(GOOD_FOR + CLOCK_SKEW);
         if too_early || self.used.get(&claims.id).is_some() { Err(TokenError::Invalid) } else { Ok(claims) }
     }
 
@@ -164,11 +164,11 @@ mod tests {
         let ticket = sign(&tickets);
         let verify = |now| tickets.verify(ticket.expose(), now).map(|claims| claims.valid_until());
         let end = NOW.plus(GOOD_FOR);
-        for now in [NOW.minus(CLOCKS_DIFFER), NOW, end.minus(MILLISECOND)] {
+        for now in [NOW.minus(CLOCK_SKEW), NOW, end.minus(MILLISECOND)] {
             assert_eq!(verify(now), Ok(end));
         }
         assert_eq!(verify(end), Err(TokenError::Expired));
-        assert_eq!(verify(NOW.minus(CLOCKS_DIFFER + MILLISECOND)), Err(TokenError::Invalid));
+        assert_eq!(verify(NOW.minus(CLOCK_SKEW + MILLISECOND)), Err(TokenError::Invalid));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //!
 //! After a crash PostgreSQL reassigns the ids of transactions of which nothing had reached the disk, such
 //! as those that were rolled back. A crash ends all connections, and so does a failover: the first poll
-//! on a new one begins [`HANDED_OUT_AGAIN`] ids earlier.
+//! on a new one begins [`REASSIGNED_IDS`] ids earlier.
 //!
 //! Bound: [`MAX_ROWS`] per poll, fewer after one that timed out. Beyond that the feed starts over, as at
 //! the first poll.
@@ -36,7 +36,7 @@ use crate::security::api_key::ApiKey;
 /// Transactions that may have begun without anything of them on the disk: that takes 600 ms, three times
 /// the usual `wal_writer_delay`, so this is enough for 16,000 a second. While the server is read-only
 /// each poll rereads this many.
-pub(super) const HANDED_OUT_AGAIN: i64 = 10_000;
+pub(super) const REASSIGNED_IDS: i64 = 10_000;
 /// Most rows of one poll: some 20 to 40 ms of reading. Invalidating everything is cheaper than reading
 /// more.
 pub const MAX_ROWS: usize = 20_000;
@@ -256,7 +256,7 @@ fn change(user: UserId, row: &QueryResult) -> Result<Change, DbErr> {
 fn statement(seen: Option<Seen>, is_new_connection: bool, most: usize) -> Statement {
     // The first poll only sets the position: its caller rereads everything that was read before it.
     let Seen { ends_at, in_progress } = seen.unwrap_or(Seen { ends_at: i64::MAX, in_progress: Vec::new() });
-    let allowance = if is_new_connection && ends_at < i64::MAX { HANDED_OUT_AGAIN } else { 0 };
+    let allowance = if is_new_connection && ends_at < i64::MAX { REASSIGNED_IDS } else { 0 };
     let limit = i64::try_from(most + 1).unwrap_or(i64::MAX);
     let values = [in_progress.into(), (ends_at - allowance).into(), limit.into()];
     Statement::from_sql_and_values(DbBackend::Postgres, LOOK.as_str(), values)

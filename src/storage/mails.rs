@@ -28,7 +28,7 @@ pub const LEASE: Duration = Duration::from_secs(60);
 /// How long a mail whose text may have reached the server is left alone.
 pub const AFTER_TEXT: Duration = Duration::from_secs(5 * 60);
 /// A node reads this many times the mails it wants, because other nodes take some of them.
-const LOOKED_AT: u64 = 4;
+const OVERREAD_FACTOR: u64 = 4;
 
 /// A mail that this node holds, until its lease ends.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Store {
         let due = mail::Entity::find()
             .filter(mail::Column::NextAt.lte(now.millis()))
             .order_by_asc(mail::Column::NextAt)
-            .limit(limit.saturating_mul(LOOKED_AT));
+            .limit(limit.saturating_mul(OVERREAD_FACTOR));
         let work = async move {
             let mut due = due.all(&db).await?;
             // Nodes that poll at the same time must not go through the list in the same order.

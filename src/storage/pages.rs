@@ -97,13 +97,13 @@ impl Store {
     pub async fn page_users(&self, page: UserPage) -> Result<UserRows, StorageError> {
         if page.email.is_some() && self.is_found_by_address(&page).await? {
             let found = self.found_by_address(&page);
-            return self.last_page_of(found, &page).await;
+            return self.page_of(found, &page).await;
         }
         let slice = slice(&page);
         if self.is_whole_index(&page) {
-            return self.last_page_of(slice, &page).await;
+            return self.page_of(slice, &page).await;
         }
-        let mut rows = self.last_page_of(of_rows(slice.clone(), SLICE), &page).await?;
+        let mut rows = self.page_of(of_rows(slice.clone(), SLICE), &page).await?;
         if rows.next.is_none() {
             rows.next = self.end_of(slice).await?;
         }
@@ -144,11 +144,7 @@ impl Store {
     }
 
     /// The page, out of these rows.
-    async fn last_page_of(
-        &self,
-        rows: Select<user::Entity>,
-        page: &UserPage,
-    ) -> Result<UserRows, StorageError> {
+    async fn page_of(&self, rows: Select<user::Entity>, page: &UserPage) -> Result<UserRows, StorageError> {
         let db = self.db.clone();
         let mut query = after(newest_first(self.with_email(rows, page.email.as_ref())), page.after);
         if let Some(role) = page.role {

@@ -26,7 +26,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// forever.
 pub(super) const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// How long one step of probing the pooler may take.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+const PROBE_STEP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often two connections are compared: a pooler that shares one server connection may now and then
 /// use two.
 const ROUNDS: usize = 4;
@@ -159,14 +159,14 @@ async fn probe(server: &PostgresServer) -> Result<Pooling, OpenError> {
         Ok(Err(_)) | Err(_) => return Ok(Pooling::BySession),
     };
     let connecting = PgConnection::connect_with(&options);
-    let Ok(Ok(mut second)) = tokio::time::timeout(QUESTION_TIMEOUT, connecting).await else {
+    let Ok(Ok(mut second)) = tokio::time::timeout(PROBE_STEP_TIMEOUT, connecting).await else {
         // The limit of connections is reached: a pooler that shares them would have given a second one.
         let _ = first.close().await;
         return Ok(Pooling::BySession);
     };
     let found = look(&mut first, &mut second).await;
     let _ =
-        tokio::time::timeout(QUESTION_TIMEOUT, async { (first.close().await, second.close().await) }).await;
+        tokio::time::timeout(PROBE_STEP_TIMEOUT, async { (first.close().await, second.close().await) }).await;
     found
 }
 
@@ -199,7 +199,7 @@ async fn share_a_backend(first: &mut PgConnection, second: &mut PgConnection) ->
     sqlx::raw_sql("BEGIN").execute(&mut *second).await?;
     let between = backend(second).await?;
     // A pooler with one server connection has none left for this, so it is shared too.
-    let after = tokio::time::timeout(QUESTION_TIMEOUT, backend(first)).await;
+    let after = tokio::time::timeout(PROBE_STEP_TIMEOUT, backend(first)).await;
     sqlx::raw_sql("ROLLBACK").execute(&mut *second).await?;
     Ok(match after {
         Ok(after) => before == between || before != after?,

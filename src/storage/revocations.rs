@@ -38,7 +38,7 @@ pub const MAX_ROWS: usize = 20_000;
 /// How far an answer on SQLite reaches back before its position: longer than a commit takes.
 const OVERLAP: Duration = Duration::from_secs(15);
 /// How long after its last access token has expired an ending is still reported, since clocks differ.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// A session that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ async fn endings_after(
     window: Duration,
 ) -> Result<Endings, StorageError> {
     let place = place.filter(|place| place.time() >= now.minus(window));
-    let live_after = now.minus(CLOCKS_DIFFER);
+    let live_after = now.minus(CLOCK_SKEW);
     let is_postgres = db.get_database_backend() == DbBackend::Postgres;
     let going_on = match (&place, is_postgres) {
         (Some(Place::Snapshot { .. }), true) => {

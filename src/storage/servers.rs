@@ -19,7 +19,7 @@ use crate::config::{PostgresServer, Secret, postgres_servers};
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long to wait for the cause of a failure.
-const WHY_TIMEOUT: Duration = Duration::from_secs(3);
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether a server can be written to, as `target_session_attrs=read-write` requires.
 const IS_WRITABLE: &str =
@@ -78,9 +78,9 @@ async fn ask(index: usize, server: &PostgresServer) -> Result<usize, sqlx::Error
 pub(super) async fn why_unreachable(server: &PostgresServer, error: &DbErr) -> String {
     let Ok(options) = server.url.expose().parse::<PgConnectOptions>() else { return error.to_string() };
     let options = server.at(options);
-    match tokio::time::timeout(WHY_TIMEOUT, PgConnection::connect_with(&options)).await {
+    match tokio::time::timeout(DIAGNOSIS_TIMEOUT, PgConnection::connect_with(&options)).await {
         Ok(Err(cause)) => cause.to_string(),
-        Err(_) => format!("no answer within {WHY_TIMEOUT:?}"),
+        Err(_) => format!("no answer within {DIAGNOSIS_TIMEOUT:?}"),
         Ok(Ok(_)) => error.to_string(),
     }
 }

@@ -39,7 +39,7 @@ pub enum AuditEvent<'a> {
     /// An account was deleted.
     Deleted(UserId),
     /// A person scheduled the account's deletion.
-    DeletionAsked(UserId),
+    DeletionRequested(UserId),
     /// An account was disabled.
     Disabled(UserId),
     /// A disabled account may be used again.
@@ -162,7 +162,7 @@ impl AuditEvent<'_> {
             Self::Imported(..) => "accounts.imported",
             Self::LimitHit(..) => "rate_limit.hit",
             Self::Deleted(_) => "account.deleted",
-            Self::DeletionAsked(_) => "account.deletion_requested",
+            Self::DeletionRequested(_) => "account.deletion_requested",
             Self::Disabled(_) => "account.disabled",
             Self::Enabled(_) => "account.enabled",
             Self::RoleChanged(..) => "role.given",
@@ -223,7 +223,7 @@ impl AuditEvent<'_> {
             | Self::EmailChanged(user)
             | Self::EmailVerified(user)
             | Self::Deleted(user)
-            | Self::DeletionAsked(user)
+            | Self::DeletionRequested(user)
             | Self::Disabled(user)
             | Self::Enabled(user)
             | Self::AccountChanged(user) => {

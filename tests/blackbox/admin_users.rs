@@ -270,7 +270,11 @@ async fn the_latest_activity_of_any_session_is_shown(db: Database) {
         let shown = operator.get(&format!("/admin/users/{}", id.as_str().unwrap())).await.expect(200).json;
         let listed = operator.get("/admin/users").await.expect(200).json;
         let (shown, listed) = (&shown["user"]["lastActivityAt"], &listed["users"][0]["lastActivityAt"]);
-        if shown == listed && *shown == active { Ok(()) } else { Err(format!("{shown}, {listed}, not {active}")) }
+        if shown == listed && *shown == active {
+            Ok(())
+        } else {
+            Err(format!("{shown}, {listed}, not {active}"))
+        }
     })
     .await;
 }

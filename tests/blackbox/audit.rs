@@ -28,8 +28,7 @@ async fn behind_a_proxy() -> TestApp {
 
 async fn login_from(client: &mut Client, address: &str, email: &str, password: &str) -> u16 {
     let body = serde_json::json!({"email": email, "password": password});
-    let request =
-        client.request(Method::POST, "/login").header("X-Forwarded-For", address).json(&body);
+    let request = client.request(Method::POST, "/login").header("X-Forwarded-For", address).json(&body);
     client.try_exchange(request).await.unwrap().status
 }
 

@@ -67,7 +67,8 @@ async fn of_several_cookies_none_leaves_a_ghost(db: Database) {
     let (_, bobs) = signed_up(&app, "Bob").await;
     let mut ended = app.client();
     ended.login(&ada).await.expect(200);
-    let cookies = [&adas, &bobs, &ended].map(|device| format!("refreshToken={}", device.cookie.clone().unwrap()));
+    let cookies =
+        [&adas, &bobs, &ended].map(|device| format!("refreshToken={}", device.cookie.clone().unwrap()));
     ended.logout().await.expect(204);
     let browser = app.client();
     let login = browser.request(Method::POST, "/login").header(COOKIE, cookies.join("; "));

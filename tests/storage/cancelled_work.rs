@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use auth_service::domain::command::{Logout, RotateRefresh, decide};
 use auth_service::domain::ledger::Ledger;
-use auth_service::storage::ledger::{Commit, CommitOutcome};
 use auth_service::storage::accounts::create::RegisterError;
+use auth_service::storage::ledger::{Commit, CommitOutcome};
 use auth_service::storage::{StorageError, Store};
 use futures_util::future::join;
 use sea_orm::{ConnectionTrait, TransactionTrait};

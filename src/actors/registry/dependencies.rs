@@ -120,12 +120,12 @@ impl Registry {
     }
 
     /// Wakes the mailer: a mail was stored.
-    pub fn ring_mail_bell(&self) {
-        self.0.mail_bell.notify_one();
+    pub fn signal_mail(&self) {
+        self.0.mail_signal.notify_one();
     }
 
-    pub(in crate::actors) fn mail_bell(&self) -> &tokio::sync::Notify {
-        &self.0.mail_bell
+    pub(in crate::actors) fn mail_signal(&self) -> &tokio::sync::Notify {
+        &self.0.mail_signal
     }
 
     /// The timers of the registry's actors.

@@ -21,7 +21,7 @@ use crate::storage::changes::Change;
 
 /// How long after its commit a message is believed, in ms. An older one is only a reason to read: an
 /// attacker may have replayed it, and the database may have been restored since.
-const BELIEVED_FOR: u64 = 30_000;
+const MAX_MESSAGE_AGE_MS: u64 = 30_000;
 
 fn ended_of(ending: &Ending) -> Ended {
     Ended { session: ending.session, reason: ending.reason.as_str().to_owned(), by: ending.by }
@@ -31,7 +31,7 @@ impl Registry {
     /// Another node has committed those versions of a user's sessions. True if that is news here that
     /// checks depend on; from now on requests no longer trust the snapshot, and the actor reads the
     /// ledger again when it is next asked.
-    pub fn outdate(&self, change: &Change) -> bool {
+    pub fn note_change(&self, change: &Change) -> bool {
         self.note(change.user, |slot| slot.require(change.version, change.check_version))
     }
 
@@ -59,12 +59,12 @@ impl Registry {
         let now = self.clock().now();
         let announcements = Announcer::new(self.service_name(), user, now).factors_changed(by);
         let bus = &self.dependencies().bus;
-        bus.tell_watchers(bus.for_watchers(self.store().keeps_events(), &announcements));
-        self.committed_beside(user, version, &[], now);
+        bus.notify_watchers(bus.announcements_for_watchers(self.store().keeps_events(), &announcements));
+        self.committed_outside_actor(user, version, &[], now);
     }
 
     /// The same for a commit that ended sessions, which are counted.
-    pub(in crate::actors) fn committed_beside(
+    pub(in crate::actors) fn committed_outside_actor(
         &self,
         user: UserId,
         version: i64,
@@ -81,7 +81,7 @@ impl Registry {
             change: None,
         });
         self.signal_outbox(user);
-        self.ring_mail_bell();
+        self.signal_mail();
         for ending in endings {
             self.metrics().sessions_ended.with_label_values(&[ending.reason.as_str()]).inc();
         }
@@ -137,7 +137,7 @@ impl Registry {
     }
 
     /// Invalidates everything in memory: every resident is read again when next asked for.
-    pub fn distrust_all(&self) {
+    pub fn invalidate_all(&self) {
         for resident in &self.0.residents {
             resident.slot().invalidate();
             resident.request_reload();
@@ -190,7 +190,7 @@ impl Registry {
             Some(RememberedEnding { session: ended.session, reason, by: ended.by })
         };
         let endings: Option<Vec<_>> = change.ended.iter().map(ending).collect();
-        let is_believed = change.user == message.user && age <= BELIEVED_FOR;
+        let is_believed = change.user == message.user && age <= MAX_MESSAGE_AGE_MS;
         endings.filter(|_| is_believed).map(|endings| (change, endings))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use crate::actors::alarms::Timer;
-use crate::actors::messages::LookAgain;
+use crate::actors::messages::Reload;
 use crate::actors::user_session::UserSession;
 use crate::actors::user_slot::{Lease, UserSlot};
 
@@ -54,9 +54,9 @@ impl Resident {
     /// Has the actor read its sessions again, if it has devices to notify. At most one such message waits.
     pub(super) fn request_reload(&self) {
         if let Some(address) = self.address()
-            && self.slot.wants_look_again()
+            && self.slot.take_reload_request()
         {
-            address.do_send(LookAgain);
+            address.do_send(Reload);
         }
     }
 

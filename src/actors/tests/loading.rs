@@ -76,7 +76,7 @@ async fn what_is_doubted_while_it_is_read_is_read_again() {
     let ledger = stored(&node, person.user).await;
     slot.publish(None);
     slot.begin_read();
-    node.registry.distrust_all();
+    node.registry.invalidate_all();
     slot.publish(Some(&ledger));
     assert!(slot.fresh_snapshot().is_none(), "it was read before the doubt");
     slot.begin_read();
@@ -94,9 +94,9 @@ async fn news_behind_a_forged_version_is_not_lost() {
     node.present(person).await;
     let slot = node.registry.get(person.user).unwrap();
     let ledger = stored(&node, person.user).await;
-    node.registry.outdate(&changed(person.user, i64::MAX));
+    node.registry.note_change(&changed(person.user, i64::MAX));
     slot.begin_read();
-    node.registry.outdate(&changed(person.user, ledger.version + 1));
+    node.registry.note_change(&changed(person.user, ledger.version + 1));
     slot.publish(Some(&ledger));
     assert!(slot.fresh_snapshot().is_none(), "it was read before the news");
     node.present(person).await;
@@ -131,7 +131,7 @@ async fn a_version_that_means_something_else_now_is_not_taken_for_the_same() {
         .await
         .execute("UPDATE sessions SET ended_at = 1, end_reason = 'logout' WHERE rowid = (SELECT min(rowid) FROM sessions)")
         .await;
-    node.registry.distrust_all();
+    node.registry.invalidate_all();
     assert!(matches!(node.status(person).await, SessionStatus::Over(Some(EndReason::Logout))));
     let other = Person { session: other.id(), token: other.token, ..person };
     assert_eq!(node.present(other).await.snapshot.version, before);

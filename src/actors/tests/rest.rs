@@ -120,7 +120,7 @@ async fn what_another_node_did_is_read_although_the_actor_rests() {
     let intruder = node.intruder().await;
     intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
     intruder.execute("UPDATE users SET session_version = session_version + 1").await;
-    node.registry.outdate(&changed(person.user, version + 1));
+    node.registry.note_change(&changed(person.user, version + 1));
     let status = node.status(person).await;
     assert!(matches!(status, SessionStatus::Over(Some(EndReason::Terminated))), "{status:?}");
 }
@@ -136,13 +136,13 @@ async fn devices_of_an_actor_that_rested_hear_of_other_nodes() {
     drop(deliveries);
     node.registry.disconnected(person.user);
     rests(&node).await;
-    node.registry.outdate(&changed(person.user, version));
+    node.registry.note_change(&changed(person.user, version));
     deliveries = node.registry.connect(person.user, person.session, 1).await.unwrap();
     deliveries.next().await.unwrap();
     let intruder = node.intruder().await;
     intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
     intruder.execute("UPDATE users SET session_version = session_version + 1").await;
-    node.registry.outdate(&changed(person.user, version + 1));
+    node.registry.note_change(&changed(person.user, version + 1));
     assert!(matches!(deliveries.next().await, Some(Delivery::Last(_, EndReason::Terminated))));
 }
 
@@ -170,7 +170,7 @@ async fn a_device_that_connects_misses_nothing_that_another_node_does_meanwhile(
             });
             intruder.execute("UPDATE sessions SET ended_at = 1, end_reason = 'terminated'").await;
             intruder.execute("UPDATE users SET session_version = session_version + 1").await;
-            node.registry.outdate(&changed(person.user, version + 1));
+            node.registry.note_change(&changed(person.user, version + 1));
             drop(hold);
         };
         let connecting = node.registry.connect(person.user, person.session, 1);

@@ -4,7 +4,7 @@
 use actix::{ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 
 use super::UserSession;
-use crate::actors::messages::{ActorError, Connect, ConnectRefusal, Disconnected, LookAgain};
+use crate::actors::messages::{ActorError, Connect, ConnectRefusal, Disconnected, Reload};
 use crate::domain::ledger::Ledger;
 
 impl Handler<Connect> for UserSession {
@@ -20,7 +20,7 @@ impl Handler<Connect> for UserSession {
             // Until then this actor was not notified of other nodes' changes, since it had no device to
             // notify.
             if actor.slot.is_behind(ledger.version) {
-                ctx.notify(LookAgain);
+                ctx.notify(Reload);
             }
             // A timer set for resting fires early, and an actor with devices queries the database when
             // it fires.

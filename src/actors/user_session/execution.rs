@@ -67,7 +67,7 @@ impl<C: Command> Execution<C> {
             let mut after = ledger.clone();
             decision.events.iter().for_each(|event| after.apply(event));
             let is_rotation =
-                decision.events.iter().all(LedgerEvent::is_of_refresh_token) && after.checks_like(&ledger);
+                decision.events.iter().all(LedgerEvent::is_refresh_only) && after.checks_like(&ledger);
             match self.commit(&ledger, &decision.events, is_rotation, now).await {
                 Ok(CommitOutcome::Committed(version)) => {
                     seals.keep();
@@ -178,10 +178,11 @@ impl<C: Command> Execution<C> {
         let commit = Commit::of(ledger, events.to_vec(), self.registry.service_name(), now);
         let commit = Commit { is_rotation, wanted_for, ..commit };
         let bus = &self.registry.dependencies().bus;
-        let announcements = bus.for_watchers(self.registry.store().keeps_events(), &commit.announcements);
+        let announcements =
+            bus.announcements_for_watchers(self.registry.store().keeps_events(), &commit.announcements);
         let outcome = self.registry.store().commit(commit, self.row_lock.take()).await?;
         if matches!(outcome, CommitOutcome::Committed(_)) {
-            bus.tell_watchers(announcements);
+            bus.notify_watchers(announcements);
         }
         Ok(outcome)
     }

@@ -18,7 +18,7 @@ const MAX_MISSED_PINGS: u32 = 2;
 /// How often the eviction policy is checked; it is also checked after each outage.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a diagnostic query may take.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+const PROBE_STEP_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a replica answers to a write.
 const READ_ONLY: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
 
@@ -159,8 +159,8 @@ impl Health {
 /// and reports nothing.
 async fn ask(client: &Client) -> RedisResult<ServerInfo> {
     let settings = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(QUESTION_TIMEOUT))
-        .set_response_timeout(Some(QUESTION_TIMEOUT));
+        .set_connection_timeout(Some(PROBE_STEP_TIMEOUT))
+        .set_response_timeout(Some(PROBE_STEP_TIMEOUT));
     let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
     ServerInfo::ask(&mut connection).await
 }

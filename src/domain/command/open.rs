@@ -99,7 +99,7 @@ impl Command for Open {
         if ledger.account.credentials_changed_at != self.shown {
             return Decision::unchanged(Err(OpenRefusal::Outdated));
         }
-        let (mut endings, staying) = self.makes_room(ledger, now, policy);
+        let (mut endings, staying) = self.split_endings(ledger, now, policy);
         let max_sessions = policy.max_sessions.max(1);
         let excess = (staying.len() + 1).saturating_sub(max_sessions);
         if excess > 0 && policy.at_limit != AtLimit::EvictOldest {
@@ -123,7 +123,7 @@ impl Command for Open {
 
 impl Open {
     /// The sessions that end regardless of the limit, and those that stay.
-    fn makes_room<'a>(
+    fn split_endings<'a>(
         &self,
         ledger: &'a Ledger,
         now: Timestamp,

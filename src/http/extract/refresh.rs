@@ -6,10 +6,10 @@ use actix_web::http::StatusCode;
 use crate::actors::messages::ActorError;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::time::Timestamp;
-use crate::http::cookie::ShownCookies;
+use crate::http::cookie::RefreshCookies;
 use crate::http::extract::session::present;
 use crate::http::problem::{Code, Problem};
-use crate::http::shown::good_tokens;
+use crate::http::shown::valid_tokens;
 use crate::http::state::AppState;
 use crate::security::refresh_token::RefreshClaims;
 
@@ -21,13 +21,13 @@ pub(in crate::http) async fn by_cookie(
     request: &HttpRequest,
     state: &AppState,
 ) -> Result<ActiveSession, Problem> {
-    let cookies = ShownCookies::of(request.headers(), &state.config.cookie);
+    let cookies = RefreshCookies::of(request.headers(), &state.config.cookie);
     if cookies.tokens().is_empty() {
         return Err(Problem::new(Code::TokenMissing));
     }
     let now = state.now();
     let mut first_refusal = None;
-    for claims in good_tokens(state, &cookies)? {
+    for claims in valid_tokens(state, &cookies)? {
         match look_up(state, &claims, now).await {
             Err(problem) if problem.code().status() == StatusCode::UNAUTHORIZED => {
                 first_refusal.get_or_insert(problem);

@@ -58,7 +58,7 @@ pub(in crate::http) async fn give_recovery_codes(
     if !state.store().replace_recovery_codes(user, hashes, mails, state.now()).await? {
         return Ok(None);
     }
-    state.registry.ring_mail_bell();
+    state.registry.signal_mail();
     AuditEvent::FactorAdded(user.id, "recovery_codes").record(state.metrics());
     Ok(Some(codes.iter().map(RecoveryCode::expose).collect()))
 }

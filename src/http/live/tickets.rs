@@ -13,7 +13,7 @@ use crate::http::extract::session::Authenticated;
 use crate::http::problem::Problem;
 use crate::http::resource;
 use crate::http::state::AppState;
-use crate::security::ticket::{GOOD_FOR, KNOWN_AFTER, SpentIn, TicketClaims};
+use crate::security::ticket::{GOOD_FOR, RECORDED_AFTER_EXPIRY, SpentIn, TicketClaims};
 
 /// A ticket as it was presented. Never printed.
 pub(in crate::http) struct PresentedTicket(String);
@@ -33,7 +33,7 @@ impl PresentedTicket {
         let Ok(ticket) = state.tickets.verify(&self.0, state.now()) else { return Ok(None) };
         let is_first = match ticket.spent_in {
             SpentIn::Redis => {
-                let known_for = state.now().until(ticket.valid_until()) + KNOWN_AFTER;
+                let known_for = state.now().until(ticket.valid_until()) + RECORDED_AFTER_EXPIRY;
                 let bus = state.bus();
                 bus.spend_ticket(ticket.id, known_for).await.map_err(Problem::unavailable)?
             }

@@ -16,7 +16,7 @@ use crate::io::Io;
 /// How long the list may take; after that the password is accepted.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest answer that is read, in bytes: a range has about 40 KiB.
-const MOST_OF_ANSWER: usize = 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// Digits that are sent.
 const SENT: usize = 5;
 
@@ -51,7 +51,7 @@ impl Breaches {
             if !answer.status().is_success() {
                 return Err(format!("status {}", answer.status().as_u16()));
             }
-            let body = Limited::new(answer.into_body(), MOST_OF_ANSWER).collect();
+            let body = Limited::new(answer.into_body(), MAX_RESPONSE_BYTES).collect();
             Ok(body.await.map_err(|error| error.to_string())?.to_bytes())
         };
         let in_time = async { tokio::time::timeout(TIMEOUT, exchange).await };

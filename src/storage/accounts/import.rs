@@ -94,7 +94,7 @@ impl Store {
             let options = TransactionOptions { sqlite_transaction_mode: immediate, ..Default::default() };
             let transaction = db.begin_with_options(options).await?;
             let mut known = Known::look_up(&transaction, &accounts).await?;
-            let mut outcomes = known.take_in(&accounts, adding.update);
+            let mut outcomes = known.decide_outcomes(&accounts, adding.update);
             if !adding.dry_run {
                 let added = accounts.iter().zip(&outcomes).filter(|(_, it)| **it == ImportOutcome::Added);
                 let mut new: Vec<_> = added.map(|(account, _)| account).collect();
@@ -140,7 +140,7 @@ impl Known {
     }
 
     /// Decides on each in turn; a new account is known to those after it.
-    fn take_in(&mut self, accounts: &[Account], update: bool) -> Vec<ImportOutcome> {
+    fn decide_outcomes(&mut self, accounts: &[Account], update: bool) -> Vec<ImportOutcome> {
         let mut outcomes = Vec::with_capacity(accounts.len());
         for Account { user, .. } in accounts {
             let (id, updated_at) = (user.id.uuid(), user.updated_at.millis());

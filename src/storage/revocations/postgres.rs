@@ -7,7 +7,7 @@ use super::{Endings, MAX_ROWS, Place, Row, complete, in_order};
 use crate::clock::Moment;
 use crate::domain::time::Timestamp;
 use crate::storage::StorageError;
-use crate::storage::changes::HANDED_OUT_AGAIN;
+use crate::storage::changes::REASSIGNED_IDS;
 
 /// The first row describes the database, each of the others a session.
 const HEAD: &str = "\
@@ -53,7 +53,7 @@ pub(super) async fn after(
     live_after: Timestamp,
 ) -> Result<Option<Endings>, StorageError> {
     let Some(Place::Snapshot { ends_at: begins_at, in_progress, .. }) = place else { return Ok(None) };
-    let allowance = if reaches_back { HANDED_OUT_AGAIN } else { 0 };
+    let allowance = if reaches_back { REASSIGNED_IDS } else { 0 };
     let values: [Value; 4] = [
         in_progress.clone().into(),
         (begins_at - allowance).into(),

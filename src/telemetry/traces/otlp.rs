@@ -24,7 +24,7 @@ use crate::io::Io;
 /// How long the collector may take for one batch, retries included.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer that is read, in bytes.
-const MOST_OF_ANSWER: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// The provider that makes spans and sends them. Its queue and batches are the SDK's, with their
 /// variables (`OTEL_BSP_…`).
@@ -79,7 +79,7 @@ impl HttpClient for Collector {
         let http = self.http.clone();
         let exchange = async move {
             let (head, body) = http.request(request.map(Full::new)).await?.into_parts();
-            let body = Limited::new(body, MOST_OF_ANSWER).collect().await?.to_bytes();
+            let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
         // The timer too belongs to that runtime, so the timeout is created there.
