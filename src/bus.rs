@@ -130,14 +130,6 @@ impl Bus {
         }
     }
 
-    /// Publishes a message that may be lost, without waiting.
-    pub fn publish_best_effort(&self, message: Message) {
-        match self {
-            Self::InProcess(bus) => bus.send(message),
-            Self::Redis(bus) => bus.publish_best_effort(message),
-        }
-    }
-
     /// Publishes a message that may be lost, unless another node was first, without waiting.
     pub fn publish_once(&self, message: DeduplicatedMessage) {
         match self {

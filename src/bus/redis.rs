@@ -124,19 +124,14 @@ impl RedisBus {
         }
     }
 
-    pub(super) fn publish_best_effort(&self, message: Message) {
-        self.send_best_effort(BestEffort::Always(self.named(message)));
-    }
-
     pub(super) fn publish_once(&self, message: DeduplicatedMessage) {
         let DeduplicatedMessage { session, interval, message } = message;
-        let message = self.named(message);
-        self.send_best_effort(if interval.is_zero() {
-            BestEffort::Always(message)
-        } else {
+        let event = Some(Arc::clone(&message.channel));
+        let once = (!interval.is_zero()).then(|| {
             let key = self.name_of(&DeduplicatedMessage::key(session));
-            BestEffort::Once { key, remembered_for: DeduplicatedMessage::remembered_for(interval), message }
+            (key, DeduplicatedMessage::remembered_for(interval))
         });
+        self.send_best_effort(BestEffort { message: self.named(message), event, once });
     }
 
     /// The message, with its channel's name on Redis.
@@ -165,7 +160,7 @@ impl RedisBus {
         if let Ok(payload) = serde_json::to_string(word) {
             let channel = self.name_of(&channel_of(shard_of(user)));
             let message = Message { channel: channel.into(), payload: payload.into() };
-            self.send_best_effort(BestEffort::Always(message));
+            self.send_best_effort(BestEffort { message, event: None, once: None });
         }
     }
 

@@ -309,6 +309,8 @@ mod tests {
             "auth_active_sessions 0",
             "auth_connected_devices{transport=\"sse\"} 0",
             "auth_events_published_total{channel=\"auth:user.login\"} 0",
+            "auth_devices_dropped_total{reason=\"slow\"} 0",
+            "auth_rate_limited_total{limit=\"messages\"} 0",
             "auth_revocation_propagation_seconds_count{path=\"feed\"} 0",
             "auth_password_hash_duration_seconds_bucket{le=\"0.005\"} 0",
         ] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::json;
 
+use crate::support::metrics::Metrics;
 use crate::support::time::{Stopwatch, millis_of, unix_millis, until};
 use crate::support::{Cluster, Person, eventually};
 
@@ -65,6 +66,15 @@ async fn the_other_services_are_told_of_activity_by_one_node() {
         }
         assert_eq!(count, 1, "told {count} times");
     }
+    let counted = async || {
+        let mut counted = 0.0;
+        for node in 0..2 {
+            let metrics = Metrics::read(&cluster.client(node)).await;
+            counted += metrics.value(&format!("auth_events_published_total{{channel=\"{CHANNEL}\"}}"));
+        }
+        if counted >= 2.0 { Ok(()) } else { Err(format!("{counted} counted")) }
+    };
+    eventually("each is counted", TIMEOUT, counted).await;
 }
 
 /// Also for a session that the other node sees for the first time a moment later, or at the same moment.
