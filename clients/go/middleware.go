@@ -10,16 +10,22 @@ import (
 type identityKey struct{}
 
 // RequireSession lets a request pass whose session is live; all others get the response that the
-// auth service would send. The handler gets the caller with FromContext.
+// auth service would send. The handler gets the caller with FromContext. It panics if the check is wrong.
 func (v *Verifier) RequireSession(check Check, next http.Handler) http.Handler {
+	if err := check.wrong(); err != nil {
+		panic(err)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		identity, err := v.Verify(r.Context(), BearerToken(r), check)
 		var refusal *AuthError
-		if errors.As(err, &refusal) {
+		switch {
+		case err == nil:
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, identity)))
+		case errors.As(err, &refusal):
 			refusal.Write(w)
-			return
+		default:
+			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, identity)))
 	})
 }
 

@@ -61,6 +61,10 @@ func newTokenVerifier(options Options, client *http.Client) (*tokenVerifier, err
 	if (len(options.Secrets) == 0) == (options.JWKSURL == "") {
 		return nil, errors.New("authverifier: exactly one of Secrets and JWKSURL is needed")
 	}
+	// The library checks no issuer where there is none.
+	if options.Issuer == "" {
+		return nil, errors.New("authverifier: Issuer is needed")
+	}
 	rules := []jwt.ParserOption{
 		jwt.WithIssuer(options.Issuer), jwt.WithExpirationRequired(), jwt.WithLeeway(options.ClockTolerance),
 	}

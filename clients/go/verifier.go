@@ -83,12 +83,23 @@ type Identity struct {
 type Check struct {
 	// Roles that are accepted; all if empty.
 	Roles []string
-	// ACR "aal2" requires a second factor.
+	// ACR "aal2" requires a second factor; "aal1", which every session has, requires no more than "" does.
 	ACR string
 	// MaxAge is how long ago the user may have authenticated; zero for any.
 	MaxAge time.Duration
 	// Exact always asks the auth service.
 	Exact bool
+}
+
+// wrong is the error of a check that would check nothing.
+func (c Check) wrong() error {
+	if c.ACR != "" && c.ACR != "aal1" && c.ACR != "aal2" {
+		return fmt.Errorf("authverifier: ACR is aal1 or aal2, not %q", c.ACR)
+	}
+	if c.MaxAge < 0 {
+		return errors.New("authverifier: MaxAge is negative")
+	}
+	return nil
 }
 
 // Status is what the verifier knows.
@@ -119,6 +130,12 @@ func New(options Options) (*Verifier, error) {
 	}
 	if options.MaxStaleness < 100*time.Millisecond {
 		return nil, errors.New("authverifier: MaxStaleness must be at least 100 ms")
+	}
+	if options.OnUnsure < Ask || options.OnUnsure > Accept {
+		return nil, errors.New("authverifier: OnUnsure is Ask, Refuse or Accept")
+	}
+	if options.ClockTolerance < 0 {
+		return nil, errors.New("authverifier: ClockTolerance is negative")
 	}
 	if options.OnUnsure == Ask && options.ServiceURL == "" {
 		return nil, errors.New("authverifier: ServiceURL is needed to ask the auth service")
@@ -197,8 +214,11 @@ func (v *Verifier) Close() {
 // Status returns what the verifier knows.
 func (v *Verifier) Status() Status { return v.sessions.status() }
 
-// Verify checks an access token and its session. The error is an *AuthError.
+// Verify checks an access token and its session. The error is an *AuthError, unless the check itself is wrong.
 func (v *Verifier) Verify(ctx context.Context, token string, check Check) (*Identity, error) {
+	if err := check.wrong(); err != nil {
+		return nil, err
+	}
 	if token == "" {
 		return nil, errMissing()
 	}

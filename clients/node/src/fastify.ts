@@ -1,6 +1,7 @@
 // Fastify: `app.get('/orders', { preHandler: requireSession(verifier) }, handler)`; the caller is `request.auth`.
+import { refuseWrongChecks, type CheckOptions } from './check-options.js';
 import { AuthError } from './errors.js';
-import type { CheckOptions, Identity, Verifier } from './verifier.js';
+import type { Identity, Verifier } from './verifier.js';
 
 interface Request {
   headers: { authorization?: string | undefined };
@@ -17,8 +18,11 @@ interface Reply {
 /**
  * Lets a request pass whose session is live; all others get the response that the auth service would
  * send.
+ *
+ * @throws {TypeError} for options that are not those of a check.
  */
 export function requireSession(verifier: Verifier, options: CheckOptions = {}) {
+  refuseWrongChecks(options);
   return async (request: Request, reply: Reply): Promise<unknown> => {
     try {
       request.auth = await verifier.verifyHeader(request.headers.authorization, options);

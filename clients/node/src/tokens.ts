@@ -35,12 +35,17 @@ const ASYMMETRIC = ['ES256', 'EdDSA', 'RS256'];
 const ABOUT_THE_TOKEN = /^ERR_(JWT|JWS|JOSE_ALG|JOSE_NOT_SUPPORTED|JWKS_(NO|MULTIPLE)_MATCHING)/;
 
 export function tokenVerifier(options: TokenOptions): (token: string) => Promise<Claims> {
+  const { issuer, audience, clockTolerance = 0 } = options;
+  // The library checks no issuer and no audience where there is none.
+  if (!issuer) throw new TypeError('`issuer` is needed');
+  if (audience !== undefined && !audience) throw new TypeError('`audience` is empty');
+  if (!(Number.isFinite(clockTolerance) && clockTolerance >= 0)) throw new TypeError('`clockTolerance` is a number of seconds');
   const checks = {
     typ: 'at+jwt',
-    issuer: options.issuer,
-    ...(options.audience !== undefined && { audience: options.audience }),
+    issuer,
+    ...(audience !== undefined && { audience }),
     requiredClaims: ['sub', 'sid', 'iat', 'exp'],
-    clockTolerance: options.clockTolerance ?? 0,
+    clockTolerance,
   };
   const keys = keysOf(options);
   return async (token) => {

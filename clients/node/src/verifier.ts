@@ -1,6 +1,7 @@
 // The verifier: the signature, then what the stream says about the session, then a request to the
 // auth service where that is not enough.
 import { EventEmitter } from 'node:events';
+import { refuseUnknown, refuseWrongChecks, type CheckOptions } from './check-options.js';
 import { EndedSessions, type Ended } from './ended-sessions.js';
 import { AuthError } from './errors.js';
 import { tokenVerifier, type Claims, type TokenOptions } from './tokens.js';
@@ -25,19 +26,10 @@ export interface VerifierOptions extends TokenOptions {
   onUnsure?: 'ask' | 'refuse' | 'accept';
 }
 
-export interface CheckOptions {
-  /** Roles that are accepted; every role by default. */
-  roles?: readonly string[];
-  /** `aal2`: a second factor is required. */
-  acr?: string;
-  /** The maximum number of seconds since the user last authenticated. */
-  maxAge?: number;
-  /**
-   * Always ask the auth service: for when missing an ending of a moment ago would cost more than a
-   * request.
-   */
-  exact?: boolean;
-}
+const NAMES = Object.keys({
+  issuer: 0, audience: 0, jwksUrl: 0, secret: 0, clockTolerance: 0, redisUrl: 0, redisPrefix: 0, apiKey: 0, revocationsUrl: 0,
+  serviceUrl: 0, maxStaleness: 0, onUnsure: 0,
+} satisfies Record<keyof VerifierOptions, 0>);
 
 export interface Identity {
   userId: string;
@@ -71,6 +63,7 @@ export class Verifier extends EventEmitter<VerifierEvents> {
 
   constructor(options: VerifierOptions) {
     super();
+    refuseUnknown(options, NAMES);
     const { redisUrl, redisPrefix = 'auth:', serviceUrl, apiKey, maxStaleness = 1000 } = options;
     this.#onUnsure = options.onUnsure ?? 'ask';
     if (!['ask', 'refuse', 'accept'].includes(this.#onUnsure)) throw new TypeError('`onUnsure` is ask, refuse or accept');
@@ -96,8 +89,10 @@ export class Verifier extends EventEmitter<VerifierEvents> {
    * Checks an access token and its session.
    *
    * @throws {AuthError} 401, 403 or 503, with the headers to answer with.
+   * @throws {TypeError} for options that are not those of a check.
    */
   async verify(token: string | undefined, options: CheckOptions = {}): Promise<Identity> {
+    refuseWrongChecks(options);
     if (token === undefined || token === '') throw AuthError.missing();
     const claims = await this.#verifyToken(token);
     await this.#checkSession(token, claims, options.exact ?? false);

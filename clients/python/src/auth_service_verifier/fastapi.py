@@ -9,11 +9,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from .errors import AuthError
-from .verifier import Identity, Verifier
+from .verifier import Identity, Verifier, refuse_wrong_checks
 
 
 def require_session(verifier: Verifier, **options: Any) -> Callable[[Request], Awaitable[Identity]]:
-    """A dependency that gives the caller's identity; ``options`` as for :meth:`Verifier.verify`."""
+    """A dependency that gives the caller's identity; ``options`` as for :meth:`Verifier.verify`.
+
+    Raises :class:`ValueError` or :class:`TypeError` for wrong ones.
+    """
+    refuse_wrong_checks(**options)
 
     async def dependency(request: Request) -> Identity:
         return await verifier.verify_header(request.headers.get("authorization"), **options)

@@ -5,6 +5,7 @@ Whether its session is live is a separate question, which no signature answers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,12 +35,23 @@ class TokenVerifier:
     ) -> None:
         if (secret is None) == (jwks_url is None):
             raise ValueError("exactly one of secret and jwks_url is needed")
+        # The library checks no issuer where there is none.
+        if not issuer:
+            raise ValueError("issuer is needed")
+        if audience is not None and not audience:
+            raise ValueError("audience is empty")
+        if not (isinstance(clock_tolerance, (int, float)) and 0 <= clock_tolerance < math.inf):
+            raise ValueError("clock_tolerance is a number of seconds")
+        secrets = [secret] if isinstance(secret, str) else list(secret or [])
+        # Anybody can sign with it.
+        if jwks_url is None and not (secrets and all(secrets)):
+            raise ValueError("secret is empty")
         self._issuer = issuer
         self._audience = audience
         self._leeway = clock_tolerance
         # A clock that is a second behind must not reject a token that was just signed.
         self._options: Any = {"require": _REQUIRED, "verify_aud": audience is not None, "verify_iat": False}
-        self._secrets = [secret] if isinstance(secret, str) else list(secret or [])
+        self._secrets = secrets
         self._jwks = None if jwks_url is None else PublishedKeys(jwks_url, http)
 
     async def claims(self, token: str) -> dict[str, Any]:

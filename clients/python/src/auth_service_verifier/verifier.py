@@ -87,7 +87,7 @@ class Verifier:
             raise ValueError("give redis_url or api_key, not both")
         if api_key is not None and revocations_url is None and service_url is None:
             raise ValueError("api_key needs service_url or revocations_url")
-        if max_staleness < 0.1:
+        if not max_staleness >= 0.1:
             raise ValueError("max_staleness must be at least 0.1 seconds")
         self._http = httpx.AsyncClient(timeout=_ASK_TIMEOUT_SECONDS, follow_redirects=False)
         self._tokens = TokenVerifier(
@@ -147,14 +147,19 @@ class Verifier:
         token: str | None,
         *,
         roles: Collection[str] | None = None,
-        acr: str | None = None,
+        acr: Literal["aal1", "aal2"] | None = None,
         max_age: float | None = None,
         exact: bool = False,
     ) -> Identity:
-        """Checks an access token and its session; ``exact`` always asks the auth service.
+        """Checks an access token and its session.
 
-        Raises :class:`AuthError` with the status and the headers to answer with.
+        Without ``roles`` every role is accepted, with an empty collection nobody; ``acr="aal2"`` requires a
+        second factor; ``exact`` always asks the auth service.
+
+        Raises :class:`AuthError` with the status and the headers to answer with, and :class:`ValueError` for
+        an option that cannot have this value.
         """
+        refuse_wrong_checks(roles=roles, acr=acr, max_age=max_age)
         if not token:
             raise errors.missing()
         self.start()
@@ -209,6 +214,17 @@ class Verifier:
 def create_verifier(**options: Any) -> Verifier:
     """Creates a verifier, one per process; the options are those of :class:`Verifier`."""
     return Verifier(**options)
+
+
+def refuse_wrong_checks(*, roles: Any = None, acr: Any = None, max_age: Any = None, exact: Any = False) -> None:
+    """Raises :class:`ValueError` for options of a check that would check nothing."""
+    # A text would accept every role whose name is a part of it.
+    if roles is not None and (isinstance(roles, (str, bytes)) or not isinstance(roles, Collection)):
+        raise ValueError("roles is a collection of roles")
+    if acr not in (None, "aal1", "aal2"):
+        raise ValueError("acr is aal1 or aal2")
+    if max_age is not None and not (isinstance(max_age, (int, float)) and max_age >= 0):
+        raise ValueError("max_age is a number of seconds")
 
 
 def _refusal(code: object) -> errors.AuthError:

@@ -57,7 +57,7 @@ final class EndedSessions implements AutoCloseable {
     private final Remembered ended = new Remembered();
     /**
      * Sessions that the auth service confirmed as live after reading began, and until when that is of
-     * use.
+     * use. Entries are added, and {@code place} changes, under the lock of this object only.
      */
     private final Map<String, Instant> confirmed = new ConcurrentHashMap<>();
     private final Duration maxStaleness;
@@ -81,11 +81,12 @@ final class EndedSessions implements AutoCloseable {
 
     /** What is known about the session of a token that was signed at that time. */
     Knowledge of(String session, Instant issued) {
+        // Read before the endings, which then have all that was read up to this place.
+        Place now = place;
         String reason = ended.reason(session);
         if (reason != null) {
             return new Knowledge(false, reason);
         }
-        Place now = place;
         if (!isFresh(now)) {
             return Knowledge.UNSURE;
         }
@@ -107,7 +108,7 @@ final class EndedSessions implements AutoCloseable {
      * Records that the auth service confirmed this session as live when it was asked at that {@link
      * System#nanoTime()}.
      */
-    void confirm(String session, Instant expires, long askedAt) {
+    synchronized void confirm(String session, Instant expires, long askedAt) {
         Place now = place;
         // An ending after that is published after reading began, so it will be read.
         if (now != null && askedAt - now.begunAt() > 0) {
@@ -160,23 +161,31 @@ final class EndedSessions implements AutoCloseable {
     }
 
     /** Endings before that time are not known. */
-    void beginAnew(Instant since, long begunAt) {
+    synchronized void beginAnew(Instant since, long begunAt) {
+        forgetPlace();
+        place = new Place(since, begunAt, null);
+    }
+
+    private synchronized void forgetPlace() {
         place = null;
         confirmed.clear();
-        place = new Place(since, begunAt, null);
     }
 
     /** Everything that was stored before that {@link System#nanoTime()} is known. */
     void reached(long at) {
+        moveTo(at);
+        if (System.nanoTime() - forgotAt > FORGET_EVERY_NANOS) {
+            forget();
+            forgotAt = System.nanoTime();
+        }
+    }
+
+    private synchronized void moveTo(long at) {
         Place now = place;
         if (now != null) {
             long soonest = at - System.nanoTime() > 0 ? System.nanoTime() : at;
             boolean goesBack = now.upToDateAt() != null && now.upToDateAt() - soonest > 0;
             place = goesBack ? now : new Place(now.since(), now.begunAt(), soonest);
-        }
-        if (System.nanoTime() - forgotAt > FORGET_EVERY_NANOS) {
-            forget();
-            forgotAt = System.nanoTime();
         }
     }
 
@@ -225,16 +234,14 @@ final class EndedSessions implements AutoCloseable {
         // Redis.
         if (held.get(SILENCE.toMillis(), TimeUnit.MILLISECONDS).isEmpty()) {
             last = null;
-            place = null;
-            confirmed.clear();
+            forgetPlace();
             return;
         }
         List<StreamMessage<String, String>> entries = found.get(SILENCE.toMillis(), TimeUnit.MILLISECONDS);
         take(entries);
         // Everything published before this read was sent has been read, if the reply was not full.
-        Place now = place;
-        if (entries.size() < BATCH && now != null) {
-            place = new Place(now.since(), now.begunAt(), asked);
+        if (entries.size() < BATCH) {
+            moveTo(asked);
         }
     }
 
@@ -251,7 +258,7 @@ final class EndedSessions implements AutoCloseable {
         }
         // The id of an entry begins with the milliseconds at which it was added.
         String id = first.get(0).getId();
-        place = new Place(Instant.ofEpochMilli(Long.parseLong(id.substring(0, id.indexOf('-')))), begun, null);
+        beginAnew(Instant.ofEpochMilli(Long.parseLong(id.substring(0, id.indexOf('-')))), begun);
         take(first);
     }
 
@@ -302,7 +309,7 @@ final class EndedSessions implements AutoCloseable {
     @Override
     public void close() {
         closed = true;
-        place = null;
+        forgetPlace();
         if (reader != null) {
             reader.interrupt();
         }

@@ -109,11 +109,20 @@ public final class VerifierOptions {
     }
 
     void check() {
+        if (issuer == null || issuer.isEmpty()) {
+            throw new IllegalArgumentException("issuer is needed");
+        }
+        if (audience != null && audience.isEmpty()) {
+            throw new IllegalArgumentException("audience is empty");
+        }
         if ((jwksUrl == null) == secrets.isEmpty()) {
             throw new IllegalArgumentException("exactly one of jwksUrl and secrets is needed");
         }
         if (secrets.stream().anyMatch(String::isEmpty)) {
             throw new IllegalArgumentException("a secret is empty");
+        }
+        if (onUnsure == null) {
+            throw new IllegalArgumentException("onUnsure is ASK, REFUSE or ACCEPT");
         }
         if (onUnsure == OnUnsure.ASK && serviceUrl == null) {
             throw new IllegalArgumentException("serviceUrl is needed to ask the auth service");
@@ -126,6 +135,9 @@ public final class VerifierOptions {
         }
         if (maxStaleness.toMillis() < 100) {
             throw new IllegalArgumentException("maxStaleness must be at least 100 ms");
+        }
+        if (clockTolerance.isNegative()) {
+            throw new IllegalArgumentException("clockTolerance is negative");
         }
     }
 }
