@@ -214,7 +214,7 @@ func (v *Verifier) Close() {
 // Status returns what the verifier knows.
 func (v *Verifier) Status() Status { return v.sessions.status() }
 
-// Verify checks an access token and its session. The error is an *AuthError, unless the check itself is wrong.
+// Verify checks an access token and its session. The error is an *AuthError, unless the check is wrong.
 func (v *Verifier) Verify(ctx context.Context, token string, check Check) (*Identity, error) {
 	if err := check.wrong(); err != nil {
 		return nil, err

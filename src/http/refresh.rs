@@ -66,7 +66,11 @@ async fn refresh(
         Some(token) => by_token(&state, &request, &client, &token).await,
         None => by_cookies(&state, &request, &client).await,
     };
-    refreshed.map_err(|problem| problem.clearing(cookie::cleared(&state.config.cookie)))
+    let has_cookie = !RefreshCookies::of(request.headers(), &state.config.cookie).tokens().is_empty();
+    refreshed.map_err(|problem| match has_cookie {
+        true => problem.clearing(cookie::cleared(&state.config.cookie)),
+        false => problem,
+    })
 }
 
 /// Refreshes by the token in the body, whatever cookies were sent along.

@@ -268,9 +268,22 @@ async fn remember_locale(state: &web::Data<AppState>, user: User, locale: Option
 
 /// The sessions that the browser was signed in with, and their users. A browser has several if one cookie is
 /// left over beside another: none of them may stay behind.
-fn sessions_before(state: &AppState, http: &HttpRequest, client: &Client) -> Vec<(UserId, Replaces)> {
+pub(super) fn sessions_before(
+    state: &AppState,
+    http: &HttpRequest,
+    client: &Client,
+) -> Vec<(UserId, Replaces)> {
     let claims = sessions_of_cookies(state, http, client).into_iter();
     claims.map(|it| (it.user, Replaces { session: it.session, generation: it.generation })).collect()
+}
+
+/// Ends sessions whose browser is signed in anew. A failure is only logged: the new session stands.
+pub(super) async fn end_replaced(state: &AppState, replaced: Vec<(UserId, Replaces)>) {
+    for (owner, replaces) in replaced {
+        if let Err(error) = state.registry.ask(owner, EndReplaced(replaces)).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "login.replaced_not_ended");
+        }
+    }
 }
 
 async fn open_session(
@@ -282,11 +295,7 @@ async fn open_session(
     let opened = state.registry.ask(user, open).await;
     if let Ok(Ok(opened)) = &opened {
         // Other users' sessions are ended separately; the new session does not depend on that.
-        for (owner, replaces) in others {
-            if let Err(error) = state.registry.ask(owner, EndReplaced(replaces)).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "login.replaced_not_ended");
-            }
-        }
+        end_replaced(&state, others).await;
         AuditEvent::LoggedIn(user, opened.session.id()).record(state.metrics());
     }
     opened

@@ -13,7 +13,7 @@ use super::extract::client::Client;
 use super::extract::json::{Fields, JsonObject};
 use super::limits::note_usage;
 use super::problem::{Code, Problem};
-use super::sign_in::SignIn;
+use super::sign_in::{SignIn, end_replaced, sessions_before};
 use super::signed_in::{self, Extras, open_for, parse_delivery};
 use super::state::AppState;
 use super::{completing, needs, new_password, resource};
@@ -96,7 +96,7 @@ async fn sign_up(
             None => asked,
         };
     }
-    let (user, opened, verification) = make(&state, &client, request.email, pending, false).await?;
+    let (user, opened, verification) = make(&state, &http, &client, request.email, pending, false).await?;
     let extras = Extras { email_verification: verification, ..Extras::default() };
     signed_in::answer_with(&state, StatusCode::CREATED, &user, &opened, extras)
 }
@@ -196,8 +196,10 @@ fn asking(address: &str, pending: &Pending, locale: Option<String>) -> Result<As
     })
 }
 
+/// Makes the account, signed in. The sessions that this browser was signed in with end, as at a login.
 async fn make(
     state: &web::Data<AppState>,
+    http: &HttpRequest,
     client: &Client,
     email: Email,
     pending: Pending,
@@ -207,8 +209,15 @@ async fn make(
     let occasion = OpenedBy::Signup { email: Arc::from(email.as_str()) };
     let (sign_up, asked) = prepare(state, client, email, &pending, email_verified).await;
     let open = open_for(state, client, pending.device_name, delivery, occasion);
-    let registry = state.registry.clone();
-    let signing_up = run_to_completion(async move { registry.sign_up(sign_up, open).await });
+    let replaced = sessions_before(state, http, client);
+    let at = state.clone();
+    let signing_up = run_to_completion(async move {
+        let signed_up = at.registry.sign_up(sign_up, open).await;
+        if signed_up.is_ok() {
+            end_replaced(&at, replaced).await;
+        }
+        signed_up
+    });
     let (user, opened) = signing_up.await.unwrap_or_else(|| Err(StorageError::from(IoGone).into()))?;
     mail_is_stored(state, asked);
     Ok((user, opened, asked))
@@ -232,7 +241,7 @@ async fn confirm(
         let (user, _) = register(&state, &client, email, &pending, true).await?;
         return go_on(&state, &http, &client, user, pending).await;
     }
-    let (user, opened, _) = make(&state, &client, email, pending, true).await?;
+    let (user, opened, _) = make(&state, &http, &client, email, pending, true).await?;
     signed_in::answer(&state, StatusCode::CREATED, &user, &opened)
 }
 

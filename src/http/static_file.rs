@@ -53,7 +53,7 @@ impl StaticFile {
         let variant = gzip.unwrap_or(&self.plain);
         answer.insert_header((ETAG, variant.tag.clone()));
         if self.gzip.is_some() {
-            answer.insert_header((VARY, "Accept-Encoding"));
+            answer.append_header((VARY, "Accept-Encoding"));
         }
         let variants = [Some(&self.plain), self.gzip.as_ref()];
         if variants.into_iter().flatten().any(|variant| is_known(request.headers(), &variant.tag)) {
@@ -106,7 +106,7 @@ pub(super) fn compressed_answer(
     mut answer: HttpResponseBuilder,
     text: String,
 ) -> HttpResponse {
-    answer.insert_header((VARY, "Accept-Encoding"));
+    answer.append_header((VARY, "Accept-Encoding"));
     if text.len() < COMPRESSED_FROM || !accepts_gzip(request.headers()) {
         return answer.body(text);
     }

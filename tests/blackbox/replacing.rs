@@ -11,6 +11,7 @@ on_each_database!(
     the_same_browser_leaves_no_ghost,
     somebody_else_at_the_same_browser_ends_it_too,
     of_several_cookies_none_leaves_a_ghost,
+    a_sign_up_replaces_the_session_of_its_browser,
     what_is_kept_or_cannot_be_shown_goes_on,
     a_role_has_its_own_numbers,
     remembering_is_the_persons_choice,
@@ -75,6 +76,23 @@ async fn of_several_cookies_none_leaves_a_ghost(db: Database) {
     browser.send(login.json(&ada.credentials())).await.expect(200);
     adas.session().await.expect_problem(401, "session_replaced");
     bobs.session().await.expect_problem(401, "session_replaced");
+}
+
+async fn a_sign_up_replaces_the_session_of_its_browser(db: Database) {
+    let app = TestApp::on(db).await;
+    let (_, adas) = signed_up(&app, "Ada").await;
+    let browser = app.client();
+    let cookie = format!("refreshToken={}", adas.cookie.clone().unwrap());
+    let signup = browser.request(Method::POST, "/signup").header(COOKIE, &cookie);
+    browser.send(signup.json(&Person::named("Bob").registration())).await.expect(201);
+    adas.session().await.expect_problem(401, "session_replaced");
+    // Not from a page of somewhere else.
+    let (_, eves) = signed_up(&app, "Eve").await;
+    let cookie = format!("refreshToken={}", eves.cookie.clone().unwrap());
+    let signup = browser.request(Method::POST, "/signup").header(COOKIE, &cookie);
+    let foreign = signup.header(ORIGIN, "https://elsewhere.example");
+    browser.send(foreign.json(&Person::named("Mallory").registration())).await;
+    eves.session().await.expect(200);
 }
 
 async fn what_is_kept_or_cannot_be_shown_goes_on(db: Database) {

@@ -13,7 +13,7 @@ import java.util.Set;
  * @param exact always asks the auth service
  */
 public record Check(Set<String> roles, String acr, Duration maxAge, boolean exact) {
-    /** @throws IllegalArgumentException for an unknown level, which would check nothing, or a negative time */
+    /** @throws IllegalArgumentException for an unknown level, which would check nothing, or a negative age */
     public Check {
         if (acr != null && !acr.equals("aal1") && !acr.equals("aal2")) {
             throw new IllegalArgumentException("acr is aal1 or aal2");
