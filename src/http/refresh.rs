@@ -66,11 +66,7 @@ async fn refresh(
         Some(token) => by_token(&state, &request, &client, &token).await,
         None => by_cookies(&state, &request, &client).await,
     };
-    let has_cookie = !RefreshCookies::of(request.headers(), &state.config.cookie).tokens().is_empty();
-    refreshed.map_err(|problem| match has_cookie {
-        true => problem.clearing(cookie::cleared(&state.config.cookie)),
-        false => problem,
-    })
+    refreshed.map_err(|problem| problem.clearing(cookie::cleared(&state.config.cookie)))
 }
 
 /// Refreshes by the token in the body, whatever cookies were sent along.

@@ -1,3 +1,5 @@
+//! The limits on failed logins, over time.
+
 use super::*;
 
 /// The longer somebody goes on, the longer the wait; from another address the account's owner can still
