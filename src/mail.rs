@@ -1,5 +1,5 @@
 //! Mails: their text ([`templates`], checked with [`samples`]), their format ([`message`]), and delivery to
-//! the server ([`smtp`]), or to a folder if there is none ([`files`]). Knows neither the database nor the
+//! the server ([`smtp`]), or to a folder if no server is set ([`files`]). Knows neither the database nor the
 //! request behind a mail.
 
 pub mod files;

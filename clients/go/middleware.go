@@ -35,7 +35,7 @@ func FromContext(ctx context.Context) (*Identity, bool) {
 	return identity, found
 }
 
-// BearerToken is the token of the Authorization header (RFC 6750, section 2.1); empty where there is none.
+// BearerToken is the token of the Authorization header (RFC 6750, section 2.1); empty if the header is missing.
 func BearerToken(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)

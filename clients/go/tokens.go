@@ -61,7 +61,7 @@ func newTokenVerifier(options Options, client *http.Client) (*tokenVerifier, err
 	if (len(options.Secrets) == 0) == (options.JWKSURL == "") {
 		return nil, errors.New("authverifier: exactly one of Secrets and JWKSURL is needed")
 	}
-	// The library checks no issuer where there is none.
+	// Without an issuer the library does not check it.
 	if options.Issuer == "" {
 		return nil, errors.New("authverifier: Issuer is needed")
 	}

@@ -37,7 +37,7 @@ pub struct Model {
     pub disabled_at: Option<i64>,
     /// When the person last verified the address, in ms.
     pub email_verified_at: Option<i64>,
-    /// Language for mails, such as `de`; the service's default if there is none.
+    /// Language for mails, such as `de`; the service's default if not set.
     pub locale: Option<String>,
     /// When the password or the second factors last changed, in ms; grows with each change. None if they
     /// never did.

@@ -1,4 +1,4 @@
-//! Finds the actor of a user, starts it if there is none, restarts it after a panic, passivates it, and
+//! Finds the actor of a user, starts it when needed, restarts it after a panic, passivates it, and
 //! retires the least recently used. It is the supervisor: actix's own does not catch panics, and would
 //! restart actors that were meant to retire.
 //!
@@ -200,8 +200,8 @@ impl Registry {
         self.0.residents.len()
     }
 
-    /// The address of the user's actor, with a lease that keeps it from being retired. Starts the actor
-    /// if there is none; of several concurrent callers one starts it and all get the same.
+    /// The address of the user's actor, with a lease that keeps it from being retired. Starts a
+    /// missing actor; of several concurrent callers one starts it and all get the same.
     async fn lease(&self, user: UserId) -> Result<(actix::Addr<UserSession>, Lease), ActorError> {
         if let Some(resident) = self.0.residents.get(&user).filter(|resident| resident.is_active()) {
             return resident.lease().ok_or_else(|| self.refused());

@@ -125,7 +125,8 @@ impl Setting {
         }
     }
 
-    /// The value to write into `.env.example`, and a description of the default if there is none to write.
+    /// The value to write into `.env.example`, which is empty for a computed default, and the description
+    /// of such a default.
     pub(super) fn default_text(&self) -> (&'static str, Option<&'static str>) {
         match self.preset {
             Value(text) => (text, None),

@@ -144,7 +144,7 @@ pub struct Registered {
     pub public_key: Vec<u8>,
     /// How it signs.
     pub algorithm: Algorithm,
-    /// Its signature counter; 0 if there is none.
+    /// Its signature counter; 0 if it has no counter.
     pub counter: u32,
     /// Whether it may be stored on more than one device.
     pub backup_eligible: bool,

@@ -17,7 +17,7 @@ export interface Account {
   reauthenticate(proof: Proof): Promise<void>;
   /** Also ends the other sessions, unless disabled. Returns how many. */
   changePassword(change: { currentPassword: string; newPassword: string; endOtherSessions?: boolean }): Promise<number>;
-  /** Mails a code if there is an account with this address. The response is the same if there is none. */
+  /** Mails a code if an account has this address. The response is the same if none has. */
   requestPasswordReset(email: string, locale?: string): Promise<MailRequest>;
   confirmPasswordReset(confirmation: { requestId: string; code: string; newPassword: string }): Promise<void>;
   /** Mails a code to the account's address; does nothing if it is already verified. */

@@ -13,7 +13,7 @@ export interface Entry {
 }
 
 export interface StreamReader {
-  /** The oldest entry, or nothing where there is none. */
+  /** The oldest entry, or nothing if the stream is empty. */
   oldest(): Promise<Entry | undefined>;
   /** Whether the entry is still there, and those after it; waits up to `waitMs` where there are none. */
   after(id: string, count: number, waitMs: number): Promise<{ held: boolean; entries: Entry[] }>;

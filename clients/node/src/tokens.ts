@@ -36,7 +36,7 @@ const ABOUT_THE_TOKEN = /^ERR_(JWT|JWS|JOSE_ALG|JOSE_NOT_SUPPORTED|JWKS_(NO|MULT
 
 export function tokenVerifier(options: TokenOptions): (token: string) => Promise<Claims> {
   const { issuer, audience, clockTolerance = 0 } = options;
-  // The library checks no issuer and no audience where there is none.
+  // Without an issuer or an audience the library does not check them.
   if (!issuer) throw new TypeError('`issuer` is needed');
   if (audience !== undefined && !audience) throw new TypeError('`audience` is empty');
   if (!(Number.isFinite(clockTolerance) && clockTolerance >= 0)) throw new TypeError('`clockTolerance` is a number of seconds');

@@ -112,7 +112,7 @@ impl Registry {
         self.tell(user, Disconnected);
     }
 
-    /// Sends a message to the user's actor, unless it rests or there is none.
+    /// Sends a message to the user's actor. False if the user has no running actor.
     fn tell<M>(&self, user: UserId, message: M) -> bool
     where
         M: Message<Result = ()> + Send + 'static,

@@ -97,7 +97,7 @@ impl<C: Command> Execution<C> {
         self.ledger.as_ref().is_some_and(|ledger| !self.slot.is_behind(ledger.version))
     }
 
-    /// The ledger in memory, or the stored one if there is none in memory or it is known to be out of
+    /// The ledger in memory, or the stored one if the one in memory is missing or known to be out of
     /// date; with all activity that this node knows of.
     async fn current_ledger(&mut self, locked: bool) -> Result<Ledger, ActorError> {
         let at_hand = self.is_current_at_hand();

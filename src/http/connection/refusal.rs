@@ -69,7 +69,7 @@ struct Bare {
 }
 
 impl Bare {
-    /// Finds one at the end of `bytes`. Nearly always the last byte shows that there is none.
+    /// Finds one at the end of `bytes`. The last byte nearly always rules it out.
     fn at_end_of(bytes: &[u8]) -> Option<Self> {
         if !bytes.ends_with(b"\r\n\r\n") {
             return None;

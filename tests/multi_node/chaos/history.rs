@@ -43,7 +43,7 @@ pub(super) struct Entry {
     pub(super) until: i64,
     pub(super) node: usize,
     pub(super) person: usize,
-    /// The session it was done with, or that it opened; empty if there is none.
+    /// The session it was done with, or that it opened; empty if it concerned no session.
     pub(super) session: String,
     pub(super) act: Act,
     pub(super) outcome: Outcome,

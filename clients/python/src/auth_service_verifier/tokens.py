@@ -35,7 +35,7 @@ class TokenVerifier:
     ) -> None:
         if (secret is None) == (jwks_url is None):
             raise ValueError("exactly one of secret and jwks_url is needed")
-        # The library checks no issuer where there is none.
+        # Without an issuer the library does not check it.
         if not issuer:
             raise ValueError("issuer is needed")
         if audience is not None and not audience:
