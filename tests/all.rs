@@ -18,6 +18,7 @@ mod support {
     pub(crate) mod cluster;
     pub(crate) mod collector;
     pub(crate) mod database;
+    pub(crate) mod exim;
     pub(crate) mod follower;
     pub(crate) mod live;
     pub(crate) mod metrics;
@@ -84,6 +85,7 @@ mod blackbox {
     mod logout;
     mod logs;
     mod mail;
+    mod mail_server;
     mod me;
     mod metrics;
     mod nobody_listens;

@@ -51,6 +51,7 @@ install_servers() {
     [[ -n $(postgres_bin) ]] || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
     command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
+    [[ -x /usr/sbin/exim4 ]] || missing+=(exim4-daemon-light)
     command -v caddy >/dev/null || missing+=(caddy)
     [[ -n ${CHROMIUM:-} ]] || command -v chromium >/dev/null || missing+=(chromium)
     command -v npm >/dev/null || missing+=(nodejs npm)

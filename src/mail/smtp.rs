@@ -14,7 +14,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::{self};
 use pem::Pem;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::message::Message;
 use super::{MailError, SendError};
@@ -66,9 +66,10 @@ impl Smtp {
         message: &Message,
         note: impl Future<Output = bool> + Send,
     ) -> Result<(), SendError> {
-        let begun = timeout(BEFORE_TEXT, self.begin(message));
+        let latest = Instant::now() + BEFORE_TEXT;
+        let begun = timeout_at(latest, self.begin(message));
         let mut connection = begun.await.unwrap_or_else(|_| Err(SendError::NotYet("timeout".to_owned())))?;
-        let is_ours = timeout(BEFORE_TEXT, note).await.unwrap_or(false);
+        let is_ours = timeout_at(latest, note).await.unwrap_or(false);
         if !is_ours {
             return Err(SendError::NotNoted);
         }

@@ -162,10 +162,9 @@ impl Templates {
     }
 
     fn choose<'a>(&'a self, kind: MailKind, wanted: Option<&'a str>) -> &'a str {
-        let language = wanted.and_then(|wanted| wanted.split('-').next());
-        let choices = [wanted, language, Some(self.locale.as_str())];
         let has = |locale: &&str| self.known.contains(&format!("{locale}/{}", kind.as_str()));
-        choices.into_iter().flatten().find(has).unwrap_or(BUILT_IN[0])
+        let locales = wanted.into_iter().chain([self.locale.as_str()]);
+        locales.flat_map(|locale| [locale, language(locale)]).find(has).unwrap_or(BUILT_IN[0])
     }
 
     fn add(&mut self, name: &str, source: String) -> Result<(), TemplateError> {
@@ -196,8 +195,7 @@ impl Templates {
 
     /// Renders every template, with all values and with only the required ones.
     fn check(&self) -> Result<(), TemplateError> {
-        let language = self.locale.split('-').next().unwrap_or_default();
-        if !self.speaks(&self.locale) && !self.speaks(language) {
+        if !self.speaks(&self.locale) && !self.speaks(language(&self.locale)) {
             return Err(TemplateError::NoSuchLocale(self.locale.clone()));
         }
         for known in &self.known {
@@ -241,6 +239,11 @@ fn read(path: &Path) -> Result<String, TemplateError> {
 
 fn unreadable(path: &Path, cause: &impl ToString) -> TemplateError {
     TemplateError::Folder { path: path.display().to_string(), cause: cause.to_string() }
+}
+
+/// `pt` of `pt-BR`.
+fn language(locale: &str) -> &str {
+    locale.split_once('-').map_or(locale, |(language, _)| language)
 }
 
 /// Replaces each run of whitespace by one space, and removes control characters.
@@ -307,6 +310,8 @@ mod tests {
         assert_eq!(subject(Some("fr-CA")), "Sujet");
         assert!(subject(Some("it")).starts_with("Neues Passwort") && subject(None).starts_with("Neues"));
         assert!(subject(Some("en")).starts_with("Set a new"));
+        let templates = load(&own, "fr-CA").unwrap();
+        assert_eq!(words(&templates, Some("it")).subject, "Sujet");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::domain::user::{Role, User};
 
 /// Most accounts of an index that are searched for one page. If only some of them match, and those are
 /// far down, a page may therefore be short, and the next one continues: no page takes long.
-pub const SLICE: u64 = 10_000;
+pub const SLICE: u64 = 4_000;
 /// Most accounts that are found by their addresses and then sorted.
 pub const FOUND: u64 = 1_000;
 /// Set for one transaction of PostgreSQL. It would otherwise prefer to read all rows of a role or a state

@@ -241,7 +241,7 @@ pub(super) fn folder() -> TempDir {
     folder
 }
 
-fn give_to_server(path: &Path, mode: u32) {
+pub(super) fn give_to_server(path: &Path, mode: u32) {
     if let Some((user, group)) = server_user() {
         chown(path, Some(user), Some(group)).unwrap();
     }

@@ -43,6 +43,13 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    /// A message as a server has delivered it to a file.
+    pub(crate) fn parse(text: &str) -> Self {
+        let text = decoded(&text.replace('\n', "\r\n"));
+        let mail = Self { to: String::new(), text };
+        Self { to: mail.header("Envelope-to").to_owned(), ..mail }
+    }
+
     /// The first line of that header.
     pub(crate) fn header(&self, name: &str) -> &str {
         let line = self.text.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
