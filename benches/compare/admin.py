@@ -1,20 +1,26 @@
-"""How long a page of each of the operators' lists takes with a million accounts and half a million live sessions."""
+"""What operators cost with a million accounts and half a million live sessions: pages of each list, and the live view."""
 
+import contextlib
 import json
 import os
 import re
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from service import PROGRAM
-from shared import new_database, node
+from shared import cpu_of_postgres, new_database, node
 
+ACCOUNTS = 1_000_000
 ASKED = 200
+WATCHERS = 10
+# Seconds that the live view is measured for, and after which a node has noticed that nobody watches.
+WATCHED, FORGOTTEN = 60, 15
 SCOPES = ("users:read", "sessions:read")
 LISTS = {
     "accounts": "/admin/users?",
@@ -44,6 +50,37 @@ def admin(options):
             times = list(pages(service, key, path))
             p99 = statistics.quantiles(times, n=100)[98]
             yield f"a page of {name}, p99", "≤ 50 ms", f"{p99:.1f} ms (p50 {statistics.median(times):.1f} ms)"
+        yield from live_view(service, key)
+
+
+def live_view(service, key):
+    """CPU time, of service and PostgreSQL, with watchers and without."""
+    quiet = cores(service)
+    with contextlib.ExitStack() as stack:
+        for _ in range(WATCHERS):
+            request = urllib.request.Request(service.url + "/admin/live", headers={"Authorization": f"Bearer {key}"})
+            threading.Thread(target=drain, args=[stack.enter_context(urllib.request.urlopen(request))], daemon=True).start()
+        watched = cores(service)
+    time.sleep(FORGOTTEN)
+    after = cores(service)
+    yield f"the live view with {WATCHERS} watchers", "≤ 5 % of a core", (
+        f"{sum(watched) - sum(quiet):.1%} (service {watched[0] - quiet[0]:.1%}, PostgreSQL {watched[1] - quiet[1]:.1%}; "
+        f"both before {sum(quiet):.1%}, and when nobody watches any more {sum(after):.1%})"
+    )
+
+
+def drain(answer):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        while answer.read1():
+            pass
+
+
+def cores(service):
+    """Cores that the service and PostgreSQL use."""
+    began, before = time.monotonic(), (service.cpu_seconds(), cpu_of_postgres())
+    time.sleep(WATCHED)
+    took = time.monotonic() - began
+    return tuple((now - then) / took for now, then in zip((service.cpu_seconds(), cpu_of_postgres()), before))
 
 
 def prepare(database, environment):
@@ -54,7 +91,7 @@ def prepare(database, environment):
 
     run("migrate")
     seed = Path(__file__).with_name("admin.sql")
-    subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", seed, database], check=True)
+    subprocess.run(["psql", "-q", "-v", "ON_ERROR_STOP=1", "-v", f"accounts={ACCOUNTS}", "-f", seed, database], check=True)
     scopes = [word for scope in SCOPES for word in ("--scope", scope)]
     return re.search(r"ak_\w+", run("api-keys", "create", *scopes))[0]
 

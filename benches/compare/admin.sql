@@ -1,16 +1,16 @@
--- A million accounts and half a million live sessions, written straight into the database. Some addresses
+-- As many accounts as :accounts says, and half as many live sessions, written straight into the database. Some addresses
 -- have a prefix that few others have, and roles, states and prefixes are distributed unevenly over time, as
 -- imports and campaigns leave them.
 INSERT INTO users (id, name, email, password_hash, role, last_activity_at, created_at, updated_at, disabled_at, email_verified_at)
 SELECT gen_random_uuid(), 'Person ' || n,
-    CASE WHEN n > 950000 THEN 'legacy' ELSE
+    CASE WHEN n > :accounts * 95 / 100 THEN 'legacy' ELSE
         (ARRAY['ada','ben','carla','dan','eva','finn','greta','hugo','ida','jan','karl','lea','mia','noah','olga','paul','rosa','sam',
             'tina','uwe'])[1 + (n * 7919 % 20)::int] END
         || '.' || substr(md5(n::text), 1, 8) || n || '@example.com',
     '', CASE WHEN n % 50000 = 0 THEN 'ADMIN' WHEN n % 100 = 0 THEN 'ENTERPRISE' WHEN n % 10 = 0 THEN 'PRO' ELSE 'STARTER' END,
     now_ms - n * 1000, now_ms - n * 60000, now_ms - n * 1000,
     CASE WHEN n % 1000 = 1 THEN now_ms END, CASE WHEN n % 5 <> 0 THEN now_ms END
-FROM generate_series(1::bigint, 1000000) AS n, (SELECT (extract(epoch FROM now()) * 1000)::bigint AS now_ms) AS clock;
+FROM generate_series(1::bigint, :accounts) AS n, (SELECT (extract(epoch FROM now()) * 1000)::bigint AS now_ms) AS clock;
 INSERT INTO sessions (user_id, id, token, refresh_generation, refreshed_at, tokens_expire_at, browser, os, device_type, user_agent,
     ip_address, created_at, last_activity, expires_at, ended_at, end_reason, auth_time, amr, idle_timeout_ms, refresh_in_body,
     refresh_floor, ends_at)

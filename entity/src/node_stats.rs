@@ -18,8 +18,9 @@ pub struct Model {
     pub failures: i64,
     /// Connected devices; in the shared row: users.
     pub devices: i64,
-    /// In the shared row: when these were last counted, in ms.
-    pub counted_at: i64,
+    /// In the shared row: when these are next counted, at the earliest, in ms.
+    #[sea_orm(column_name = "counted_at")]
+    pub next_count_at: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -10,12 +10,16 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::{StorageError, Store};
+use crate::clock::Moment;
 use crate::domain::time::Timestamp;
 
 /// How long the nodes continue to report after somebody watched.
 const WATCHED_FOR: Duration = Duration::from_secs(10);
 /// Shortest time between two expensive counts.
 const COUNTED_EVERY: Duration = Duration::from_secs(5);
+/// The next count waits for this many times what the last one took, so that counts take at most 2 % of a
+/// core of the database, however many sessions there are.
+const PAUSE_FACTOR: u32 = 50;
 /// Time without a report after which a node counts as gone.
 const GONE_AFTER: Duration = Duration::from_secs(4);
 
@@ -122,8 +126,8 @@ impl Store {
         Ok((rows.len(), sum))
     }
 
-    /// Sessions and users, as counted by the node that was last to count, at most about [`COUNTED_EVERY`]
-    /// ago.
+    /// Sessions and users, as counted by the node that was last to count: [`COUNTED_EVERY`] ago or, where
+    /// there are millions, [`PAUSE_FACTOR`] times what the count takes.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -132,9 +136,9 @@ impl Store {
         let work = async move {
             // The node that updates the time counts; the others use the stored counts.
             let claim = Entity::update_many()
-                .col_expr(Column::CountedAt, Expr::value(now.millis()))
+                .col_expr(Column::NextCountAt, Expr::value(now.plus(COUNTED_EVERY).millis()))
                 .filter(Column::Node.eq(Uuid::nil()))
-                .filter(Column::CountedAt.lte(now.minus(COUNTED_EVERY).millis()));
+                .filter(Column::NextCountAt.lte(now.millis()));
             if claim.exec(&db).await?.rows_affected == 0 {
                 let row = Entity::find_by_id(Uuid::nil()).one(&db).await?;
                 return Ok(row.map_or_else(Totals::default, |row| Totals {
@@ -143,8 +147,11 @@ impl Store {
                     users: row.devices,
                 }));
             }
+            let began = Moment::now();
             let totals = count(&db).await?;
+            let pause = COUNTED_EVERY.max(Moment::now().since(began) * PAUSE_FACTOR);
             let note = Entity::update_many()
+                .col_expr(Column::NextCountAt, Expr::value(now.plus(pause).millis()))
                 .col_expr(Column::Logins, Expr::value(totals.live_sessions))
                 .col_expr(Column::Failures, Expr::value(totals.live_users))
                 .col_expr(Column::Devices, Expr::value(totals.users))

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { device, expectAccessible, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
+import { device, expectAccessible, expectFits, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
 import { freePort } from './support/processes.js';
 import { alone } from './support/service.js';
 
@@ -12,9 +12,9 @@ const SCOPES = ['users:read', 'users:write', 'sessions:read', 'sessions:end'].fl
 
 let service;
 let browser;
-let key;
 
-before(async () => {
+/** A service, and a key for operators. */
+async function serviceWith(accounts) {
   const port = String(await freePort());
   const base = `http://localhost:${port}`;
   const settings = {
@@ -23,9 +23,13 @@ before(async () => {
     CORS_ORIGIN: base,
     ENCRYPTION_SECRET: 'encryption-secret-of-the-tests-0123456789abcdef',
   };
-  service = await alone(settings, [['migrate'], ['api-keys', 'create', ...SCOPES]]);
-  service.base = base;
-  [key] = /ak_\w+/.exec(service.printed[1]);
+  const started = await alone(settings, [['migrate'], ['api-keys', 'create', ...SCOPES]], accounts);
+  const [key] = /ak_\w+/.exec(started.printed[1]);
+  return { ...started, base, key };
+}
+
+before(async () => {
+  service = await serviceWith(0);
   browser = await launch();
 });
 
@@ -35,8 +39,8 @@ after(async () => {
 });
 
 /** The operators' page, signed in with the key. */
-async function operator(options) {
-  const here = await device(browser, `${service.base}/admin`, options);
+async function operator(options, { base, key } = service) {
+  const here = await device(browser, `${base}/admin`, options);
   const { page } = here;
   await page.getByLabel('Key').fill(key);
   await page.getByLabel('Key').press('Enter');
@@ -123,21 +127,43 @@ test('an account is disabled and enabled, and a new one invited, at a phone\'s w
 
 test('a key that is no good opens nothing', async () => {
   const here = await device(browser, `${service.base}/admin`);
-  await here.page.getByLabel('Key').fill(`${key.slice(0, -4)}0000`);
+  await here.page.getByLabel('Key').fill(`${service.key.slice(0, -4)}0000`);
   await here.page.getByLabel('Key').press('Enter');
   await here.page.locator('#message:not(:empty)').waitFor();
   assert.equal(await here.page.locator('#work').isVisible(), false);
   await here.close();
 });
 
-/** Nothing is wider than the screen. */
-async function expectFits({ page }) {
-  const { width, screen } = await page.evaluate(() => ({
-    width: document.documentElement.scrollWidth,
-    screen: document.documentElement.clientWidth,
-  }));
-  assert.ok(width <= screen, `${width} px on a screen of ${screen}`);
-}
+test('with 100,000 live sessions somebody is found, and their device is signed out, as quickly', async (t) => {
+  const crowd = await serviceWith(200_000);
+  t.after(() => crowd.stop());
+  const person = somebody('Radia Perlman');
+  const theirs = await device(browser, crowd.base);
+  await signUp(theirs, person);
+  await untilLive(theirs);
+
+  const here = await operator({}, crowd);
+  const { page } = here;
+  await page.locator('#numbers div', { hasText: 'live sessions' }).filter({ hasText: '100,001' }).waitFor();
+  await page.locator('#numbers div', { hasText: 'accounts' }).filter({ hasText: '200,001' }).waitFor();
+  assert.equal(await page.locator('#users li').count(), 20);
+  await page.getByRole('button', { name: 'More' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('#users li').length === 40);
+  // Of many with that beginning, the newest come first.
+  await page.getByLabel('Beginning of the email address').fill('legacy');
+  await page.locator('#users li', { hasText: 'legacy.' }).first().waitFor();
+
+  const began = performance.now();
+  await find(here, person);
+  await page.locator('#user li').getByRole('button', { name: /^End the session on/ }).click();
+  await theirs.page.getByRole('heading', { name: 'You are signed out' }).waitFor();
+  const took = performance.now() - began;
+  t.diagnostic(`found and signed out in ${took.toFixed(0)} ms`);
+  assert.ok(took < 5000, `${took} ms`);
+  await picture(here, 'admin-crowd');
+  await theirs.close();
+  await here.close();
+});
 
 /** Waits for the file of that mail. */
 async function mailed(kind, address) {

@@ -1,21 +1,25 @@
-// One dialog for every small question: some fields, a button, and errors beside the fields. It
-// closes when the work has succeeded, or when the user cancels.
-import { busy, say } from './screens.js';
+// One dialog for every small question: some fields, a button, and errors beside the fields. A question
+// is answered when its work has succeeded, or when the user cancels. Its work may ask another question
+// first, such as for the password: that one is shown instead, and then the first again, as it was.
+import { wasCancelled } from './passkeys.js';
+import { say } from './screens.js';
 import { failureInWords } from './words.js';
 
 const dialog = document.getElementById('ask');
 const form = dialog.querySelector('form');
 const part = (name) => dialog.querySelector(`[data-part="${name}"]`);
-let finish;
+/** The open questions; the last one is shown. */
+let asked = [];
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
-  busy(part('yes'), submit);
+  submit();
 });
-part('no').addEventListener('click', () => dialog.close());
-dialog.addEventListener('close', () => finish?.(null));
-
-let current;
+part('no').addEventListener('click', () => answer(asked.at(-1), null));
+dialog.addEventListener('close', () => {
+  // Closed by Escape, or because the session has ended; the event comes late, when the next question may be open.
+  if (!dialog.open) for (const question of [...asked].reverse()) answer(question, null);
+});
 
 /**
  * Asks, and returns the result of `work`, or null when the user cancels.
@@ -25,40 +29,61 @@ let current;
  * @param {(values: Record<string, string>) => Promise<unknown>} work
  */
 export function ask(question, work) {
-  current = { question, work };
-  part('title').textContent = question.title;
-  say(part('text'), question.text ?? '');
-  say(part('error'), '');
-  part('content').replaceChildren(...(question.content ? [question.content] : []));
-  part('fields').replaceChildren(...(question.fields ?? []).map(fieldOf));
-  part('yes').textContent = question.yes;
-  part('yes').className = question.danger ? 'danger solid' : 'primary';
-  dialog.showModal();
-  (form.querySelector('input') ?? part('yes')).focus();
   return new Promise((resolve) => {
-    finish = (value) => {
-      finish = undefined;
-      form.reset();
-      resolve(value);
-    };
+    asked.push({ question, work, resolve, fields: (question.fields ?? []).map(fieldOf), error: '', isBusy: false });
+    show();
   });
 }
 
+function show() {
+  const { question, fields, error, isBusy } = asked.at(-1);
+  part('title').textContent = question.title;
+  say(part('text'), question.text ?? '');
+  say(part('error'), error);
+  part('content').replaceChildren(...(question.content ? [question.content] : []));
+  part('fields').replaceChildren(...fields);
+  part('yes').textContent = question.yes;
+  part('yes').className = question.danger ? 'danger solid' : 'primary';
+  part('yes').setAttribute('aria-busy', isBusy);
+  if (!dialog.open) dialog.showModal();
+  (form.querySelector('input') ?? part('yes')).focus();
+}
+
+function answer(question, value) {
+  if (!asked.includes(question)) return;
+  asked = asked.filter((other) => other !== question);
+  if (asked.length > 0) show();
+  else dialog.close();
+  question.resolve(value);
+}
+
 async function submit() {
-  say(part('error'), '');
+  const question = asked.at(-1);
+  if (!question || question.isBusy) return;
+  const values = Object.fromEntries(new FormData(form));
   for (const input of form.querySelectorAll('input')) mark(input, '');
+  Object.assign(question, { isBusy: true, error: '' });
+  say(part('error'), '');
+  part('yes').setAttribute('aria-busy', true);
   try {
-    const answer = await current.work(Object.fromEntries(new FormData(form)));
-    const done = finish;
-    finish = undefined;
-    dialog.close();
-    done?.(answer ?? true);
+    answer(question, (await question.work(values)) ?? true);
   } catch (error) {
-    const fields = (error.fields ?? []).filter(({ field }) => form.elements[field]);
-    for (const { field, message } of fields) mark(form.elements[field], message);
-    if (fields.length > 0) form.elements[fields[0].field].focus();
-    else if (error.status !== 401 || error.code === 'invalid_credentials') say(part('error'), failureInWords(error));
-    else dialog.close();
+    refused(question, error);
+  } finally {
+    question.isBusy = false;
+    if (asked.at(-1) === question) part('yes').setAttribute('aria-busy', false);
+  }
+}
+
+function refused(question, error) {
+  if (asked.at(-1) !== question || wasCancelled(error)) return;
+  const fields = (error.fields ?? []).filter(({ field }) => form.elements[field]);
+  for (const { field, message } of fields) mark(form.elements[field], message);
+  if (fields.length > 0) form.elements[fields[0].field].focus();
+  else if (error.status === 401 && error.code !== 'invalid_credentials') dialog.close();
+  else {
+    question.error = failureInWords(error);
+    say(part('error'), question.error);
   }
 }
 

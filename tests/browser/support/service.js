@@ -40,21 +40,30 @@ async function startNode(folder, settings) {
   return Object.assign(node, { address: node.found, base: `http://${node.found}` });
 }
 
-/** One node on SQLite, its page on its own port; `commands` are run before it starts, and what they print is kept. */
-export async function alone(settings = {}, commands = []) {
+/**
+ * One node on SQLite, its page on its own port; `commands` are run before it starts, and what they print is kept.
+ * With `accounts` it is on PostgreSQL, with that many accounts and half as many live sessions.
+ */
+export async function alone(settings = {}, commands = [], accounts = 0) {
   const folder = await mkdtemp(join(tmpdir(), 'auth-browser-'));
+  const stops = [() => rm(folder, { recursive: true })];
+  const all = accounts ? { ...settings, ...(await database(stops)) } : settings;
   const printed = [];
   for (const words of commands) {
-    printed.push(await run(PROGRAM, words, { env: environment(folder, settings), cwd: folder }));
+    printed.push(await run(PROGRAM, words, { env: environment(folder, all), cwd: folder }));
   }
-  const node = await startNode(folder, settings);
+  if (accounts) {
+    const seed = join(ROOT, 'benches/compare/admin.sql');
+    await run('psql', ['-q', '-v', 'ON_ERROR_STOP=1', '-v', `accounts=${accounts}`, '-f', seed, all.DATABASE_URL]);
+  }
+  const node = await startNode(folder, all);
+  stops.push(() => node.stop());
   return {
     base: node.base,
     folder,
     printed,
     async stop() {
-      await node.stop();
-      await rm(folder, { recursive: true });
+      for (const undo of stops.splice(0).reverse()) await undo();
     },
   };
 }
