@@ -174,6 +174,7 @@ mod multi_node {
     mod redis_kinds;
     mod refresh;
     mod remembering;
+    mod resets;
     mod revocation;
     mod revocations;
     mod sign_in;
