@@ -2,13 +2,15 @@
 a real Caddy.
 
 legacy PORT        plays the old application: returns the request it got, as JSON
-MOVE URL PERCENT   tests the gateway at URL, which was started with that AUTH_MOVE; MOVE "away": legacy-fallback with no
-                   node of the service
+hung-node PORT     plays a node that hangs: connections are accepted, and nothing is ever answered
+MOVE URL SERVICE_URL PERCENT   tests the gateway that was started with that AUTH_MOVE: its site for everything, and the one
+                   for the service alone. MOVE "away": legacy-fallback with no node of the service; "hung": with one that hangs
 """
 
 import http.server
 import json
 import signal
+import socket
 import sys
 import time
 import urllib.error
@@ -16,6 +18,20 @@ import urllib.request
 
 # How often the random choice is tried; the share may be off by that many percent.
 THROWS, SLACK = 200, 15
+# How long the old application may take to answer where no node can, in seconds.
+FALLBACK = 1
+# When a node that hangs is out of rotation at the latest: two of the gateway's health checks, each of which waits for 2 s.
+NOTICED = 8
+# The old application never had these, so they are never its own, whatever a request carries.
+OURS = (
+    "health", "health/live", "health/ready", ".well-known/jwks.json", ".well-known/oauth-authorization-server",
+    ".well-known/openid-configuration", "openapi.json", "docs/", "verify", "revoke",
+)
+# Not for the public, in spellings that a server might read as the same path.
+INSIDE = (
+    "metrics", "metrics/", "Metrics", "admin", "admin/", "admin/users", "admin/sessions", "Admin/users", "%61dmin/users", "x/../admin/users",
+    "/admin/users", "introspect", "%69ntrospect", "revocations", "x/../revocations",
+)
 
 
 class Legacy(http.server.BaseHTTPRequestHandler):
@@ -26,11 +42,13 @@ class Legacy(http.server.BaseHTTPRequestHandler):
         told = {"legacy": self.server.server_port, "forwarded": self.headers.get("X-Forwarded-For"), "body": body}
         answer = json.dumps(told).encode()
         self.send_response(200)
+        self.send_header("X-Legacy", str(self.server.server_port))
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(answer)
+        if self.command != "HEAD":
+            self.wfile.write(answer)
 
-    do_POST = do_GET
+    do_POST = do_HEAD = do_GET
 
     def log_message(self, *_):
         pass
@@ -42,17 +60,24 @@ def legacy(port):
     http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Legacy).serve_forever()
 
 
+def hung(port):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with socket.create_server(("127.0.0.1", int(port)), backlog=1000):
+        signal.pause()
+
+
 class Gateway:
     def __init__(self, url):
         self.url = url
 
-    def ask(self, path, body=None, **headers):
+    def ask(self, path, body=None, method=None, timeout=15, **headers):
         """Status, JSON (or None) and headers of the response."""
         data = None if body is None else json.dumps(body).encode()
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **headers})
+        headers = {"Content-Type": "application/json", **headers}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 status, text, told = answer.status, answer.read(), answer.headers
         except urllib.error.HTTPError as error:
             status, text, told = error.code, error.read(), error.headers
@@ -62,7 +87,11 @@ class Gateway:
             return status, None, told
 
     def is_legacy(self, *arguments, **headers):
-        return "legacy" in (self.ask(*arguments, **headers)[1] or {})
+        return "X-Legacy" in self.ask(*arguments, **headers)[2]
+
+    def is_service(self, *arguments, **headers):
+        """Whether a node answered: each of its responses has this header."""
+        return "X-Request-Id" in self.ask(*arguments, **headers)[2]
 
 
 def expect(truth, text):
@@ -75,12 +104,14 @@ def everywhere(gateway):
     expect(len(ports) == 2, "the rest is not shared out over both legacy backends")
     told = gateway.ask("/elsewhere", X_Forwarded_For="192.0.2.1")[1]
     expect(told["forwarded"] == "127.0.0.1", f"a client's X-Forwarded-For is passed on: {told['forwarded']}")
-    for path in ("metrics", "admin", "admin/", "admin/users", "Admin/users", "%61dmin/users", "x/../admin/users"):
-        status, told, _ = gateway.ask(f"/api/auth/{path}", X_Forwarded_For="127.0.0.1")
-        shown = status == 200 and "legacy" not in (told or {})
-        expect(not shown and (told or {}).get("code") != "token_missing", f"/{path} is shown to the outside: {status} {told}")
-    expect(gateway.ask("/api/auth/introspect", {"token": "x"})[0] == 404, "/introspect is shown to the outside")
-    expect(gateway.ask("/api/auth/revocations")[0] == 404, "/revocations is shown to the outside")
+
+
+def nothing_inside_is_shown(gateway, prefix):
+    for path in (prefix + path for path in INSIDE):
+        for method in ("GET", "HEAD", "POST"):
+            status, _, told = gateway.ask(path, {"token": "x"} if method == "POST" else None, method, X_Forwarded_For="127.0.0.1")
+            by_node = "X-Request-Id" in told
+            expect(status == 404 or not by_node, f"{gateway.url}: {method} {path} is shown to the outside: {status}")
 
 
 def all_here(gateway):
@@ -95,20 +126,44 @@ def legacy_fallback(gateway):
 
 
 def away(gateway):
-    for path in ("/api/auth/config", "/api/auth/me", "/api/auth/session"):
-        began = time.monotonic()
-        expect(gateway.is_legacy(path), f"with no node, {path} is not the old application's")
-        took = time.monotonic() - began
-        expect(took < 1, f"with no node, the old application answers {path} after {took:.1f} s")
-    told = gateway.ask("/api/auth/login", {"email": "a"})[1]
+    for method in ("GET", "HEAD"):
+        for path in ("/api/auth/config", "/api/auth/me", "/api/auth/session"):
+            falls_back(gateway, path, None, method)
+    told = falls_back(gateway, "/api/auth/login", {"email": "a"}, "POST")
     expect(told and told.get("body") == '{"email": "a"}', f"with no node, the old application does not get a login: {told}")
+
+
+def falls_back(gateway, path, body, method):
+    """The old application's JSON, which has to be there soon."""
+    began = time.monotonic()
+    _, told, headers = gateway.ask(path, body, method)
+    took = time.monotonic() - began
+    expect("X-Legacy" in headers, f"with no node, {method} {path} is not the old application's")
+    expect(took < FALLBACK, f"with no node, the old application answers {method} {path} after {took:.1f} s")
+    return told
+
+
+def hangs(gateway):
+    until = time.monotonic() + NOTICED
+    while not answers_soon(gateway):
+        expect(time.monotonic() < until, f"a node that hangs is still asked after {NOTICED} s")
+    away(gateway)
+
+
+def answers_soon(gateway):
+    try:
+        return gateway.is_legacy("/api/auth/config", timeout=FALLBACK)
+    except TimeoutError:
+        return False
 
 
 def split(gateway, percent):
     config = "/api/auth/config"
-    for path in ("health", "health/ready", ".well-known/jwks.json", "openapi.json"):
-        answers = {gateway.is_legacy(f"/api/auth/{path}", Cookie="auth_pool=legacy") for _ in range(3)}
-        expect(answers == {False}, f"/api/auth/{path} is not the service's own")
+    for path in OURS:
+        for method in ("GET", "HEAD"):
+            for headers in ({}, {"Cookie": "auth_pool=legacy"}, {"Cookie": "auth_pool=legacy", "Authorization": "Bearer theirs"}):
+                is_ours = all(gateway.is_service(f"/api/auth/{path}", None, method, **headers) for _ in range(3))
+                expect(is_ours, f"{method} /api/auth/{path} with {headers} is not the service's own")
     ours = sum(not gateway.is_legacy(config) for _ in range(THROWS)) * 100 / THROWS
     expect(abs(ours - percent) <= SLACK, f"{ours:.0f} % of those who come new get here, not {percent} %")
     for _ in range(5):
@@ -123,12 +178,20 @@ def split(gateway, percent):
 def main(what, *arguments):
     if what == "legacy":
         return legacy(*arguments)
-    gateway, percent = Gateway(arguments[0]), int(arguments[1])
+    if what == "hung-node":
+        return hung(*arguments)
+    gateway, service, percent = Gateway(arguments[0]), Gateway(arguments[1]), int(arguments[2])
     everywhere(gateway)
+    # Without a node there is nothing to show.
+    if what not in ("away", "hung"):
+        nothing_inside_is_shown(gateway, "/api/auth/")
+        nothing_inside_is_shown(service, "/")
+        nothing_inside_is_shown(service, "/api/auth/")
     {
         "all-here": lambda: all_here(gateway),
         "legacy-fallback": lambda: legacy_fallback(gateway),
         "away": lambda: away(gateway),
+        "hung": lambda: hangs(gateway),
         "split": lambda: split(gateway, percent),
     }[what]()
 
