@@ -98,6 +98,19 @@ for (const [language, [command, libraries]] of Object.entries(PROGRAMS)) {
   });
 }
 
+for (const [language, [[command, ...args]]] of Object.entries(PROGRAMS)) {
+  test(`${language}: without its variables it says in one line which are missing`, async () => {
+    const child = spawn(command, args, { env: { PATH: process.env.PATH }, stdio: ['ignore', 'ignore', 'pipe'] });
+    let printed = '';
+    child.stderr.on('data', (chunk) => (printed += chunk));
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    assert.equal(code, 1);
+    // A library may warn before.
+    assert.match(printed, /not set: ISSUER, AUDIENCE[^\n]*README\.md\n$/);
+    assert.doesNotMatch(printed, /Traceback|Error:|Exception|\n\s+at /);
+  });
+}
+
 /** The program as a function of a token. */
 function program([command, ...args], lines) {
   const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });

@@ -21,6 +21,15 @@ import (
 var errType = errors.New("not an access token")
 
 func main() {
+	var missing []string
+	for _, name := range []string{"ISSUER", "AUDIENCE"} {
+		if os.Getenv(name) == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		log.Fatalf("not set: %s; see examples/libraries/README.md", strings.Join(missing, ", "))
+	}
 	ctx := context.Background()
 	issuer, audience := os.Getenv("ISSUER"), os.Getenv("AUDIENCE")
 	jwksURL := issuer + "/.well-known/jwks.json"

@@ -8,6 +8,11 @@ import jsonwebtoken from 'jsonwebtoken';
 import jwksRsa from 'jwks-rsa';
 import * as oauth from 'oauth4webapi';
 
+const missing = ['ISSUER', 'AUDIENCE', 'API_KEY_ID', 'API_KEY_SECRET'].filter((name) => !process.env[name]);
+if (missing.length > 0) {
+  console.error(`not set: ${missing.join(', ')}; see examples/libraries/README.md`);
+  process.exit(1);
+}
 const { ISSUER: issuer, AUDIENCE: audience, API_KEY_ID: id, API_KEY_SECRET: secret } = process.env;
 const jwksUri = `${issuer}/.well-known/jwks.json`;
 

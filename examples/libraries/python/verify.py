@@ -9,6 +9,9 @@ import jwt
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.jose import JsonWebKey, JsonWebToken
 
+missing = [name for name in ("ISSUER", "AUDIENCE", "API_KEY_ID", "API_KEY_SECRET") if not os.environ.get(name)]
+if missing:
+    sys.exit(f"not set: {', '.join(missing)}; see examples/libraries/README.md")
 ISSUER, AUDIENCE = os.environ["ISSUER"], os.environ["AUDIENCE"]
 JWKS_URL = f"{ISSUER}/.well-known/jwks.json"
 

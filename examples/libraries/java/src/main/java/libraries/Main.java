@@ -9,6 +9,7 @@ import java.net.URL;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.springframework.security.oauth2.core.DelegatingOAuth2TokenValidator;
 import org.springframework.security.oauth2.jose.jws.SignatureAlgorithm;
 import org.springframework.security.oauth2.jwt.JwtClaimValidator;
@@ -28,6 +29,13 @@ public final class Main {
     private Main() {}
 
     public static void main(String[] arguments) throws Exception {
+        List<String> missing = Stream.of("ISSUER", "AUDIENCE", "API_KEY_ID", "API_KEY_SECRET")
+                .filter(name -> System.getenv().getOrDefault(name, "").isEmpty())
+                .toList();
+        if (!missing.isEmpty()) {
+            System.err.println("not set: " + String.join(", ", missing) + "; see examples/libraries/README.md");
+            System.exit(1);
+        }
         String issuer = System.getenv("ISSUER");
         String audience = System.getenv("AUDIENCE");
         Map<String, Library> libraries = new LinkedHashMap<>();
