@@ -2,8 +2,8 @@
 
 check_documents.py PROGRAM
 
-Types the first half of docs/getting-started.md and the steps of docs/importing.md, and reads every command and every recipe
-for a proxy for what is easily left out. If something does not hold it exits with 1.
+Types the first half of docs/getting-started.md and the steps of docs/importing.md, and reads every command
+and every recipe for a proxy for what is easily left out. If something does not hold it exits with 1.
 """
 
 import os
@@ -66,7 +66,7 @@ def commands(path):
 
 
 def check_up():
-    """"up" of one service alone would start those it depends on anew, as they are in the file; "--scale" lasts until the next."""
+    """An "up" of one service also starts anew what it depends on; "--scale" lasts until the next "up"."""
     seen = 0
     for path in files("*.md", "*.yml", "*.caddy", "*Caddyfile*"):
         for command in commands(path):
@@ -81,7 +81,7 @@ def check_up():
 
 
 def check_recipes():
-    """nginx speaks HTTP/1.0 to nodes unless told otherwise; HAProxy asks for OPTIONS / unless told otherwise."""
+    """By default nginx speaks HTTP/1.0 to nodes, and HAProxy's check is OPTIONS /."""
     recipes = [(path, path.read_text()) for path in files("*.conf", "*.cfg")]
     recipes += [(path, code) for path in files("*.md") for _, code in blocks(path.read_text())]
     seen = 0

@@ -3,8 +3,10 @@ a real Caddy.
 
 legacy PORT        plays the old application: returns the request it got, as JSON
 hung-node PORT     plays a node that hangs: connections are accepted, and nothing is ever answered
-MOVE URL SERVICE_URL PERCENT   tests the gateway that was started with that AUTH_MOVE: its site for everything, and the one
-                   for the service alone. MOVE "away": legacy-fallback with no node of the service; "hung": with one that hangs
+MOVE URL SERVICE_URL PERCENT
+                   tests the gateway that was started with that AUTH_MOVE: its site for everything, and the
+                   one for the service alone. MOVE "away": legacy-fallback with no node of the service;
+                   "hung": with one that hangs
 """
 
 import http.server
@@ -20,9 +22,9 @@ import urllib.request
 THROWS, SLACK = 200, 15
 # How long the old application may take to answer where no node can, in seconds.
 FALLBACK = 1
-# When a node that hangs is out of rotation at the latest: two of the gateway's health checks, each of which waits for 2 s.
+# When a node that hangs is out of rotation at the latest, in seconds: a health check waits for 2 s.
 NOTICED = 8
-# The old application never had these, so they are never its own, whatever a request carries.
+# The old application never had these, so they are the service's, whatever a request carries.
 OURS = (
     "health", "health/live", "health/ready", ".well-known/jwks.json", ".well-known/oauth-authorization-server",
     ".well-known/openid-configuration", "openapi.json", "docs/", "verify", "revoke",
