@@ -5,8 +5,8 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { device, expectAccessible, expectFits, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
-import { freePort } from './support/processes.js';
-import { alone } from './support/service.js';
+import { anotherSecond, freePort } from './support/processes.js';
+import { alone, signIn } from './support/service.js';
 
 const SCOPES = ['users:read', 'users:write', 'sessions:read', 'sessions:end'].flatMap((scope) => ['--scope', scope]);
 
@@ -76,6 +76,21 @@ test('somebody is found by the beginning of their address, and their device is s
   await here.page.locator('#events li', { hasText: 'session.terminated' }).waitFor();
   await theirs.close();
   await here.close();
+});
+
+test('of two devices that are alike each has a button with a name of its own', async () => {
+  const person = somebody('Emmy Noether');
+  const theirs = await device(browser, service.base);
+  await signUp(theirs, person);
+  await signIn(service.base, person, 'curl/8.14.1');
+  await anotherSecond();
+  await signIn(service.base, person, 'curl/8.14.1');
+  const here = await operator();
+  await find(here, person);
+  const names = await here.page.getByRole('button', { name: /^End the session on/ }).evaluateAll((buttons) => buttons.map((button) => button.ariaLabel));
+  assert.equal(names.length, 3);
+  assert.equal(new Set(names).size, 3, names.join('; '));
+  await Promise.all([theirs.close(), here.close()]);
 });
 
 test('an account is disabled and enabled, and a new one invited, at a phone\'s width and by keyboard', async () => {

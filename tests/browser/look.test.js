@@ -1,6 +1,6 @@
 // How the page looks: kept as pictures for people, and looked through by axe for what keeps some people out.
 import { after, before, test } from 'node:test';
-import { DESKTOP, device, expectAccessible, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
+import { DESKTOP, device, expectAccessible, expectWhole, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
 import { alone, signIn } from './support/service.js';
 
 const AGENTS = [
@@ -28,6 +28,7 @@ for (const [size, viewport] of [['desktop', DESKTOP], ['phone', PHONE]]) {
       const here = await device(browser, service.base, { viewport, colorScheme, reducedMotion: 'reduce' });
       const look = async (screen) => {
         await expectAccessible(here, `${screen} on a ${size}, ${colorScheme}`);
+        await expectWhole(here, `${screen} on a ${size}, ${colorScheme}`);
         await picture(here, `${screen}-${size}-${colorScheme}`);
       };
       await here.byId('screen-sign-in').waitFor();

@@ -4,7 +4,7 @@ import { ask } from './ask.js';
 import { canUsePasskeys, createPasskey, usePasskey, wasCancelled } from './passkeys.js';
 import { busy, say } from './screens.js';
 import { totpSetUp } from './steps.js';
-import { count, failureInWords, fullTime } from './words.js';
+import { count, exactTime, failureInWords, fullTime } from './words.js';
 
 const byId = (id) => document.getElementById(id);
 const CODE = { name: 'code', label: 'Code', autocomplete: 'one-time-code', inputmode: 'numeric' };
@@ -170,7 +170,7 @@ export function accountScreen(client) {
       { title: 'Rename passkey', yes: 'Save', fields: [{ name: 'name', label: 'Name', value: name }] },
       (values) => fresh(() => account.renamePasskey(passkey.id, values.name)),
     ));
-    const removal = buttonOf('Remove', `Remove ${name}`, () => fresh(() => account.removePasskey(passkey.id)));
+    const removal = buttonOf('Remove', `Remove ${name}, added ${exactTime(passkey.addedAt)}`, () => fresh(() => account.removePasskey(passkey.id)));
     row.append(text, rename, removal);
     row.dataset.testid = 'passkey';
     return row;

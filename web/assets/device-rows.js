@@ -1,6 +1,6 @@
 // A list of devices in the page. A row exists as long as its device is in the list, so that focus
 // and a screen reader's position survive every change.
-import { fullTime, kindOf, nameOf, timeAgo } from './words.js';
+import { exactTime, kindOf, nameOf, timeAgo } from './words.js';
 
 const template = document.getElementById('device');
 const MARKS = { desktop: 'desktop', mobile: 'mobile', tablet: 'tablet' };
@@ -70,7 +70,7 @@ export class DeviceRows {
     write(part('kind'), kindOf(info));
     part('kind').hidden = kindOf(info) === name;
     write(part('address'), device.ipAddress ?? 'unknown');
-    part('end').setAttribute('aria-label', device.current ? 'Sign out this device' : `Sign out ${name}, ${device.ipAddress ?? 'address unknown'}`);
+    part('end').setAttribute('aria-label', device.current ? 'Sign out this device' : labelOf(device));
     this.#fillTimes(row);
   }
 
@@ -82,9 +82,14 @@ export class DeviceRows {
   }
 }
 
+/** Different for each device, also where several have the same name and address. */
+function labelOf(device) {
+  return `Sign out ${nameOf(device)}, ${device.ipAddress ?? 'address unknown'}, signed in ${exactTime(device.createdAt)}`;
+}
+
 function writeTime(element, time, text) {
   element.dateTime = time;
-  element.title = fullTime(time);
+  element.title = exactTime(time);
   write(element, text);
 }
 

@@ -3,6 +3,7 @@
 
 const ago = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const dateTime = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' });
+const toTheSecond = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium' });
 
 /** Activity within this many seconds counts as now: reports arrive at most every 15. */
 const NOW_SECONDS = 45;
@@ -18,6 +19,11 @@ export function timeAgo(time, now) {
 
 export function fullTime(time) {
   return dateTime.format(new Date(time));
+}
+
+/** With seconds, where times tell things apart. */
+export function exactTime(time) {
+  return toTheSecond.format(new Date(time));
 }
 
 /** "0:45". */

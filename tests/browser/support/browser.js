@@ -93,6 +93,20 @@ export async function picture({ page }, name) {
   await page.screenshot({ path: `${SCREENSHOTS}${name}.png`, fullPage: true });
 }
 
+/** Insists that no text is cut off, and that nothing sticks out of the window. */
+export async function expectWhole({ page }, what) {
+  const cut = await page.evaluate(() => {
+    const shown = [...document.body.querySelectorAll('*')].filter((element) => element.checkVisibility() && !element.closest('svg, .unseen'));
+    const isCut = (element) => getComputedStyle(element).display !== 'inline' && element.clientWidth > 0 && element.scrollWidth > element.clientWidth;
+    const isOutside = (element) => {
+      const { left, right, width } = element.getBoundingClientRect();
+      return width > 0 && (left < 0 || right > innerWidth + 0.5);
+    };
+    return shown.filter((element) => isCut(element) || isOutside(element)).map((element) => element.outerHTML.slice(0, 120));
+  });
+  assert.deepEqual(cut, [], `${what}: cut off`);
+}
+
 const axeSource = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** Insists that axe finds nothing serious. Run past the page's Content-Security-Policy, which stays in force. */

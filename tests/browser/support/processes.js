@@ -59,6 +59,12 @@ export async function freePort() {
   return port;
 }
 
+/** Returns in another second of the clock than it was called: times are shown to the second. */
+export async function anotherSecond() {
+  const second = () => Math.floor(Date.now() / 1000);
+  for (const now = second(); now === second();) await pause(10);
+}
+
 export async function answers(url) {
   return fetch(url).then((answer) => answer.ok, () => false);
 }

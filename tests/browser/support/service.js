@@ -120,11 +120,11 @@ async function proxy(folder, nodes, ports, stops) {
 }
 
 /** A device without a browser: signs in and answers what the service did. */
-export async function signIn(base, { email, password }, userAgent) {
+export async function signIn(base, { email, password }, userAgent, deviceName) {
   const answer = await fetch(`${base}/api/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'user-agent': userAgent },
-    body: JSON.stringify({ email, password }),
+    body: JSON.stringify({ email, password, deviceName }),
   });
   if (!answer.ok) throw new Error(`login: ${answer.status} ${await answer.text()}`);
   return answer.json();

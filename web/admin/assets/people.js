@@ -100,13 +100,14 @@ function item(user, session) {
   const device = session.deviceInfo;
   const name = device.name || [device.browser, device.os].filter(Boolean).join(" on ") || "Unknown device";
   const button = make("button", { type: "button", textContent: "End" });
-  button.setAttribute("aria-label", `End the session on ${name}`);
+  const address = session.ipAddress ?? "no address";
+  button.setAttribute("aria-label", `End the session on ${name}, ${address}, since ${when(session.createdAt)}`);
   act(button, async () => {
     await call("DELETE", `/admin/users/${user.id}/sessions/${session.id}`);
     await show(user.id);
     tell("");
   });
   return make("li", {}, make("strong", { textContent: name }),
-    make("div", { className: "soft", textContent: `${session.ipAddress ?? "no address"} · last active ${when(session.lastActivity)} · since ${when(session.createdAt)}` }),
+    make("div", { className: "soft", textContent: `${address} · last active ${when(session.lastActivity)} · since ${when(session.createdAt)}` }),
     button);
 }
