@@ -222,6 +222,19 @@ def contract_headers(context, response, case):
         assert headers["cache-control"] == "no-store", "a problem may be cached"
 
 
+# What each type of message has beside what all have. The document leaves the type open, so that generated clients can
+# read a message whose type they do not know.
+MESSAGES = {
+    "snapshot": {"sessions"},
+    "session.created": {"session"},
+    "session.deleted": {"reason"},
+    "session.terminated": {"reason"},
+    "session.expiring": {"remainingSeconds", "idleExpiresAt"},
+    "session.extended": {"idleExpiresAt"},
+    "user.updated": {"changed"},
+}
+
+
 @schemathesis.check
 def device_messages(context, response, case):
     """Each event of a stream is a DeviceMessage; the first is a snapshot."""
@@ -233,6 +246,8 @@ def device_messages(context, response, case):
     assert messages and messages[0]["type"] == "snapshot", f"begins with {messages[:1]}"
     for message in messages:
         jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(message)
+        extra = message.keys() - MESSAGES[message["type"]] - {"type", "sessionId", "current", "timestamp", "terminatedBySessionId"}
+        assert not extra and MESSAGES[message["type"]] <= message.keys(), f"not as its type has it: {message}"
 
 
 # What cannot succeed here, and what it wants. Tests of their own try each.

@@ -1,8 +1,9 @@
-// Sign-up, login, list, terminate and a refusal, through the client of oapi-codegen.
+// Sign-up, login, list, terminate and a refusal, through the client of oapi-codegen; and what a later service may say.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"net/http"
@@ -40,7 +41,35 @@ func main() {
 	if refused.ApplicationproblemJSON401 == nil || refused.ApplicationproblemJSON401.Code != "session_terminated" {
 		log.Fatal(string(refused.Body))
 	}
+	future(ctx)
 	fmt.Println("ok")
+}
+
+// What a later service may say.
+func future(ctx context.Context) {
+	later, err := authapi.NewClientWithResponses(os.Getenv("FUTURE_URL"))
+	check(err)
+	refused, err := later.GetSessionWithResponse(ctx, nil, bearer("any"))
+	check(err)
+	me, err := later.GetMeWithResponse(ctx, nil, bearer("any"))
+	check(err)
+	list, err := later.ListSessionsWithResponse(ctx, nil, bearer("any"))
+	check(err)
+	text, err := os.ReadFile(os.Getenv("FUTURE_MESSAGE"))
+	check(err)
+	var message authapi.DeviceMessage
+	check(json.Unmarshal(text, &message))
+	expect(refused.ApplicationproblemJSON401.Code, "from_the_future")
+	expect(me.JSON200.User.Role, "GUARDIAN")
+	expect(list.JSON200.Sessions[0].DeviceInfo.DeviceType, "hologram")
+	expect(message.Type, "session.frozen")
+	expect(*message.Reason, "cold")
+}
+
+func expect(found, wanted string) {
+	if found != wanted {
+		log.Fatalf("%s, not %s", found, wanted)
+	}
 }
 
 func bearer(token string) authapi.RequestEditorFn {

@@ -1,7 +1,8 @@
-// Sign-up, login, list, terminate and a refusal, through the types of openapi-typescript.
+// Sign-up, login, list, terminate and a refusal, through the types of openapi-typescript; and what a later service may say.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import createClient from 'openapi-fetch';
-import type { paths } from './generated.js';
+import type { components, paths } from './generated.js';
 
 const client = createClient<paths>({ baseUrl: process.env['AUTH_URL'] ?? '' });
 const person = { email: 'node@example.com', password: 'a long quiet evening' };
@@ -17,4 +18,17 @@ const ended = await client.DELETE('/sessions/{id}', { params: { path: { id: lapt
 assert.equal(ended.response.status, 204);
 const refused = await client.GET('/session', bearer(laptop.accessToken));
 assert.equal(refused.error?.code, 'session_terminated');
+
+// What a later service may say.
+const later = createClient<paths>({ baseUrl: process.env['FUTURE_URL'] ?? '' });
+const code: string | undefined = (await later.GET('/session', bearer('any'))).error?.code;
+assert.equal(code, 'from_the_future');
+const role: string | undefined = (await later.GET('/me', bearer('any'))).data?.user.role;
+assert.equal(role, 'GUARDIAN');
+const kind: string | undefined = (await later.GET('/sessions', bearer('any'))).data?.sessions[0]?.deviceInfo.deviceType;
+assert.equal(kind, 'hologram');
+const message: components['schemas']['DeviceMessage'] = JSON.parse(readFileSync(process.env['FUTURE_MESSAGE'] ?? '', 'utf8'));
+// Does not compile where the document has a closed list of values.
+const unknown: typeof message = { ...message, type: 'session.frozen', reason: 'cold' };
+assert.deepEqual(message, unknown);
 console.log('ok');
