@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { device, expectAccessible, expectFits, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
+import { device, expectAccessible, expectWhole, launch, PHONE, picture, signUp, somebody, untilLive } from './support/browser.js';
 import { anotherSecond, freePort } from './support/processes.js';
 import { alone, signIn } from './support/service.js';
 
@@ -101,12 +101,12 @@ test('an account is disabled and enabled, and a new one invited, at a phone\'s w
 
   const here = await operator({ viewport: PHONE });
   const { page } = here;
-  await expectFits(here);
+  await expectWhole(here, 'operators: phone');
   await page.getByLabel('Beginning of the email address').fill(person.email);
   await page.locator('#users button', { hasText: person.email }).focus();
   await page.keyboard.press('Enter');
   await page.locator('#user h3', { hasText: person.name }).waitFor();
-  await expectFits(here);
+  await expectWhole(here, 'operators: phone');
   await expectAccessible(here, 'operators: phone');
   await picture(here, 'admin-phone');
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { device, expectAccessible, expectFits, launch, PHONE, picture, signInHere, signUp, somebody } from './support/browser.js';
+import { device, expectAccessible, expectWhole, launch, PHONE, picture, signInHere, signUp, somebody } from './support/browser.js';
 import { mailbox } from './support/mailbox.js';
 import { freePort } from './support/processes.js';
 import { alone } from './support/service.js';
@@ -48,11 +48,11 @@ test('sign up, confirm, forget, reset, change the address and delete the account
   const { byId, page } = here;
   const person = somebody('Ada Lovelace');
   await signUp(here, person);
-  await expectFits(here);
+  await expectWhole(here, 'phone');
 
   await byId('verify-email').tap();
   await byId('ask-dialog').waitFor();
-  await expectFits(here);
+  await expectWhole(here, 'phone');
   await byId('ask-code').fill(code(await mails.mail(person.email, /is your code/, 2)));
   await byId('ask-yes').tap();
   await page.locator('[data-testid="email-state"]', { hasText: /^Confirmed$/ }).waitFor();
@@ -60,12 +60,12 @@ test('sign up, confirm, forget, reset, change the address and delete the account
   await byId('this-device').getByTestId('device-end').tap();
   await byId('to-forgot').tap();
   await byId('forgot-email').fill(person.email);
-  await expectFits(here);
+  await expectWhole(here, 'phone');
   await byId('forgot-submit').tap();
   await byId('screen-reset').waitFor();
   await byId('reset-code').fill(code(await mails.mail(person.email, /Set a new password/)));
   await byId('reset-password').fill('another long evening');
-  await expectFits(here);
+  await expectWhole(here, 'phone');
   await byId('reset-submit').tap();
   await byId('screen-sign-in').waitFor();
   const renewed = { ...person, password: 'another long evening' };
@@ -77,16 +77,16 @@ test('sign up, confirm, forget, reset, change the address and delete the account
   await byId('ask-newEmail').fill(moved.email);
   await byId('ask-yes').tap();
   await byId('ask-code').waitFor();
-  await expectFits(here);
+  await expectWhole(here, 'phone');
   await byId('ask-code').fill(code(await mails.mail(moved.email, /is your code/)));
   await byId('ask-yes').tap();
   await page.locator('#account-email', { hasText: moved.email }).waitFor();
   await mails.mail(person.email, /is to change/);
-  await expectFits(here);
+  await expectWhole(here, 'phone');
 
   await byId('delete-account').tap();
   await byId('ask-dialog').waitFor();
-  await expectFits(here);
+  await expectWhole(here, 'phone');
   await byId('ask-yes').tap();
   await byId('screen-sign-in').waitFor();
   await mails.mail(moved.email, /was deleted/);
@@ -158,7 +158,7 @@ test('mails read well on a phone and on a desktop, in light and in dark', async 
         const reader = await device(browser, 'about:blank', { colorScheme, ...(viewport && { viewport }) });
         await reader.page.setContent(mail.html);
         await reader.page.getByText(code(mail)).first().waitFor();
-        await expectFits(reader);
+        await expectWhole(reader, `mail: ${kind}`);
         await expectAccessible(reader, `mail: ${kind}`);
         await picture(reader, `mail-${kind}-${size}-${colorScheme}`);
         await reader.close();

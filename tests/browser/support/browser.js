@@ -78,15 +78,6 @@ export async function untilLive({ page }, timeout = 10_000) {
   await page.locator('[data-testid="live-status"][data-status="live"]').waitFor({ timeout });
 }
 
-/** Nothing is wider than the screen. */
-export async function expectFits({ page }) {
-  const { width, screen } = await page.evaluate(() => ({
-    width: document.documentElement.scrollWidth,
-    screen: document.documentElement.clientWidth,
-  }));
-  assert.ok(width <= screen, `${width} px on a screen of ${screen}`);
-}
-
 /** Keeps a picture of what is on the screen. */
 export async function picture({ page }, name) {
   await mkdir(SCREENSHOTS, { recursive: true });
