@@ -56,9 +56,11 @@ mod blackbox {
     mod admin_sessions;
     mod admin_users;
     mod administration;
+    mod ambiguous;
     mod api_keys;
     mod audit;
     mod budgets;
+    mod challenges;
     mod codes;
     mod config;
     mod cookies;
@@ -72,6 +74,7 @@ mod blackbox {
     mod event_tail;
     mod events;
     mod flood;
+    mod heads;
     mod health;
     mod http_standards;
     mod importing;

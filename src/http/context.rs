@@ -148,6 +148,8 @@ impl Asked {
         };
         if asked.to_head {
             request.head_mut().method = Method::GET;
+            // The handshake of a WebSocket is a GET (RFC 6455, section 4.1).
+            request.headers_mut().remove(header::UPGRADE);
         }
         asked
     }

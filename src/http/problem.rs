@@ -271,7 +271,7 @@ impl Problem {
             answer.insert_header((header::ALLOW, allow.replacen("GET", "GET, HEAD", 1)));
         }
         if self.0.refuses_coding {
-            answer.insert_header((header::ACCEPT_ENCODING, "identity"));
+            answer.insert_header((header::ACCEPT_ENCODING, "identity")).force_close();
         }
         if self.0.challenge || status == StatusCode::UNAUTHORIZED {
             answer.insert_header((header::WWW_AUTHENTICATE, self.challenge()));

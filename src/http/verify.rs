@@ -52,13 +52,15 @@ pub(super) fn is_one(pattern: &str) -> bool {
 /// A gateway may call with the method of the protected request. It must not get a preflight's response: that
 /// would let the request pass and say nothing about who sent it.
 pub(super) fn never_a_preflight(request: &mut ServiceRequest) {
-    if request.method() != Method::OPTIONS {
-        return;
-    }
-    let path = request.path().strip_prefix(PREFIX).unwrap_or(request.path());
-    if path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+    if request.method() == Method::OPTIONS && is_at(request.path()) {
         request.headers_mut().remove(ACCESS_CONTROL_REQUEST_METHOD);
     }
+}
+
+/// Whether the path is one that a gateway calls for other requests.
+pub(super) fn is_at(path: &str) -> bool {
+    let path = path.strip_prefix(PREFIX).unwrap_or(path);
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 async fn verify(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {

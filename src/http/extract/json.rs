@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
@@ -100,25 +100,12 @@ async fn read_whole(
             break;
         }
     }
-    if !body.is_empty() && has_coding(request) {
-        return Err(Problem::content_coding());
-    }
     // An empty body needs no type; whether the body may be missing is up to the handler.
     if !body.is_empty() && !is_of_type(request, media_type) {
         let problem = Problem::new(Code::UnsupportedMediaType);
         return Err(problem.with_detail(format!("The body must be {media_type}.")));
     }
     Ok(body.freeze())
-}
-
-/// Whether the body would have to be decoded before it is read.
-fn has_coding(request: &HttpRequest) -> bool {
-    let codings = request.headers().get_all(CONTENT_ENCODING);
-    let mut codings = codings.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    codings.any(|coding| {
-        let coding = coding.trim_ascii();
-        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
-    })
 }
 
 fn is_of_type(request: &HttpRequest, media_type: &str) -> bool {
