@@ -92,6 +92,7 @@ mod blackbox {
     mod me;
     mod metrics;
     mod nobody_listens;
+    mod normal_forms;
     mod notices;
     mod openapi;
     mod partitions;

@@ -60,7 +60,7 @@ impl Password {
 
     /// The same text in Unicode's other normal form, if it differs: keyboards differ in whether they type
     /// an `ä` as one character or as two.
-    fn in_other_form(&self) -> Option<Self> {
+    pub(in crate::security) fn in_other_form(&self) -> Option<Self> {
         if self.0.is_ascii() {
             return None;
         }

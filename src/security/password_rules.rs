@@ -6,6 +6,8 @@ mod breaches;
 
 use std::sync::LazyLock;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::password::Password;
 use crate::config::PasswordConfig;
 use crate::io::Io;
@@ -98,18 +100,26 @@ impl PasswordRules {
     /// # Errors
     /// [`WeakPassword`], counted.
     pub fn check_here(&self, password: &Password, person: &[&str]) -> Result<(), WeakPassword> {
-        self.judge(password.expose(), person).inspect_err(|weak| self.count(*weak))
+        self.judge(password, person).inspect_err(|weak| self.count(*weak))
     }
 
     fn count(&self, weak: WeakPassword) {
         self.metrics.passwords_refused.with_label_values(&[weak.as_str()]).inc();
     }
 
-    fn judge(&self, password: &str, person: &[&str]) -> Result<(), WeakPassword> {
+    /// The length is that of the password as it was typed; a login takes the other form too, so neither may
+    /// be a bad one.
+    fn judge(&self, password: &Password, person: &[&str]) -> Result<(), WeakPassword> {
+        if password.expose().chars().count() < self.min_chars {
+            return Err(WeakPassword::TooShort);
+        }
+        let other = password.in_other_form();
+        std::iter::once(password).chain(&other).try_for_each(|form| self.judge_form(form.expose(), person))
+    }
+
+    fn judge_form(&self, password: &str, person: &[&str]) -> Result<(), WeakPassword> {
         let lower = password.to_lowercase();
-        if password.chars().count() < self.min_chars {
-            Err(WeakPassword::TooShort)
-        } else if COMMON.binary_search(&lower.as_str()).is_ok() {
+        if COMMON.binary_search(&lower.as_str()).is_ok() {
             Err(WeakPassword::TooCommon)
         } else if self.is_guessable(&lower, person) {
             Err(WeakPassword::TooGuessable)
@@ -128,22 +138,26 @@ impl PasswordRules {
     /// If the list does not answer in time the password is accepted, and the failure is counted.
     async fn check_breaches(&self, password: &Password) -> Result<(), WeakPassword> {
         let Some(breaches) = &self.breaches else { return Ok(()) };
-        match breaches.holds(password.expose()).await {
-            Ok(true) => Err(WeakPassword::Breached),
-            Ok(false) => Ok(()),
-            Err(error) => {
-                self.metrics.breach_list_failures.inc();
-                tracing::warn!(%error, "password.breach_list_failed");
-                Ok(())
+        let other = password.in_other_form();
+        for form in std::iter::once(password).chain(&other) {
+            match breaches.holds(form.expose()).await {
+                Ok(true) => return Err(WeakPassword::Breached),
+                Ok(false) => {}
+                Err(error) => {
+                    self.metrics.breach_list_failures.inc();
+                    tracing::warn!(%error, "password.breach_list_failed");
+                    return Ok(());
+                }
             }
         }
+        Ok(())
     }
 }
 
 /// What may be guessed from a name or an address: the whole, its parts, and the parts of the local part
-/// joined by each separator or none.
+/// joined by each separator or none. In composed form: a combining character would count as a separator.
 fn words(text: &str) -> Vec<String> {
-    let lower = text.trim().to_lowercase();
+    let lower = text.trim().nfc().collect::<String>().to_lowercase();
     let mut found = vec![lower.clone()];
     let local = lower.rsplit_once('@').map_or(lower.as_str(), |(local, _)| local);
     let parts: Vec<_> = lower.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).collect();
@@ -167,6 +181,10 @@ mod tests {
         PasswordRules { min_chars, context, breaches: None, metrics }
     }
 
+    fn password(text: &str) -> Password {
+        Password::parse_attempt(text.to_owned()).unwrap()
+    }
+
     #[test]
     fn the_list_is_sorted_long_and_of_long_ones() {
         assert!(COMMON.len() >= 8_000, "{}", COMMON.len());
@@ -180,9 +198,9 @@ mod tests {
     fn common_ones_are_refused_in_any_case() {
         let rules = rules(8, &[]);
         for common in ["12345678", "password", "PassWord", "iloveyou", "qwertyuiop", "password123"] {
-            assert_eq!(rules.judge(common, &[]), Err(WeakPassword::TooCommon), "{common}");
+            assert_eq!(rules.judge(&password(common), &[]), Err(WeakPassword::TooCommon), "{common}");
         }
-        assert_eq!(rules.judge("correct horse battery", &[]), Ok(()));
+        assert_eq!(rules.judge(&password("correct horse battery"), &[]), Ok(()));
     }
 
     #[test]
@@ -199,16 +217,20 @@ mod tests {
             "authservice2026",
             "acme2026",
         ] {
-            assert_eq!(rules.judge(guessable, &ada), Err(WeakPassword::TooGuessable), "{guessable}");
+            assert_eq!(
+                rules.judge(&password(guessable), &ada),
+                Err(WeakPassword::TooGuessable),
+                "{guessable}"
+            );
         }
         for fine in ["lovelace and numbers", "lovelace18151", "acme is a fine place"] {
-            assert_eq!(rules.judge(fine, &ada), Ok(()), "{fine}");
+            assert_eq!(rules.judge(&password(fine), &ada), Ok(()), "{fine}");
         }
     }
 
     #[test]
     fn the_length_is_the_services_own() {
-        assert_eq!(rules(12, &[]).judge("elevenchars", &[]), Err(WeakPassword::TooShort));
-        assert_eq!(rules(12, &[]).judge("twelve chars", &[]), Ok(()));
+        assert_eq!(rules(12, &[]).judge(&password("elevenchars"), &[]), Err(WeakPassword::TooShort));
+        assert_eq!(rules(12, &[]).judge(&password("twelve chars"), &[]), Ok(()));
     }
 }

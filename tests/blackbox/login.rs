@@ -174,20 +174,40 @@ async fn what_a_client_has_written_before_the_proxy_is_not_even_text() {
     }
 }
 
-/// Keyboards differ in how they enter an `ä`: as one character, or as two.
+/// Windows 11 calls itself Windows 10; only a client hint tells. Programs have names too.
 #[tokio::test]
-async fn a_password_is_known_in_either_normal_form() {
-    let app = TestApp::start().await;
-    let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rd", "pa\u{308}sswo\u{308}rd");
-    for (number, (first, second)) in [(composed, decomposed), (decomposed, composed)].into_iter().enumerate()
-    {
-        let mut ada = Person::named(&format!("Ada{number}"));
-        ada.password = first.to_owned();
-        app.client().signup(&ada).await.expect(201);
-        app.client().login(&ada).await.expect(200);
-        ada.password = second.to_owned();
-        app.client().login(&ada).await.expect(200);
-        ada.password = "password".to_owned();
-        app.client().login(&ada).await.expect_problem(401, "invalid_credentials");
+async fn what_a_device_runs_is_told_by_hints_and_by_names() {
+    const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                          Chrome/126.0.0.0 Safari/537.36";
+    let long = format!("{CHROME} {}", "x".repeat(3_000));
+    let app = Setup::on(Database::Sqlite).await.set("MAX_SESSIONS_PER_USER", 20).start().await;
+    let ada = Person::named("Ada");
+    let mut watcher = app.client();
+    watcher.signup(&ada).await.expect(201);
+    for (agent, hints, member, told) in [
+        (CHROME, Some(("\"Windows\"", "\"13.0.0\"")), "os", "Windows 11"),
+        (CHROME, Some(("\"Windows\"", "\"10.0.0\"")), "os", "Windows 10"),
+        (CHROME, Some(("\"macOS\"", "\"14.5.0\"")), "os", "Windows 10"),
+        (CHROME, None, "os", "Windows 10"),
+        (&long, None, "os", "Windows 10"),
+        ("axios/1.7.2", None, "browser", "axios"),
+        ("Dart/3.5 (dart:io)", None, "browser", "Dart"),
+        ("okhttp/4.12.0", None, "browser", "OkHttp"),
+        ("PostmanRuntime/7.39.0", None, "browser", "Postman"),
+    ] {
+        let device = app.client().with_user_agent(agent);
+        let mut request = device.request(Method::POST, "/login").json(&ada.credentials());
+        if let Some((platform, version)) = hints {
+            request = request.header("Sec-CH-UA-Platform", platform);
+            request = request.header("Sec-CH-UA-Platform-Version", version);
+        }
+        let id = device.send(request).await.expect(200).uuid("/session/id").to_string();
+        let listed = watcher.sessions().await.expect(200);
+        let sessions = listed.json["sessions"].as_array().unwrap();
+        let shown = &sessions.iter().find(|session| session["id"] == id.as_str()).unwrap()["deviceInfo"];
+        let text = shown[member].as_str().unwrap_or_default();
+        assert!(text.contains(told), "{agent:.40} {hints:?}: {shown}");
+        let name = shown["name"].as_str().unwrap();
+        assert!(!name.is_empty() && name.chars().count() <= 100, "{shown}");
     }
 }

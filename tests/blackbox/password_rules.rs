@@ -54,7 +54,7 @@ async fn operators_are_held_to_the_same_rules() {
 }
 
 /// Answers every request with that body, after a delay.
-async fn breach_list(body: &'static str, after: Duration) -> String {
+pub(super) async fn breach_list(body: &'static str, after: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/range", listener.local_addr().unwrap());
     tokio::spawn(async move {
