@@ -95,6 +95,7 @@ mod blackbox {
     mod normal_forms;
     mod notices;
     mod openapi;
+    mod oversized;
     mod partitions;
     mod passkeys;
     mod password_change;
@@ -115,6 +116,7 @@ mod blackbox {
     mod sessions;
     mod shutdown;
     mod signup;
+    mod spellings;
     mod startup;
     mod storage_faults;
     mod strange_cookies;
@@ -124,6 +126,7 @@ mod blackbox {
     mod token_attacks;
     mod tokens;
     mod traces;
+    mod unseen;
     mod unsuitable_database;
     mod unwritable_log;
     mod validation;
