@@ -61,6 +61,7 @@ mod blackbox {
     mod audit;
     mod budgets;
     mod challenges;
+    mod client_ids;
     mod codes;
     mod config;
     mod cookies;
@@ -107,6 +108,7 @@ mod blackbox {
     mod refresh;
     mod remote_commands;
     mod replacing;
+    mod replacing_by_steps;
     mod resets;
     mod revocations;
     mod revoke;
