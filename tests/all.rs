@@ -79,6 +79,7 @@ mod blackbox {
     mod health;
     mod http_standards;
     mod importing;
+    mod importing_faults;
     mod introspect;
     mod key_changes;
     mod limit;

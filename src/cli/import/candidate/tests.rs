@@ -81,5 +81,9 @@ fn what_cannot_be_stored_is_refused_by_name() {
     ] {
         assert_eq!(read(&[(field, text)]).unwrap_err().field, field, "{text:?}");
     }
+    for (cost, is_taken) in [("$15$", true), ("$16$", true), ("$17$", false)] {
+        let hash = HASH.replace("$04$", cost);
+        assert_eq!(read(&[("password", hash.as_str())]).is_ok(), is_taken, "{cost}");
+    }
     assert_eq!(read(&[("role", "USER")]).unwrap().account.user.role, Role::Pro);
 }
