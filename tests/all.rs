@@ -162,6 +162,7 @@ mod storage {
 mod multi_node {
     mod account_changes;
     mod activity_counts;
+    mod activity_from_memory;
     mod api_keys;
     mod ask;
     mod chaos;
