@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::support::authenticator::App;
 use crate::support::redis::RedisServer;
 use crate::support::{Client, Cluster, Connection, Database, Person, Setup, TestApp, Transport, eventually};
 
@@ -31,8 +32,23 @@ async fn fill(redis: &RedisServer) {
     assert_ne!(evicted.trim(), "0", "nothing was evicted");
 }
 
+/// Sets up an app for codes, and returns it with a ticket that waits for one.
+async fn asked_for_a_code(device: &mut Client, person: &Person) -> (App, Value) {
+    let made = device.post("/factors/totp", &json!({})).await.expect(201).json;
+    let totp = App::with(made["secret"].as_str().unwrap());
+    device.post("/factors/totp/confirm", &json!({"code": totp.code(-1)})).await.expect(200);
+    let asked = device.post("/login", &person.credentials()).await;
+    (totp, asked.expect_problem(401, "second_factor_required").json["loginTicket"].clone())
+}
+
 async fn is_right_where_keys_are_evicted(policy: &str) {
-    let setup = Cluster::of(2).set("RATE_LIMIT_ENABLED", true).set("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", 3);
+    let setup = Cluster::of(2)
+        .set("RATE_LIMIT_ENABLED", true)
+        .set("RATE_LIMIT_LOGIN_FAILURES_PER_MINUTE", 3)
+        .set("RATE_LIMIT_SIGNUP_PER_HOUR", 2)
+        .set("RATE_LIMIT_CODE_FAILURES_PER_HOUR", 3)
+        .set("RATE_LIMIT_MAIL_REQUESTS_PER_HOUR", 2)
+        .set("ENCRYPTION_SECRET", "encryption-secret-of-the-tests-0123456789abcdef");
     let redis = ["--maxmemory", "4mb", "--maxmemory-policy", policy];
     let cluster = setup.on_redis(&redis).start().await;
     let (mut device, person) = (cluster.client(0), Person::named("Ada"));
@@ -52,11 +68,43 @@ async fn is_right_where_keys_are_evicted(policy: &str) {
         device.post("/login", &wrong).await.expect(401);
     }
     device.post("/login", &wrong).await.expect_problem(429, "rate_limited");
+    let bob = Person::named("Bob");
+    let mut bobs = cluster.client(0);
+    bobs.signup(&bob).await.expect(201);
+    cluster.client(0).signup(&Person::named("Eve")).await.expect_problem(429, "rate_limited");
+    let (totp, ticket_of_bob) = asked_for_a_code(&mut bobs, &bob).await;
+    let guess = async |code: String| {
+        bobs.post("/login/continue", &json!({"loginTicket": ticket_of_bob, "code": code})).await
+    };
+    for _ in 0..3 {
+        guess(totp.wrong_code()).await.expect_problem(422, "validation_failed");
+    }
+    let reset = json!({"email": person.email});
+    while device.post("/password/reset", &reset).await.status != 429 {}
 
     fill(&cluster.redis).await;
+    guess(totp.code(0)).await.expect_problem(429, "rate_limited");
+    cluster.client(0).signup(&Person::named("Eve")).await.expect_problem(429, "rate_limited");
+    device.post("/password/reset", &reset).await.expect_problem(429, "rate_limited");
     let again = Transport::Sse.request_by(&device, &ticket).send().await.unwrap();
     assert_eq!(again.status(), 401, "the ticket was good twice");
     device.post("/login", &wrong).await.expect_problem(429, "rate_limited");
+
+    // An operator mends it, which is noticed after an outage, and within a minute otherwise.
+    cluster.redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+    cluster.redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    cluster.redis.freeze();
+    eventually("the outage is noticed", NOTICED_WITHIN, async || {
+        let health = device.get("/health").await;
+        if health.text.contains(policy) { Err(health.to_string()) } else { Ok(()) }
+    })
+    .await;
+    cluster.redis.thaw();
+    eventually("health says so", NOTICED_WITHIN, async || {
+        let health = device.get("/health").await;
+        if health.json["status"] == "ok" { Ok(()) } else { Err(health.to_string()) }
+    })
+    .await;
 }
 
 #[tokio::test]
