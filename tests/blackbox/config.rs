@@ -78,6 +78,41 @@ async fn a_value_of_dot_env_is_taken_as_it_stands() {
     }
 }
 
+/// From the environment, from a file and from `.env` it is the same secret; no name in it is looked up.
+#[tokio::test]
+async fn a_dollar_is_a_dollar_wherever_a_value_comes_from() {
+    let secrets = [
+        "k8s9dj3n4k5l6m7n8o9p$0q1r2s3t4u5v",
+        "k8s9dj3n4k5l6m7n8o9p${HOME}r2s3t4",
+        "k8s9dj3n4k5l6m7n8o9p$HOME$$(id)`r",
+        r"k8s9dj3n4k5l6m7n8o9p\$HOME\n1r2s3",
+    ];
+    for secret in secrets {
+        assert_eq!(secret.len(), 33);
+        let setup =
+            async || Setup::on(Database::Sqlite).await.unset("JWT_ACCESS_SECRET").set("HOME", "/nowhere");
+        let inline = setup().await.set("JWT_ACCESS_SECRET", secret);
+        let of_file = setup().await;
+        let file = of_file.data_dir().join("secret");
+        std::fs::write(&file, secret).unwrap();
+        let of_file = of_file.set("JWT_ACCESS_SECRET_FILE", file.display());
+        let mut setups = vec![inline, of_file];
+        for line in [format!("JWT_ACCESS_SECRET={secret}\n"), format!("JWT_ACCESS_SECRET='{secret}'\n")] {
+            let of_dot_env = setup().await;
+            std::fs::write(of_dot_env.data_dir().join(".env"), line).unwrap();
+            setups.push(of_dot_env);
+        }
+        for setup in setups {
+            let checked = setup.command(&["config", "check"]).await.expect_code(0);
+            assert!(
+                checked.output.lines().any(|line| line.starts_with("JWT_ACCESS_SECRET=(33 bytes")),
+                "{secret}: {}",
+                checked.output
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_secret_may_come_from_a_file() {
     let setup = Setup::on(Database::Sqlite).await;

@@ -50,6 +50,35 @@ async fn secrets_change_and_nobody_notices() {
     device.refresh().await.expect(200);
 }
 
+/// Files end with a line end, some with that of Windows; what is listed as previous has none.
+#[tokio::test]
+async fn the_line_end_of_a_file_is_no_part_of_its_secret() {
+    let setup = Setup::on(Database::Sqlite).await.unset("JWT_ACCESS_SECRET").unset("JWT_REFRESH_SECRET");
+    let file = |name: &str, content: String| {
+        let path = setup.data_dir().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let access = file("access", format!("{ACCESS_SECRET}\r\n"));
+    let refresh = file("refresh", format!("{REFRESH_SECRET}\r\n"));
+    let previous = file("previous", format!("{REFRESH_SECRET}\r\n"));
+    let setup = setup.set("JWT_ACCESS_SECRET_FILE", access).set("JWT_REFRESH_SECRET_FILE", refresh);
+    let mut app = setup.start().await;
+    let mut device = somebody(&app).await;
+    app.restart_with(&[
+        ("JWT_ACCESS_SECRET_FILE", ""),
+        ("JWT_REFRESH_SECRET_FILE", ""),
+        ("JWT_ACCESS_SECRET", NEW_ACCESS_SECRET),
+        ("JWT_REFRESH_SECRET", NEW_REFRESH_SECRET),
+        ("JWT_PREVIOUS_ACCESS_SECRETS", &format!("{ACCESS_SECRET}\r\n")),
+        ("JWT_PREVIOUS_REFRESH_SECRETS_FILE", &previous),
+    ])
+    .await;
+    device.follow(app.base());
+    device.session().await.expect(200);
+    device.refresh().await.expect(200);
+}
+
 /// A secret with which other services verify access tokens must never sign refresh tokens.
 #[tokio::test]
 async fn no_secret_is_for_both_kinds_of_token() {

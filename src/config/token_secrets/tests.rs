@@ -53,6 +53,15 @@ fn blanks_and_line_ends_at_the_ends_are_part_of_a_secret_and_warned_about() {
         "{ACCESS} begins or ends with blanks or a line end: of its 33 bytes 1 are those"
     )));
     assert!(!config.warnings[0].contains(ACCESS_SECRET));
+    let config = parse(&production(&[(REFRESH, &format!(" {REFRESH_SECRET}\r\n"))]));
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.warnings[0].starts_with(REFRESH), "{:?}", config.warnings);
+    // In a list they separate.
+    let previous = [(PREVIOUS_ACCESS, "6b1f0c93d7e24a85b03f9c61e8d47a52\n")];
+    let config = parse(&production(&previous));
+    let listed = config.tokens.previous_access_secrets;
+    assert_eq!(listed, [Secret::new("6b1f0c93d7e24a85b03f9c61e8d47a52")]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
 
 #[test]
