@@ -262,19 +262,30 @@ async fn of_changes_at_the_same_time_none_is_lost(db: Database) {
 /// The row of the user gets it only with the next change.
 async fn the_latest_activity_of_any_session_is_shown(db: Database) {
     let (app, operator) = operated(Setup::on(db).await).await;
-    let mut ada = app.client();
-    let id = ada.signup(&Person::named("Ada")).await.expect(201).json["user"]["id"].clone();
-    let active = ada.activity().await.expect(200).json["lastActivity"].clone();
-    // It may be written to the database a second later.
-    eventually("the activity is shown", Duration::from_secs(5), async || {
-        let shown = operator.get(&format!("/admin/users/{}", id.as_str().unwrap())).await.expect(200).json;
-        let listed = operator.get("/admin/users").await.expect(200).json;
-        let (shown, listed) = (&shown["user"]["lastActivityAt"], &listed["users"][0]["lastActivityAt"]);
-        if shown == listed && *shown == active {
-            Ok(())
-        } else {
-            Err(format!("{shown}, {listed}, not {active}"))
-        }
-    })
-    .await;
+    let (mut older, mut newer) = (app.client(), app.client());
+    let id = older.signup(&Person::named("Ada")).await.expect(201).json["user"]["id"].clone();
+    newer.login(&Person::named("Ada")).await.expect(200);
+    let shows = async |wanted: &Value| {
+        // It may be written to the database a second later.
+        eventually("the activity is shown", Duration::from_secs(5), async || {
+            let path = format!("/admin/users/{}", id.as_str().unwrap());
+            let shown = operator.get(&path).await.expect(200).json;
+            let listed = operator.get("/admin/users").await.expect(200).json;
+            let (shown, listed) = (&shown["user"]["lastActivityAt"], &listed["users"][0]["lastActivityAt"]);
+            if shown == listed && shown == wanted {
+                Ok(())
+            } else {
+                Err(format!("{shown}, {listed}, not {wanted}"))
+            }
+        })
+        .await;
+    };
+    let active = older.activity().await.expect(200).json["lastActivity"].clone();
+    shows(&active).await;
+    // The session that was active last is over: the person sees the same as the operator.
+    older.logout().await.expect(204);
+    shows(&newer.me().await.expect(200).json["user"]["lastActivityAt"]).await;
+    let active = newer.activity().await.expect(200).json["lastActivity"].clone();
+    newer.logout().await.expect(204);
+    shows(&active).await;
 }

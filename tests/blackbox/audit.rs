@@ -148,6 +148,7 @@ async fn an_operators_acts_and_limits_say_who_and_from_where() {
         for who_and_where in ["by", "network", "request_id"] {
             assert!(told[who_and_where].is_string(), "no {who_and_where} in {told}");
         }
+        assert!(act != "session.terminated" || told["cause"] == "operator", "{told}");
     }
     while operator.get("/admin/users").await.status != 429 {}
     let told = lines(&app, "rate_limit.hit", 1).await.remove(0);
@@ -157,4 +158,39 @@ async fn an_operators_acts_and_limits_say_who_and_from_where() {
     let told = lines(&app, "rate_limit.hit", 2).await.remove(1);
     assert!(told["user_id"].is_string() && told["network"].is_string(), "{told}");
     ada.refresh().await.expect(401);
+}
+
+/// There is no request that a line of the command line could name.
+#[tokio::test]
+async fn what_the_command_line_ends_says_so() {
+    let mut app = TestApp::start().await;
+    let ada = Person::named("Ada");
+    let devices = app.devices(&ada, 3).await;
+    app.terminate().await.expect_code(0);
+    let id = devices[0].session_id.as_str();
+    for (command, count) in [
+        (&["sessions", "end", ada.email.as_str(), id] as &[&str], 1),
+        (&["user", "disable", ada.email.as_str()], 2),
+    ] {
+        let ended = app.setup.command(command).await.expect_code(0);
+        let lines = ended.output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let told: Vec<_> = lines.filter(|line| line["act"] == "session.terminated").collect();
+        assert_eq!(told.len(), count, "{}", ended.output);
+        for line in told {
+            assert_eq!((&line["by"], &line["cause"]), (&json!("command_line"), &json!("command_line")));
+            assert!(line["session_id"].is_string() && line["user_id"].is_string(), "{line}");
+        }
+    }
+}
+
+/// Refreshes are limited by session.
+#[tokio::test]
+async fn a_limit_of_a_session_says_whose_it_is() {
+    let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true);
+    let app = setup.set("RATE_LIMIT_REFRESH_PER_MINUTE", 3).start().await;
+    let mut ada = app.devices(&Person::named("Ada"), 1).await.remove(0);
+    while ada.refresh().await.status != 429 {}
+    let told = lines(&app, "rate_limit.hit", 1).await.remove(0);
+    assert_eq!((&told["limit"], &told["session_id"]), (&json!("refresh"), &json!(ada.session_id)));
+    assert!(told["network"].is_string() && told["request_id"].is_string(), "{told}");
 }
