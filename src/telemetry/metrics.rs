@@ -34,6 +34,10 @@ macro_rules! meters {
                 $(let $field: $kind = add(&registry, $make(Opts::new($name, $help) $(, $argument)*)?)?;)*
                 Ok(Meters { registry, $($field,)* })
             }
+
+            /// Every metric.
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$($name,)*];
         }
     };
 }
@@ -317,6 +321,15 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(text.contains("auth_build_info{version=\""), "{text}");
+    }
+
+    /// Only what is labelled by a status begins with the first response.
+    #[test]
+    fn every_metric_shows_from_the_start() {
+        let text = Metrics::new().unwrap().render();
+        let is_absent = |name: &&str| !text.contains(&format!("# TYPE {name} "));
+        let absent: Vec<_> = Meters::NAMES.iter().copied().filter(is_absent).collect();
+        assert_eq!(absent, ["auth_admin_requests_total", "auth_http_request_duration_seconds"], "{text}");
     }
 
     #[test]
