@@ -31,6 +31,24 @@ async fn activity_on_one_node_is_shown_by_another() {
         if told.iter().all(|told| *told > before) { Ok(()) } else { Err(format!("{told:?}, from {before}")) }
     };
     eventually("the other node shows it", TIMEOUT, shown).await;
+
+    // To operators too, by each node and by a command, and as the person sees it.
+    let key = cluster.setup(0).api_key(&["users:read"]).await;
+    let active = device.activity().await.expect(200).json["lastActivity"].clone();
+    for node in 0..2 {
+        let mut operator = cluster.client(node);
+        operator.access = Some(key.clone());
+        eventually("an operator sees it", TIMEOUT, async || {
+            let listed = operator.get("/admin/users").await;
+            let told = &listed.json["users"][0]["lastActivityAt"];
+            if *told == active { Ok(()) } else { Err(format!("{listed}, not {active}")) }
+        })
+        .await;
+    }
+    let command = ["user", "show", "ada@example.com", "--json"];
+    let told = cluster.setup(1).command(&command).await.expect_code(0).json();
+    assert_eq!(told["lastActivityAt"], active);
+    assert_eq!(device.me().await.expect(200).json["user"]["lastActivityAt"], active);
 }
 
 /// Behind a round-robin gateway, a device's requests reach each node.
