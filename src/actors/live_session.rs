@@ -8,6 +8,9 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::session::{Session, SessionProfile, Times};
 use crate::domain::time::Timestamp;
 
+/// The idle timeout up to which every report of activity is stored before it is answered.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// A live session as requests see it; successive snapshots share the same value.
 #[derive(Debug)]
 pub struct LiveSession {
@@ -107,12 +110,14 @@ impl LiveSession {
     /// Whether another node, which goes by what is stored, could end the session for idleness before
     /// activity of now is certain to have been written: from half of the idle timeout on. Until then the
     /// flusher has the other half to write it, and heartbeats, which are more frequent than that, never
-    /// wait.
+    /// wait. Half of a timeout up to [`SHORT_TIMEOUT`] is shorter than an ordinary fault, so every report waits.
     pub(super) fn needs_write_through(&self, now: Timestamp) -> bool {
         let (stored, times) = (self.stored_activity(), self.times());
         // The absolute end, which no activity moves, may come first.
         let may_idle = times.idle_expires_at(stored) < times.expires_at;
-        may_idle && stored.plus(times.idle_timeout / 2) <= now
+        let is_short = times.idle_timeout <= SHORT_TIMEOUT;
+        let unwritten_for = if is_short { Duration::ZERO } else { times.idle_timeout / 2 };
+        may_idle && stored < now && stored.plus(unwritten_for) <= now
     }
 
     /// When the session is over if there is no further activity.

@@ -1,5 +1,6 @@
 //! Activity in the first half of the timeout is answered from memory. For half of the timeout nothing loses
-//! it: neither a lock on its own row, nor a line that falls silent.
+//! it: neither a lock on its own row, nor a line that falls silent. A short timeout has no such half: activity
+//! is stored before it is answered, and outlives even its node.
 
 use std::time::Duration;
 
@@ -103,4 +104,47 @@ async fn a_silent_line_after_the_answer_loses_no_activity() {
     cluster.nodes[0].database().set(Mode::Forward);
     join_all(people.iter().zip(promised).map(|((ada, _), promised)| ada.lives_elsewhere(cluster, promised)))
         .await;
+}
+
+/// 3 s.
+const SHORT_TIMEOUT_MINUTES: &str = "0.05";
+
+/// Somebody who is active in the first half of a short timeout, and when that lets the session end.
+async fn active_early(cluster: &Cluster, name: String) -> (Client, i64) {
+    let ada = somebody(cluster, name).await;
+    until(ada.deadline - 2_000).await;
+    let answer = ada.device.activity().await.expect(200);
+    (ada.device, millis_of(&answer.json["idleExpiresAt"]))
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn with_a_short_timeout_no_fault_after_the_answer_loses_activity() {
+    let mut cluster =
+        Cluster::of(2).set("SESSION_TIMEOUT_MINUTES", SHORT_TIMEOUT_MINUTES).behind_proxies().start().await;
+    for fault in ["a locked row", "a silent line", "a dead node"] {
+        let (device, promised) = active_early(&cluster, format!("Ada{}", fault.len())).await;
+        let connection = cluster.connect().await;
+        let lock = connection.begin().await.unwrap();
+        match fault {
+            "a locked row" => {
+                let row = format!("SELECT id FROM sessions WHERE id = '{}' FOR UPDATE", device.session_id);
+                lock.execute_unprepared(&row).await.unwrap();
+            }
+            "a silent line" => cluster.nodes[0].database().set(Mode::Stall),
+            _ => cluster.nodes[0].kill(),
+        }
+        until(promised - 200).await;
+        let elsewhere = device.at(cluster.base(1)).session().await;
+        assert_eq!(elsewhere.status, 200, "{fault}: {elsewhere}");
+        lock.rollback().await.unwrap();
+        cluster.nodes[0].database().set(Mode::Forward);
+        if fault == "a silent line" {
+            eventually("the first node serves again", Duration::from_secs(10), async || {
+                let health = cluster.client(0).get("/health/ready").await;
+                if health.status == 200 { Ok(()) } else { Err(health.to_string()) }
+            })
+            .await;
+        }
+    }
 }
