@@ -61,7 +61,7 @@ public final class AuthException extends Exception {
     }
 
     /** No token was sent: the challenge carries no error code (RFC 6750, section 3.1). */
-    static AuthException missing() {
+    public static AuthException missing() {
         return unauthorized("token_missing", "An access token is required.", "Bearer");
     }
 
@@ -93,7 +93,8 @@ public final class AuthException extends Exception {
         return unauthorized(code, "The session is over.", INVALID_TOKEN);
     }
 
-    static AuthException role() {
+    /** The role of the caller is not one of those that may do this. */
+    public static AuthException role() {
         return new AuthException(403, "insufficient_scope", "The role of this user does not allow this.",
                 "Bearer error=\"insufficient_scope\"", null, null);
     }

@@ -28,23 +28,24 @@ import java.util.function.BooleanSupplier;
 import java.util.function.LongFunction;
 
 /** A fake service that answers as the test says. */
-final class FakeService implements AutoCloseable {
-    static final String SECRET = "access-secret-of-the-tests-0123456789abcdef";
+public final class FakeService implements AutoCloseable {
+    public static final String SECRET = "access-secret-of-the-tests-0123456789abcdef";
 
-    final String url;
+    public final String url;
     /** How many requests for a session's state there were. */
     final AtomicInteger asked = new AtomicInteger();
     /** The cursors that came with the requests for {@code /revocations}; "" where none did. */
     final List<String> cursors = Collections.synchronizedList(new ArrayList<>());
     /** What is answered at {@code /session} and at {@code /revocations}. */
-    volatile int session = 200;
+    public volatile int session = 200;
     volatile int revocations = 200;
 
     private final ServerSocket server = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
     /** Open streams, and when each began. */
     private final Map<Socket, Long> streams = new ConcurrentHashMap<>();
 
-    FakeService() throws IOException {
+    /** Listens on a free port. */
+    public FakeService() throws IOException {
         url = "http://127.0.0.1:" + server.getLocalPort();
         thread(() -> {
             while (true) {
@@ -150,7 +151,7 @@ final class FakeService implements AutoCloseable {
     }
 
     /** A valid token of that session. */
-    static String token(String session, Instant issued, Duration lasts) throws JOSEException {
+    public static String token(String session, Instant issued, Duration lasts) throws JOSEException {
         JWTClaimsSet claims = new JWTClaimsSet.Builder()
                 .issuer("auth-service").subject("ada").claim("sid", session).claim("role", "PRO").jwtID("1")
                 .issueTime(Date.from(issued)).expirationTime(Date.from(issued.plus(lasts)))

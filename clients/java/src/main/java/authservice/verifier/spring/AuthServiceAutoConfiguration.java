@@ -1,21 +1,25 @@
 package authservice.verifier.spring;
 
 import authservice.verifier.AuthException;
-import authservice.verifier.Check;
 import authservice.verifier.Verifier;
+import jakarta.servlet.DispatcherType;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
-import org.springframework.http.HttpHeaders;
+import org.springframework.core.annotation.Order;
 import org.springframework.security.authentication.AuthenticationManager;
 import org.springframework.security.authentication.BadCredentialsException;
 import org.springframework.security.config.annotation.web.builders.HttpSecurity;
 import org.springframework.security.config.http.SessionCreationPolicy;
 import org.springframework.security.web.SecurityFilterChain;
 import org.springframework.security.web.authentication.UsernamePasswordAuthenticationFilter;
+import org.springframework.web.bind.annotation.ControllerAdvice;
+import org.springframework.web.bind.annotation.ExceptionHandler;
 
 /**
  * A {@link Verifier} from {@code auth-service.*}, and a filter chain that asks for a live session everywhere. An
@@ -51,18 +55,35 @@ public class AuthServiceAutoConfiguration {
         return protect(http, verifier).authorizeHttpRequests(rules -> rules.anyRequest().authenticated()).build();
     }
 
-    /** Live sessions sign in, nothing is kept between requests, and refusals are problems. */
+    @Bean
+    @ConditionalOnMissingBean
+    Refusals authServiceRefusals() {
+        return new Refusals();
+    }
+
+    /** What a controller's own {@link Verifier#verifyHeader} throws; before an application's handler of every exception. */
+    @ControllerAdvice
+    @Order(0)
+    static class Refusals {
+        @ExceptionHandler
+        void refused(AuthException refusal, HttpServletResponse response) throws IOException {
+            SessionFilter.answer(response, refusal);
+        }
+    }
+
+    /**
+     * Live sessions sign in, nothing is kept between requests, and refusals are problems. What the application answers
+     * with an error reaches every caller: only the server dispatches errors, after the rules let the request pass.
+     */
     public static HttpSecurity protect(HttpSecurity http, Verifier verifier) throws Exception {
         return http.csrf(csrf -> csrf.disable())
                 .sessionManagement(sessions -> sessions.sessionCreationPolicy(SessionCreationPolicy.STATELESS))
                 .addFilterBefore(new SessionFilter(verifier), UsernamePasswordAuthenticationFilter.class)
-                .exceptionHandling(refusals -> refusals.authenticationEntryPoint((request, response, error) -> {
-                    try {
-                        verifier.verifyHeader(request.getHeader(HttpHeaders.AUTHORIZATION), Check.ANY);
-                        response.sendError(401);
-                    } catch (AuthException refusal) {
-                        SessionFilter.answer(response, refusal);
-                    }
-                }));
+                .authorizeHttpRequests(rules -> rules.dispatcherTypeMatchers(DispatcherType.ERROR).permitAll())
+                .exceptionHandling(refusals -> refusals
+                        .authenticationEntryPoint((request, response, error) ->
+                                SessionFilter.answer(response, AuthException.missing()))
+                        .accessDeniedHandler((request, response, error) ->
+                                SessionFilter.answer(response, AuthException.role())));
     }
 }

@@ -9,12 +9,15 @@ import jakarta.servlet.ServletException;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.springframework.http.HttpHeaders;
 import org.springframework.security.authentication.UsernamePasswordAuthenticationToken;
 import org.springframework.security.core.authority.SimpleGrantedAuthority;
 import org.springframework.security.core.context.SecurityContext;
 import org.springframework.security.core.context.SecurityContextHolder;
+import org.springframework.security.web.context.RequestAttributeSecurityContextRepository;
+import org.springframework.security.web.context.SecurityContextRepository;
 import org.springframework.web.filter.OncePerRequestFilter;
 
 /**
@@ -23,6 +26,8 @@ import org.springframework.web.filter.OncePerRequestFilter;
  * application decide.
  */
 public final class SessionFilter extends OncePerRequestFilter {
+    private static final SecurityContextRepository CONTEXTS = new RequestAttributeSecurityContextRepository();
+
     private final Verifier verifier;
 
     /** Checks with that verifier. */
@@ -36,7 +41,7 @@ public final class SessionFilter extends OncePerRequestFilter {
         String authorization = request.getHeader(HttpHeaders.AUTHORIZATION);
         if (authorization != null) {
             try {
-                signIn(verifier.verifyHeader(authorization, Check.ANY));
+                signIn(verifier.verifyHeader(authorization, Check.ANY), request, response);
             } catch (AuthException refusal) {
                 answer(response, refusal);
                 return;
@@ -45,11 +50,13 @@ public final class SessionFilter extends OncePerRequestFilter {
         chain.doFilter(request, response);
     }
 
-    private static void signIn(Identity caller) {
+    private static void signIn(Identity caller, HttpServletRequest request, HttpServletResponse response) {
         var authorities = List.of(new SimpleGrantedAuthority("ROLE_" + caller.role()));
         SecurityContext context = SecurityContextHolder.createEmptyContext();
         context.setAuthentication(UsernamePasswordAuthenticationToken.authenticated(caller, null, authorities));
         SecurityContextHolder.setContext(context);
+        // This filter does not run again when the server dispatches an error or an asynchronous result.
+        CONTEXTS.saveContext(context, request, response);
     }
 
     /** Responds with the error's status, headers and problem. */
@@ -62,6 +69,7 @@ public final class SessionFilter extends OncePerRequestFilter {
             response.setHeader(HttpHeaders.RETRY_AFTER, refusal.retryAfter().toString());
         }
         response.setContentType("application/problem+json");
+        response.setCharacterEncoding(StandardCharsets.UTF_8.name());
         response.getWriter().write(refusal.problem());
     }
 }
