@@ -5,9 +5,6 @@ import authservice.verifier.Check;
 import authservice.verifier.Identity;
 import authservice.verifier.Verifier;
 import authservice.verifier.spring.AuthServiceAutoConfiguration;
-import authservice.verifier.spring.SessionFilter;
-import jakarta.servlet.http.HttpServletResponse;
-import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 import org.springframework.boot.SpringApplication;
@@ -19,7 +16,6 @@ import org.springframework.http.HttpStatus;
 import org.springframework.security.config.annotation.web.builders.HttpSecurity;
 import org.springframework.security.core.annotation.AuthenticationPrincipal;
 import org.springframework.security.web.SecurityFilterChain;
-import org.springframework.web.bind.annotation.ExceptionHandler;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestHeader;
@@ -63,16 +59,11 @@ public class Application {
         return Map.of("caller", view(caller), "orders", List.of());
     }
 
-    /** Accepting a session that has just ended would cost more here than a query to the auth service. */
+    /** Accepting a session that has just ended would cost more here than a query to the auth service. A refusal that is thrown is answered. */
     @PostMapping("/payments")
     @ResponseStatus(HttpStatus.CREATED)
     Map<String, Object> payments(@RequestHeader("Authorization") String authorization) throws AuthException {
         return Map.of("caller", view(verifier.verifyHeader(authorization, Check.EXACT)));
-    }
-
-    @ExceptionHandler
-    void refused(AuthException refusal, HttpServletResponse response) throws IOException {
-        SessionFilter.answer(response, refusal);
     }
 
     private static Map<String, String> view(Identity caller) {

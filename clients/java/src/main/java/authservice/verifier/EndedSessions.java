@@ -54,6 +54,7 @@ final class EndedSessions implements AutoCloseable {
     /** The state of reading; nanoTime for what is compared with the current time. */
     private record Place(Instant since, long begunAt, Long upToDateAt) {}
 
+    private final Warnings warnings = new Warnings(LOG);
     private final Remembered ended = new Remembered();
     /**
      * Sessions that the auth service confirmed as live after reading began, and until when that is of
@@ -146,7 +147,7 @@ final class EndedSessions implements AutoCloseable {
                     revocations.read();
                 } catch (IOException error) {
                     if (!closed) {
-                        LOG.log(System.Logger.Level.WARNING, "the endings of the auth service cannot be followed: {0}", error.toString());
+                        warnings.warn("the endings of the auth service cannot be followed: {0}", error);
                     }
                 } catch (InterruptedException error) {
                     return;
@@ -205,7 +206,7 @@ final class EndedSessions implements AutoCloseable {
                 }
             } catch (RedisException | ExecutionException | TimeoutException error) {
                 if (!closed) {
-                    LOG.log(System.Logger.Level.WARNING, "the events of the auth service cannot be followed: {0}", error.toString());
+                    warnings.warn("the events of the auth service cannot be followed: {0}", error);
                 }
             } catch (InterruptedException error) {
                 return;

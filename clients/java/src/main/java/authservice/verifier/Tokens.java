@@ -30,6 +30,7 @@ final class Tokens {
     private static final List<JWSAlgorithm> ASYMMETRIC =
             List.of(JWSAlgorithm.ES256, JWSAlgorithm.EdDSA, JWSAlgorithm.RS256);
 
+    private final Warnings warnings = new Warnings(System.getLogger(Tokens.class.getName()));
     private final VerifierOptions options;
     /** Null where tokens are signed with a secret. */
     final PublishedKeys keys;
@@ -84,6 +85,7 @@ final class Tokens {
                 return true;
             }
         }
+        warnings.warn("the signature of a token does not match: {0}", "is the secret the auth service's own JWT_ACCESS_SECRET?");
         return false;
     }
 

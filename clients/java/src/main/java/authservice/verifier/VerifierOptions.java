@@ -1,9 +1,15 @@
 package authservice.verifier;
 
+import io.lettuce.core.RedisURI;
 import java.net.URI;
+import java.net.URISyntaxException;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.Consumer;
+import java.util.regex.Pattern;
 
 /** How a {@link Verifier} is made. Exactly one of {@code jwksUrl} and {@code secrets} is needed. */
 public final class VerifierOptions {
@@ -16,6 +22,11 @@ public final class VerifierOptions {
         /** Accept what the token says. */
         ACCEPT
     }
+
+    private static final int SHORTEST_SECRET = 32;
+    private static final int LAST_PORT = 65_535;
+    /** What is left where a shell, Compose or Spring was to put a variable in, and did not. */
+    private static final Pattern PLACEHOLDER = Pattern.compile("\\$\\{[^}]*}|\\$[A-Za-z_]\\w*|%[A-Za-z_]\\w*%");
 
     final String issuer;
     String audience;
@@ -44,13 +55,13 @@ public final class VerifierOptions {
 
     /** Where the keys are, for tokens signed with ES256, EdDSA or RS256. */
     public VerifierOptions jwksUrl(String value) {
-        jwksUrl = value == null ? null : URI.create(value);
+        jwksUrl = address("jwksUrl", value);
         return this;
     }
 
     /** {@code JWT_ACCESS_SECRET}, for tokens signed with HS256; several while it is being changed. */
     public VerifierOptions secrets(String... values) {
-        secrets = List.of(values);
+        secrets = Arrays.asList(values.clone());
         return this;
     }
 
@@ -74,13 +85,14 @@ public final class VerifierOptions {
 
     /** Where endings are followed with {@code apiKey}; {@code /revocations} of {@code serviceUrl} by default. */
     public VerifierOptions revocationsUrl(String value) {
-        revocationsUrl = value == null ? null : URI.create(value);
+        revocationsUrl = address("revocationsUrl", value);
         return this;
     }
 
     /** The address to ask at when the events are not enough. */
     public VerifierOptions serviceUrl(String value) {
-        serviceUrl = value == null ? null : URI.create(value.replaceAll("/+$", ""));
+        URI given = address("serviceUrl", value);
+        serviceUrl = given == null ? null : URI.create(value.replaceAll("/+$", ""));
         return this;
     }
 
@@ -118,9 +130,8 @@ public final class VerifierOptions {
         if ((jwksUrl == null) == secrets.isEmpty()) {
             throw new IllegalArgumentException("exactly one of jwksUrl and secrets is needed");
         }
-        if (secrets.stream().anyMatch(String::isEmpty)) {
-            throw new IllegalArgumentException("a secret is empty");
-        }
+        secrets.forEach(VerifierOptions::checkSecret);
+        checkRedis();
         if (onUnsure == null) {
             throw new IllegalArgumentException("onUnsure is ASK, REFUSE or ACCEPT");
         }
@@ -139,5 +150,42 @@ public final class VerifierOptions {
         if (clockTolerance.isNegative()) {
             throw new IllegalArgumentException("clockTolerance is negative");
         }
+    }
+
+    /** Anybody can sign with a text that is known. */
+    private static void checkSecret(String secret) {
+        if (secret == null || secret.isEmpty()) {
+            throw new IllegalArgumentException("a secret is empty");
+        }
+        if (PLACEHOLDER.matcher(secret).matches()) {
+            throw new IllegalArgumentException("a secret is the text " + secret + ": the variable was not replaced");
+        }
+        if (secret.getBytes(StandardCharsets.UTF_8).length < SHORTEST_SECRET) {
+            throw new IllegalArgumentException("a secret is shorter than 32 bytes");
+        }
+    }
+
+    /** The complaints do not repeat the value, which may have a password. */
+    private void checkRedis() {
+        try {
+            if (redisUrl != null) {
+                RedisURI.create(redisUrl);
+            }
+        } catch (IllegalArgumentException error) {
+            throw new IllegalArgumentException("redisUrl must begin with redis:// or rediss:// and name a host");
+        }
+    }
+
+    private static URI address(String option, String value) {
+        try {
+            URI url = value == null ? null : new URI(value);
+            if (url == null || List.of("http", "https").contains(String.valueOf(url.getScheme()).toLowerCase(Locale.ROOT))
+                    && url.getHost() != null && url.getPort() <= LAST_PORT) {
+                return url;
+            }
+        } catch (URISyntaxException error) {
+            // As without a host.
+        }
+        throw new IllegalArgumentException(option + " must begin with http:// or https:// and name a host");
     }
 }

@@ -3,6 +3,8 @@ package authservice.verifier.spring;
 import authservice.verifier.VerifierOptions;
 import java.time.Duration;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.springframework.boot.context.properties.ConfigurationProperties;
 
 /** {@code auth-service.*}; the names are those of {@link VerifierOptions}. */
@@ -21,7 +23,11 @@ public record AuthServiceProperties(
         VerifierOptions.OnUnsure onUnsure,
         Duration clockTolerance) {
 
+    /** Spring leaves it as it stands where the variable is not set. */
+    private static final Pattern PLACEHOLDER = Pattern.compile("\\$\\{[^}]*}");
+
     VerifierOptions options() {
+        refusePlaceholders();
         VerifierOptions options = new VerifierOptions(issuer == null ? "auth-service" : issuer)
                 .audience(audience)
                 .jwksUrl(jwksUrl)
@@ -50,5 +56,27 @@ public record AuthServiceProperties(
     /** An empty value takes back what another source of properties says. */
     private static String given(String value) {
         return value == null || value.isBlank() ? null : value;
+    }
+
+    private void refusePlaceholders() {
+        refusePlaceholder("issuer", issuer);
+        refusePlaceholder("audience", audience);
+        refusePlaceholder("jwks-url", jwksUrl);
+        refusePlaceholder("redis-url", redisUrl);
+        refusePlaceholder("redis-prefix", redisPrefix);
+        refusePlaceholder("api-key", apiKey);
+        refusePlaceholder("revocations-url", revocationsUrl);
+        refusePlaceholder("service-url", serviceUrl);
+        if (secrets != null) {
+            secrets.forEach(secret -> refusePlaceholder("secrets", secret));
+        }
+    }
+
+    /** The complaint does not repeat the rest of the value, which may be secret. */
+    private static void refusePlaceholder(String name, String value) {
+        Matcher left = PLACEHOLDER.matcher(value == null ? "" : value);
+        if (left.find()) {
+            throw new IllegalArgumentException("auth-service." + name + " has " + left.group() + ": that variable is not set");
+        }
     }
 }
