@@ -14,6 +14,8 @@ const RETRY_MS = 200;
 /** Clocks of different machines differ by less than this, and a token is signed this soon after its session changed. */
 const SLACK_MS = 5000;
 const FORGET_EVERY_MS = 60_000;
+/** How often it is told that the events cannot be followed, at most. */
+const TELL_EVERY_MS = 60_000;
 
 export interface Ended {
   sessionId: string;
@@ -82,6 +84,8 @@ export class EndedSessions {
   #begunAt = Infinity;
   #reader: { close(): void } | undefined;
   #closed = false;
+  /** When it was last told that the events cannot be followed; ms of the monotonic clock. */
+  #toldAt = -Infinity;
   #timer: NodeJS.Timeout;
   readonly #maxStaleness: number;
   /** How long after their expiry tokens are still accepted, in ms. */
@@ -145,7 +149,7 @@ export class EndedSessions {
         this.#reader = reader;
         while (!this.#closed) await this.#read(reader);
       } catch (error) {
-        if (!this.#closed) this.#onError(error);
+        this.#tell(error);
       } finally {
         try { this.#reader?.close(); } catch { /* it was closed already */ }
         this.#reader = undefined;
@@ -173,7 +177,7 @@ export class EndedSessions {
           reached: (at) => { this.#upToDateAt = Math.min(Math.max(this.#upToDateAt, at), performance.now()); },
         });
       } catch (error) {
-        if (!this.#closed) this.#onError(error);
+        this.#tell(error);
       }
       if (!this.#closed) await pause(RETRY_MS, undefined, { ref: false });
     }
@@ -244,6 +248,14 @@ export class EndedSessions {
     const isNews = this.#ended.add(sessionId, reason, this.#forgottenAt(until));
     this.#confirmed.delete(sessionId);
     if (isNews) this.#onEnded({ sessionId, userId: event.userId ?? '', reason });
+  }
+
+  /** Tells why the events cannot be followed: they are tried five times a second. */
+  #tell(error: unknown): void {
+    const now = performance.now();
+    if (this.#closed || now - this.#toldAt < TELL_EVERY_MS) return;
+    this.#toldAt = now;
+    this.#onError(error);
   }
 
   /** When an ending is of no more use: its tokens ran out at `until` (ms), and no clock takes them for good any more. */

@@ -2,6 +2,7 @@
 // separate question, which no signature answers.
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { AuthError } from './errors.js';
+import { httpAddress, knownToNobody } from './given.js';
 import { publishedKeys } from './published-keys.js';
 
 export interface TokenOptions {
@@ -72,8 +73,7 @@ function keysOf(options: TokenOptions): { key: Uint8Array | JWTVerifyGetKey; alg
   }
   if (options.secret !== undefined) {
     const secrets = typeof options.secret === 'string' ? [options.secret] : options.secret;
-    if (secrets.length === 0 || secrets.some((secret) => secret.length === 0)) throw new TypeError('`secret` is empty');
-    return secrets.map((secret) => ({ key: new TextEncoder().encode(secret), algorithms: ['HS256'] }));
+    return knownToNobody('secret', secrets).map((secret) => ({ key: new TextEncoder().encode(secret), algorithms: ['HS256'] }));
   }
-  return [{ key: publishedKeys(new URL(options.jwksUrl as string | URL)), algorithms: ASYMMETRIC }];
+  return [{ key: publishedKeys(new URL(httpAddress('jwksUrl', options.jwksUrl as string | URL))), algorithms: ASYMMETRIC }];
 }

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { refuseUnknown, refuseWrongChecks, type CheckOptions } from './check-options.js';
 import { EndedSessions, type Ended } from './ended-sessions.js';
 import { AuthError } from './errors.js';
+import { httpAddress, redisAddress } from './given.js';
 import { tokenVerifier, type Claims, type TokenOptions } from './tokens.js';
 
 /** How long the auth service may take to answer, in ms. */
@@ -52,6 +53,7 @@ export interface Status {
 
 export interface VerifierEvents {
   ended: [Ended];
+  /** The events cannot be followed (at once, and then at most once a minute while that lasts), or one cannot be read. */
   error: [unknown];
 }
 
@@ -69,6 +71,9 @@ export class Verifier extends EventEmitter<VerifierEvents> {
     if (!['ask', 'refuse', 'accept'].includes(this.#onUnsure)) throw new TypeError('`onUnsure` is ask, refuse or accept');
     if (!(maxStaleness >= 100)) throw new RangeError('`maxStaleness` must be at least 100 ms');
     if (this.#onUnsure === 'ask' && serviceUrl === undefined) throw new TypeError('`serviceUrl` is needed to ask the auth service');
+    httpAddress('serviceUrl', serviceUrl);
+    httpAddress('revocationsUrl', options.revocationsUrl);
+    redisAddress('redisUrl', redisUrl);
     this.#serviceUrl = serviceUrl === undefined ? undefined : String(serviceUrl).replace(/\/+$/, '');
     const revocationsUrl = options.revocationsUrl ?? (this.#serviceUrl && `${this.#serviceUrl}/revocations`);
     if (apiKey !== undefined && redisUrl !== undefined) throw new TypeError('give `redisUrl` or `apiKey`, not both');

@@ -72,3 +72,52 @@ for (const [options, complaint] of [
 test('what is undefined is not given', () => {
   make({ audience: undefined, clockTolerance: undefined, maxStaleness: undefined, redisUrl: undefined, apiKey: undefined }).close();
 });
+
+const NO_ADDRESSES = [
+  'localhost:4001', 'auth-service', '', ' ', '/', '//auth-service', 'http:', 'http://', 'https://:4001', 'ftp://auth-service', 'redis://a',
+  'http://auth service', 'http://a:65536', '${AUTH_URL}', null, 4001,
+];
+
+for (const name of ['serviceUrl', 'revocationsUrl', 'jwksUrl']) {
+  test(`an address without scheme or host is refused, and \`${name}\` named`, () => {
+    for (const url of NO_ADDRESSES) {
+      const options = name === 'jwksUrl' ? { secret: undefined, jwksUrl: url } : { [name]: url };
+      assert.throws(() => make(options), { name: 'TypeError', message: `\`${name}\` must begin with http:// or https:// and name a host` }, String(url));
+    }
+  });
+}
+
+test('an address that is not of Redis is refused, and `redisUrl` named', () => {
+  for (const redisUrl of ['localhost:6379', 'redis', '', ' ', 'redis:', 'redis://', 'redis:///1', 'http://redis:6379', 'redis://a b', '${REDIS_URL}', null]) {
+    assert.throws(() => make({ redisUrl }), { name: 'TypeError', message: '`redisUrl` must begin with redis:// or rediss:// and name a host' }, String(redisUrl));
+  }
+});
+
+test('usual addresses are taken', () => {
+  for (const url of ['http://auth-service:4001', 'https://auth.example/base/', 'HTTP://127.0.0.1', 'http://[::1]:4001/', new URL('http://auth_service:4001')]) {
+    make({ serviceUrl: url, revocationsUrl: url }).close();
+    make({ secret: undefined, jwksUrl: url }).close();
+  }
+  for (const redisUrl of ['redis://127.0.0.1:1', 'rediss://:password@127.0.0.1:1/2', 'redis://user:password@[::1]:1']) make({ redisUrl }).close();
+});
+
+for (const text of [
+  '${JWT_ACCESS_SECRET}', '$JWT_ACCESS_SECRET', '%JWT_ACCESS_SECRET%', '${THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE}',
+  '$THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE', '%THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE%',
+]) {
+  test(`a placeholder that nobody replaced is no secret: ${text}`, () => {
+    const message = `\`secret\` is the text ${text}: the variable was not replaced`;
+    assert.throws(() => make({ secret: text }), { name: 'TypeError', message });
+    assert.throws(() => make({ secret: [SECRET, text] }), { name: 'TypeError', message });
+  });
+}
+
+test('a secret that is short or no text is refused', () => {
+  for (const secret of ['a'.repeat(31), [SECRET, 'a']]) {
+    assert.throws(() => make({ secret }), { name: 'TypeError', message: '`secret` is shorter than 32 bytes' });
+  }
+  for (const secret of ['', [], [SECRET, ''], [undefined], [null], null, 12345678901234567890123456789012]) {
+    assert.throws(() => make({ secret }), { name: 'TypeError', message: '`secret` is empty, or no text' });
+  }
+  for (const secret of ['a'.repeat(32), 'ä'.repeat(16), '$'.repeat(32), '50% of ${this} and $that, or %those%']) make({ secret }).close();
+});

@@ -187,6 +187,37 @@ test('an ending is remembered for as long as a token of that session is accepted
   }
 });
 
+test('what keeps it from following is told at once and then once a minute, though it is tried again', async () => {
+  const told = [];
+  const refusing = createServer((_request, response) => response.destroy());
+  let tries = 0;
+  refusing.on('connection', (socket) => { tries += 1; socket.destroy(); });
+  refusing.listen(0, '127.0.0.1');
+  await once(refusing, 'listening');
+  const real = performance.now.bind(performance);
+  let later = 0;
+  mock.method(performance, 'now', () => real() + later);
+  try {
+    service.answers.revocations = 401;
+    const overHttp = verifier();
+    const overRedis = verifier({ apiKey: undefined, redisUrl: `redis://127.0.0.1:${refusing.address().port}` });
+    for (const [name, it] of Object.entries({ overHttp, overRedis })) it.on('error', (error) => told.push([name, error.message]));
+    const triedAgain = async () => {
+      const [asked, dialled] = [service.cursors.length, tries];
+      await until('both have tried four times', () => service.cursors.length >= asked + 4 && tries >= dialled + 4);
+    };
+    await triedAgain();
+    assert.deepEqual(told.map(([name]) => name).sort(), ['overHttp', 'overRedis']);
+    assert.match(told.find(([name]) => name === 'overHttp')[1], /answered 401/);
+    later = 60_000;
+    await triedAgain();
+    assert.deepEqual(told.map(([name]) => name).sort(), ['overHttp', 'overHttp', 'overRedis', 'overRedis']);
+  } finally {
+    mock.restoreAll();
+    refusing.close();
+  }
+});
+
 test('options that do not go together are refused', () => {
   const make = (options) => () => createVerifier({ issuer: 'a', secret: SECRET, ...options });
   assert.throws(make({ apiKey: 'k', redisUrl: 'redis://a', serviceUrl: 'http://a' }), /not both/);
