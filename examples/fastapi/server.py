@@ -23,7 +23,7 @@ verifier = create_verifier(
     jwks_url=None if SECRET else f"{AUTH_URL}/.well-known/jwks.json",
     redis_url=None if API_KEY else os.environ.get("REDIS_URL", "redis://localhost:6379"),
     api_key=API_KEY,
-    revocations_url=os.environ.get("REVOCATIONS_URL"),
+    revocations_url=os.environ.get("REVOCATIONS_URL") or None,
     service_url=AUTH_URL,
 )
 

@@ -1,5 +1,6 @@
 """What cannot mean what it says is refused where it is written: a misspelt check would check nothing."""
 
+import re
 import time
 
 import jwt
@@ -79,3 +80,56 @@ def test_a_verifier_that_would_check_less_than_it_says_is_not_made(options, comp
 def test_a_misspelt_option_makes_no_verifier():
     with pytest.raises(TypeError, match="audiance"):
         create_verifier(issuer="auth-service", secret=SECRET, on_unsure="accept", audiance="a")
+
+
+NO_ADDRESSES = (
+    *("localhost:4001", "auth-service", "", " ", "/", "//auth-service", "http:", "http://", "http:///path", "https://:4001"),
+    *("ftp://auth-service", "redis://a", "http://auth service", "http://a:65536", "http://a:b", "http://[::1", "${AUTH_URL}", 4001),
+)
+
+
+@pytest.mark.parametrize("option", ["service_url", "revocations_url", "jwks_url"])
+@pytest.mark.parametrize("url", NO_ADDRESSES)
+def test_an_address_without_scheme_or_host_is_refused_and_the_option_named(option, url):
+    secret = None if option == "jwks_url" else SECRET
+    with pytest.raises(ValueError, match=f"^{option} must begin with http:// or https:// and name a host$"):
+        create_verifier(**({"issuer": "auth-service", "secret": secret, "on_unsure": "accept"} | {option: url}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:6379", "redis", "", " ", "redis:", "redis://", "redis:///1", "http://redis:6379", "redis://a b", "redis://a:b", "${REDIS_URL}"],
+)
+def test_an_address_that_is_not_of_redis_is_refused_and_the_option_named(url):
+    with pytest.raises(ValueError, match="^redis_url must begin with redis:// or rediss:// and name a host$"):
+        create_verifier(issuer="auth-service", secret=SECRET, on_unsure="accept", redis_url=url)
+
+
+def test_usual_addresses_are_taken():
+    usual = {"issuer": "auth-service", "on_unsure": "accept"}
+    for url in ("http://auth-service:4001", "https://auth.example/base/", "HTTP://127.0.0.1", "http://[::1]:4001/", "http://auth_service"):
+        create_verifier(secret=SECRET, service_url=url, revocations_url=url, **usual)
+        create_verifier(jwks_url=url, **usual)
+    for url in ("redis://127.0.0.1:1", "rediss://:password@127.0.0.1:1/2", "redis://user:pass%20word@[::1]:1", "unix:///run/redis.sock"):
+        create_verifier(secret=SECRET, redis_url=url, **usual)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("${JWT_ACCESS_SECRET}", "$JWT_ACCESS_SECRET", "%JWT_ACCESS_SECRET%", "${THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE}"),
+        *("$THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE", "%THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE%"),
+    ],
+)
+def test_a_placeholder_that_nobody_replaced_is_no_secret(text):
+    for secret in (text, [SECRET, text]):
+        with pytest.raises(ValueError, match=f"^{re.escape(f'secret is the text {text}: the variable was not replaced')}$"):
+            create_verifier(issuer="auth-service", secret=secret, on_unsure="accept")
+
+
+def test_a_secret_that_is_short_is_refused():
+    for secret in ("a" * 31, [SECRET, "a"]):
+        with pytest.raises(ValueError, match="^secret is shorter than 32 bytes$"):
+            create_verifier(issuer="auth-service", secret=secret, on_unsure="accept")
+    for secret in ("a" * 32, "ä" * 16, "$" * 32, "50% of ${this} and $that, or %those%"):
+        create_verifier(issuer="auth-service", secret=secret, on_unsure="accept")

@@ -22,6 +22,8 @@ from typing import Any
 import httpx
 import redis.asyncio as redis
 
+from .once_a_minute import OnceAMinute
+
 _LOG = logging.getLogger("auth_service_verifier")
 _ENDINGS = {"session.terminated", "session.deleted"}
 _BATCH = 1000
@@ -84,6 +86,7 @@ class EndedSessions:
         # Two reads must fit into max_staleness.
         self._wait_ms = max(1, min(250, int(max_staleness * 250)))
         self._on_ended = on_ended
+        self._warnings = OnceAMinute()
         self._ended = _Remembered()
         # Sessions that the auth service confirmed as live after reading began, and until when that
         # is of use, in seconds.
@@ -137,7 +140,7 @@ class EndedSessions:
                 while True:
                     await self._read(client, stream)
             except (redis.RedisError, OSError, asyncio.TimeoutError) as error:
-                _LOG.warning("cannot follow the events of the auth service: %s", error)
+                self._warnings.warn("cannot follow the events of the auth service: %s", error)
             finally:
                 with contextlib.suppress(redis.RedisError, OSError):
                     await client.aclose()
@@ -171,7 +174,7 @@ class EndedSessions:
                             fields = {}
                         self._forget()
                 except (httpx.HTTPError, *_UNREADABLE) as error:
-                    _LOG.warning("cannot follow the endings of the auth service: %s", error)
+                    self._warnings.warn("cannot follow the endings of the auth service: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _hear(self, fields: dict[str, str], requested_at: float) -> str | None:

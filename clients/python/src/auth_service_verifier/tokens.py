@@ -13,7 +13,9 @@ import httpx
 import jwt
 
 from . import errors
+from .given import http_address, known_to_nobody
 from .keys import PublishedKeys
+from .once_a_minute import OnceAMinute
 
 # Never an algorithm that the token's header chooses together with its own key.
 _ASYMMETRIC = ["ES256", "EdDSA", "RS256"]
@@ -43,15 +45,16 @@ class TokenVerifier:
         if not (isinstance(clock_tolerance, (int, float)) and 0 <= clock_tolerance < math.inf):
             raise ValueError("clock_tolerance is a number of seconds")
         secrets = [secret] if isinstance(secret, str) else list(secret or [])
-        # Anybody can sign with it.
-        if jwks_url is None and not (secrets and all(secrets)):
-            raise ValueError("secret is empty")
+        if jwks_url is None:
+            known_to_nobody(secrets)
+        http_address("jwks_url", jwks_url)
         self._issuer = issuer
         self._audience = audience
         self._leeway = clock_tolerance
         # A clock that is a second behind must not reject a token that was just signed.
         self._options: Any = {"require": _REQUIRED, "verify_aud": audience is not None, "verify_iat": False}
         self._secrets = secrets
+        self._warnings = OnceAMinute()
         self._jwks = None if jwks_url is None else PublishedKeys(jwks_url, http)
 
     async def claims(self, token: str) -> dict[str, Any]:
@@ -72,13 +75,15 @@ class TokenVerifier:
             await self._jwks.aclose()
 
     def _with_secrets(self, token: str) -> dict[str, Any]:
-        for secret in self._secrets[:-1]:
+        for secret in self._secrets:
             try:
                 return self._decode(token, secret, ["HS256"])
             except errors.AuthError as error:
-                if error.code == "token_expired":
+                if not isinstance(error.__cause__, jwt.InvalidSignatureError):
                     raise
-        return self._decode(token, self._secrets[-1], ["HS256"])
+        if _is_access_token(_header(token)):
+            self._warnings.warn("the signature of a token does not match: is the secret the auth service's own JWT_ACCESS_SECRET?")
+        raise errors.invalid()
 
     def _decode(self, token: str, key: Any, algorithms: list[str]) -> dict[str, Any]:
         try:
@@ -94,6 +99,8 @@ class TokenVerifier:
             )
         except jwt.ExpiredSignatureError:
             raise (errors.expired() if _is_access_token(_header(token)) else errors.invalid()) from None
+        except jwt.InvalidSignatureError as error:
+            raise errors.invalid() from error
         except (jwt.PyJWTError, ValueError, TypeError):
             raise errors.invalid() from None
         claims: dict[str, Any] = decoded["payload"]

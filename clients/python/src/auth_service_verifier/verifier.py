@@ -17,6 +17,7 @@ import httpx
 
 from . import errors
 from .ended_sessions import EndedSessions
+from .given import http_address, redis_address
 from .tokens import TokenVerifier
 
 _LOG = logging.getLogger("auth_service_verifier")
@@ -89,6 +90,9 @@ class Verifier:
             raise ValueError("api_key needs service_url or revocations_url")
         if not max_staleness >= 0.1:
             raise ValueError("max_staleness must be at least 0.1 seconds")
+        http_address("service_url", service_url)
+        http_address("revocations_url", revocations_url)
+        redis_address("redis_url", redis_url)
         self._http = httpx.AsyncClient(timeout=_ASK_TIMEOUT_SECONDS, follow_redirects=False)
         self._tokens = TokenVerifier(
             issuer=issuer,
