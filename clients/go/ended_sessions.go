@@ -22,6 +22,8 @@ const (
 	// slack is more than clocks of different machines differ by, and than a token is signed after its session changed.
 	slack       = 5 * time.Second
 	forgetEvery = time.Minute
+	// tellEvery is how often it is told that the events cannot be followed, at most.
+	tellEvery = time.Minute
 )
 
 // Ended is a session that is over.
@@ -95,6 +97,8 @@ type endedSessions struct {
 
 	// last is the id of the last entry that was read, or the cursor of the service; the reading goroutine's own.
 	last string
+	// toldAt is when it was last told that the events cannot be followed; the reading goroutine's own.
+	toldAt time.Time
 }
 
 func newEndedSessions(maxStaleness, tolerance time.Duration, onEnded func(Ended), onError func(error)) *endedSessions {
@@ -157,13 +161,21 @@ func (s *endedSessions) follow(ctx context.Context, options *redis.Options, stre
 			}
 			if err := s.read(ctx, client, stream); err != nil {
 				if ctx.Err() == nil {
-					s.onError(err)
+					s.tell(err, time.Now())
 				}
 				break
 			}
 		}
 		_ = client.Close() // there is nothing to lose
 		pause(ctx)
+	}
+}
+
+// tell says why the events cannot be followed: they are tried five times a second.
+func (s *endedSessions) tell(err error, now time.Time) {
+	if s.toldAt.IsZero() || now.Sub(s.toldAt) >= tellEvery {
+		s.toldAt = now
+		s.onError(err)
 	}
 }
 

@@ -127,3 +127,85 @@ func TestAVerifierThatWouldCheckLessThanItSaysIsNotMade(t *testing.T) {
 		}
 	}
 }
+
+// complaint is that of New, with a good secret unless wrong changes it.
+func complaint(t *testing.T, wrong func(*Options)) string {
+	t.Helper()
+	options := Options{Issuer: "auth-service", Secrets: []string{testSecret}, OnUnsure: Accept}
+	wrong(&options)
+	verifier, err := New(options)
+	if err != nil {
+		return err.Error()
+	}
+	verifier.Close()
+	return ""
+}
+
+func TestAnAddressWithoutSchemeOrHostIsRefusedAndTheOptionNamed(t *testing.T) {
+	for _, url := range []string{
+		"localhost:4001", "auth-service", " ", "/", "//auth-service", "http:", "http://", "http:///path", "https://:4001",
+		"ftp://auth-service", "redis://a", "http://auth service", "http://a:65536", "http://a:b", "http://[::1", "${AUTH_URL}", ":hunter2@a",
+	} {
+		for option, wrong := range map[string]func(*Options){
+			"ServiceURL":     func(o *Options) { o.ServiceURL = url },
+			"RevocationsURL": func(o *Options) { o.RevocationsURL = url },
+			"JWKSURL":        func(o *Options) { o.JWKSURL, o.Secrets = url, nil },
+		} {
+			if told := complaint(t, wrong); told != "authverifier: "+option+" must begin with http:// or https:// and name a host" {
+				t.Errorf("%s %q: %q", option, url, told)
+			}
+		}
+	}
+}
+
+func TestAnAddressThatIsNotOfRedisIsRefusedAndTheOptionNamed(t *testing.T) {
+	for _, url := range []string{
+		"localhost:6379", "redis", " ", "redis:", "redis://", "redis:///1", "http://redis:6379", "redis://a b", "${REDIS_URL}", "redis://:hunter2@a:b",
+	} {
+		told := complaint(t, func(o *Options) { o.RedisURL = url })
+		if told != "authverifier: RedisURL must begin with redis:// or rediss:// and name a host" {
+			t.Errorf("%q: %q", url, told)
+		}
+	}
+}
+
+func TestUsualAddressesAreTaken(t *testing.T) {
+	for _, url := range []string{"http://auth-service:4001", "https://auth.example/base/", "HTTP://127.0.0.1", "http://[::1]:4001/", "http://auth_service"} {
+		if told := complaint(t, func(o *Options) { o.ServiceURL, o.RevocationsURL = url, url }); told != "" {
+			t.Error(url, told)
+		}
+		if told := complaint(t, func(o *Options) { o.JWKSURL, o.Secrets = url, nil }); told != "" {
+			t.Error(url, told)
+		}
+	}
+	for _, url := range []string{"redis://127.0.0.1:1", "rediss://:password@127.0.0.1:1/2", "redis://user:password@[::1]:1", "unix:///run/redis.sock"} {
+		if told := complaint(t, func(o *Options) { o.RedisURL = url }); told != "" {
+			t.Error(url, told)
+		}
+	}
+}
+
+func TestAPlaceholderThatNobodyReplacedIsNoSecret(t *testing.T) {
+	for _, text := range []string{
+		"${JWT_ACCESS_SECRET}", "$JWT_ACCESS_SECRET", "%JWT_ACCESS_SECRET%", "${THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE}",
+		"$THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE", "%THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE%",
+	} {
+		told := complaint(t, func(o *Options) { o.Secrets = []string{testSecret, text} })
+		if told != "authverifier: a secret is the text "+text+": the variable was not replaced" {
+			t.Errorf("%q: %q", text, told)
+		}
+	}
+}
+
+func TestASecretThatIsShortOrEmptyIsRefused(t *testing.T) {
+	for secret, wanted := range map[string]string{
+		"": "authverifier: a secret is empty", "a": "authverifier: a secret is shorter than 32 bytes",
+		strings.Repeat("a", 31): "authverifier: a secret is shorter than 32 bytes",
+		strings.Repeat("a", 32): "", strings.Repeat("ä", 16): "", strings.Repeat("$", 32): "",
+		"50% of ${this} and $that, or %those%": "",
+	} {
+		if told := complaint(t, func(o *Options) { o.Secrets = []string{testSecret, secret} }); told != wanted {
+			t.Errorf("%q: %q", secret, told)
+		}
+	}
+}

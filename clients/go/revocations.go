@@ -28,7 +28,7 @@ func (s *endedSessions) followService(ctx context.Context, url, apiKey string) {
 	forgot := time.Now()
 	for ctx.Err() == nil {
 		if err := s.readService(ctx, client, url, apiKey); err != nil && ctx.Err() == nil {
-			s.onError(err)
+			s.tell(err, time.Now())
 		}
 		if time.Since(forgot) > forgetEvery {
 			s.forget()

@@ -78,8 +78,8 @@ func newTokenVerifier(options Options, client *http.Client) (*tokenVerifier, err
 		rules = append(rules, jwt.WithValidMethods([]string{"ES256", "EdDSA", "RS256"}))
 	} else {
 		for _, secret := range options.Secrets {
-			if secret == "" {
-				return nil, errors.New("authverifier: a secret is empty")
+			if err := wrongSecret(secret); err != nil {
+				return nil, err
 			}
 			verifier.secrets = append(verifier.secrets, []byte(secret))
 		}
