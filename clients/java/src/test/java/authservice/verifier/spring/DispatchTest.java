@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.web.servlet.context.ServletWebServerApplicationContext;
 import org.springframework.context.annotation.Bean;
+import org.springframework.security.config.Customizer;
 import org.springframework.security.config.annotation.web.builders.HttpSecurity;
 import org.springframework.security.web.SecurityFilterChain;
 
@@ -36,7 +37,7 @@ class DispatchTest {
     static class OwnRules {
         @Bean
         SecurityFilterChain rules(HttpSecurity http, Verifier verifier) throws Exception {
-            return AuthServiceAutoConfiguration.protect(http, verifier)
+            return AuthServiceAutoConfiguration.protect(http, verifier).cors(Customizer.withDefaults())
                     .authorizeHttpRequests(rules -> rules
                             .requestMatchers("/public/**").permitAll()
                             .requestMatchers("/chain/admin").hasRole("ADMIN")
@@ -163,5 +164,16 @@ class DispatchTest {
         assertEquals("1", unknown.headers().firstValue("Retry-After").orElse(""));
         service.session = 200;
         assertEquals("ada", send(own, "POST", "/payments", good()).body());
+    }
+
+    @Test
+    void aPreflightIsAnsweredWhereTheRulesHaveCors() throws Exception {
+        for (var shop : List.of(byDefault, own)) {
+            HttpRequest request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + shop.getWebServer().getPort() + "/orders"))
+                    .header("Origin", "https://shop.example").header("Access-Control-Request-Method", "GET")
+                    .header("Access-Control-Request-Headers", "authorization")
+                    .method("OPTIONS", BodyPublishers.noBody()).build();
+            assertEquals(shop == own ? 200 : 401, HTTP.send(request, BodyHandlers.ofString()).statusCode());
+        }
     }
 }
