@@ -16,6 +16,7 @@ use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisResult};
 use serde::Deserialize;
 use tokio::time::sleep;
 
+use crate::once_a_minute::OnceAMinute;
 use crate::remembered::Remembered;
 
 const BATCH: usize = 1000;
@@ -74,6 +75,8 @@ pub(crate) struct EndedSessions {
     /// How long after their expiry tokens are still accepted.
     tolerance: Duration,
     listener: Option<Listener>,
+    /// That the events cannot be followed: they are tried five times a second.
+    pub(crate) warnings: OnceAMinute,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +98,8 @@ pub(crate) struct Ending {
 
 impl EndedSessions {
     pub(crate) fn new(max_staleness: Duration, tolerance: Duration, listener: Option<Listener>) -> Self {
-        Self { known: Mutex::default(), max_staleness, tolerance, listener }
+        let warnings = OnceAMinute::default();
+        Self { known: Mutex::default(), max_staleness, tolerance, listener, warnings }
     }
 
     /// What is known about the session of a token that was signed at `iat` (seconds).
@@ -143,7 +147,9 @@ impl EndedSessions {
     pub(crate) async fn follow(self: Arc<Self>, client: Client, stream: String) {
         let mut last = None;
         loop {
-            if let Err(error) = self.read(&client, &stream, &mut last).await {
+            if let Err(error) = self.read(&client, &stream, &mut last).await
+                && self.warnings.is_due(Instant::now())
+            {
                 tracing::warn!(%error, "the events of the auth service cannot be followed");
             }
             sleep(RETRY).await;

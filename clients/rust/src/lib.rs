@@ -6,6 +6,8 @@
 
 mod ended_sessions;
 mod error;
+mod given;
+mod once_a_minute;
 mod published_keys;
 mod remembered;
 mod revocations;

@@ -59,7 +59,9 @@ impl Revocations {
     pub(crate) async fn follow(self, sessions: Arc<EndedSessions>) {
         let mut cursor = None;
         loop {
-            if let Err(error) = self.read(&sessions, &mut cursor).await {
+            if let Err(error) = self.read(&sessions, &mut cursor).await
+                && sessions.warnings.is_due(Instant::now())
+            {
                 tracing::warn!(%error, "the endings of the auth service cannot be followed");
             }
             sleep(RETRY).await;

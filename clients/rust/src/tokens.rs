@@ -2,13 +2,14 @@
 //! separate question, which no signature answers.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, TokenData, Validation, decode, decode_header};
 use serde::Deserialize;
 
 use crate::error::AuthError;
+use crate::once_a_minute::OnceAMinute;
 use crate::published_keys::PublishedKeys;
 
 /// The claims that are read from an access token. One that lacks `sub`, `sid`, `iat` or `exp` is
@@ -34,8 +35,32 @@ pub(crate) enum Keys {
     Published(Arc<PublishedKeys>),
 }
 
+/// Why a token is no good.
+enum Refusal {
+    /// It was not signed with this key, whatever else is wrong with it.
+    Signature,
+    Other(AuthError),
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Refusal> for AuthError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Signature => Self::invalid(),
+            Refusal::Other(error) => error,
+        }
+    }
+}
+
 pub(crate) struct TokenVerifier {
     keys: Keys,
+    /// That a signature does not match any secret.
+    warnings: OnceAMinute,
     /// One for each allowed algorithm.
     validations: Vec<(Algorithm, Validation)>,
 }
@@ -48,7 +73,7 @@ impl TokenVerifier {
         };
         let validation = |&algorithm| (algorithm, validation(algorithm, issuer, audience, leeway));
         let validations = algorithms.iter().map(validation).collect();
-        Self { keys, validations }
+        Self { keys, warnings: OnceAMinute::default(), validations }
     }
 
     pub(crate) async fn verify(&self, token: &str) -> Result<Claims, AuthError> {
@@ -62,22 +87,33 @@ impl TokenVerifier {
                 }
                 let kid = header.kid.as_deref().ok_or_else(AuthError::invalid)?;
                 let key = keys.key(kid, header.alg).await?;
-                self.decode(token, &key, header.alg)
+                Ok(self.decode(token, &key, header.alg)?)
             }
         }
     }
 
     fn with_any(&self, token: &str, secrets: &[DecodingKey]) -> Result<Claims, AuthError> {
-        let tried = secrets.iter().map(|secret| self.decode(token, secret, Algorithm::HS256));
-        let refusal = AuthError::invalid();
-        tried.into_iter().find(|result| result.as_ref() != Err(&refusal)).unwrap_or(Err(refusal))
+        for secret in secrets {
+            match self.decode(token, secret, Algorithm::HS256) {
+                Ok(claims) => return Ok(claims),
+                Err(Refusal::Signature) => {}
+                Err(Refusal::Other(refusal)) => return Err(refusal),
+            }
+        }
+        let is_meant = decode_header(token).is_ok_and(|header| is_access_token(&header));
+        if is_meant && self.warnings.is_due(Instant::now()) {
+            tracing::warn!(
+                "the signature of a token does not match: is the secret the auth service's own JWT_ACCESS_SECRET?"
+            );
+        }
+        Err(AuthError::invalid())
     }
 
     fn validation(&self, algorithm: Algorithm) -> Option<&Validation> {
         self.validations.iter().find(|(allowed, _)| *allowed == algorithm).map(|(_, validation)| validation)
     }
 
-    fn decode(&self, token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, AuthError> {
+    fn decode(&self, token: &str, key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, Refusal> {
         let validation = self.validation(algorithm).ok_or_else(AuthError::invalid)?;
         match decode::<Claims>(token, key, validation) {
             Ok(TokenData { header, claims })
@@ -89,9 +125,10 @@ impl TokenVerifier {
                 if *error.kind() == ErrorKind::ExpiredSignature
                     && decode_header(token).is_ok_and(|header| is_access_token(&header)) =>
             {
-                Err(AuthError::expired())
+                Err(AuthError::expired().into())
             }
-            Ok(_) | Err(_) => Err(AuthError::invalid()),
+            Err(error) if *error.kind() == ErrorKind::InvalidSignature => Err(Refusal::Signature),
+            Ok(_) | Err(_) => Err(AuthError::invalid().into()),
         }
     }
 }
@@ -107,12 +144,6 @@ fn validation(algorithm: Algorithm, issuer: &str, audience: Option<&str>, leeway
         validation.required_spec_claims.insert("aud".to_owned());
     }
     validation
-}
-
-impl PartialEq for Claims {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.sub, &self.sid, self.iat, self.exp) == (&other.sub, &other.sid, other.iat, other.exp)
-    }
 }
 
 /// The library leaves this to its caller. It distinguishes an access token from all others that the

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use crate::ended_sessions::{EndedSessions, Knowledge, Listener};
 use crate::error::AuthError;
+use crate::given;
 use crate::published_keys::PublishedKeys;
 use crate::revocations::Revocations;
 use crate::tokens::{Claims, Keys, TokenVerifier};
@@ -81,9 +82,18 @@ pub enum OptionsError {
     /// Shorter than a read can take.
     #[error("max_staleness must be at least 100 ms")]
     MaxStaleness,
-    /// Not an address.
-    #[error("redis_url is not an address of Redis")]
-    RedisUrl(#[source] redis::RedisError),
+    /// No request can go to the address of this option.
+    #[error("{0} must begin with http:// or https:// and name a host")]
+    Address(&'static str),
+    /// No address of Redis.
+    #[error("redis_url must begin with redis:// or rediss:// and name a host")]
+    RedisUrl,
+    /// Anybody can sign with this text.
+    #[error("a secret is the text {0}: the variable was not replaced")]
+    Placeholder(String),
+    /// HS256 needs more.
+    #[error("a secret is shorter than 32 bytes")]
+    ShortSecret,
     /// The client for requests to the service cannot be created.
     #[error("no HTTP client")]
     Http(#[source] reqwest::Error),
@@ -170,6 +180,7 @@ impl Verifier {
         if options.on_unsure == OnUnsure::Ask && options.service_url.is_none() {
             return Err(OptionsError::ServiceUrl);
         }
+        given::check(&options)?;
         let http = Client::builder()
             .timeout(ASK_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -180,7 +191,7 @@ impl Verifier {
         let sessions = Arc::new(sessions);
         let stream = format!("{}events", options.redis_prefix.as_deref().unwrap_or("auth:"));
         let client =
-            options.redis_url.map(redis::Client::open).transpose().map_err(OptionsError::RedisUrl)?;
+            options.redis_url.map(redis::Client::open).transpose().map_err(|_| OptionsError::RedisUrl)?;
         let service_url = options.service_url.map(|url| url.trim_end_matches('/').to_owned());
         let revocations = revocations(options.api_key, options.revocations_url, service_url.as_deref())?;
         let following = Arc::clone(&sessions);
