@@ -125,6 +125,8 @@ export async function example(place, name, env) {
     orders: (token) => ask('GET', '/orders', token),
     pay: (token) => ask('POST', '/payments', token),
     health: () => ask('GET', '/health'),
+    /** The status alone: what a framework answers by itself need not be JSON. */
+    status: async (path, token) => (await fetch(`${url}${path}`, { headers: { authorization: `Bearer ${token}` } })).status,
     /** Waits until it follows the events. */
     following: () => eventually(`${name} follows the events`, async () => (await ask('GET', '/health')).body.eventsUpToDate),
   });

@@ -5,7 +5,6 @@ import io.lettuce.core.ClientOptions;
 import io.lettuce.core.Limit;
 import io.lettuce.core.Range;
 import io.lettuce.core.RedisClient;
-import io.lettuce.core.RedisException;
 import io.lettuce.core.RedisFuture;
 import io.lettuce.core.RedisURI;
 import io.lettuce.core.SocketOptions;
@@ -204,7 +203,8 @@ final class EndedSessions implements AutoCloseable {
                         forgotAt = System.nanoTime();
                     }
                 }
-            } catch (RedisException | ExecutionException | TimeoutException error) {
+            } catch (ExecutionException | TimeoutException | RuntimeException error) {
+                // Closing shuts the client down, also while this thread connects.
                 if (!closed) {
                     warnings.warn("the events of the auth service cannot be followed: {0}", error);
                 }
