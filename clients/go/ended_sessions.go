@@ -22,7 +22,7 @@ const (
 	// slack is more than clocks of different machines differ by, and than a token is signed after its session changed.
 	slack       = 5 * time.Second
 	forgetEvery = time.Minute
-	// tellEvery is how often it is told that the events cannot be followed, at most.
+	// tellEvery is how often it says that the events cannot be followed, at most.
 	tellEvery = time.Minute
 )
 
@@ -97,7 +97,7 @@ type endedSessions struct {
 
 	// last is the id of the last entry that was read, or the cursor of the service; the reading goroutine's own.
 	last string
-	// toldAt is when it was last told that the events cannot be followed; the reading goroutine's own.
+	// toldAt is when it last said that the events cannot be followed; the reading goroutine's own.
 	toldAt time.Time
 }
 

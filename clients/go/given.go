@@ -20,7 +20,8 @@ const (
 // placeholder is what is left where a shell, Compose or a template was to put a variable in, and did not.
 var placeholder = regexp.MustCompile(`^(\$\{[^}]*\}|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)$`)
 
-// wrong is the error of addresses that no request can go to. It does not repeat them, since they may have a password.
+// wrong is the error of addresses that no request can go to. It does not repeat them, since they may have
+// a password.
 func (o Options) wrong() error {
 	for _, given := range []struct{ option, address string }{
 		{"ServiceURL", o.ServiceURL}, {"RevocationsURL", o.RevocationsURL}, {"JWKSURL", o.JWKSURL},

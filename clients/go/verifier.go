@@ -62,8 +62,8 @@ type Options struct {
 	ClockTolerance time.Duration
 	// OnEnded is called for each session that ends, from the goroutine that reads: it must not block.
 	OnEnded func(Ended)
-	// OnError is called when the events cannot be followed, at once and then at most once a minute, and for an event that
-	// cannot be read; checks ask the auth service meanwhile.
+	// OnError is called when the events cannot be followed, at once and then at most once a minute, and for
+	// an event that cannot be read; checks ask the auth service meanwhile.
 	OnError func(error)
 }
 

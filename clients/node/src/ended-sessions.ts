@@ -14,7 +14,7 @@ const RETRY_MS = 200;
 /** Clocks of different machines differ by less than this, and a token is signed this soon after its session changed. */
 const SLACK_MS = 5000;
 const FORGET_EVERY_MS = 60_000;
-/** How often it is told that the events cannot be followed, at most. */
+/** How often it says that the events cannot be followed, at most. */
 const TELL_EVERY_MS = 60_000;
 
 export interface Ended {
@@ -84,7 +84,7 @@ export class EndedSessions {
   #begunAt = Infinity;
   #reader: { close(): void } | undefined;
   #closed = false;
-  /** When it was last told that the events cannot be followed; ms of the monotonic clock. */
+  /** When it last said that the events cannot be followed; ms of the monotonic clock. */
   #toldAt = -Infinity;
   #timer: NodeJS.Timeout;
   readonly #maxStaleness: number;

@@ -53,7 +53,7 @@ export interface Status {
 
 export interface VerifierEvents {
   ended: [Ended];
-  /** The events cannot be followed (at once, and then at most once a minute while that lasts), or one cannot be read. */
+  /** The events cannot be followed (at once, and then at most once a minute), or one cannot be read. */
   error: [unknown];
 }
 

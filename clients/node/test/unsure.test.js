@@ -187,7 +187,7 @@ test('an ending is remembered for as long as a token of that session is accepted
   }
 });
 
-test('what keeps it from following is told at once and then once a minute, though it is tried again', async () => {
+test('what keeps it from following is reported at once and then once a minute, though it is tried again', async () => {
   const told = [];
   const refusing = createServer((_request, response) => response.destroy());
   let tries = 0;

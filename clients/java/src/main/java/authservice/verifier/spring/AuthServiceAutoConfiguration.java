@@ -23,7 +23,7 @@ import org.springframework.web.bind.annotation.ExceptionHandler;
 
 /**
  * A {@link Verifier} from {@code auth-service.*}, and a filter chain that asks for a live session everywhere. An
- * application with rules of its own makes its own {@link SecurityFilterChain} and adds a {@link SessionFilter} to it.
+ * application with rules of its own makes its own {@link SecurityFilterChain} of {@link #protect}.
  */
 @AutoConfiguration(
         beforeName = {
@@ -61,7 +61,7 @@ public class AuthServiceAutoConfiguration {
         return new Refusals();
     }
 
-    /** What a controller's own {@link Verifier#verifyHeader} throws; before an application's handler of every exception. */
+    /** Answers what a controller's own {@link Verifier#verifyHeader} throws, before a handler of every exception. */
     @ControllerAdvice
     @Order(0)
     static class Refusals {
@@ -72,8 +72,8 @@ public class AuthServiceAutoConfiguration {
     }
 
     /**
-     * Live sessions sign in, nothing is kept between requests, and refusals are problems. What the application answers
-     * with an error reaches every caller: only the server dispatches errors, after the rules let the request pass.
+     * Live sessions sign in, nothing is kept between requests, and refusals are problems. What the application
+     * answers with an error reaches every caller: only the server dispatches errors.
      */
     public static HttpSecurity protect(HttpSecurity http, Verifier verifier) throws Exception {
         return http.csrf(csrf -> csrf.disable())

@@ -27,8 +27,8 @@ import org.springframework.security.config.annotation.web.builders.HttpSecurity;
 import org.springframework.security.web.SecurityFilterChain;
 
 /**
- * What an application answers by itself reaches the caller: errors and asynchronous results are dispatched a second
- * time by the server, so it is a real one.
+ * What an application answers by itself reaches the caller: errors and asynchronous results are dispatched a
+ * second time by the server, so it is a real one.
  */
 class DispatchTest {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
