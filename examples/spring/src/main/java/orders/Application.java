@@ -59,7 +59,7 @@ public class Application {
         return Map.of("caller", view(caller), "orders", List.of());
     }
 
-    /** Accepting a session that has just ended would cost more here than a query to the auth service. A refusal that is thrown is answered. */
+    /** Accepting a session that has just ended would cost more here than a query to the auth service. */
     @PostMapping("/payments")
     @ResponseStatus(HttpStatus.CREATED)
     Map<String, Object> payments(@RequestHeader("Authorization") String authorization) throws AuthException {
