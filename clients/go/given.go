@@ -11,11 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const (
-	// shortestSecret is in bytes: HS256 needs a key as long as its hash (RFC 7518, section 3.2).
-	shortestSecret = 32
-	lastPort       = 65535
-)
+const lastPort = 65535
 
 // placeholder is what is left where a shell, Compose or a template was to put a variable in, and did not.
 var placeholder = regexp.MustCompile(`^(\$\{[^}]*\}|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)$`)
@@ -56,8 +52,6 @@ func wrongSecret(secret string) error {
 		return errors.New("authverifier: a secret is empty")
 	case placeholder.MatchString(secret):
 		return fmt.Errorf("authverifier: a secret is the text %s: the variable was not replaced", secret)
-	case len(secret) < shortestSecret:
-		return fmt.Errorf("authverifier: a secret is shorter than %d bytes", shortestSecret)
 	}
 	return nil
 }

@@ -110,7 +110,8 @@ impl LiveSession {
     /// Whether another node, which goes by what is stored, could end the session for idleness before
     /// activity of now is certain to have been written: from half of the idle timeout on. Until then the
     /// flusher has the other half to write it, and heartbeats, which are more frequent than that, never
-    /// wait. Half of a timeout up to [`SHORT_TIMEOUT`] is shorter than an ordinary fault, so every report waits.
+    /// wait. Half of a timeout up to [`SHORT_TIMEOUT`] is shorter than an ordinary fault, so there every
+    /// report waits.
     pub(super) fn needs_write_through(&self, now: Timestamp) -> bool {
         let (stored, times) = (self.stored_activity(), self.times());
         // The absolute end, which no activity moves, may come first.

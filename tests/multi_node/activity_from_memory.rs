@@ -1,6 +1,6 @@
 //! Activity in the first half of the timeout is answered from memory. For half of the timeout nothing loses
-//! it: neither a lock on its own row, nor a line that falls silent. A short timeout has no such half: activity
-//! is stored before it is answered, and outlives even its node.
+//! it: neither a lock on its own row, nor a line that falls silent. A short timeout has no such half:
+//! activity is stored before it is answered, and outlives even its node.
 
 use std::time::Duration;
 

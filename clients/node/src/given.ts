@@ -1,8 +1,6 @@
 // What a verifier is given, refused where it cannot be meant: an address that no request can go to, a
 // secret that anybody knows. The complaints do not repeat an address, which may have a password.
 
-/** HS256 needs a key as long as its hash (RFC 7518, section 3.2), in bytes. */
-const SHORTEST_SECRET = 32;
 /** What is left where a shell, Compose or Spring was to put a variable in, and did not. */
 const PLACEHOLDER = /^(\$\{[^}]*\}|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)$/;
 
@@ -32,7 +30,6 @@ export function knownToNobody(option: string, secrets: readonly string[]): reado
   if (!Array.isArray(secrets) || secrets.length === 0 || !secrets.every(isText)) throw new TypeError(`\`${option}\` is empty, or no text`);
   for (const secret of secrets) {
     if (PLACEHOLDER.test(secret)) throw new TypeError(`\`${option}\` is the text ${secret}: the variable was not replaced`);
-    if (Buffer.byteLength(secret) < SHORTEST_SECRET) throw new TypeError(`\`${option}\` is shorter than ${SHORTEST_SECRET} bytes`);
   }
   return secrets;
 }

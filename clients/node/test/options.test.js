@@ -112,12 +112,9 @@ for (const text of [
   });
 }
 
-test('a secret that is short or no text is refused', () => {
-  for (const secret of ['a'.repeat(31), [SECRET, 'a']]) {
-    assert.throws(() => make({ secret }), { name: 'TypeError', message: '`secret` is shorter than 32 bytes' });
-  }
+test('a secret that is no text is refused', () => {
   for (const secret of ['', [], [SECRET, ''], [undefined], [null], null, 12345678901234567890123456789012]) {
     assert.throws(() => make({ secret }), { name: 'TypeError', message: '`secret` is empty, or no text' });
   }
-  for (const secret of ['a'.repeat(32), 'ä'.repeat(16), '$'.repeat(32), '50% of ${this} and $that, or %those%']) make({ secret }).close();
+  for (const secret of ['a', 'ä', '$'.repeat(32), '50% of ${this} and $that, or %those%']) make({ secret }).close();
 });

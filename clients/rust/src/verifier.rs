@@ -91,9 +91,6 @@ pub enum OptionsError {
     /// Anybody can sign with this text.
     #[error("a secret is the text {0}: the variable was not replaced")]
     Placeholder(String),
-    /// HS256 needs more.
-    #[error("a secret is shorter than 32 bytes")]
-    ShortSecret,
     /// The client for requests to the service cannot be created.
     #[error("no HTTP client")]
     Http(#[source] reqwest::Error),

@@ -108,14 +108,9 @@ async fn a_placeholder_that_nobody_replaced_is_no_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_short_or_empty_is_refused() {
-    for secret in ["a".repeat(31), "a".to_owned()] {
-        let told = complaint(with_secrets(&[SECRET, &secret]));
-        assert_eq!(told.as_deref(), Some("a secret is shorter than 32 bytes"));
-    }
+async fn a_secret_that_is_empty_is_refused() {
     assert!(complaint(with_secrets(&[SECRET, ""])).is_some());
-    let (letters, accents, dollars) = ("a".repeat(32), "ä".repeat(16), "$".repeat(32));
-    for secret in [letters.as_str(), &accents, &dollars, "50% of ${this} and $that, or %those%"] {
+    for secret in ["a", "ä", "$$$$", "50% of ${this} and $that, or %those%"] {
         assert_eq!(complaint(with_secrets(&[secret])), None, "{secret}");
     }
 }

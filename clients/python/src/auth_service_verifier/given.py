@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 import httpx
 import redis.asyncio.connection as redis
 
-# HS256 needs a key as long as its hash (RFC 7518, section 3.2), in bytes.
-_SHORTEST_SECRET = 32
 # What is left where a shell, Compose or a template was to put a variable in, and did not.
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%")
 _LAST_PORT = 65_535
@@ -62,5 +60,3 @@ def known_to_nobody(secrets: Sequence[str]) -> None:
     for secret in secrets:
         if _PLACEHOLDER.fullmatch(secret):
             raise ValueError(f"secret is the text {secret}: the variable was not replaced")
-        if len(secret.encode()) < _SHORTEST_SECRET:
-            raise ValueError(f"secret is shorter than {_SHORTEST_SECRET} bytes")
