@@ -18,8 +18,11 @@ const WATCHED_FOR: Duration = Duration::from_secs(10);
 /// Shortest time between two expensive counts.
 const COUNTED_EVERY: Duration = Duration::from_secs(5);
 /// The next count waits for this many times what the last one took, so that counts take at most 2 % of a
-/// core of the database, however many sessions there are.
+/// core of the database where there are a million sessions.
 const PAUSE_FACTOR: u32 = 50;
+/// Longest time between two counts: one that was slow because the database stood still must not make the
+/// numbers old.
+const COUNTED_AFTER: Duration = Duration::from_secs(20);
 /// Time without a report after which a node counts as gone.
 const GONE_AFTER: Duration = Duration::from_secs(4);
 
@@ -126,8 +129,8 @@ impl Store {
         Ok((rows.len(), sum))
     }
 
-    /// Sessions and users, as counted by the node that was last to count: [`COUNTED_EVERY`] ago or, where
-    /// there are millions, [`PAUSE_FACTOR`] times what the count takes.
+    /// Sessions and users, as counted by the node that was last to count: at most [`COUNTED_EVERY`] ago or,
+    /// where a count takes long, [`COUNTED_AFTER`].
     ///
     /// # Errors
     /// [`StorageError`].
@@ -149,7 +152,7 @@ impl Store {
             }
             let began = Moment::now();
             let totals = count(&db).await?;
-            let pause = COUNTED_EVERY.max(Moment::now().since(began) * PAUSE_FACTOR);
+            let pause = (Moment::now().since(began) * PAUSE_FACTOR).clamp(COUNTED_EVERY, COUNTED_AFTER);
             let note = Entity::update_many()
                 .col_expr(Column::NextCountAt, Expr::value(now.plus(pause).millis()))
                 .col_expr(Column::Logins, Expr::value(totals.live_sessions))

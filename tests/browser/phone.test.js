@@ -139,6 +139,42 @@ test('a proof of the person is asked for in between, and what was typed before i
   await here.close();
 });
 
+test('a scanner that follows every link of a mail, and presses every button there, changes nothing', async () => {
+  const person = somebody('Barbara Liskov');
+  const here = await device(browser, base);
+  await signUp(here, person);
+  await here.byId('this-device').getByTestId('device-end').click();
+  await here.byId('to-forgot').click();
+  await here.byId('forgot-email').fill(person.email);
+  await here.byId('forgot-submit').click();
+  await here.byId('screen-reset').waitFor();
+  const mail = await mails.mail(person.email, /Set a new password/);
+  const links = [...mail.html.matchAll(/href="([^"]+)"/g)].map(([, link]) => link.replaceAll('&amp;', '&'));
+  assert.equal(links.length, 1);
+
+  const scanner = await device(browser, links[0]);
+  await scanner.byId('screen-reset').waitFor();
+  const names = await scanner.page.getByRole('button').allInnerTexts();
+  assert.ok(names.length > 0);
+  for (let number = 0; number < names.length; number += 1) {
+    await scanner.page.goto('about:blank');
+    await scanner.page.goto(links[0]);
+    await scanner.byId('screen-reset').waitFor();
+    await scanner.page.getByRole('button').nth(number).click();
+    await pause(200);
+  }
+  await scanner.close();
+
+  // The password is as it was, and so is the code.
+  await signInHere(await device(browser, base), person);
+  await here.byId('reset-code').fill(code(mail));
+  await here.byId('reset-password').fill('another long evening');
+  await here.byId('reset-submit').click();
+  await here.byId('screen-sign-in').waitFor();
+  await signInHere(here, { ...person, password: 'another long evening' });
+  await here.close();
+});
+
 test('mails read well on a phone and on a desktop, in light and in dark', async () => {
   const person = somebody('Grace Hopper');
   const here = await device(browser, base);
