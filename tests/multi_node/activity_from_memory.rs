@@ -140,7 +140,7 @@ async fn with_a_short_timeout_no_fault_after_the_answer_loses_activity() {
         lock.rollback().await.unwrap();
         cluster.nodes[0].database().set(Mode::Forward);
         if fault == "a silent line" {
-            eventually("the first node serves again", Duration::from_secs(10), async || {
+            eventually("the first node serves again", Duration::from_secs(30), async || {
                 let health = cluster.client(0).get("/health/ready").await;
                 if health.status == 200 { Ok(()) } else { Err(health.to_string()) }
             })
