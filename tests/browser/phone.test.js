@@ -149,16 +149,15 @@ test('a scanner that follows every link of a mail, and presses every button ther
   await here.byId('forgot-submit').click();
   await here.byId('screen-reset').waitFor();
   const mail = await mails.mail(person.email, /Set a new password/);
-  const links = [...mail.html.matchAll(/href="([^"]+)"/g)].map(([, link]) => link.replaceAll('&amp;', '&'));
-  assert.equal(links.length, 1);
+  const [link] = /https?:\S+/.exec(mail.text);
 
-  const scanner = await device(browser, links[0]);
+  const scanner = await device(browser, link);
   await scanner.byId('screen-reset').waitFor();
   const names = await scanner.page.getByRole('button').allInnerTexts();
   assert.ok(names.length > 0);
   for (let number = 0; number < names.length; number += 1) {
     await scanner.page.goto('about:blank');
-    await scanner.page.goto(links[0]);
+    await scanner.page.goto(link);
     await scanner.byId('screen-reset').waitFor();
     await scanner.page.getByRole('button').nth(number).click();
     await pause(200);
