@@ -31,7 +31,7 @@ describe('tokens', { concurrency: 2 }, () => {
       for (const each of services) {
         const answer = await each.orders(laptop.token);
         assert.deepEqual([answer.status, answer.body.caller], [200, { user: sub, session: sid, role }]);
-        assert.equal(await each.status('/nowhere', laptop.token), 404, 'an error of a framework is no matter of the token');
+        assert.equal(await each.status('/nowhere', laptop.token), 404, 'a valid token does not turn a 404 into a 401');
         const nothing = await each.orders(undefined);
         assert.deepEqual([nothing.status, nothing.challenge, nothing.body.code], [401, 'Bearer', 'token_missing']);
       }

@@ -160,7 +160,7 @@ async fn an_operators_acts_and_limits_say_who_and_from_where() {
     ada.refresh().await.expect(401);
 }
 
-/// There is no request that a line of the command line could name.
+/// Audit lines of the command line have no request id: no request caused them.
 #[tokio::test]
 async fn what_the_command_line_ends_says_so() {
     let mut app = TestApp::start().await;

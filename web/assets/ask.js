@@ -17,8 +17,11 @@ form.addEventListener('submit', (event) => {
 });
 part('no').addEventListener('click', () => answer(asked.at(-1), null));
 dialog.addEventListener('close', () => {
-  // Closed by Escape, or because the session has ended; the event comes late, when the next question may be open.
-  if (!dialog.open) for (const question of [...asked].reverse()) answer(question, null);
+  // Closed by Escape, or because the session has ended. The event arrives late: the next question may be open.
+  if (dialog.open) return;
+  const cancelled = asked;
+  asked = [];
+  for (const question of cancelled) question.resolve(null);
 });
 
 /**
