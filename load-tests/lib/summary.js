@@ -19,7 +19,7 @@ function table(data) {
   for (const [name, metric] of Object.entries(data.metrics).sort()) {
     if (metric.type === 'counter' && isOwn(name)) lines.push(`${label(name)}: ${metric.values.count}`);
   }
-  lines.push('', ...verdicts(data.metrics));
+  lines.push('', ...verdicts(data.metrics), ...failedChecks(data.root_group));
   return `\n${lines.join('\n')}\n`;
 }
 
@@ -50,4 +50,12 @@ function verdicts(metrics) {
     }
   }
   return lines;
+}
+
+// Which checks failed: the threshold on `checks` says only that some did.
+function failedChecks(group) {
+  const own = group.checks
+    .filter(({ fails }) => fails > 0)
+    .map(({ name, passes, fails }) => `FAILED  ${name}  ${fails} of ${passes + fails}`);
+  return [...own, ...group.groups.flatMap(failedChecks)];
 }
