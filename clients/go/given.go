@@ -51,7 +51,7 @@ func wrongSecret(secret string) error {
 	case secret == "":
 		return errors.New("authverifier: a secret is empty")
 	case placeholder.MatchString(secret):
-		return fmt.Errorf("authverifier: a secret is the text %s: the variable was not replaced", secret)
+		return errors.New("authverifier: a secret is a variable that was not replaced")
 	}
 	return nil
 }

@@ -191,7 +191,7 @@ func TestAPlaceholderThatNobodyReplacedIsNoSecret(t *testing.T) {
 		"$THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE", "%THE_JWT_ACCESS_SECRET_OF_THE_AUTH_SERVICE%",
 	} {
 		told := complaint(t, func(o *Options) { o.Secrets = []string{testSecret, text} })
-		if told != "authverifier: a secret is the text "+text+": the variable was not replaced" {
+		if told != "authverifier: a secret is a variable that was not replaced" {
 			t.Errorf("%q: %q", text, told)
 		}
 	}

@@ -1,5 +1,5 @@
 // What a verifier is given, refused where it cannot be meant: an address that no request can go to, a
-// secret that anybody knows. The complaints do not repeat an address, which may have a password.
+// secret that anybody knows. The complaints do not repeat it: an address may have a password.
 
 /** What is left where a shell, Compose or Spring was to put a variable in, and did not. */
 const PLACEHOLDER = /^(\$\{[^}]*\}|\$[A-Za-z_]\w*|%[A-Za-z_]\w*%)$/;
@@ -29,7 +29,7 @@ export function knownToNobody(option: string, secrets: readonly string[]): reado
   const isText = (secret: unknown): boolean => typeof secret === 'string' && secret !== '';
   if (!Array.isArray(secrets) || secrets.length === 0 || !secrets.every(isText)) throw new TypeError(`\`${option}\` is empty, or no text`);
   for (const secret of secrets) {
-    if (PLACEHOLDER.test(secret)) throw new TypeError(`\`${option}\` is the text ${secret}: the variable was not replaced`);
+    if (PLACEHOLDER.test(secret)) throw new TypeError(`\`${option}\` is a variable that was not replaced`);
   }
   return secrets;
 }

@@ -1,6 +1,5 @@
 """What cannot mean what it says is refused where it is written: a misspelt check would check nothing."""
 
-import re
 import time
 
 import jwt
@@ -123,7 +122,7 @@ def test_usual_addresses_are_taken():
 )
 def test_a_placeholder_that_nobody_replaced_is_no_secret(text):
     for secret in (text, [SECRET, text]):
-        with pytest.raises(ValueError, match=f"^{re.escape(f'secret is the text {text}: the variable was not replaced')}$"):
+        with pytest.raises(ValueError, match="^secret is a variable that was not replaced$"):
             create_verifier(issuer="auth-service", secret=secret, on_unsure="accept")
 
 

@@ -36,7 +36,7 @@ fn is_http(text: &str) -> bool {
 /// Anybody can sign with a text that is known.
 fn check_secret(secret: &str) -> Result<(), OptionsError> {
     if is_placeholder(secret) {
-        return Err(OptionsError::Placeholder(secret.to_owned()));
+        return Err(OptionsError::Placeholder);
     }
     Ok(())
 }

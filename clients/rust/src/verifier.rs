@@ -89,8 +89,8 @@ pub enum OptionsError {
     #[error("redis_url must begin with redis:// or rediss:// and name a host")]
     RedisUrl,
     /// Anybody can sign with this text.
-    #[error("a secret is the text {0}: the variable was not replaced")]
-    Placeholder(String),
+    #[error("a secret is a variable that was not replaced")]
+    Placeholder,
     /// The client for requests to the service cannot be created.
     #[error("no HTTP client")]
     Http(#[source] reqwest::Error),

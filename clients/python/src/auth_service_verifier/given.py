@@ -59,4 +59,4 @@ def known_to_nobody(secrets: Sequence[str]) -> None:
         raise ValueError("secret is empty")
     for secret in secrets:
         if _PLACEHOLDER.fullmatch(secret):
-            raise ValueError(f"secret is the text {secret}: the variable was not replaced")
+            raise ValueError("secret is a variable that was not replaced")

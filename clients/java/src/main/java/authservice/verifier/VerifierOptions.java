@@ -158,7 +158,7 @@ public final class VerifierOptions {
             throw new IllegalArgumentException("a secret is empty");
         }
         if (PLACEHOLDER.matcher(secret).matches()) {
-            throw new IllegalArgumentException("a secret is the text " + secret + ": the variable was not replaced");
+            throw new IllegalArgumentException("a secret is a variable that was not replaced");
         }
         if (secret.getBytes(StandardCharsets.UTF_8).length < SHORTEST_SECRET) {
             throw new IllegalArgumentException("a secret is shorter than 32 bytes");
