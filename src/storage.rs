@@ -39,6 +39,7 @@ pub mod revocations;
 mod rows;
 pub mod sealed;
 mod servers;
+pub mod session_pages;
 pub mod sightings;
 pub mod stats;
 pub mod suitability;

@@ -153,6 +153,7 @@ mod storage {
     mod overdue;
     mod pages;
     mod retention;
+    mod session_pages;
     mod tickets;
     mod users;
 }

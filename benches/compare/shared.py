@@ -252,17 +252,18 @@ def heartbeats(options):
             before, began = counters(service), time.monotonic()
             sent = run(service, tokens)
             after, took = counters(service), time.monotonic() - began
-            statements, rows, batches, cpu = (now - then for now, then in zip(after, before))
+            statements, rows, batches, cpu, wal = (now - then for now, then in zip(after, before))
             yield f"Activity of {count:,} sessions, {name}", "one statement a 5,000 rows or fewer; PostgreSQL ≤ 0.5 core", (
                 f"{sent / took:,.0f} reports/s: {rows / took:,.0f} rows/s in {batches / took:.1f} batches/s, "
                 f"{statements / took:.1f} statements/s ({idle:.1f} of them in quiet too); "
-                f"PostgreSQL {cpu / took:.2f} core"
+                f"PostgreSQL {cpu / took:.2f} core, {wal / rows:.0f} B of WAL a row"
             )
 
 
 def counters(service):
     names = ("auth_database_statements_total", "auth_activity_flush_batch_size_sum", "auth_activity_flush_batch_size_count")
-    return [*(service.metric(name) for name in names), cpu_of_postgres()]
+    wal = psql(service.database, "COPY (SELECT pg_current_wal_insert_lsn() - '0/0') TO STDOUT")
+    return [*(service.metric(name) for name in names), cpu_of_postgres(), int(wal)]
 
 
 def paced(service, tokens, seconds=30, parts=300):

@@ -22,6 +22,7 @@ mod m20261127_000050_create_api_keys;
 mod m20261127_000051_index_admin_lists;
 mod m20261127_000052_create_node_stats;
 mod m20261127_000060_add_rotations;
+mod m20261128_000070_index_periods_of_activity;
 
 /// The list of migrations, in the order they are applied.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000051_index_admin_lists::Migration),
             Box::new(m20261127_000052_create_node_stats::Migration),
             Box::new(m20261127_000060_add_rotations::Migration),
+            Box::new(m20261128_000070_index_periods_of_activity::Migration),
         ]
     }
 }

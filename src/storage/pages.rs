@@ -1,9 +1,7 @@
-//! Operators' lists, a page at a time. A page begins after a key, not at an offset, so that it is read
-//! from an index however far down it is, and stays correct while rows are added and removed.
+//! Operators' lists of accounts, a page at a time. A page begins after a key, not at an offset, so that it is
+//! read from an index however far down it is, and stays correct while rows are added and removed.
 
-use std::time::Duration;
-
-use entity::{session, user};
+use entity::user;
 use sea_orm::sea_query::{Expr, SimpleExpr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -11,10 +9,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::rows::{session_of, user_of};
+use super::rows::user_of;
 use super::{StorageError, Store};
-use crate::domain::ids::{SessionId, UserId};
-use crate::domain::session::Session;
+use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{Role, User};
 
@@ -25,7 +22,8 @@ pub const SLICE: u64 = 4_000;
 pub const FOUND: u64 = 1_000;
 /// Set for one transaction of PostgreSQL. It would otherwise prefer to read all rows of a role or a state
 /// and sort them, and how long a page takes would depend on how many there are.
-const IN_ORDER: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+const IN_ORDER: &str =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off";
 /// Greater than any character of an address.
 const LAST_CHARACTER: char = char::MAX;
 
@@ -62,19 +60,6 @@ pub struct UserPage {
     pub after: Option<(Timestamp, UserId)>,
     /// How many at most.
     pub limit: u64,
-}
-
-/// Which live sessions to list, the most recently active first.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SessionPage {
-    /// Only those of this user.
-    pub user: Option<UserId>,
-    /// Only those after this one, given by its latest activity and its id.
-    pub after: Option<(Timestamp, SessionId)>,
-    /// How many at most.
-    pub limit: u64,
-    /// Idle timeout of sessions whose row has none.
-    pub idle_timeout: Duration,
 }
 
 /// A page of accounts.
@@ -145,7 +130,6 @@ impl Store {
 
     /// The page, out of these rows.
     async fn page_of(&self, rows: Select<user::Entity>, page: &UserPage) -> Result<UserRows, StorageError> {
-        let db = self.db.clone();
         let mut query = after(newest_first(self.with_email(rows, page.email.as_ref())), page.after);
         if let Some(role) = page.role {
             query = query.filter(of_role(role));
@@ -156,7 +140,20 @@ impl Store {
             Some(UserStatus::Unverified) => query.filter(user::Column::EmailVerifiedAt.is_null()),
             None => query,
         };
-        let (query, is_postgres) = (query.limit(page.limit + 1), self.is_postgres());
+        let rows = self.read_in_order(query.limit(page.limit + 1)).await?;
+        let has_more = rows.len() as u64 > page.limit;
+        let kept = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let users = rows.into_iter().take(kept).map(user_of).collect::<Result<Vec<_>, _>>()?;
+        let next = users.last().filter(|_| has_more).map(|last| (last.created_at, last.id));
+        Ok(UserRows { users, next })
+    }
+
+    /// Reads rows in the order of an index.
+    pub(super) async fn read_in_order<E>(&self, query: Select<E>) -> Result<Vec<E::Model>, StorageError>
+    where
+        E: EntityTrait<Model: Send + Sync + 'static> + 'static,
+    {
+        let (db, is_postgres) = (self.db.clone(), self.is_postgres());
         let work = async move {
             let transaction = db.begin().await?;
             if is_postgres {
@@ -166,12 +163,7 @@ impl Store {
             transaction.commit().await?;
             Ok::<_, DbErr>(rows)
         };
-        let rows = self.run(work).await?;
-        let has_more = rows.len() as u64 > page.limit;
-        let kept = usize::try_from(page.limit).unwrap_or(usize::MAX);
-        let users = rows.into_iter().take(kept).map(user_of).collect::<Result<Vec<_>, _>>()?;
-        let next = users.last().filter(|_| has_more).map(|last| (last.created_at, last.id));
-        Ok(UserRows { users, next })
+        self.run(work).await
     }
 
     /// The key of the last row of a full slice; `None` if the list ends within the slice.
@@ -203,34 +195,6 @@ impl Store {
         let operator = if self.is_postgres() { postgres } else { sqlite };
         let place = if self.is_postgres() { "$1" } else { "?" };
         Expr::cust_with_values(format!("{column} {operator} {place}"), [value])
-    }
-
-    /// A page of live sessions, with their users. One that has expired but has not been ended yet may be
-    /// among them.
-    ///
-    /// # Errors
-    /// [`StorageError`].
-    pub async fn page_sessions(&self, page: SessionPage) -> Result<Vec<(UserId, Session)>, StorageError> {
-        let db = self.db.clone();
-        let mut query = session::Entity::find()
-            .filter(session::Column::EndedAt.is_null())
-            .order_by_desc(session::Column::LastActivity)
-            .order_by_desc(session::Column::Id)
-            .limit(page.limit);
-        if let Some(user) = page.user {
-            query = query.filter(session::Column::UserId.eq(user.uuid()));
-        }
-        if let Some((last_activity, id)) = page.after {
-            query = query.filter(before(
-                [session::Column::LastActivity.into_expr(), session::Column::Id.into_expr()],
-                [last_activity.millis().into(), id.uuid().into()],
-            ));
-        }
-        let rows = self.run(async move { query.all(&db).await }).await?;
-        let session = |row: session::Model| {
-            Ok((UserId::new(row.user_id), session_of(row, page.idle_timeout, self.addresses)?))
-        };
-        rows.into_iter().map(session).collect()
     }
 }
 
@@ -274,6 +238,6 @@ fn of_role(role: Role) -> SimpleExpr {
 }
 
 /// Rows after that key, in descending order.
-fn before(columns: [SimpleExpr; 2], key: [SimpleExpr; 2]) -> SimpleExpr {
+pub(super) fn before(columns: [SimpleExpr; 2], key: [SimpleExpr; 2]) -> SimpleExpr {
     Expr::tuple(columns).lt(Expr::tuple(key))
 }

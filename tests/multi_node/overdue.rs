@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use entity::session;
+use sea_orm::{IdenStatic, Iterable};
+
 use crate::support::{Cluster, Person, eventually};
 
 /// The number of live sessions, if not [`USUAL`]; larger numbers are tried by hand.
@@ -32,6 +35,8 @@ const READABLE: &str = "role <> 'WIZARD'";
 /// them have long timeouts.
 fn patient_ones(sessions: u32) -> [String; 2] {
     let [x, y, z] = PATIENT;
+    // Without those that the database derives.
+    let columns = session::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ");
     [
         format!(
             "INSERT INTO users SELECT (jsonb_populate_record(one, jsonb_build_object('id', gen_random_uuid(), \
@@ -39,12 +44,13 @@ fn patient_ones(sessions: u32) -> [String; 2] {
              FROM users AS one, generate_series(1, {sessions}) AS n"
         ),
         format!(
-            "INSERT INTO sessions SELECT (jsonb_populate_record(one, jsonb_build_object('user_id', users.id, \
+            "INSERT INTO sessions ({columns}) SELECT {columns} FROM ( \
+             SELECT (jsonb_populate_record(one, jsonb_build_object('user_id', users.id, \
              'id', gen_random_uuid(), 'token', gen_random_uuid(), \
              'idle_timeout_ms', (ARRAY[{x}, {y}, {z}])[users.name::int % 3 + 1], \
              'ends_at', one.last_activity + (ARRAY[{x}, {y}, {z}])[users.name::int % 3 + 1], \
              'expires_at', one.last_activity + {z}))).* \
-             FROM sessions AS one, users WHERE users.name <> 'Ada'"
+             FROM sessions AS one, users WHERE users.name <> 'Ada') AS copies"
         ),
     ]
 }

@@ -54,6 +54,41 @@ mod a_locked_row_is_left_out {
     }
 }
 
+mod it_is_stored_in_place {
+    use crate::support::eventually;
+
+    use super::*;
+
+    const REPORTS: u32 = 200;
+
+    async fn counted(store: &TestStore, column: &str) -> i64 {
+        let sql = format!("SELECT {column}::bigint FROM pg_stat_user_tables WHERE relname = 'sessions'");
+        store.count(&sql).await
+    }
+
+    /// Changes that leave every index as it is: the period of activity is indexed, not its time.
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: run ./scripts/test"]
+    async fn postgres() {
+        let store = TestStore::on(Database::Postgres).await;
+        let ledger = store.register().await;
+        let mut writer = store.activity_writer();
+        for report in 1..=REPORTS {
+            let seen = first_session(&ledger, START.plus(Duration::from_secs(30) * report));
+            writer.write(vec![seen]).await.unwrap();
+        }
+        drop(writer);
+        let updates = eventually("they are counted", Duration::from_secs(10), async || {
+            let updates = counted(&store, "n_tup_upd").await;
+            if updates >= i64::from(REPORTS) { Ok(updates) } else { Err(format!("{updates}")) }
+        })
+        .await;
+        let in_place = counted(&store, "n_tup_hot_upd").await;
+        // They span 100 minutes, ten periods.
+        assert!(in_place >= updates * 9 / 10, "{in_place} of {updates}");
+    }
+}
+
 fn first_session(ledger: &Ledger, at: Timestamp) -> SeenActivity {
     SeenActivity { user: ledger.user, session: ledger.live()[0].id(), at }
 }

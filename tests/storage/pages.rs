@@ -129,10 +129,10 @@ async fn pages_are_right_however_they_are_filtered(db: Database) {
 }
 
 /// Rows that were read of the table from one end to the other, and by way of an index.
-async fn counted(store: &TestStore) -> (i64, i64) {
+pub(super) async fn counted(store: &TestStore, table: &str) -> (i64, i64) {
     let of = async |column: &str| {
         store
-            .count(&format!("SELECT {column}::bigint FROM pg_stat_user_tables WHERE relname = 'users'"))
+            .count(&format!("SELECT {column}::bigint FROM pg_stat_user_tables WHERE relname = '{table}'"))
             .await
     };
     (of("seq_tup_read").await, of("idx_tup_fetch").await)
@@ -154,12 +154,12 @@ async fn postgres_every_page_reads_few_rows_of_an_index() {
     // A list that an index has as it stands is read no further than its page; of others a slice, and its end.
     for (pages, bound) in [(whole, LIMIT + 1), (filters(), 2 * SLICE + 3 * FOUND)] {
         for page in pages {
-            let before = counted(&seeded).await;
+            let before = counted(&seeded, "users").await;
             let store = seeded.open_again().await.unwrap();
             let rows = store.page_users(page.clone()).await.unwrap();
             store.close().await;
             let (whole, by_index) = eventually("it is counted", Duration::from_secs(10), async || {
-                let now = counted(&seeded).await;
+                let now = counted(&seeded, "users").await;
                 let read = (now.0 - before.0, now.1 - before.1);
                 let least = i64::try_from(rows.users.len()).unwrap();
                 if read.0 + read.1 >= least { Ok(read) } else { Err(format!("{read:?}")) }

@@ -9,13 +9,14 @@ use super::view::SessionView;
 use super::{cursor, invalid, limit, operators, user_id};
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::reason::EndReason;
+use crate::domain::time::Timestamp;
 use crate::http::extract::form::Parameters;
 use crate::http::extract::json::OptionalJsonObject;
 use crate::http::extract::operator::{Operator, SessionsEnd, SessionsRead};
 use crate::http::problem::{Code, Problem};
 use crate::http::state::AppState;
 use crate::http::{completing, resource};
-use crate::storage::pages::SessionPage;
+use crate::storage::session_pages::{Place, SessionPage, SessionRows};
 
 /// The reasons an operator may give; the service itself sets those for timeouts, limits and deletion.
 const REASONS: [EndReason; 3] = [EndReason::Terminated, EndReason::Logout, EndReason::RefreshTokenReused];
@@ -55,20 +56,39 @@ async fn page(
 ) -> Result<HttpResponse, Problem> {
     let query = Parameters::parse(request.query_string())?;
     let limit = limit(&query)?;
-    let name = user.map_or_else(|| "sessions".to_owned(), |user| format!("sessions of {user}"));
-    let after = cursor::read(&name, &query)?.map(|(time, id)| (time, SessionId::new(id)));
+    let list = user.map_or_else(|| "sessions".to_owned(), |user| format!("sessions of {user}"));
+    let after = read_place(&list, &query)?;
     let idle_timeout = state.config.sessions.timeout;
-    let page = SessionPage { user, after, limit: limit + 1, idle_timeout };
-    let mut sessions = state.store().page_sessions(page).await?;
-    let has_more = sessions.len() as u64 > limit;
-    sessions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = sessions.last().filter(|_| has_more);
-    let next = next.map(|(_, last)| cursor::write(&name, last.last_activity, last.id().uuid()));
+    let page = SessionPage { user, after, limit, idle_timeout };
+    let SessionRows { sessions, next } = state.store().page_sessions(page).await?;
+    let next = next.map(|place| write_place(&list, place));
     let now = state.now();
     // A session after its deadline is about to be ended.
     let live = sessions.iter().filter(|(_, session)| session.idle_expires_at() > now);
     let sessions: Vec<_> = live.map(|(user, session)| SessionView::new(*user, session)).collect();
     Ok(HttpResponse::Ok().json(json!({"sessions": sessions, "nextCursor": next})))
+}
+
+/// The list's name in the cursor of a page that ended within a period.
+fn of_period(list: &str) -> String {
+    format!("{list} of a period")
+}
+
+fn read_place(list: &str, query: &Parameters) -> Result<Option<Place>, Problem> {
+    if let Ok(after) = cursor::read(list, query) {
+        return Ok(after.map(|(time, id)| Place::Activity(time, SessionId::new(id))));
+    }
+    let after = cursor::read(&of_period(list), query)?;
+    Ok(after.map(|(number, id)| Place::Period(number.millis(), SessionId::new(id))))
+}
+
+fn write_place(list: &str, place: Place) -> String {
+    match place {
+        Place::Activity(time, id) => cursor::write(list, time, id.uuid()),
+        Place::Period(number, id) => {
+            cursor::write(&of_period(list), Timestamp::from_millis(number), id.uuid())
+        }
+    }
 }
 
 #[derive(Deserialize)]
