@@ -65,7 +65,7 @@ use actix_web::{HttpResponse, web};
 pub use documentation::OPENAPI;
 
 use problem::Problem;
-use route::{completing, needs, resource};
+use route::{completing, needs, open_resource, resource};
 
 /// The prefix that the gateway forwards unstripped; everything is served with and without it.
 pub const PREFIX: &str = "/api/auth";

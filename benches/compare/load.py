@@ -132,3 +132,10 @@ def read_answer(answers, allowed=(b" 200 ",)):
     body = answers.read(length)
     if not any(code in status for code in allowed):
         raise SystemExit(f"{status.decode().strip()} {body.decode()}")
+
+
+def at_once(work):
+    """Does all of that in threads; an error in one is raised here."""
+    with ThreadPoolExecutor(len(work)) as threads:
+        for done in [threads.submit(part) for part in work]:
+            done.result()

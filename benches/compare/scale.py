@@ -3,10 +3,9 @@
 import http.client
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from load import drive, visit_all
+from load import at_once, drive, visit_all
 from service import USER_AGENT
 from shared import cpu_of_postgres, new_database, node, psql, seeded
 
@@ -85,13 +84,6 @@ def published_a_second(service, database, count=50_000):
     while left() > 0:
         time.sleep(0.05)
     return begun / (time.monotonic() - began)
-
-
-def at_once(work):
-    """Does all of that in threads; an error in one is raised here."""
-    with ThreadPoolExecutor(len(work)) as threads:
-        for done in [threads.submit(part) for part in work]:
-            done.result()
 
 
 def together(clients, what, times):

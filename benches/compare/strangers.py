@@ -8,9 +8,10 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPConnection
 
-from load import read_answer
+from load import at_once, read_answer
 from service import ROOT, Process, Service, free_port
 
 ROUNDS = 3
@@ -18,6 +19,8 @@ SECONDS = 4
 # Requests a second of the others.
 PACE = 100
 FAILED_LOGINS = 100_000
+# Refused requests wait for each other on a connection.
+GUESSERS = 100
 HALF_OPEN = 5_000
 FRAME = b'\x81\x93\0\0\0\0{"type":"activity"}'
 
@@ -174,6 +177,11 @@ def failed_logins(service, name):
 
 
 def log_in(service, count, prefix):
+    each = count // GUESSERS
+    at_once([partial(log_in_on_one, service, each, f"{prefix}.{number}") for number in range(GUESSERS)])
+
+
+def log_in_on_one(service, count, prefix):
     domain = ".".join(["d" * 60] * 3)
     with socket.create_connection(("127.0.0.1", service.port), 120) as connection:
         answers = connection.makefile("rb")

@@ -4,11 +4,11 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::resource;
+use super::open_resource;
 use super::state::AppState;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/config", "GET").route(web::get().to(config)));
+    scope.service(open_resource("/config", "GET").route(web::get().to(config)));
 }
 
 async fn config(state: web::Data<AppState>) -> HttpResponse {

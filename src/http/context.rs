@@ -3,18 +3,18 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{self, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 use uuid::Uuid;
 
 use super::connection::ConnectionState;
-use super::extract::client::{Client, note_network};
+use super::extract::client::{address_of, note_network};
 use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::route::{self, Route, known_method};
@@ -105,6 +105,9 @@ pub async fn around_request(
         }
         let (request, answer) = answer.into_parts();
         record(&request, asked.method, answer.status().as_u16(), started);
+        if let Some(pause) = pause_before(&request, answer.status(), asked.is_preflight) {
+            tokio::time::sleep(pause).await;
+        }
         if let Some(span) = served {
             trace::end(&span, &request, asked.told_method, answer.status().as_u16());
         }
@@ -267,6 +270,16 @@ fn record(request: &HttpRequest, method: &'static str, status: u16, started: Ins
     }
 }
 
+/// The pause before a response that is not counted otherwise, if its client has had too many of these.
+fn pause_before(request: &HttpRequest, status: StatusCode, is_preflight: bool) -> Option<Duration> {
+    let is_open = || request.app_data::<Route>().is_some_and(|route| route.is_open);
+    if status.as_u16() < 400 && !is_preflight && !is_open() {
+        return None;
+    }
+    let state = request.app_data::<web::Data<AppState>>()?;
+    state.limits.pause_before(address_of(request), state.now())
+}
+
 /// Whether it may write an audit line, apart from a refusal. Heartbeats are as frequent as reads.
 fn may_be_audited(method: &str, path: &str) -> bool {
     !is_read(method) && !path.ends_with("/activity")
@@ -278,6 +291,5 @@ fn is_read(method: &str) -> bool {
 
 /// A client that is refused repeatedly causes one log line a minute for each kind of refusal.
 fn may_log(request: &HttpRequest, state: &AppState, method: &str, route: &str, status: u16) -> bool {
-    let address = Client::extract(request).into_inner().ok().and_then(|client| client.address);
-    state.limits.may_log(address, &format!("{method} {route} {status}"), state.now())
+    state.limits.may_log(address_of(request), &format!("{method} {route} {status}"), state.now())
 }

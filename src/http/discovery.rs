@@ -6,13 +6,15 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 
 use super::problem::Problem;
-use super::resource;
 use super::state::AppState;
+use super::{open_resource, resource};
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
-        .service(resource("/.well-known/oauth-authorization-server", "GET").route(web::get().to(metadata)))
-        .service(resource("/.well-known/openid-configuration", "GET").route(web::get().to(metadata)));
+        .service(
+            open_resource("/.well-known/oauth-authorization-server", "GET").route(web::get().to(metadata)),
+        )
+        .service(open_resource("/.well-known/openid-configuration", "GET").route(web::get().to(metadata)));
     // RFC 8414, section 3.1: the issuer's path comes after the well-known one.
     let places =
         ["/.well-known/oauth-authorization-server/{path:.*}", "/.well-known/openid-configuration/{path:.*}"];

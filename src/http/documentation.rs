@@ -6,8 +6,8 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
+use super::open_resource;
 use super::problem::Problem;
-use super::resource;
 use super::static_file::{StaticFile, StaticFiles};
 
 /// The description of the API (OpenAPI 3.1).
@@ -23,9 +23,9 @@ const WITHOUT_SLASH: &str = "../docs";
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
-        .service(resource("/openapi.json", "GET").route(web::get().to(openapi)))
-        .service(resource("/docs", "GET").route(web::get().to(docs)))
-        .service(resource("/docs/{file:.*}", "GET").route(web::get().to(page_file)));
+        .service(open_resource("/openapi.json", "GET").route(web::get().to(openapi)))
+        .service(open_resource("/docs", "GET").route(web::get().to(docs)))
+        .service(open_resource("/docs/{file:.*}", "GET").route(web::get().to(page_file)));
 }
 
 async fn openapi(request: HttpRequest) -> HttpResponse {

@@ -4,15 +4,15 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::resource;
+use super::open_resource;
 use super::state::AppState;
 use crate::bus::BusCondition;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
-        .service(resource("/health", "GET").route(web::get().to(health)))
-        .service(resource("/health/live", "GET").route(web::get().to(live)))
-        .service(resource("/health/ready", "GET").route(web::get().to(ready)));
+        .service(open_resource("/health", "GET").route(web::get().to(health)))
+        .service(open_resource("/health/live", "GET").route(web::get().to(live)))
+        .service(open_resource("/health/ready", "GET").route(web::get().to(ready)));
 }
 
 async fn health(state: web::Data<AppState>) -> HttpResponse {

@@ -3,11 +3,11 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 
-use super::resource;
+use super::open_resource;
 use super::state::AppState;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/.well-known/jwks.json", "GET").route(web::get().to(keys)));
+    scope.service(open_resource("/.well-known/jwks.json", "GET").route(web::get().to(keys)));
 }
 
 async fn keys(state: web::Data<AppState>) -> HttpResponse {

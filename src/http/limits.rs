@@ -1,5 +1,6 @@
 //! Rate limits, with the numbers of the configuration. A refusal is counted in `auth_rate_limited_total`.
 
+mod pace;
 mod usage;
 mod whom;
 

@@ -8,9 +8,9 @@ use super::cookie::{self, RefreshCookies};
 use super::extract::client::Client;
 use super::extract::session::Authenticated;
 use super::notice::theft_notice;
+use super::open_resource;
 use super::problem::{Code, Problem};
 use super::refresh::{refusal, session_over};
-use super::resource;
 use super::shown::valid_tokens;
 use super::state::AppState;
 use crate::actors::session_status::SessionStatus;
@@ -18,7 +18,7 @@ use crate::domain::command::{Logout, LogoutByRefresh, WithTheftNotice};
 use crate::security::refresh_token::RefreshClaims;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/logout", "POST").route(web::post().to(log_out)));
+    scope.service(open_resource("/logout", "POST").route(web::post().to(log_out)));
 }
 
 async fn log_out(

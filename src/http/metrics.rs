@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::resource;
+use super::open_resource;
 use super::state::AppState;
 use super::static_file::compressed_answer;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/metrics", "GET").route(web::get().to(metrics)));
+    scope.service(open_resource("/metrics", "GET").route(web::get().to(metrics)));
 }
 
 async fn metrics(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {

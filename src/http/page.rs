@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::cookie::RefreshCookies;
+use super::open_resource;
 use super::problem::Problem;
-use super::resource;
 use super::state::AppState;
 use super::static_file::{StaticFile, StaticFiles};
 
@@ -25,11 +25,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.service(resource("/", "GET").route(web::get().to(page)))
-        .service(resource("/reset-password", "GET").route(web::get().to(page)))
-        .service(resource("/assets/{file:.*}", "GET").route(web::get().to(asset)))
-        .service(resource("/admin", "GET").route(web::get().to(operators_page)))
-        .service(resource("/admin/assets/{file:.*}", "GET").route(web::get().to(operators_asset)));
+    app.service(open_resource("/", "GET").route(web::get().to(page)))
+        .service(open_resource("/reset-password", "GET").route(web::get().to(page)))
+        .service(open_resource("/assets/{file:.*}", "GET").route(web::get().to(asset)))
+        .service(open_resource("/admin", "GET").route(web::get().to(operators_page)))
+        .service(open_resource("/admin/assets/{file:.*}", "GET").route(web::get().to(operators_asset)));
 }
 
 const PAGE: &str = "index.html";

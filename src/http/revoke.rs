@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, web};
 
 use super::extract::form::Form;
 use super::extract::refresh::look_up;
+use super::open_resource;
 use super::problem::{Code, Problem};
-use super::resource;
 use super::state::AppState;
 use crate::actors::messages::ActorError;
 use crate::actors::session_status::SessionStatus;
@@ -14,7 +14,7 @@ use crate::domain::command::Logout;
 use crate::domain::ids::{SessionId, UserId};
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/revoke", "POST").route(web::post().to(revoke)));
+    scope.service(open_resource("/revoke", "POST").route(web::post().to(revoke)));
 }
 
 async fn revoke(state: web::Data<AppState>, form: Form) -> Result<HttpResponse, Problem> {

@@ -24,6 +24,12 @@ pub(super) fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path)).default_service(web::to(refuse))
 }
 
+/// A resource that needs no credentials. How often a client may ask for it without a pause is limited, and
+/// nothing else about it: see [`super::limits`].
+pub(super) fn open_resource(path: &'static str, allow: &'static str) -> Resource {
+    resource(path, allow).app_data(Route { is_open: true, ..Route::new(path) })
+}
+
 /// A resource whose requests run to completion even if the client disconnects: their handlers go on after a
 /// commit, for instance to withdraw a snapshot. What an actor does needs no such care, because the actor
 /// outlives the request.
@@ -67,6 +73,8 @@ pub(super) fn needs(feature: Feature) -> impl Guard {
 pub(super) struct Route {
     /// Its pattern, without the prefix.
     pub(super) pattern: &'static str,
+    /// Whether it needs no credentials.
+    pub(super) is_open: bool,
     usual: OnceCell<Usual>,
 }
 
@@ -86,7 +94,7 @@ struct Series {
 
 impl Route {
     fn new(pattern: &'static str) -> Self {
-        Self { pattern, usual: OnceCell::new() }
+        Self { pattern, is_open: false, usual: OnceCell::new() }
     }
 
     /// Counts a response that took this long.

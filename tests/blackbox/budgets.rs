@@ -110,6 +110,73 @@ async fn those_who_pipeline_do_not_hold_up_others() {
     }
 }
 
+/// Answers to one pipelined batch on one connection, and how long they took.
+async fn batch(app: &TestApp, head: &str, count: usize) -> Duration {
+    let mut connection = TcpStream::connect(app.address()).await.unwrap();
+    let watch = Stopwatch::start();
+    connection.write_all(head.repeat(count).as_bytes()).await.unwrap();
+    let (mut read, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    while String::from_utf8_lossy(&read).matches("HTTP/1.1 ").count() < count {
+        let length = connection.read(&mut buffer).await.unwrap();
+        assert!(
+            length > 0,
+            "closed after {} responses",
+            String::from_utf8_lossy(&read).matches("HTTP/1.1 ").count()
+        );
+        read.extend(&buffer[..length]);
+    }
+    watch.elapsed()
+}
+
+/// 5 ms each, so that 20 connections cannot occupy a small machine.
+#[tokio::test]
+async fn every_pipelined_request_waits() {
+    let app = TestApp::start().await;
+    let took = batch(&app, "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n", 100).await;
+    assert!(took >= Duration::from_millis(5) * 99, "{took:?}");
+}
+
+/// Asks as a gateway does that passes the requests of one client on.
+async fn ask_for(address: &str, app: &TestApp, path: &str) {
+    let client = app.client();
+    client.send(client.request(Method::GET, path).header("X-Forwarded-For", address)).await;
+}
+
+/// How many requests, one after another, are answered in that time.
+async fn answered(address: &str, app: &TestApp, path: &str, within: Duration) -> u32 {
+    let (watch, mut count) = (Stopwatch::start(), 0);
+    while watch.elapsed() < within {
+        ask_for(address, app, path).await;
+        count += 1;
+    }
+    count
+}
+
+/// What no quota counts: refusals, and what needs no credentials.
+#[tokio::test]
+async fn a_client_that_asks_without_end_waits() {
+    const SECONDS: u32 = 3;
+    /// 200 a window, of which four begin in that time, and one in 20 ms.
+    const MOST: u32 = 200 * (SECONDS + 1) + 50 * SECONDS;
+    let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true);
+    let app = setup.set("TRUSTED_PROXIES", "127.0.0.1").set("RATE_LIMIT_API_PER_MINUTE", 0).start().await;
+    let mut ada = app.client();
+    ada.signup(&Person::named("Ada")).await.expect(201);
+    for path in ["/health/live", "/nothing", "/sessions/nothing", "/config"] {
+        let stranger = format!("203.0.113.{}", path.len());
+        let count = answered(&stranger, &app, path, Duration::from_secs(SECONDS.into())).await;
+        println!("{path}: {count} in {SECONDS} s");
+        assert!(count <= MOST, "{path}: {count}");
+        // Others do not wait, and neither does what a quota counts.
+        let watch = Stopwatch::start();
+        for _ in 0..10 {
+            ada.session().await.expect(200);
+            ask_for("198.51.100.7", &app, "/health/live").await;
+        }
+        assert!(watch.elapsed() < Duration::from_secs(5), "{:?}", watch.elapsed());
+    }
+}
+
 /// Sends the same request repeatedly without waiting for the responses, which it does read.
 async fn pipeline(address: String, head: String) {
     let requests = head.repeat(200);

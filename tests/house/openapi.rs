@@ -102,13 +102,14 @@ fn literals(arguments: &str) -> Option<(String, String)> {
     Some((path.to_owned(), allow.to_owned()))
 }
 
-/// Method and path of each route of `src/http`, as its `resource` or `completing` names them.
+/// Method and path of each route of `src/http`, as its `resource`, `open_resource` or `completing` names
+/// them.
 fn routes() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for file in sources(&["src/http"]) {
         let constant =
             file.text.split("const PATH: &str = \"").nth(1).and_then(|rest| rest.split('"').next());
-        for call in ["resource(", "completing("] {
+        for call in ["resource(", "open_resource(", "completing("] {
             for (at, _) in file.text.match_indices(call) {
                 let before = file.text[..at].chars().next_back();
                 if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {

@@ -61,7 +61,8 @@ pub(in crate::http) fn note_network(request: &HttpRequest) {
     });
 }
 
-fn address_of(request: &HttpRequest) -> Option<IpAddr> {
+/// The client's address; behind trusted proxies, the rightmost that is not a proxy's.
+pub(in crate::http) fn address_of(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr().map(|peer| peer.ip());
     let forwarded = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes());
     client_ip(peer, forwarded, trusted_proxies(request))
