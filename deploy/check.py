@@ -22,7 +22,7 @@ from pathlib import Path
 import yaml
 
 # Variables of the compose file that are not settings of the service.
-COMPOSE_ONLY = {"AUTH_IMAGE", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "AUTH_MOVE", "AUTH_PERCENT", "LEGACY_UPSTREAMS", "AUTH_SCALE"}
+COMPOSE_ONLY = {"AUTH_IMAGE", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD", "AUTH_MOVE", "AUTH_PERCENT", "AUTH_AFFINITY", "LEGACY_UPSTREAMS", "AUTH_SCALE"}
 # Variables of the service that the compose file need not pass on.
 NOT_HANDED_ON = {"NODE_ENV", "RUST_LOG"}
 SECRETS = {"JWT_ACCESS_SECRET", "JWT_REFRESH_SECRET", "POSTGRES_PASSWORD"}

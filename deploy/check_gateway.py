@@ -7,10 +7,13 @@ MOVE URL SERVICE_URL PERCENT
                    tests the gateway that was started with that AUTH_MOVE: its site for everything, and the
                    one for the service alone. MOVE "away": legacy-fallback with no node of the service;
                    "hung": with one that hangs
+token URL NODE PID tests the gateway that was started with that AUTH_AFFINITY, whose two nodes are played by
+                   "legacy". It stops one of them, by address and process id
 """
 
 import http.server
 import json
+import os
 import signal
 import socket
 import sys
@@ -24,6 +27,8 @@ THROWS, SLACK = 200, 15
 FALLBACK = 1
 # When a node that hangs is out of rotation at the latest, in seconds: a health check waits for 2 s.
 NOTICED = 8
+# How many access tokens are tried: enough that both nodes get some.
+TOKENS = 100
 # The old application never had these, so they are the service's, whatever a request carries.
 OURS = (
     "health", "health/live", "health/ready", ".well-known/jwks.json", ".well-known/oauth-authorization-server",
@@ -177,11 +182,41 @@ def split(gateway, percent):
     expect(gateway.is_legacy(config, Authorization="Bearer theirs"), "a foreign token is sent to the service")
 
 
+def token(gateway, node, pid):
+    def node_of(**headers):
+        status, _, told = gateway.ask("/api/auth/session", **headers)
+        expect(status == 200, f"no node answers a request with {headers}: {status}")
+        return told["X-Legacy"]
+
+    tokens = [f"Bearer {number}" for number in range(TOKENS)]
+    begun = {token: node_of(Authorization=token) for token in tokens}
+    for token in 2 * tokens:
+        expect(node_of(Authorization=token) == begun[token], "a token is sent to and fro")
+    expect(len(set(begun.values())) == 2, "all tokens are sent to one node")
+    expect(len({node_of() for _ in range(TOKENS)}) == 2, "all requests without a token are sent to one node")
+    os.kill(pid, signal.SIGINT)
+    stopped = node.rsplit(":", 1)[1]
+    while is_open(int(stopped)):
+        time.sleep(0.01)
+    for token in tokens:
+        now = node_of(Authorization=token)
+        expect(now != stopped, "a node that is stopped answers")
+        expect(begun[token] in (now, stopped), "a token leaves a node that runs")
+
+
+def is_open(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def main(what, *arguments):
     if what == "legacy":
         return legacy(*arguments)
     if what == "hung-node":
         return hung(*arguments)
+    if what == "token":
+        url, node, pid = arguments
+        return token(Gateway(url), node, int(pid))
     gateway, service, percent = Gateway(arguments[0]), Gateway(arguments[1]), int(arguments[2])
     everywhere(gateway)
     # Without a node there is nothing to show.

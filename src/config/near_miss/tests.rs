@@ -51,6 +51,7 @@ fn names_of_other_programs_are_left_alone() {
         "LEGACY_UPSTREAMS",
         "AUTH_MOVE",
         "AUTH_PERCENT",
+        "AUTH_AFFINITY",
         "OTEL_TRACES_EXPORTER",
         "OTEL_RESOURCE_ATTRIBUTES",
         "OTEL_EXPORTER_OTLP_TIMEOUT",
