@@ -150,7 +150,7 @@ impl Bus {
     pub fn tell_activity(&self, activity: impl FnOnce() -> Activity) {
         match self {
             Self::InProcess(_) => {}
-            Self::Redis(bus) => bus.tell_activity(&activity()),
+            Self::Redis(bus) => bus.tell_activity(activity()),
         }
     }
 

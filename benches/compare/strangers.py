@@ -128,7 +128,7 @@ def for_ever(work, port, token):
 
 def flood(connection, token):
     connection.sendall(
-        f"GET /ws HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
     )
     if not connection.recv(4096).startswith(b"HTTP/1.1 101"):
@@ -138,7 +138,7 @@ def flood(connection, token):
 
 
 def pipeline(connection, _token):
-    asked = b"GET /health/live HTTP/1.1\r\nHost: bench\r\n\r\n" * 200
+    asked = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 200
     threading.Thread(target=drain, args=(connection,), daemon=True).start()
     while True:
         connection.sendall(asked)
@@ -169,7 +169,7 @@ def half_open(service, people):
 
 def failed_logins(service, name):
     """Long and distinct addresses, after as many with which everything there is has been used once."""
-    log_in(service, 5_000, "first")
+    log_in(service, 20_000, "first")
     before = service.resident_bytes()
     log_in(service, FAILED_LOGINS, "then")
     grown = (service.resident_bytes() - before) / 1e6

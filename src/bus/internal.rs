@@ -94,6 +94,9 @@ pub enum PeerMessage {
     Invalidation(Invalidation),
     /// See [`Activity`].
     Activity(Activity),
+    /// Several of them, on the channel of the first. Nodes of an older version do not understand it, and
+    /// learn of the activity from the database.
+    Activities(Vec<Activity>),
 }
 
 /// The shard of a user: the low bits of a UUIDv7 are random.

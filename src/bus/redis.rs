@@ -2,8 +2,8 @@
 //! nodes, and counters shared by all nodes.
 //!
 //! In reading order: `connection` opens it, `health` watches it, `server` asks what kind of server it
-//! is, `turns` publishes what must not be lost, `sender` what may be lost, `counters` and `tickets`
-//! store what all nodes must agree on, [`subscriber`] receives from other nodes, [`stream`] reads what
+//! is, `turns` publishes what must not be lost, `sender` what may be lost, `notices` gathers those of
+//! activity, `counters` and `tickets` store what all nodes must agree on, [`subscriber`] receives from other nodes, [`stream`] reads what
 //! was published.
 //!
 //! Bounds: messages that may be lost wait in a queue of [`QUEUE`]; further ones are dropped. Every
@@ -13,6 +13,7 @@
 mod connection;
 mod counters;
 mod health;
+mod notices;
 mod sender;
 mod server;
 pub mod stream;
@@ -26,14 +27,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use redis::{Client, ProtocolVersion};
-use serde::Serialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::BusError;
 use super::internal::{Activity, DeduplicatedMessage, Invalidation, channel_of, shard_of};
 use crate::config::RedisConfig;
-use crate::domain::ids::UserId;
 use crate::events::Message;
 use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
@@ -61,6 +60,7 @@ pub struct RedisBus {
     io: Io,
     connection: Connection,
     best_effort: mpsc::Sender<BestEffort>,
+    notices: mpsc::Sender<Activity>,
     listens: AtomicBool,
     stream_max_len: u64,
     /// `REDIS_PREFIX`.
@@ -92,10 +92,23 @@ impl RedisBus {
         io.run(async move { beginning.begin(&line).await }).await??;
         let (best_effort, queue) = mpsc::channel(QUEUE);
         io.detach(sender::send_best_effort(connection.clone(), queue, metrics.clone()));
+        let prefix: Arc<str> = config.prefix.as_str().into();
+        let (notices, gathered) = mpsc::channel(QUEUE);
+        io.detach(notices::gather(gathered, Arc::clone(&prefix), best_effort.clone()));
         io.detach(Arc::clone(&health).watch(connection.clone()));
-        let (prefix, node) = (config.prefix.as_str().into(), Uuid::new_v4().to_string());
-        let listens = AtomicBool::new(false);
-        Ok(Self { client, io, connection, best_effort, listens, stream_max_len, prefix, node, health })
+        let (node, listens) = (Uuid::new_v4().to_string(), AtomicBool::new(false));
+        Ok(Self {
+            client,
+            io,
+            connection,
+            best_effort,
+            notices,
+            listens,
+            stream_max_len,
+            prefix,
+            node,
+            health,
+        })
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -149,19 +162,16 @@ impl RedisBus {
     }
 
     pub(super) fn invalidate(&self, invalidation: &Invalidation) {
-        self.tell_nodes(invalidation.user, invalidation);
-    }
-
-    pub(super) fn tell_activity(&self, activity: &Activity) {
-        self.tell_nodes(activity.user, activity);
-    }
-
-    fn tell_nodes(&self, user: UserId, word: &impl Serialize) {
-        if let Ok(payload) = serde_json::to_string(word) {
-            let channel = self.name_of(&channel_of(shard_of(user)));
+        if let Ok(payload) = serde_json::to_string(invalidation) {
+            let channel = self.name_of(&channel_of(shard_of(invalidation.user)));
             let message = Message { channel: channel.into(), payload: payload.into() };
             self.send_best_effort(BestEffort { message, event: None, once: None });
         }
+    }
+
+    pub(super) fn tell_activity(&self, activity: Activity) {
+        // Full: such notices may be lost.
+        let _ = self.notices.try_send(activity);
     }
 
     /// Whether the last command to Redis succeeded.

@@ -156,8 +156,8 @@ async fn answered(address: &str, app: &TestApp, path: &str, within: Duration) ->
 #[tokio::test]
 async fn a_client_that_asks_without_end_waits() {
     const SECONDS: u32 = 3;
-    /// 200 a window, of which four begin in that time, and one in 20 ms.
-    const MOST: u32 = 200 * (SECONDS + 1) + 50 * SECONDS;
+    /// 100 a window, of which four begin in that time, and one in 50 ms.
+    const MOST: u32 = 100 * (SECONDS + 1) + 20 * SECONDS;
     let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true);
     let app = setup.set("TRUSTED_PROXIES", "127.0.0.1").set("RATE_LIMIT_API_PER_MINUTE", 0).start().await;
     let mut ada = app.client();

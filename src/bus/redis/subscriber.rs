@@ -90,6 +90,7 @@ fn hear(listener: &impl Listener, message: &Msg) {
     match serde_json::from_slice(message.get_payload_bytes()) {
         Ok(PeerMessage::Invalidation(invalidation)) => listener.invalidated(&invalidation),
         Ok(PeerMessage::Activity(activity)) => listener.active(&activity),
+        Ok(PeerMessage::Activities(all)) => all.iter().for_each(|activity| listener.active(activity)),
         // A message of a newer version, or of a stranger: the feed provides the truth.
         Err(error) => tracing::debug!(%error, "redis.message_not_understood"),
     }

@@ -1,7 +1,7 @@
 //! How often a client gets, without a pause, what no quota counts: refusals, and what needs no credentials.
 //!
-//! Each costs little, but a client can ask for them without end: over a gateway that takes pipelined requests
-//! apart, twenty connections occupied two cores. Whoever waits sends nothing meanwhile.
+//! Each costs little, but a client can ask for them without end. A gateway takes pipelined requests apart and
+//! sends the next one after the response, so a pause slows it down too.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::domain::time::Timestamp;
 use crate::security::rate_limit::Quota;
 
 /// Of one address in one second: far more than its pages, probes and tools need.
-const FREE: Quota = Quota { count: 200, window: Duration::from_secs(1) };
+const FREE: Quota = Quota { count: 100, window: Duration::from_secs(1) };
 /// The pause before each further response.
-pub(in crate::http) const PAUSE: Duration = Duration::from_millis(20);
+pub(in crate::http) const PAUSE: Duration = Duration::from_millis(50);
 
 impl RateLimits {
     /// Counts a response that no quota counts. The pause that must precede it, if any.
