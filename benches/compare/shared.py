@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 from load import drive, visit, visit_all
-from seed import people_of, session_rows, user_rows
+from seed import people_of, session_rows, user_rows, written
 from service import ROOT, SECRET, TICKS, Process, Service, free_port, token_maker
 
 POSTGRES, REDIS = os.environ.get("TEST_POSTGRES_URL", ""), os.environ.get("TEST_REDIS_URL", "")
@@ -214,11 +214,12 @@ def seeded(database, count):
         example = service.sign_up()["accessToken"]
     people, folder = people_of(count), Path(os.environ["BENCH_DIR"])
     for table, rows in (("users", user_rows), ("sessions", session_rows)):
-        sample = next(csv.DictReader(psql(database, f"COPY (SELECT * FROM {table} LIMIT 1) TO STDOUT CSV HEADER").splitlines()))
+        found = csv.DictReader(psql(database, f"COPY (SELECT * FROM {table} LIMIT 1) TO STDOUT CSV HEADER").splitlines())
+        sample = written(next(found))
         with open(folder / f"{table}.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, sample.keys())
             writer.writerows(rows(sample, people))
-        psql(database, f"\\copy {table} FROM '{folder / table}.csv' CSV")
+        psql(database, f"\\copy {table} ({', '.join(sample)}) FROM '{folder / table}.csv' CSV")
     psql(database, "VACUUM ANALYZE")
     make = token_maker(example)
     return [make(*person[:3]) for person in people]
@@ -245,13 +246,13 @@ def heartbeats(options):
     settings = {"MAX_RESIDENT_USERS": 2 * count, "ACTIVITY_FLUSH_SECONDS": 2, "SESSION_TIMEOUT_MINUTES": 600}
     with node(database, **settings) as service:
         visit_all(service, tokens)
-        quiet = counters(service), time.monotonic()
+        quiet = counters(service, database), time.monotonic()
         time.sleep(5)
-        idle = (counters(service)[0] - quiet[0][0]) / (time.monotonic() - quiet[1])
+        idle = (counters(service, database)[0] - quiet[0][0]) / (time.monotonic() - quiet[1])
         for name, run in (("every 30 s", paced), ("as fast as wrk asks", flat_out)):
-            before, began = counters(service), time.monotonic()
+            before, began = counters(service, database), time.monotonic()
             sent = run(service, tokens)
-            after, took = counters(service), time.monotonic() - began
+            after, took = counters(service, database), time.monotonic() - began
             statements, rows, batches, cpu, wal = (now - then for now, then in zip(after, before))
             yield f"Activity of {count:,} sessions, {name}", "one statement a 5,000 rows or fewer; PostgreSQL ≤ 0.5 core", (
                 f"{sent / took:,.0f} reports/s: {rows / took:,.0f} rows/s in {batches / took:.1f} batches/s, "
@@ -260,9 +261,9 @@ def heartbeats(options):
             )
 
 
-def counters(service):
+def counters(service, database):
     names = ("auth_database_statements_total", "auth_activity_flush_batch_size_sum", "auth_activity_flush_batch_size_count")
-    wal = psql(service.database, "COPY (SELECT pg_current_wal_insert_lsn() - '0/0') TO STDOUT")
+    wal = psql(database, "COPY (SELECT pg_current_wal_insert_lsn() - '0/0') TO STDOUT")
     return [*(service.metric(name) for name in names), cpu_of_postgres(), int(wal)]
 
 

@@ -21,9 +21,10 @@ pub const SLICE: u64 = 4_000;
 /// Most accounts that are found by their addresses and then sorted.
 pub const FOUND: u64 = 1_000;
 /// Set for one transaction of PostgreSQL. It would otherwise prefer to read all rows of a role or a state
-/// and sort them, and how long a page takes would depend on how many there are.
+/// and sort them, and how long a page takes would depend on how many there are. Since what is off seems to
+/// cost that much, it would also compile the query first, which takes 200 ms.
 const IN_ORDER: &str =
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off";
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off";
 /// Greater than any character of an address.
 const LAST_CHARACTER: char = char::MAX;
 
@@ -140,7 +141,7 @@ impl Store {
             Some(UserStatus::Unverified) => query.filter(user::Column::EmailVerifiedAt.is_null()),
             None => query,
         };
-        let rows = self.read_in_order(query.limit(page.limit + 1)).await?;
+        let rows = self.read_set(IN_ORDER, query.limit(page.limit + 1)).await?;
         let has_more = rows.len() as u64 > page.limit;
         let kept = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let users = rows.into_iter().take(kept).map(user_of).collect::<Result<Vec<_>, _>>()?;
@@ -148,8 +149,12 @@ impl Store {
         Ok(UserRows { users, next })
     }
 
-    /// Reads rows in the order of an index.
-    pub(super) async fn read_in_order<E>(&self, query: Select<E>) -> Result<Vec<E::Model>, StorageError>
+    /// Reads rows; PostgreSQL plans the query with these settings.
+    pub(super) async fn read_set<E>(
+        &self,
+        settings: &'static str,
+        query: Select<E>,
+    ) -> Result<Vec<E::Model>, StorageError>
     where
         E: EntityTrait<Model: Send + Sync + 'static> + 'static,
     {
@@ -157,7 +162,7 @@ impl Store {
         let work = async move {
             let transaction = db.begin().await?;
             if is_postgres {
-                transaction.execute_unprepared(IN_ORDER).await?;
+                transaction.execute_unprepared(settings).await?;
             }
             let rows = query.all(&transaction).await?;
             transaction.commit().await?;

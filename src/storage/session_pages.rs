@@ -24,6 +24,10 @@ use crate::domain::time::Timestamp;
 /// `index_periods_of_activity`.
 pub const PERIOD_MS: i64 = 10 * 60 * 1000;
 const ACTIVITY_PERIOD: &str = "activity_period";
+/// PostgreSQL would otherwise rather read all sessions by another index and sort them. Since what is off
+/// seems to cost a lot, it would also compile the query first, which takes 200 ms.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
 /// Which live sessions to list, the most recently active first.
 #[derive(Clone, Copy, Debug, Default)]
@@ -144,7 +148,7 @@ impl Store {
 
     /// The period of the last row of a full slice; `None` if the list ends within the slice.
     async fn last_period_of(&self, slice: Select<session::Entity>) -> Result<Option<i64>, StorageError> {
-        let last = self.read_in_order(slice.offset(SLICE - 1).limit(1)).await?;
+        let last = self.read_set(BY_INDEX, slice.offset(SLICE - 1).limit(1)).await?;
         Ok(last.first().map(|row| period_of(Timestamp::from_millis(row.last_activity))))
     }
 
@@ -154,7 +158,7 @@ impl Store {
         query: Select<session::Entity>,
         page: &SessionPage,
     ) -> Result<Vec<(UserId, Session)>, StorageError> {
-        let rows = self.read_in_order(query.limit(page.limit + 1)).await?;
+        let rows = self.read_set(BY_INDEX, query.limit(page.limit + 1)).await?;
         let session = |row: session::Model| {
             Ok((UserId::new(row.user_id), session_of(row, page.idle_timeout, self.addresses)?))
         };
