@@ -3,8 +3,8 @@
 //!
 //! In reading order: `connection` opens it, `health` watches it, `server` asks what kind of server it
 //! is, `turns` publishes what must not be lost, `sender` what may be lost, `notices` gathers those of
-//! activity, `counters` and `tickets` store what all nodes must agree on, [`subscriber`] receives from other nodes, [`stream`] reads what
-//! was published.
+//! activity, `counters` and `tickets` store what all nodes must agree on, [`subscriber`] receives from
+//! other nodes, [`stream`] reads what was published.
 //!
 //! Bounds: messages that may be lost wait in a queue of [`QUEUE`]; further ones are dropped. Every
 //! command has [`TIMEOUT`]; while Redis is unreachable, counters do not try it for
