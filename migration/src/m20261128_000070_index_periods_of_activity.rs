@@ -26,7 +26,7 @@ const DOWN: [&str; 3] = [
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        // Either database has only one of the two kinds for a column that is added.
+        // PostgreSQL can index only a stored one; SQLite can add only a virtual one.
         let kind = if manager.get_database_backend() == DbBackend::Postgres { "STORED" } else { "VIRTUAL" };
         db.execute_unprepared(&format!("{COLUMN} {kind}")).await?;
         for statement in UP {

@@ -104,10 +104,10 @@ pub async fn around_request(
             connection.close_after_answer();
         }
         let (request, answer) = answer.into_parts();
-        record(&request, asked.method, answer.status().as_u16(), started);
         if let Some(pause) = pause_before(&request, answer.status(), asked.is_preflight) {
             tokio::time::sleep(pause).await;
         }
+        record(&request, asked.method, answer.status().as_u16(), started);
         if let Some(span) = served {
             trace::end(&span, &request, asked.told_method, answer.status().as_u16());
         }
@@ -270,10 +270,14 @@ fn record(request: &HttpRequest, method: &'static str, status: u16, started: Ins
     }
 }
 
-/// The pause before a response that is not counted otherwise, if its client has had too many of these.
+/// The pause before a refusal, or a response that needs no credentials, if its client has had too many of
+/// these. Not where a gateway asks about the requests of many clients.
 fn pause_before(request: &HttpRequest, status: StatusCode, is_preflight: bool) -> Option<Duration> {
-    let is_open = || request.app_data::<Route>().is_some_and(|route| route.is_open);
-    if status.as_u16() < 400 && !is_preflight && !is_open() {
+    let route = request.app_data::<Route>();
+    let is_open = || is_preflight || route.is_some_and(|route| route.is_open);
+    if (status.as_u16() < 400 && !is_open())
+        || route.is_some_and(|route| is_called_per_request(route.pattern))
+    {
         return None;
     }
     let state = request.app_data::<web::Data<AppState>>()?;

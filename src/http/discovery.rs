@@ -5,9 +5,9 @@ use actix_web::http::Uri;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
+use super::open_resource;
 use super::problem::Problem;
 use super::state::AppState;
-use super::{open_resource, resource};
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     scope
@@ -19,7 +19,7 @@ pub(super) fn configure(scope: &mut web::ServiceConfig) {
     let places =
         ["/.well-known/oauth-authorization-server/{path:.*}", "/.well-known/openid-configuration/{path:.*}"];
     for place in places {
-        scope.service(resource(place, "GET").route(web::get().to(metadata_of_path)));
+        scope.service(open_resource(place, "GET").route(web::get().to(metadata_of_path)));
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn configure_under_issuer(app: &mut web::ServiceConfig) {
     let places =
         ["/{path:.*}/.well-known/openid-configuration", "/{path:.*}/.well-known/oauth-authorization-server"];
     for place in places {
-        app.service(resource(place, "GET").route(web::get().to(metadata_of_path)));
+        app.service(open_resource(place, "GET").route(web::get().to(metadata_of_path)));
     }
 }
 

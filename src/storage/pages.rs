@@ -21,8 +21,8 @@ pub const SLICE: u64 = 4_000;
 /// Most accounts that are found by their addresses and then sorted.
 pub const FOUND: u64 = 1_000;
 /// Set for one transaction of PostgreSQL. It would otherwise prefer to read all rows of a role or a state
-/// and sort them, and how long a page takes would depend on how many there are. Since what is off seems to
-/// cost that much, it would also compile the query first, which takes 200 ms.
+/// and sort them, and how long a page takes would depend on how many there are. Disabled plans
+/// seem so expensive that it would also compile the query first, which takes 200 ms.
 const IN_ORDER: &str =
     "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off";
 /// Greater than any character of an address.

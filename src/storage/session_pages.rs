@@ -24,8 +24,8 @@ use crate::domain::time::Timestamp;
 /// `index_periods_of_activity`.
 pub const PERIOD_MS: i64 = 10 * 60 * 1000;
 const ACTIVITY_PERIOD: &str = "activity_period";
-/// PostgreSQL would otherwise rather read all sessions by another index and sort them. Since what is off
-/// seems to cost a lot, it would also compile the query first, which takes 200 ms.
+/// PostgreSQL would otherwise rather read all sessions by another index and sort them. Disabled
+/// plans seem so expensive that it would also compile the query first, which takes 200 ms.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_sort = off; SET LOCAL jit = off";
 
@@ -87,9 +87,11 @@ impl Store {
         let mut found = session::Entity::find();
         let rows = slice.clone().limit(SLICE).into_query();
         QueryTrait::query(&mut found).from_clear().from_subquery(rows, session::Entity);
+        // First: sessions that become active meanwhile leave these periods, and no others join them.
+        let cut = self.last_period_of(slice).await?;
         let mut rows = self.latest(found, after, page).await?;
-        let Some(cut) = self.last_period_of(slice).await? else { return Ok(rows) };
-        // The slice has only some sessions of the period `cut`, and none of earlier ones.
+        let Some(cut) = cut else { return Ok(rows) };
+        // The slice may have only some sessions of the period `cut` and of earlier ones.
         let whole = rows.sessions.partition_point(|(_, session)| period_of(session.last_activity) > cut);
         if whole < rows.sessions.len() || rows.next.is_none() {
             if whole == 0 {
@@ -117,8 +119,9 @@ impl Store {
         let next = match rows.last().filter(|_| is_more) {
             Some((_, last)) => Place::Period(number, last.id()),
             None => {
-                let end_of_earlier = Timestamp::from_millis(number * PERIOD_MS - 1);
-                Place::Activity(end_of_earlier, SessionId::new(Uuid::max()))
+                // Saturating: the number may come from a cursor that a client has made up.
+                let end_of_earlier = number.saturating_mul(PERIOD_MS).saturating_sub(1);
+                Place::Activity(Timestamp::from_millis(end_of_earlier), SessionId::new(Uuid::max()))
             }
         };
         rows.sort_by_key(|(_, session)| std::cmp::Reverse(session.last_activity));

@@ -15,6 +15,9 @@ const GATHERED_FOR: Duration = Duration::from_millis(50);
 /// Most notices of one message: about 20 KB.
 const PER_MESSAGE: usize = 100;
 
+/// Most notices that are taken from the queue at once.
+const AT_ONCE: usize = 10_000;
+
 /// Sends what is queued, every [`GATHERED_FOR`] at most. What cannot be sent is dropped.
 pub(super) async fn gather(
     mut queue: mpsc::Receiver<Activity>,
@@ -25,7 +28,9 @@ pub(super) async fn gather(
     while let Some(first) = queue.recv().await {
         gathered.push(first);
         tokio::time::sleep(GATHERED_FOR).await;
-        while let Ok(next) = queue.try_recv() {
+        while gathered.len() < AT_ONCE
+            && let Ok(next) = queue.try_recv()
+        {
             gathered.push(next);
         }
         for notices in gathered.chunks(PER_MESSAGE) {

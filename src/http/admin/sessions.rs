@@ -57,7 +57,7 @@ async fn page(
     let query = Parameters::parse(request.query_string())?;
     let limit = limit(&query)?;
     let list = user.map_or_else(|| "sessions".to_owned(), |user| format!("sessions of {user}"));
-    let after = read_place(&list, &query)?;
+    let after = read_place(&list, user.is_none(), &query)?;
     let idle_timeout = state.config.sessions.timeout;
     let page = SessionPage { user, after, limit, idle_timeout };
     let SessionRows { sessions, next } = state.store().page_sessions(page).await?;
@@ -74,9 +74,11 @@ fn of_period(list: &str) -> String {
     format!("{list} of a period")
 }
 
-fn read_place(list: &str, query: &Parameters) -> Result<Option<Place>, Problem> {
-    if let Ok(after) = cursor::read(list, query) {
-        return Ok(after.map(|(time, id)| Place::Activity(time, SessionId::new(id))));
+/// Only a page of all sessions may end within a period.
+fn read_place(list: &str, is_of_all: bool, query: &Parameters) -> Result<Option<Place>, Problem> {
+    let after = cursor::read(list, query);
+    if after.is_ok() || !is_of_all {
+        return Ok(after?.map(|(time, id)| Place::Activity(time, SessionId::new(id))));
     }
     let after = cursor::read(&of_period(list), query)?;
     Ok(after.map(|(number, id)| Place::Period(number.millis(), SessionId::new(id))))

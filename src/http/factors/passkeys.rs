@@ -26,7 +26,7 @@ use crate::http::problem::Problem;
 use crate::http::proof::passkeys;
 use crate::http::sign_in::LoginOptionsBody;
 use crate::http::state::AppState;
-use crate::http::{completing, needs, resource};
+use crate::http::{completing, needs, open_resource, resource};
 use crate::security::challenge::{Purpose, VALID_FOR};
 use crate::security::login_ticket::LoginProgress;
 use crate::security::webauthn::{Algorithm, CredentialJson};
@@ -61,7 +61,7 @@ struct RenameBody {
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
     let on = || needs(Feature::Passkeys);
-    let login = resource("/passkeys/login/options", "POST").guard(on());
+    let login = open_resource("/passkeys/login/options", "POST").guard(on());
     let creation = resource("/passkeys/options", "POST").guard(on());
     let passkeys = completing("/passkeys", "POST").guard(on());
     let passkey = completing("/passkeys/{id}", "PATCH, DELETE").guard(on());
