@@ -160,8 +160,8 @@ async fn answered(address: &str, app: &TestApp, path: &str, connections: u32, wi
 async fn a_client_that_asks_without_end_waits() {
     const SECONDS: u32 = 3;
     const CONNECTIONS: u32 = 10;
-    /// 50 in each 100 ms and one window more, and one on each connection in 50 ms.
-    const MOST: u32 = 50 * (10 * SECONDS + 1) + CONNECTIONS * (20 * SECONDS + 1);
+    /// 40 in each 100 ms and one window more, and one on each connection in 100 ms.
+    const MOST: u32 = 40 * (10 * SECONDS + 1) + CONNECTIONS * (10 * SECONDS + 1);
     let setup = Setup::on(Database::Sqlite).await.set("RATE_LIMIT_ENABLED", true);
     let app = setup.set("TRUSTED_PROXIES", "127.0.0.1").set("RATE_LIMIT_API_PER_MINUTE", 0).start().await;
     let mut ada = app.client();

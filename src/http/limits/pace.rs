@@ -10,11 +10,11 @@ use super::{RateLimits, Whom};
 use crate::domain::time::Timestamp;
 use crate::security::rate_limit::Quota;
 
-/// Of one address, 500 a second: more than pages, probes and a client that asks one by one need. The window
+/// Of one address, 400 a second: more than pages, probes and a client that asks one by one need. The window
 /// is short, because what is free is asked for at its beginning.
-const FREE: Quota = Quota { count: 50, window: Duration::from_millis(100) };
+const FREE: Quota = Quota { count: 40, window: Duration::from_millis(100) };
 /// The pause before each further response.
-pub(in crate::http) const PAUSE: Duration = Duration::from_millis(50);
+pub(in crate::http) const PAUSE: Duration = Duration::from_millis(100);
 
 impl RateLimits {
     /// Counts such a response. The pause that must precede it, if any.
