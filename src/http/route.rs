@@ -24,8 +24,8 @@ pub(super) fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).app_data(Route::new(path)).default_service(web::to(refuse))
 }
 
-/// A resource that needs no credentials. How often a client may ask for it without a pause is limited, and
-/// nothing else about it: see [`super::limits`].
+/// A resource that needs no credentials. No quota counts its requests, but a client that asks without end
+/// has to wait: see [`super::limits`].
 pub(super) fn open_resource(path: &'static str, allow: &'static str) -> Resource {
     resource(path, allow).app_data(Route { is_open: true, ..Route::new(path) })
 }

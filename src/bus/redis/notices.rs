@@ -14,7 +14,6 @@ use crate::events::Message;
 const GATHERED_FOR: Duration = Duration::from_millis(50);
 /// Most notices of one message: about 20 KB.
 const PER_MESSAGE: usize = 100;
-
 /// Most notices that are taken from the queue at once.
 const AT_ONCE: usize = 10_000;
 
