@@ -155,7 +155,7 @@ async fn answered(address: &str, app: &TestApp, path: &str, connections: u32, wi
     join_all(asking).await.into_iter().sum()
 }
 
-/// What no quota counts: refusals, and what needs no credentials.
+/// For refusals, and for what needs no credentials.
 #[tokio::test]
 async fn a_client_that_asks_without_end_waits() {
     const SECONDS: u32 = 3;
@@ -171,13 +171,17 @@ async fn a_client_that_asks_without_end_waits() {
         let count = answered(&stranger, &app, path, CONNECTIONS, Duration::from_secs(SECONDS.into())).await;
         println!("{path}: {count} in {SECONDS} s");
         assert!(count <= MOST, "{path}: {count}");
-        // Others do not wait, and neither does what a quota counts.
-        let watch = Stopwatch::start();
+        // Others do not wait, and neither do requests with credentials: the fastest takes less than the pause.
+        let mut fastest = [Duration::MAX; 2];
         for _ in 0..10 {
+            let watch = Stopwatch::start();
             ada.session().await.expect(200);
+            fastest[0] = fastest[0].min(watch.elapsed());
+            let watch = Stopwatch::start();
             ask_for("198.51.100.7", &app, "/health/live").await;
+            fastest[1] = fastest[1].min(watch.elapsed());
         }
-        assert!(watch.elapsed() < Duration::from_secs(5), "{:?}", watch.elapsed());
+        assert!(fastest.iter().all(|took| *took < Duration::from_millis(100)), "{fastest:?}");
     }
 }
 
