@@ -171,7 +171,8 @@ async fn a_client_that_asks_without_end_waits() {
         let count = answered(&stranger, &app, path, CONNECTIONS, Duration::from_secs(SECONDS.into())).await;
         println!("{path}: {count} in {SECONDS} s");
         assert!(count <= MOST, "{path}: {count}");
-        // Others do not wait, and neither do requests with credentials: the fastest takes less than the pause.
+        // Others do not wait, and neither do requests with credentials: the fastest takes less than the
+        // pause.
         let mut fastest = [Duration::MAX; 2];
         for _ in 0..10 {
             let watch = Stopwatch::start();
