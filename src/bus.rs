@@ -27,24 +27,20 @@ use redis::RedisBus;
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// Redis answered with an error, or not at all.
-    #[error("redis answered with an error")]
+    #[error("redis answered with an error: {0}")]
     Redis(#[from] ::redis::RedisError),
+    /// Redis has taken the events, but too few of its replicas have.
+    #[error("fewer replicas than REDIS_MIN_REPLICAS have the events")]
+    TooFewReplicas,
     /// Redis took too long.
     #[error("redis did not answer in time")]
     TimedOut,
     /// The caller needs Redis, and none is configured.
     #[error("there is no redis")]
     NoRedis,
-    /// The server is a node of a Redis Cluster.
-    #[error(
-        "the server is a node of a Redis Cluster, which is not supported; use a single Redis, with replicas if need be"
-    )]
-    Cluster,
-    /// The server is a Sentinel.
-    #[error(
-        "the server is a Redis Sentinel; use the address of the Redis itself, or of a proxy that follows its master"
-    )]
-    Sentinel,
+    /// The server is not what `REDIS_MODE` says.
+    #[error("{0}")]
+    WrongMode(&'static str),
     /// `REDIS_CA_FILE` cannot be used.
     #[error("cannot use REDIS_CA_FILE {path}: {source}")]
     CaFile {
@@ -181,7 +177,7 @@ impl Bus {
         }
     }
 
-    /// Whether there is a Redis whose last command succeeded and which is known not to evict keys.
+    /// Whether there is a Redis whose last command succeeded and which is known not to lose keys.
     #[must_use]
     pub fn keeps_keys(&self) -> bool {
         match self {
@@ -200,7 +196,7 @@ impl Bus {
         }
     }
 
-    /// Whether counts may have been lost to eviction.
+    /// Whether counts may have been lost to eviction or to a failover.
     #[must_use]
     pub fn may_forget(&self) -> bool {
         match self {

@@ -62,7 +62,7 @@ pub use mail::{MailConfig, SmtpConfig, SmtpTls, is_locale};
 pub use password::PasswordConfig;
 pub use postgres_url::{PostgresServer, postgres_servers};
 pub use rate_limits::RateLimitConfig;
-pub use redis::RedisConfig;
+pub use redis::{RedisConfig, RedisMode};
 pub use second_factors::{PasskeyConfig, SecondFactorConfig};
 pub use secret::Secret;
 pub use sessions::{SessionConfig, SessionRules};

@@ -55,6 +55,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, 
 
 use cancelled_work::CancelledWork;
 use database_clock::DatabaseClock;
+use ledger::GroupCommit;
 use load_estimate::LoadEstimate;
 pub use open::{OpenError, StoreOptions};
 pub use postgres::PoolerError;
@@ -137,6 +138,8 @@ pub struct Store {
     cancelled_work: Arc<CancelledWork>,
     /// Whether a commit is one statement.
     commits_in_one_statement: bool,
+    /// Stores several commits together, on SQLite.
+    group_commit: Option<GroupCommit>,
     /// Idle timeout of sessions whose row has none, because an older version opened them.
     default_idle_timeout: Duration,
     /// How much of a client's address to return.

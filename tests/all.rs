@@ -27,6 +27,9 @@ mod support {
     pub(crate) mod proxy;
     pub(crate) mod random;
     pub(crate) mod redis;
+    pub(crate) mod redis_cluster;
+    pub(crate) mod redis_kind;
+    pub(crate) mod sentinels;
     pub(crate) mod smtp;
     pub(crate) mod store;
     pub(crate) mod time;
@@ -182,6 +185,7 @@ mod multi_node {
     mod policies;
     mod poolers;
     mod propagation;
+    mod redis_clusters;
     mod redis_faults;
     mod redis_kinds;
     mod refresh;

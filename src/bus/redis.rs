@@ -1,10 +1,12 @@
 //! The bus on Redis: public channels and the stream for other services, internal channels for the other
 //! nodes, and counters shared by all nodes.
 //!
-//! In reading order: `connection` opens it, `health` watches it, `server` asks what kind of server it
-//! is, `turns` publishes what must not be lost, `sender` what may be lost, `notices` gathers those of
-//! activity, `counters` and `tickets` store what all nodes must agree on, [`subscriber`] receives from
-//! other nodes, [`stream`] reads what was published.
+//! In reading order: `servers` knows where Redis is (one server, those of a Cluster, or the master that
+//! Sentinels name), `line` is one connection to it, `connection` the one that lasts, `names` are the
+//! names there, `health` watches it, `server` asks what kind of server it is, `turns` publishes what must
+//! not be lost, `sender` what may be lost, `notices` gathers those of activity, `counters` and `tickets`
+//! store what all nodes must agree on, [`subscriber`] receives from other nodes, [`stream`] and
+//! `watcher` read what was published.
 //!
 //! Bounds: messages that may be lost wait in a queue of [`QUEUE`]; further ones are dropped. Every
 //! command has [`TIMEOUT`]; while Redis is unreachable, counters do not try it for
@@ -13,35 +15,38 @@
 mod connection;
 mod counters;
 mod health;
+mod line;
+mod names;
 mod notices;
 mod sender;
 mod server;
+mod servers;
 pub mod stream;
 pub mod subscriber;
 mod tickets;
 mod turns;
+mod watcher;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use redis::{Client, ProtocolVersion};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::BusError;
-use super::internal::{Activity, DeduplicatedMessage, Invalidation, channel_of, shard_of};
-use crate::config::RedisConfig;
+use super::internal::{Activity, DeduplicatedMessage, Invalidation, shard_of};
+use crate::config::{RedisConfig, RedisMode};
 use crate::events::Message;
 use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
-use connection::{Connection, client_of};
+use connection::Connection;
 use health::Health;
+use names::Names;
 use sender::BestEffort;
+use servers::Servers;
 
-/// The prefix of channel names in the outbox, and on Redis unless `REDIS_PREFIX` says otherwise.
-const OWN_PREFIX: &str = "auth:";
 /// How long a batch may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a counter may take, because a login waits for it.
@@ -56,15 +61,13 @@ const PING_INTERVAL: Duration = Duration::from_millis(500);
 /// Redis, through one connection that reconnects by itself.
 #[derive(Debug)]
 pub struct RedisBus {
-    client: Client,
     io: Io,
     connection: Connection,
     best_effort: mpsc::Sender<BestEffort>,
     notices: mpsc::Sender<Activity>,
     listens: AtomicBool,
     stream_max_len: u64,
-    /// `REDIS_PREFIX`.
-    prefix: Arc<str>,
+    names: Names,
     /// Identifies this process as the holder of a turn.
     node: String,
     health: Arc<Health>,
@@ -75,81 +78,40 @@ impl RedisBus {
     /// until that cannot be known soon.
     ///
     /// # Errors
-    /// When the address is invalid, or leads to a Cluster or a Sentinel.
+    /// When an address is invalid, or leads to a server of another kind than `REDIS_MODE` says.
     pub async fn new(
         config: &RedisConfig,
         stream_max_len: u64,
         io: Io,
         metrics: &Metrics,
     ) -> Result<Self, BusError> {
-        let client = client_of(config, ProtocolVersion::RESP3)?;
-        let opening = client.clone();
-        // The connection manager's own task runs on the runtime that creates it.
-        let connection = io.run(async move { Connection::open(opening) }).await??;
-        let address = client.get_connection_info().addr().to_string();
-        let health = Arc::new(Health::new(address, format!("{}pulse", config.prefix)));
+        let servers = Servers::new(config)?;
+        let names = Names::new(&config.prefix, servers.cluster().is_some());
+        let health = Arc::new(Health::new(&servers, names.pulses()));
+        // The tasks of a connection run on the runtime that creates it.
+        let connection = io.run(async move { Connection::open(servers) }).await??;
         let (beginning, line) = (Arc::clone(&health), connection.clone());
         io.run(async move { beginning.begin(&line).await }).await??;
         let (best_effort, queue) = mpsc::channel(QUEUE);
         io.detach(sender::send_best_effort(connection.clone(), queue, metrics.clone()));
-        let prefix: Arc<str> = config.prefix.as_str().into();
         let (notices, gathered) = mpsc::channel(QUEUE);
-        io.detach(notices::gather(gathered, Arc::clone(&prefix), best_effort.clone()));
+        io.detach(notices::gather(gathered, names.clone(), best_effort.clone()));
         io.detach(Arc::clone(&health).watch(connection.clone()));
         let (node, listens) = (Uuid::new_v4().to_string(), AtomicBool::new(false));
-        Ok(Self {
-            client,
-            io,
-            connection,
-            best_effort,
-            notices,
-            listens,
-            stream_max_len,
-            prefix,
-            node,
-            health,
-        })
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(super) fn io(&self) -> &Io {
-        &self.io
-    }
-
-    /// Matches every public channel, and every other name with the prefix.
-    pub(super) fn pattern(&self) -> String {
-        self.name_of("*")
-    }
-
-    /// The name on Redis of a name without prefix.
-    fn name_of(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    /// The name of a public channel on Redis.
-    fn channel<'a>(&self, channel: &'a str) -> Cow<'a, str> {
-        match channel.strip_prefix(OWN_PREFIX) {
-            Some(name) if *self.prefix != *OWN_PREFIX => self.name_of(name).into(),
-            _ => channel.into(),
-        }
+        Ok(Self { io, connection, best_effort, notices, listens, stream_max_len, names, node, health })
     }
 
     pub(super) fn publish_once(&self, message: DeduplicatedMessage) {
         let DeduplicatedMessage { session, interval, message } = message;
         let event = Some(Arc::clone(&message.channel));
-        let once = (!interval.is_zero()).then(|| {
-            let key = self.name_of(&DeduplicatedMessage::key(session));
-            (key, DeduplicatedMessage::remembered_for(interval))
-        });
+        let once = (!interval.is_zero())
+            .then(|| (self.names.told(session), DeduplicatedMessage::remembered_for(interval)));
         self.send_best_effort(BestEffort { message: self.named(message), event, once });
     }
 
     /// The message, with its channel's name on Redis.
     fn named(&self, message: Message) -> Message {
-        let channel = match self.channel(&message.channel) {
+        let channel = match self.names.channel(&message.channel) {
             Cow::Borrowed(_) => message.channel,
             Cow::Owned(channel) => channel.into(),
         };
@@ -163,9 +125,9 @@ impl RedisBus {
 
     pub(super) fn invalidate(&self, invalidation: &Invalidation) {
         if let Ok(payload) = serde_json::to_string(invalidation) {
-            let channel = self.name_of(&channel_of(shard_of(invalidation.user)));
+            let channel = self.names.internal(shard_of(invalidation.user));
             let message = Message { channel: channel.into(), payload: payload.into() };
-            self.send_best_effort(BestEffort { message, event: None, once: None });
+            self.send_best_effort(BestEffort::to_nodes(message));
         }
     }
 
@@ -180,8 +142,11 @@ impl RedisBus {
         self.health.is_up()
     }
 
+    /// Whether a key that was written is known to stay: not where Redis may evict keys, nor where another
+    /// server takes over from one that dies, because it may lack what was written last.
     pub(super) fn keeps_keys(&self) -> bool {
-        self.health.keeps_keys()
+        let is_replaced = *self.connection.servers().mode() != RedisMode::Standalone;
+        !is_replaced && self.health.never_evicts()
     }
 
     pub(super) fn evicts_by(&self) -> Option<String> {

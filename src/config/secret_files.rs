@@ -85,7 +85,7 @@ mod tests {
         let (_database, database) = file("postgres://u:hunter2@h/d\n");
         let (_redis, redis) = file("redis://:hunter2@h\n");
         let config = parse(&[("DATABASE_URL_FILE", &database), ("REDIS_URL_FILE", &redis)]);
-        assert_eq!(config.redis.unwrap().url.expose(), "redis://:hunter2@h");
+        assert_eq!(config.redis.unwrap().urls[0].expose(), "redis://:hunter2@h");
         let (_file, path) = file("mysql://u:hunter2@h/d");
         let told = errors(&[("DATABASE_URL_FILE", &path)]).to_string();
         assert!(

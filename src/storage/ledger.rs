@@ -1,8 +1,9 @@
 //! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that
 //! arbitrates between nodes. `writes` builds the statements of a commit, `single_statement` and
-//! `multi_statement` run them.
+//! `multi_statement` run them, and `group_commit` those of several commits together, on SQLite.
 
 mod account_columns;
+mod group_commit;
 mod load;
 mod multi_statement;
 mod single_statement;
@@ -10,6 +11,7 @@ mod writes;
 
 use std::time::Duration;
 
+pub(super) use group_commit::GroupCommit;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 
@@ -107,7 +109,7 @@ impl Store {
         lock: Option<RowLock>,
     ) -> Result<CommitOutcome, StorageError> {
         commit.announcements = self.kept(commit.announcements);
-        let (db, mode) = (self.db.clone(), self.mode(&commit));
+        let (db, mode, group) = (self.db.clone(), self.mode(&commit), self.group_commit.clone());
         let work = async move {
             let version = commit.decided_on + 1;
             let transaction = match lock.and_then(RowLock::into_transaction) {
@@ -116,7 +118,10 @@ impl Store {
                     let is_stored = single_statement::store(&db, commit, mode).await?;
                     return Ok(outcome(is_stored, version));
                 }
-                None => db.begin().await?,
+                None => match group {
+                    Some(group) => return Ok(outcome(group.store(commit, mode.stamp).await?, version)),
+                    None => db.begin().await?,
+                },
             };
             let is_stored = store(&transaction, commit, mode).await?;
             if is_stored {

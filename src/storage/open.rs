@@ -12,6 +12,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use super::Store;
 use super::cancelled_work::CancelledWork;
 use super::database_clock::DatabaseClock;
+use super::ledger::GroupCommit;
 use super::load_estimate::LoadEstimate;
 pub use super::open_error::OpenError;
 use super::postgres::{self, Pooling};
@@ -76,6 +77,7 @@ impl Store {
             let load_estimate = Arc::new(LoadEstimate::new(connections as usize));
             let commits_in_one_statement =
                 servers.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
+            let group_commit = servers.is_none().then(|| GroupCommit::start(db.clone()));
             Ok(Self {
                 db,
                 io: options.io,
@@ -83,6 +85,7 @@ impl Store {
                 clock: Arc::new(DatabaseClock::new()),
                 cancelled_work,
                 commits_in_one_statement,
+                group_commit,
                 default_idle_timeout: options.default_idle_timeout,
                 addresses: options.addresses,
                 keeps_events: options.keeps_events,

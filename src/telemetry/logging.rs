@@ -77,14 +77,14 @@ where
 }
 
 /// The wanted filter, with the database libraries at most at `warn` unless it names them: they log every
-/// statement. If clients send something other than HTTP, that is not worth an error either.
+/// statement. The library for Redis logs every attempt to reach a dead server, which `redis.down` says once.
+/// If clients send something other than HTTP, that is not worth an error either.
 fn filter(wanted: &str) -> EnvFilter {
-    let quiet = match wanted.parse::<LevelFilter>() {
-        Ok(level) => level.min(LevelFilter::WARN),
-        Err(_) => LevelFilter::WARN,
-    };
+    let at_most = |most: LevelFilter| wanted.parse::<LevelFilter>().map_or(most, |level| level.min(most));
+    let (quiet, silent) = (at_most(LevelFilter::WARN), at_most(LevelFilter::ERROR));
     let with = |wanted: &str| {
-        format!("actix_http=off,sqlx={quiet},sea_orm={quiet},sea_orm_migration={quiet},{wanted}")
+        let database = format!("sqlx={quiet},sea_orm={quiet},sea_orm_migration={quiet}");
+        format!("actix_http=off,{database},redis={silent},{wanted}")
     };
     EnvFilter::try_new(with(wanted)).unwrap_or_else(|_| EnvFilter::new(with("info")))
 }

@@ -21,6 +21,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::support::app::STALENESS;
+use crate::support::cluster::ClusterSetup;
 use crate::support::time::{Stopwatch, unix_millis};
 use crate::support::{Client, Cluster, eventually};
 use history::History;
@@ -28,6 +29,7 @@ use people::{Bases, Someone};
 use rules::{LIMIT, Stored};
 
 const SEEDS: RangeInclusive<u64> = 1..=5;
+const CLUSTER_SEED: u64 = 901;
 const NODES: usize = 3;
 const PEOPLE: usize = 5;
 /// How many things one person does at the same time.
@@ -49,9 +51,16 @@ async fn the_session_rules_hold_whatever_happens() {
     }
 }
 
-/// Every node has connections of its own, to PostgreSQL or to a pooler in front of it.
-async fn cluster(pooler: bool) -> Cluster {
-    let setup = Cluster::of(NODES)
+/// Masters of the Cluster are killed and replaced all the time; nodes reach it without proxies.
+#[tokio::test]
+#[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
+async fn the_session_rules_hold_on_a_redis_cluster() {
+    let mut cluster = setup().on_redis_cluster().start().await;
+    Box::pin(round(CLUSTER_SEED, None, &mut cluster)).await;
+}
+
+fn setup() -> ClusterSetup {
+    Cluster::of(NODES)
         .set(STALENESS, 1_000)
         .set("MAX_SESSIONS_PER_USER", LIMIT)
         .set("SESSION_TIMEOUT_MINUTES", rules::TIMEOUT_MS as f64 / 60_000.0)
@@ -59,10 +68,14 @@ async fn cluster(pooler: bool) -> Cluster {
         .set("ACTIVITY_FLUSH_SECONDS", rules::FLUSH_MS as f64 / 1_000.0)
         // A rotation whose answer was lost must not look like theft.
         .set("REFRESH_REUSE_GRACE_SECONDS", 300)
-        .behind_proxies();
+        .behind_proxies()
+}
+
+/// Every node has connections of its own, to PostgreSQL or to a pooler in front of it.
+async fn cluster(pooler: bool) -> Cluster {
     match pooler {
-        true => setup.behind_pooler(&["pool_mode = session", "default_pool_size = 80"]).start().await,
-        false => setup.start().await,
+        true => setup().behind_pooler(&["pool_mode = session", "default_pool_size = 80"]).start().await,
+        false => setup().start().await,
     }
 }
 

@@ -88,7 +88,7 @@ async fn a_node_that_stands_still_with_the_turn_is_replaced() {
     cluster.nodes[0].redis().set(Mode::Delay(Duration::from_millis(400)));
     frozen.login(&person).await.expect(200);
     eventually("the node has its turn", TIMEOUT, async || {
-        match cluster.redis.ask(&["EXISTS", "auth:turn:1:0"]).await.as_str() {
+        match cluster.redis.server().ask(&["EXISTS", "auth:turn:1:0"]).await.as_str() {
             "1" => Ok(()),
             other => Err(other.to_owned()),
         }

@@ -55,7 +55,7 @@ async fn health_is_ok(device: &Client) {
 /// Writes while Redis refuses writes, and checks on a channel what is published: each event once, when
 /// Redis is writable again.
 async fn owes_nothing_after(broken: &[&str], mended: &[&str]) {
-    let cluster = Cluster::of(2).start().await;
+    let cluster = Cluster::of(2).on_redis(&[]).start().await;
     let mut writers = writers(&cluster).await;
     let device = somebody(&cluster).await;
     cluster.all_is_published(MENDED_WITHIN).await;

@@ -1,8 +1,7 @@
-//! Kinds of Redis: one that evicts, a Cluster, a Sentinel, one with TLS and a private CA, one that is
-//! shared with another deployment. Each works, or is refused in plain words.
+//! Kinds of a single Redis: one that evicts, one with TLS and a private CA, one that is shared with another
+//! deployment.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,7 +13,6 @@ use crate::support::redis::RedisServer;
 use crate::support::{Client, Cluster, Connection, Database, Person, Setup, TestApp, Transport, eventually};
 
 const NOTICED_WITHIN: Duration = Duration::from_secs(15);
-const MASTERS: usize = 3;
 
 async fn ticket(device: &Client) -> String {
     let answer = device.send(device.request(Method::POST, "/events/ticket")).await.expect(201);
@@ -82,7 +80,7 @@ async fn is_right_where_keys_are_evicted(policy: &str) {
     let reset = json!({"email": person.email});
     while device.post("/password/reset", &reset).await.status != 429 {}
 
-    fill(&cluster.redis).await;
+    fill(cluster.redis.server()).await;
     guess(totp.code(0)).await.expect_problem(429, "rate_limited");
     cluster.client(0).signup(&Person::named("Eve")).await.expect_problem(429, "rate_limited");
     device.post("/password/reset", &reset).await.expect_problem(429, "rate_limited");
@@ -117,38 +115,6 @@ async fn a_redis_that_evicts_any_key_forgets_no_ticket_and_no_guess() {
 #[ignore = "needs PostgreSQL and Redis: run ./scripts/test"]
 async fn a_redis_that_evicts_what_expires_forgets_no_ticket_and_no_guess() {
     is_right_where_keys_are_evicted("volatile-lru").await;
-}
-
-async fn refused(url: &str, words: &str) {
-    let setup = Setup::on(Database::Sqlite).await.set("REDIS_URL", url);
-    setup.run().await.expect_code(1).expect_output(words);
-}
-
-#[tokio::test]
-#[ignore = "needs Redis: run ./scripts/test"]
-async fn a_cluster_is_refused_in_plain_words() {
-    let mut masters = Vec::new();
-    for _ in 0..MASTERS {
-        masters.push(RedisServer::start_with(&["--cluster-enabled", "yes", "--appendonly", "no"]).await);
-    }
-    let addresses: Vec<_> = masters.iter().map(RedisServer::address).collect();
-    let made = Command::new("redis-cli")
-        .args(["--cluster", "create"])
-        .args(&addresses)
-        .arg("--cluster-yes")
-        .output();
-    let made = made.expect("this test needs redis-cli");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-    for address in addresses {
-        refused(&format!("redis://{address}"), "a node of a Redis Cluster, which is not supported").await;
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs Redis: run ./scripts/test"]
-async fn a_sentinel_is_refused_in_plain_words() {
-    let sentinel = RedisServer::start_sentinel().await;
-    refused(&format!("redis://{}", sentinel.address()), "a Redis Sentinel").await;
 }
 
 /// A CA's certificate, and a server's certificate and key signed by it; the paths of all three.

@@ -41,7 +41,7 @@ async fn show_at_once(cluster: &Cluster, device: &Client) -> Option<usize> {
 }
 
 /// Of many that use a ticket at the same moment, on any node, one is admitted.
-async fn one_is_let_in(cluster: &Cluster, device: &Client) {
+pub(super) async fn one_is_let_in(cluster: &Cluster, device: &Client) {
     let mut races = 0;
     for _ in 0..RACES * 2 {
         if let Some(let_in) = show_at_once(cluster, device).await {

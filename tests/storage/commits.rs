@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use auth_service::domain::command::decide;
+use auth_service::domain::command::{Logout, Open, decide};
+use auth_service::domain::ledger::Ledger;
 use auth_service::storage::ledger::CommitOutcome;
 
 use crate::support::proxy::{Mode, Proxy};
@@ -10,7 +11,11 @@ use crate::support::store::{START, TestStore, assert_same, commit_of, login, pol
 use crate::support::time::Stopwatch;
 use crate::support::{Database, on_each_database};
 
-on_each_database!(of_many_commits_on_one_version_one_wins, the_limit_holds_whatever_races,);
+on_each_database!(
+    of_many_commits_on_one_version_one_wins,
+    the_limit_holds_whatever_races,
+    of_commits_that_wait_together_each_is_whole_or_absent,
+);
 
 async fn of_many_commits_on_one_version_one_wins(db: Database) {
     let store = TestStore::on(db).await;
@@ -66,6 +71,78 @@ async fn the_limit_holds_whatever_races(db: Database) {
     assert_eq!(ledger.live().len(), policy().max_sessions);
     let evicted = NODES * LOGINS + 1 - policy().max_sessions;
     assert_eq!(store.waiting().await, u64::try_from(2 + 2 * NODES * LOGINS + evicted).unwrap());
+}
+
+/// SQLite stores them in one transaction: one that fails, or finds another state than expected, takes none
+/// of the others with it, and leaves nothing of itself.
+async fn of_commits_that_wait_together_each_is_whole_or_absent(db: Database) {
+    const PEOPLE: usize = 60;
+    const ROUNDS: usize = 5;
+    let store = TestStore::on(db).await;
+    let mut fine = Vec::new();
+    let mut absent = Vec::new();
+    for number in 0..PEOPLE {
+        let mut ledger = store.register().await;
+        let _ = store.run(&mut ledger, START, &login()).await;
+        if number % 3 == 1 {
+            let _ = store.run(&mut ledger, START, &login()).await;
+        }
+        if number % 3 == 2 { fine.push(ledger) } else { absent.push(ledger) }
+    }
+    // Of every second one of those the sessions are over, though their version does not say so.
+    store
+        .execute(
+            "UPDATE sessions SET ended_at = 1, end_reason = 'logout' \
+             WHERE user_id IN (SELECT id FROM users WHERE session_version = 2)",
+        )
+        .await;
+    let before: Vec<_> = stored(&store, &absent).await;
+    for round in 0..ROUNDS {
+        let commits = fine.iter().chain(&absent).map(|ledger| {
+            let [first, second] = [0, 1].map(|place: usize| ledger.live()[place].id());
+            let logout = decide(&Logout { session: first }, ledger, START, &policy()).events;
+            let open = match ledger.version {
+                // Its id is taken.
+                1 if !fine.iter().any(|one| one.user == ledger.user) => Open { id: second, ..login() },
+                _ => login(),
+            };
+            let open = decide(&open, ledger, START, &policy()).events;
+            let events: Vec<_> = logout.into_iter().chain(open).collect();
+            let (store, commit) = (store.clone(), commit_of(ledger, START, &events));
+            tokio::spawn(async move { (store.commit(commit, None).await, events) })
+        });
+        let commits: Vec<_> = commits.collect();
+        let (of_fine, of_absent) = (fine.len(), absent.len());
+        let results = futures_util::future::join_all(commits).await;
+        for (ledger, result) in fine.iter_mut().zip(&results[..of_fine]) {
+            let (outcome, events) = result.as_ref().unwrap();
+            assert_eq!(
+                outcome.as_ref().unwrap(),
+                &CommitOutcome::Committed(ledger.version + 1),
+                "round {round}"
+            );
+            events.iter().for_each(|event| ledger.apply(event));
+            ledger.version += 1;
+        }
+        assert_eq!(results.len(), of_fine + of_absent);
+        for (outcome, _) in results.iter().skip(of_fine).map(|result| result.as_ref().unwrap()) {
+            assert!(!matches!(outcome, Ok(CommitOutcome::Committed(_))), "{outcome:?}");
+        }
+    }
+    for ledger in &fine {
+        assert_same(&store.ledger(ledger.user).await, ledger);
+    }
+    for (before, now) in before.iter().zip(stored(&store, &absent).await) {
+        assert_same(&now, before);
+    }
+}
+
+async fn stored(store: &TestStore, ledgers: &[Ledger]) -> Vec<Ledger> {
+    let mut stored = Vec::new();
+    for ledger in ledgers {
+        stored.push(store.ledger(ledger.user).await);
+    }
+    stored
 }
 
 /// Where the database is far away, that is what a change takes: 200 ms here, and 1 s with one for each

@@ -16,6 +16,9 @@ use super::database::{Database, PostgresDatabase};
 use super::pgbouncer::PgBouncer;
 use super::proxy::Proxy;
 use super::redis::RedisServer;
+use super::redis_cluster::RedisCluster;
+use super::redis_kind::Redis;
+use super::sentinels::Sentinels;
 use super::time::eventually;
 
 const QUIET: &str = "info,auth_service::http=off";
@@ -29,9 +32,21 @@ pub(crate) struct ClusterSetup {
     behind_proxies: bool,
     /// Settings of a pooler between the nodes and PostgreSQL, if there is one.
     pooler: Option<Vec<&'static str>>,
-    /// Settings of Redis.
-    redis: Vec<String>,
+    redis: RedisSetup,
 }
+
+/// What to start for the events.
+enum RedisSetup {
+    /// One server, or what [`KIND`] says.
+    Any,
+    /// One server, with these settings.
+    Server(Vec<String>),
+    Cluster,
+    Sentinels,
+}
+
+/// `cluster` or `sentinel`: every test that can runs on that.
+const KIND: &str = "TEST_REDIS";
 
 impl ClusterSetup {
     pub(crate) fn set(mut self, variable: &'static str, value: impl Display) -> Self {
@@ -53,16 +68,46 @@ impl ClusterSetup {
 
     /// Gives Redis additional arguments.
     pub(crate) fn on_redis(mut self, settings: &[&str]) -> Self {
-        self.redis = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        self.redis = RedisSetup::Server(settings.iter().map(|setting| (*setting).to_owned()).collect());
         self
+    }
+
+    /// Uses a Redis Cluster.
+    pub(crate) fn on_redis_cluster(mut self) -> Self {
+        self.redis = RedisSetup::Cluster;
+        self
+    }
+
+    /// Uses a Redis whose master Sentinels name.
+    pub(crate) fn on_sentinels(mut self) -> Self {
+        self.redis = RedisSetup::Sentinels;
+        self
+    }
+
+    async fn start_redis(&self) -> Redis {
+        let kind = std::env::var(KIND).unwrap_or_default();
+        match (&self.redis, kind.as_str()) {
+            (RedisSetup::Cluster, _) => Redis::Cluster(RedisCluster::start().await),
+            (RedisSetup::Sentinels, _) => Redis::Sentinels(Sentinels::start().await),
+            (RedisSetup::Any, "cluster") if !self.behind_proxies => {
+                Redis::Cluster(RedisCluster::start().await)
+            }
+            (RedisSetup::Any, "sentinel") if !self.behind_proxies => {
+                Redis::Sentinels(Sentinels::start().await)
+            }
+            (RedisSetup::Server(settings), _) => {
+                let settings: Vec<_> = settings.iter().map(String::as_str).collect();
+                Redis::Server(RedisServer::start_with(&settings).await)
+            }
+            _ => Redis::Server(RedisServer::start().await),
+        }
     }
 
     /// Starts everything, all nodes at the same time, and waits until each is ready.
     pub(crate) async fn start(self) -> Cluster {
         let turn = TURN.lock().await;
         let database = PostgresDatabase::create().await;
-        let settings: Vec<_> = self.redis.iter().map(String::as_str).collect();
-        let redis = RedisServer::start_with(&settings).await;
+        let redis = self.start_redis().await;
         let pooler = match &self.pooler {
             Some(settings) => Some(PgBouncer::start(database.address(), settings).await),
             None => None,
@@ -73,27 +118,32 @@ impl ClusterSetup {
         Cluster { nodes, watcher, redis, pooler, database, _turn: turn }
     }
 
-    async fn node(&self, database: &PostgresDatabase, address: &str, redis: &RedisServer) -> Node {
+    async fn node(&self, database: &PostgresDatabase, address: &str, redis: &Redis) -> Node {
         let lines = if self.behind_proxies {
-            let to_database = Proxy::to(address).await;
-            Some(Lines { database: to_database, redis: Proxy::to(&redis.address()).await })
+            // The nodes of a Cluster, and Sentinels, give addresses of their own.
+            let to_redis = match redis {
+                Redis::Server(server) => Some(Proxy::to(&server.address()).await),
+                Redis::Cluster(_) | Redis::Sentinels(_) => None,
+            };
+            Some(Lines { database: Proxy::to(address).await, redis: to_redis })
         } else {
             None
         };
-        let (database_url, redis_address) = match &lines {
-            Some(lines) => {
-                (database.url_through(lines.database.address()), lines.redis.address().to_string())
-            }
-            None => (database.url_through(address), redis.address()),
+        let database_url = match &lines {
+            Some(lines) => database.url_through(lines.database.address()),
+            None => database.url_through(address),
+        };
+        let redis_settings = match lines.as_ref().and_then(|lines| lines.redis.as_ref()) {
+            Some(redis) => vec![("REDIS_URL", format!("redis://{}", redis.address()))],
+            None => redis.settings(),
         };
         let mut setup = Setup::on(Database::Sqlite)
             .await
             .set("DATABASE_URL", database_url)
-            .set("REDIS_URL", format!("redis://{redis_address}"))
             .set(STALENESS, PATIENT_STALENESS_MS)
             // One line per request would bury the relevant output of a failing test.
             .set("LOG_LEVEL", std::env::var("TEST_LOG").unwrap_or_else(|_| QUIET.to_owned()));
-        for (variable, value) in &self.variables {
+        for (variable, value) in redis_settings.iter().chain(&self.variables) {
             setup = setup.set(variable, value);
         }
         Node { app: setup.start().await, lines }
@@ -102,7 +152,8 @@ impl ClusterSetup {
 
 struct Lines {
     database: Proxy,
-    redis: Proxy,
+    /// To a single Redis.
+    redis: Option<Proxy>,
 }
 
 /// One process, and its proxies, if it has any.
@@ -152,7 +203,12 @@ impl Node {
 
     /// Its proxy to Redis.
     pub(crate) fn redis(&self) -> &Proxy {
-        &self.lines.as_ref().expect("a cluster behind proxies").redis
+        self.redis_if_single().expect("a single Redis behind proxies")
+    }
+
+    /// The same, if there is one.
+    pub(crate) fn redis_if_single(&self) -> Option<&Proxy> {
+        self.lines.as_ref()?.redis.as_ref()
     }
 }
 
@@ -161,7 +217,7 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     /// A connection to the database without any proxy.
     watcher: DatabaseConnection,
-    pub(crate) redis: RedisServer,
+    pub(crate) redis: Redis,
     /// Between the nodes and PostgreSQL, if there is one.
     pub(crate) pooler: Option<PgBouncer>,
     database: PostgresDatabase,
@@ -170,7 +226,13 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn of(nodes: usize) -> ClusterSetup {
-        ClusterSetup { nodes, variables: Vec::new(), behind_proxies: false, pooler: None, redis: Vec::new() }
+        ClusterSetup {
+            nodes,
+            variables: Vec::new(),
+            behind_proxies: false,
+            pooler: None,
+            redis: RedisSetup::Any,
+        }
     }
 
     /// The address of the node with this index, modulo the number of nodes.

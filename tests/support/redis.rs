@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use std::process::Command;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -73,16 +74,20 @@ impl RedisServer {
         (Self::start_with(&[&settings[..], &files].concat()).await, format!("127.0.0.1:{port}"))
     }
 
-    /// Starts a Sentinel that monitors nothing.
-    pub(crate) async fn start_sentinel() -> Self {
+    /// Starts a Sentinel with additional lines in its settings.
+    pub(crate) async fn start_sentinel(lines: &[String]) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let file = folder.path().join("sentinel.conf");
-        std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\n")).unwrap();
+        std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\n{}\n", lines.join("\n"))).unwrap();
         let mut command = Command::new("redis-server");
         command.current_dir(folder.path()).arg(&file).arg("--sentinel");
         let mut sentinel = Self { process: Process::spawn(command), port, settings: Vec::new(), folder };
         assert!(sentinel.is_ready().await, "no Sentinel:\n{}", sentinel.process.logs());
         sentinel
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// `host:port`
@@ -160,29 +165,41 @@ impl RedisServer {
     }
 
     /// The messages on a channel from now on.
-    pub(crate) async fn listen(&self, channel: &str) -> impl Stream<Item = String> + Unpin {
+    pub(crate) async fn listen(&self, channel: &str) -> BoxStream<'static, String> {
         let client = redis::Client::open(format!("redis://{}", self.address())).unwrap();
         let mut connection = client.get_async_pubsub().await.unwrap();
         connection.subscribe(channel).await.unwrap();
-        Box::pin(connection.into_on_message().map(|message| message.get_payload().unwrap()))
+        connection.into_on_message().map(|message| message.get_payload().unwrap()).boxed()
     }
 
     /// The stream of events, oldest first, each as often as it was sent.
     pub(crate) async fn stream(&self) -> Vec<StreamEvent> {
         let mut connection = self.connect().await.unwrap();
-        let mut range = redis::cmd("XRANGE");
-        range.arg("auth:events").arg("-").arg("+");
-        let entries: Vec<(String, Vec<String>)> = range.query_async(&mut connection).await.unwrap();
-        entries.into_iter().map(|(id, fields)| event_of(&id, &fields)).collect()
+        read_stream(&mut connection, "auth:events").await
     }
 
     /// The same, each event once, at the position where it was first sent.
     pub(crate) async fn events(&self) -> Vec<StreamEvent> {
-        let mut seen = HashSet::new();
-        let mut events = self.stream().await;
-        events.retain(|event| seen.insert(event.text("eventId").to_owned()));
-        events
+        each_once(self.stream().await)
     }
+}
+
+/// Each event once, at the position where it was first sent.
+pub(crate) fn each_once(mut events: Vec<StreamEvent>) -> Vec<StreamEvent> {
+    let mut seen = HashSet::new();
+    events.retain(|event| seen.insert(event.text("eventId").to_owned()));
+    events
+}
+
+/// All entries of a stream, oldest first.
+pub(crate) async fn read_stream(
+    connection: &mut (impl redis::aio::ConnectionLike + Send),
+    name: &str,
+) -> Vec<StreamEvent> {
+    let mut range = redis::cmd("XRANGE");
+    range.arg(name).arg("-").arg("+");
+    let entries: Vec<(String, Vec<String>)> = range.query_async(connection).await.unwrap();
+    entries.into_iter().map(|(id, fields)| event_of(&id, &fields)).collect()
 }
 
 fn spawn(port: u16, settings: &[String], folder: &TempDir) -> Process {

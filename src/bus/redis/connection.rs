@@ -1,78 +1,77 @@
-//! The connection to Redis: opened as configured, re-opened when it breaks, replaced when it falls silent.
+//! The connection to Redis: opened as configured, re-opened when it breaks, replaced when it falls silent
+//! or when the master is another server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{
-    Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError, RedisResult, TlsCertificates,
-};
+use redis::{ErrorKind, RedisError, RedisResult};
 
-use super::TIMEOUT;
-use crate::bus::BusError;
-use crate::config::RedisConfig;
+use super::line::Line;
+use super::servers::Servers;
 
-/// A client of the configured server. It does not connect yet.
-///
-/// # Errors
-/// When the address is invalid, or the CA file contains no certificate.
-pub(super) fn client_of(config: &RedisConfig, protocol: ProtocolVersion) -> Result<Client, BusError> {
-    let info = config.url.expose().into_connection_info()?;
-    let settings = info.redis_settings().clone().set_protocol(protocol);
-    let info = info.set_redis_settings(settings);
-    let Some(path) = &config.ca_file else { return Ok(Client::open(info)?) };
-    let failed =
-        |source: Box<dyn std::error::Error + Send + Sync>| BusError::CaFile { path: path.clone(), source };
-    let root_cert = std::fs::read(path).map_err(|error| failed(error.into()))?;
-    if !root_cert.windows(PEM_BEGIN.len()).any(|part| part == PEM_BEGIN) {
-        return Err(failed("no PEM certificate is in it".into()));
-    }
-    let certificates = TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
-    Client::build_with_tls(info, certificates).map_err(|error| failed(error.into()))
-}
-
-const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-
-/// A connection that is opened at first use, on the runtime of its first user. The manager re-opens a
-/// broken connection; one that has merely fallen silent seems intact to it, and is replaced by the
-/// health check.
+/// A connection that is opened at first use, on the runtime of its first user. It re-opens itself when
+/// it breaks; one that has merely fallen silent seems intact to it, and is replaced by the health check.
 #[derive(Clone)]
 pub(super) struct Connection {
-    client: Client,
-    current: Arc<ArcSwap<ConnectionManager>>,
+    servers: Servers,
+    current: Arc<ArcSwap<Lines>>,
+}
+
+struct Lines {
+    shared: Line,
+    publishing: Line,
+}
+
+impl Lines {
+    fn open(servers: &Servers) -> RedisResult<Self> {
+        let shared = servers.lasting_line()?;
+        let publishing = match servers.min_replicas() {
+            0 => shared.clone(),
+            // A line on which replicas are waited for stands still meanwhile.
+            _ => servers.lasting_line()?,
+        };
+        Ok(Self { shared, publishing })
+    }
 }
 
 impl Connection {
-    pub(super) fn open(client: Client) -> RedisResult<Self> {
-        let manager = client.get_connection_manager_lazy(retries())?;
-        Ok(Self { client, current: Arc::new(ArcSwap::from_pointee(manager)) })
+    pub(super) fn open(servers: Servers) -> RedisResult<Self> {
+        let current = Arc::new(ArcSwap::from_pointee(Lines::open(&servers)?));
+        Ok(Self { servers, current })
     }
 
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+    pub(super) fn servers(&self) -> &Servers {
+        &self.servers
     }
 
-    pub(super) fn manager(&self) -> ConnectionManager {
-        ConnectionManager::clone(&self.current.load())
+    pub(super) fn line(&self) -> Line {
+        self.current.load().shared.clone()
+    }
+
+    /// The line on which events are published that must not be lost.
+    pub(super) fn publishing_line(&self) -> Line {
+        self.current.load().publishing.clone()
     }
 
     pub(super) fn replace(&self) {
-        match self.client.get_connection_manager_lazy(retries()) {
-            Ok(manager) => self.current.store(Arc::new(manager)),
+        match Lines::open(&self.servers) {
+            Ok(lines) => self.current.store(Arc::new(lines)),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "redis.line_not_replaced");
             }
         }
     }
-}
 
-fn retries() -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(Duration::from_secs(1)))
-        .set_response_timeout(Some(TIMEOUT))
-        .set_min_delay(Duration::from_millis(50))
-        .set_max_delay(Duration::from_secs(1))
+    /// Asks the Sentinels, if there are any, and replaces the connection if they name another master.
+    ///
+    /// # Errors
+    /// When none of them names one. Then the connection is as before.
+    pub(super) async fn follow(&self) -> RedisResult<()> {
+        if self.servers.find_master().await? {
+            self.replace();
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Connection {
@@ -88,13 +87,19 @@ pub(super) fn cause_of(error: &RedisError) -> String {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
             "the server refuses the user or password of REDIS_URL"
         }
+        (ErrorKind::MasterNameNotFoundBySentinel, _) => {
+            "the Sentinels name no working master: it is down, or REDIS_SENTINEL_MASTER is not its name"
+        }
         (_, Some("NOPERM")) => "the user of REDIS_URL may not do this",
-        (_, Some("MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN")) => {
-            "the server is part of a Redis Cluster, which is not supported"
+        (_, Some("MOVED" | "ASK" | "CROSSSLOT")) => {
+            "the server is part of a Redis Cluster, which needs REDIS_MODE=cluster"
         }
         (_, Some("READONLY")) => "the server is a replica and takes no writes",
         (_, Some("OOM")) => "the server has used up its maxmemory",
         (_, Some("MISCONF")) => "the server cannot save to its disk and takes no writes",
+        (_, Some("NOREPLICAS")) => {
+            "the server has fewer replicas than it needs (its min-replicas-to-write, or REDIS_MIN_REPLICAS)"
+        }
         (_, Some("LOADING")) => "the server is still loading its data",
         _ if text.contains("UnknownIssuer") => {
             "no trusted authority has signed the server's certificate; set REDIS_CA_FILE for one of your own"

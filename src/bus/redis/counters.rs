@@ -38,10 +38,10 @@ impl RedisBus {
         if !self.health.may_try() {
             return None;
         }
-        let mut script = COUNT.key(self.name_of(&format!("rate:{key}")));
+        let mut script = COUNT.key(self.names.counter(key));
         let window = u64::try_from(quota.window.as_millis()).unwrap_or(u64::MAX);
         script.arg(quota.count).arg(window).arg(u8::from(counts));
-        let mut connection = self.connection.manager();
+        let mut connection = self.connection.line();
         let asking = async move {
             let answer = script.invoke_async::<(bool, u32, u64)>(&mut connection);
             tokio::time::timeout(COUNTER_TIMEOUT, answer).await

@@ -1,15 +1,20 @@
 //! Whether Redis works, why not, and whether it may evict keys.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisResult, ServerErrorKind};
+use futures_util::FutureExt;
+use futures_util::future::select_ok;
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::error::Elapsed;
 
 use super::connection::{Connection, cause_of};
 use super::server::{Eviction, ServerInfo};
+use super::servers::{Servers, line_to};
+use super::turns::ENOUGH_REPLICAS;
 use super::{PING_INTERVAL, RETRY_AFTER_FAILURE};
 use crate::bus::BusError;
 
@@ -17,19 +22,24 @@ use crate::bus::BusError;
 const MAX_MISSED_PINGS: u32 = 2;
 /// How often the eviction policy is checked; it is also checked after each outage.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a diagnostic query may take.
-const PROBE_STEP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the Sentinels may take to name the master.
+const SENTINEL_TIMEOUT: Duration = Duration::from_secs(3);
+/// Writes the key, if there are enough replicas.
+static PULSE: LazyLock<String> = LazyLock::new(|| {
+    format!("{ENOUGH_REPLICAS} enough_replicas(ARGV[1]) return redis.call('SET', KEYS[1], '', 'EX', 60)")
+});
 /// What a replica answers to a write.
 const READ_ONLY: ErrorKind = ErrorKind::Server(ServerErrorKind::ReadOnly);
 
 /// What is known of the server.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// Host and port.
+    /// Host and port of each configured address.
     address: String,
-    /// The key that is written to find out whether the server takes writes: a full server, or a replica,
+    /// The keys that are written to find out whether the servers take writes: a full server, or a replica,
     /// answers a ping like any other.
-    ping_key: String,
+    pulses: Vec<String>,
+    min_replicas: u32,
     up: AtomicBool,
     eviction: ArcSwap<Eviction>,
     began: Instant,
@@ -38,10 +48,11 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn new(address: String, ping_key: String) -> Self {
+    pub(super) fn new(servers: &Servers, pulses: Vec<String>) -> Self {
         Self {
-            address,
-            ping_key,
+            address: servers.addresses(),
+            pulses,
+            min_replicas: servers.min_replicas(),
             up: AtomicBool::new(true),
             eviction: ArcSwap::default(),
             began: Instant::now(),
@@ -66,7 +77,7 @@ impl Health {
     }
 
     /// Whether it is known not to evict keys.
-    pub(super) fn keeps_keys(&self) -> bool {
+    pub(super) fn never_evicts(&self) -> bool {
         **self.eviction.load() == Eviction::Never
     }
 
@@ -95,20 +106,21 @@ impl Health {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The first check. An address that leads to a server of an unsupported kind is refused; one that
-    /// does not answer may do so later.
+    /// The first check. An address that leads to a server of another kind than configured is refused; one
+    /// that does not answer may do so later.
     pub(super) async fn begin(&self, connection: &Connection) -> Result<(), BusError> {
-        let answer = self.ping(connection, PING_INTERVAL).await;
         // A Cluster's node may take the write or answer MOVED; a Sentinel knows no writes. Each reports
         // what it is.
-        if let Ok(info) = ask(connection.client()).await {
-            if info.is_cluster() {
-                return Err(BusError::Cluster);
-            }
-            if info.is_sentinel() {
-                return Err(BusError::Sentinel);
-            }
-            self.note_eviction(info.eviction());
+        let servers = connection.servers();
+        if let Ok(info) = probe(servers).await
+            && let Some(mismatch) = info.mismatch(servers.mode())
+        {
+            return Err(BusError::WrongMode(mismatch));
+        }
+        follow(connection).await;
+        let answer = self.ping(connection, PING_INTERVAL).await;
+        if let Ok(eviction) = eviction(connection).await {
+            self.note_eviction(eviction);
         }
         self.up.store(matches!(answer, Ok(Ok(()))), Ordering::Relaxed);
         Ok(())
@@ -120,6 +132,7 @@ impl Health {
     pub(super) async fn watch(self: Arc<Self>, connection: Connection) {
         let (mut useless, mut was_up, mut asked) = (0, true, Some(Instant::now()));
         loop {
+            follow(&connection).await;
             let answer = self.ping(&connection, PING_INTERVAL * 2).await;
             let is_up = matches!(answer, Ok(Ok(())));
             self.up.store(is_up, Ordering::Relaxed);
@@ -133,12 +146,13 @@ impl Health {
             was_up = is_up;
             if is_up && asked.is_none_or(|asked| asked.elapsed() >= EVICTION_INTERVAL) {
                 asked = Some(Instant::now());
-                if let Ok(info) = ask(connection.client()).await {
-                    self.note_eviction(info.eviction());
+                if let Ok(eviction) = eviction(&connection).await {
+                    self.note_eviction(eviction);
                 }
             }
-            let is_useless =
-                answer.map_or(true, |answer| answer.is_err_and(|error| error.kind() == READ_ONLY));
+            let in_cluster = connection.servers().cluster().is_some();
+            let is_useless = answer
+                .map_or(true, |answer| answer.is_err_and(|error| in_cluster || error.kind() == READ_ONLY));
             useless = if is_useless { useless + 1 } else { 0 };
             if useless == MAX_MISSED_PINGS {
                 useless = 0;
@@ -149,29 +163,68 @@ impl Health {
     }
 
     async fn ping(&self, connection: &Connection, timeout: Duration) -> Result<RedisResult<()>, Elapsed> {
-        let mut set = redis::cmd("SET");
-        set.arg(&self.ping_key).arg("").arg("EX").arg(60);
-        tokio::time::timeout(timeout, set.query_async::<()>(&mut connection.manager())).await
+        let writes = self.pulses.iter().map(|key| match self.min_replicas {
+            0 => redis::cmd("SET").arg(key).arg("").arg("EX").arg(60).to_owned(),
+            wanted => redis::cmd("EVAL").arg(&*PULSE).arg(1).arg(key).arg(wanted).to_owned(),
+        });
+        let (writes, mut line) = (writes.collect(), connection.line());
+        let results = tokio::time::timeout(timeout, line.run_all::<Value>(writes)).await?;
+        Ok(results.into_iter().try_for_each(|result| result.map(drop)))
     }
 }
 
-/// Queries over a connection of its own, which reports why it cannot be opened: the manager keeps trying
-/// and reports nothing.
-async fn ask(client: &Client) -> RedisResult<ServerInfo> {
-    let settings = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(PROBE_STEP_TIMEOUT))
-        .set_response_timeout(Some(PROBE_STEP_TIMEOUT));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
-    ServerInfo::ask(&mut connection).await
+/// Follows the master, if there are Sentinels. If they name none, `why_down` reports it.
+async fn follow(connection: &Connection) {
+    if connection.servers().has_sentinels() {
+        let _ = tokio::time::timeout(SENTINEL_TIMEOUT, connection.follow()).await;
+    }
+}
+
+/// What one of the configured addresses leads to: the first that answers. Over a connection of its own,
+/// which reports why it cannot be opened.
+async fn probe(servers: &Servers) -> RedisResult<ServerInfo> {
+    let asked = servers.asked().iter().map(|client| {
+        async move {
+            let mut line = line_to(client).await?;
+            ServerInfo::ask(&mut line).await
+        }
+        .boxed()
+    });
+    Ok(select_ok(asked).await?.0)
+}
+
+/// What the servers do when their memory is full.
+async fn eviction(connection: &Connection) -> RedisResult<Eviction> {
+    if let Some(client) = connection.servers().current() {
+        let mut line = line_to(&client).await?;
+        return Ok(ServerInfo::ask(&mut line).await?.eviction());
+    }
+    // In a Cluster every master answers.
+    let infos = redis::cmd("INFO").query_async::<HashMap<String, String>>(&mut connection.line()).await?;
+    let all = infos.into_values().map(|info| ServerInfo::read(&info).eviction());
+    Ok(all.reduce(Eviction::and).unwrap_or_default())
 }
 
 /// The cause in words for an operator.
 async fn why_down(connection: &Connection, answer: &Result<RedisResult<()>, Elapsed>) -> String {
-    match (ask(connection.client()).await, answer) {
-        (Ok(info), _) if info.is_cluster() => BusError::Cluster.to_string(),
-        (Ok(info), _) if info.is_sentinel() => BusError::Sentinel.to_string(),
-        (Err(error), _) => cause_of(&error),
-        (Ok(_), Ok(Err(error))) => cause_of(error),
-        (Ok(_), _) => "no answer in time".to_owned(),
+    let servers = connection.servers();
+    let mismatch = match probe(servers).await {
+        Ok(info) => info.mismatch(servers.mode()),
+        Err(error) => return cause_of(&error),
+    };
+    match (mismatch, servers.line().await, answer) {
+        (Some(mismatch), ..) => mismatch.to_owned(),
+        (None, _, Ok(Err(error))) if servers.cluster().is_some() && is_of_a_hole(error) => {
+            format!("a master of the Cluster is down and has not been replaced yet ({error})")
+        }
+        (None, Err(error), _) => cause_of(&error),
+        (None, Ok(_), Ok(Err(error))) => cause_of(error),
+        (None, Ok(_), _) => "no answer in time".to_owned(),
     }
+}
+
+/// Whether it says that a part of the Cluster has no master that answers.
+fn is_of_a_hole(error: &RedisError) -> bool {
+    matches!(error.code(), Some("MOVED" | "ASK" | "CLUSTERDOWN" | "MASTERDOWN"))
+        || error.is_connection_refusal()
 }

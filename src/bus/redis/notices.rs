@@ -1,13 +1,13 @@
 //! Notices of activity to the other nodes, many in one message: nearly every request of a busy service causes
 //! one, and a command for each would be most of what Redis does.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::names::Names;
 use super::sender::BestEffort;
-use crate::bus::internal::{Activity, channel_of, shard_of};
+use crate::bus::internal::{Activity, shard_of};
 use crate::events::Message;
 
 /// How long a notice waits for others; it is shown to people, and nothing is decided by it.
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 10_000;
 /// Sends what is queued, every [`GATHERED_FOR`] at most. What cannot be sent is dropped.
 pub(super) async fn gather(
     mut queue: mpsc::Receiver<Activity>,
-    prefix: Arc<str>,
+    names: Names,
     best_effort: mpsc::Sender<BestEffort>,
 ) {
     let mut gathered = Vec::new();
@@ -33,8 +33,8 @@ pub(super) async fn gather(
             gathered.push(next);
         }
         for notices in gathered.chunks(PER_MESSAGE) {
-            if let Some(message) = message(notices, &prefix) {
-                let _ = best_effort.try_send(BestEffort { message, event: None, once: None });
+            if let Some(message) = message(notices, &names) {
+                let _ = best_effort.try_send(BestEffort::to_nodes(message));
             }
         }
         gathered.clear();
@@ -43,13 +43,13 @@ pub(super) async fn gather(
 
 /// On the channel of the first one's shard: every node listens to all. A single notice has the form that
 /// nodes of an older version understand.
-fn message(notices: &[Activity], prefix: &str) -> Option<Message> {
+fn message(notices: &[Activity], names: &Names) -> Option<Message> {
     let first = notices.first()?;
     let payload = match notices {
         [one] => serde_json::to_string(one),
         several => serde_json::to_string(several),
     };
-    let channel = format!("{prefix}{}", channel_of(shard_of(first.user)));
+    let channel = names.internal(shard_of(first.user));
     Some(Message { channel: channel.into(), payload: payload.ok()?.into() })
 }
 
@@ -69,7 +69,7 @@ mod tests {
     async fn many_notices_are_few_messages_and_each_arrives() {
         let (notices, queue) = mpsc::channel(1_000);
         let (best_effort, mut sent) = mpsc::channel(1_000);
-        let gathering = tokio::spawn(gather(queue, "auth:".into(), best_effort));
+        let gathering = tokio::spawn(gather(queue, Names::new("auth:", false), best_effort));
         let all: Vec<_> = (0..250).map(activity).collect();
         for notice in &all {
             notices.send(*notice).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{Pipeline, pipe};
+use redis::Cmd;
 use tokio::sync::mpsc;
 
 use super::Connection;
@@ -28,6 +28,13 @@ pub(super) struct BestEffort {
     pub(super) once: Option<(String, u64)>,
 }
 
+impl BestEffort {
+    /// A message to the other nodes.
+    pub(super) fn to_nodes(message: Message) -> Self {
+        Self { message, event: None, once: None }
+    }
+}
+
 /// Sends what is queued, up to [`BATCH`] messages at a time. What cannot be sent is dropped.
 pub(super) async fn send_best_effort(
     connection: Connection,
@@ -36,34 +43,34 @@ pub(super) async fn send_best_effort(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        let mut pipeline = pipe();
-        batch.iter().for_each(|message| add(&mut pipeline, message));
-        let mut connection = connection.manager();
-        let results = pipeline.query_async::<Vec<i64>>(&mut connection).await;
-        let events = batch.drain(..).map(|message| (message.event, message.once.is_some()));
-        match results {
-            Ok(results) => {
-                for ((event, is_once), result) in events.zip(results) {
-                    // Of an event that one node publishes, the others' scripts return 0.
-                    if let Some(channel) = event.filter(|_| !is_once || result == 1) {
-                        metrics.events_published.with_label_values(&[&*channel]).inc();
-                    }
-                }
-            }
-            Err(_) => {
-                metrics.events_failed.inc_by(events.filter(|(event, _)| event.is_some()).count() as u64)
+        let in_cluster = connection.servers().cluster().is_some();
+        let commands = batch.iter().map(|message| command(message, in_cluster)).collect();
+        let results = connection.line().run_all::<i64>(commands).await;
+        for (BestEffort { event, once, .. }, result) in batch.drain(..).zip(results) {
+            let Some(channel) = event else { continue };
+            match result {
+                // Of an event that one node publishes, the others' scripts return 0.
+                Ok(0) if once.is_some() => {}
+                Ok(_) => metrics.events_published.with_label_values(&[&*channel]).inc(),
+                Err(_) => metrics.events_failed.inc(),
             }
         }
     }
 }
 
-fn add(pipeline: &mut Pipeline, BestEffort { message, once, .. }: &BestEffort) {
+/// In a Cluster a plain message goes to every node of it, and one of the nodes' own to the subscribers of
+/// its shard.
+fn command(BestEffort { message, event, once }: &BestEffort, in_cluster: bool) -> Cmd {
     let Message { channel, payload } = message;
-    match once {
-        None => pipeline.cmd("PUBLISH"),
+    let mut command = match once {
+        None if in_cluster && event.is_none() => redis::cmd("SPUBLISH"),
+        None => redis::cmd("PUBLISH"),
         Some((key, remembered_for)) => {
-            pipeline.cmd("EVAL").arg(PUBLISH_ONCE).arg(1).arg(key).arg(*remembered_for)
+            let mut script = redis::cmd("EVAL");
+            script.arg(PUBLISH_ONCE).arg(1).arg(key).arg(*remembered_for);
+            script
         }
     };
-    pipeline.arg(&**channel).arg(&**payload);
+    command.arg(&**channel).arg(&**payload);
+    command
 }

@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
-use redis::{AsyncConnectionConfig, Client, ProtocolVersion, RedisResult};
+use redis::{Cmd, RedisResult};
 
-use super::connection::client_of;
+use super::line::Line;
+use super::names::Names;
+use super::servers::Servers;
 use crate::bus::BusError;
 use crate::config::RedisConfig;
 use crate::io::Io;
 
-/// How long one read waits for an event; then Redis is queried again, so that a dead connection is
-/// detected.
-const WAIT: Duration = Duration::from_secs(2);
-/// How long an answer may take beyond that.
-const SLACK: Duration = Duration::from_secs(3);
+/// How long to wait before the stream is read again if it had nothing new. Blocking would need a
+/// connection of its own, which a Cluster's is not.
+const WAIT: Duration = Duration::from_millis(200);
 /// Most entries of one read.
 const BATCH: usize = 500;
 
@@ -31,13 +30,12 @@ pub struct StreamEntry {
 }
 
 /// A position in the stream.
-#[derive(Debug)]
 pub struct StreamReader {
     /// The stream's name on Redis.
     stream: String,
-    client: Client,
+    servers: Servers,
     io: Io,
-    connection: Option<MultiplexedConnection>,
+    line: Option<Line>,
     /// Id of the last entry that was read.
     after: String,
 }
@@ -48,9 +46,9 @@ impl StreamReader {
     /// # Errors
     /// [`BusError`].
     pub async fn open(config: &RedisConfig, io: Io, after: &str) -> Result<Self, BusError> {
-        let client = client_of(config, ProtocolVersion::RESP2)?;
-        let stream = format!("{}events", config.prefix);
-        let mut reader = Self { stream, client, io, connection: None, after: after.to_owned() };
+        let servers = Servers::new(config)?;
+        let stream = Names::new(&config.prefix, servers.cluster().is_some()).stream();
+        let mut reader = Self { stream, servers, io, line: None, after: after.to_owned() };
         if after == "$" {
             // Resolved now: `$` resolved at each read would miss what is added between two reads.
             let mut latest = redis::cmd("XREVRANGE");
@@ -67,8 +65,7 @@ impl StreamReader {
     /// [`BusError`]; the next read resumes from the same position, on a new connection.
     pub async fn look(&mut self) -> Result<Vec<StreamEntry>, BusError> {
         let mut read = redis::cmd("XREAD");
-        read.arg("COUNT").arg(BATCH).arg("BLOCK").arg(WAIT.as_millis() as u64);
-        read.arg("STREAMS").arg(&self.stream).arg(&self.after);
+        read.arg("COUNT").arg(BATCH).arg("STREAMS").arg(&self.stream).arg(&self.after);
         let reply: Option<StreamReadReply> = self.ask(read).await?;
         let entries: Vec<_> = reply
             .into_iter()
@@ -80,32 +77,25 @@ impl StreamReader {
                 id: entry.id,
             })
             .collect();
-        if let Some(last) = entries.last() {
-            self.after.clone_from(&last.id);
+        match entries.last() {
+            Some(last) => self.after.clone_from(&last.id),
+            None => tokio::time::sleep(WAIT).await,
         }
         Ok(entries)
     }
 
-    async fn ask<T: redis::FromRedisValue + Send + 'static>(
-        &mut self,
-        command: redis::Cmd,
-    ) -> Result<T, BusError> {
-        let (client, connection) = (self.client.clone(), self.connection.take());
+    async fn ask<T: redis::FromRedisValue + Send + 'static>(&mut self, command: Cmd) -> Result<T, BusError> {
+        let (servers, line) = (self.servers.clone(), self.line.take());
         let asking = async move {
-            let mut connection = match connection {
-                Some(connection) => connection,
-                None => {
-                    let settings = AsyncConnectionConfig::new()
-                        .set_connection_timeout(Some(SLACK))
-                        .set_response_timeout(Some(WAIT + SLACK));
-                    client.get_multiplexed_async_connection_with_config(&settings).await?
-                }
+            let mut line = match line {
+                Some(line) => line,
+                None => servers.line().await?,
             };
-            let answer = command.query_async(&mut connection).await?;
-            RedisResult::Ok((connection, answer))
+            let answer = command.query_async(&mut line).await?;
+            RedisResult::Ok((line, answer))
         };
-        let (connection, answer) = self.io.run(asking).await??;
-        self.connection = Some(connection);
+        let (line, answer) = self.io.run(asking).await??;
+        self.line = Some(line);
         Ok(answer)
     }
 }

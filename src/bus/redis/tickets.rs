@@ -21,8 +21,8 @@ impl RedisBus {
         }
         let mut set = redis::cmd("SET");
         let known_for = u64::try_from(known_for.as_millis()).unwrap_or(u64::MAX);
-        set.arg(self.name_of(&format!("spent:{ticket}"))).arg("").arg("NX").arg("PX").arg(known_for);
-        let mut connection = self.connection.manager();
+        set.arg(self.names.spent(ticket)).arg("").arg("NX").arg("PX").arg(known_for);
+        let mut connection = self.connection.line();
         let asking = async move {
             tokio::time::timeout(TICKET_TIMEOUT, set.query_async::<Option<String>>(&mut connection)).await
         };

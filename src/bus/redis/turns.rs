@@ -28,17 +28,33 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
 /// Adds each message to the stream and publishes it on its channel, in order; all or nothing, because a
 /// Redis that takes no writes refuses the first of them. The turn is prolonged last: a script that has
 /// written is no longer refused for lack of memory.
-static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-         for i = 4, #ARGV, 2 do
+static PUBLISH: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{ENOUGH_REPLICAS}
+         if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+         enough_replicas(ARGV[4])
+         for i = 5, #ARGV, 2 do
              redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'channel', ARGV[i], 'data', ARGV[i + 1])
              redis.call('PUBLISH', ARGV[i], ARGV[i + 1])
          end
          redis.call('PEXPIRE', KEYS[1], ARGV[2])
-         return 1",
+         return 1"
     )
 });
+
+/// Raises an error before anything is written, if the server has fewer replicas than wanted. Without it
+/// the same events would be published again and again while a replica is missing.
+pub(super) const ENOUGH_REPLICAS: &str = "\
+    local function enough_replicas(wanted)
+        if wanted == '0' then return end
+        local _, online = string.gsub(redis.call('INFO', 'replication'), 'state=online', '')
+        if online < tonumber(wanted) then
+            error({err = 'NOREPLICAS replicas: ' .. online .. ', wanted: ' .. wanted})
+        end
+    end";
+/// How long replicas may take to have a batch, in ms: less than a command may take. One that has just
+/// been synchronised says nothing for up to a second.
+const REPLICATED_WITHIN: u64 = 1_500;
 
 static END: LazyLock<Script> = LazyLock::new(|| {
     Script::new("if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end")
@@ -50,36 +66,42 @@ fn turn_millis() -> u64 {
 
 impl RedisBus {
     pub(in crate::bus) async fn take_turn(&self, lane: Lane) -> Result<bool, BusError> {
-        let mut take = TAKE.key(self.turn_key(lane));
+        let mut take = TAKE.key(self.names.turn(lane));
         take.arg(&*self.node).arg(turn_millis());
-        let mut connection = self.connection.manager();
+        let mut connection = self.connection.line();
         self.ask(async move { take.invoke_async::<bool>(&mut connection).await }).await
     }
 
     pub(in crate::bus) async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<bool, BusError> {
-        let mut publish = PUBLISH.key(self.turn_key(lane));
-        publish.key(self.name_of("events"));
-        publish.arg(&*self.node).arg(turn_millis()).arg(self.stream_max_len);
+        let wanted = self.connection.servers().min_replicas();
+        let mut commands = redis::pipe();
+        // The text and not its hash: a server that has just taken over does not know the script.
+        commands.cmd("EVAL").arg(&*PUBLISH).arg(2).arg(self.names.turn(lane)).arg(self.names.stream());
+        commands.arg(&*self.node).arg(turn_millis()).arg(self.stream_max_len).arg(wanted);
         for Message { channel, payload } in &messages {
-            publish.arg(&*self.channel(channel)).arg(&**payload);
+            commands.arg(&*self.names.channel(channel)).arg(&**payload);
         }
-        let mut connection = self.connection.manager();
-        self.ask(async move { publish.invoke_async::<bool>(&mut connection).await }).await
+        if wanted > 0 {
+            commands.cmd("WAIT").arg(wanted).arg(REPLICATED_WITHIN);
+        }
+        let mut line = self.connection.publishing_line();
+        let results = self.ask(async move { commands.query_async::<Vec<u32>>(&mut line).await }).await?;
+        match results[..] {
+            [0, ..] => Ok(false),
+            [_, replicas] if replicas < wanted => Err(BusError::TooFewReplicas),
+            _ => Ok(true),
+        }
     }
 
     /// Does not wait: at worst the turn expires.
     pub(in crate::bus) fn end_turn(&self, lane: Lane) {
-        let mut end = END.key(self.turn_key(lane));
+        let mut end = END.key(self.names.turn(lane));
         end.arg(&*self.node);
-        let mut connection = self.connection.manager();
+        let mut connection = self.connection.line();
         self.io.detach(async move {
             // Lost if Redis is unreachable.
             let _ = tokio::time::timeout(TIMEOUT, end.invoke_async::<()>(&mut connection)).await;
         });
-    }
-
-    fn turn_key(&self, lane: Lane) -> String {
-        self.name_of(&format!("turn:{}:{}", lane.of(), lane.number()))
     }
 
     async fn ask<T: Send + 'static>(

@@ -12,7 +12,7 @@ use crate::support::Cluster;
 use crate::support::cluster::Node;
 use crate::support::pgbouncer::PgBouncer;
 use crate::support::proxy::Mode;
-use crate::support::redis::RedisServer;
+use crate::support::redis_kind::Redis;
 use crate::support::time::{unix_millis, until as wait_until};
 
 /// The node number under which a fault of Redis or of the pooler is recorded.
@@ -74,8 +74,11 @@ async fn break_nodes(
                 let mode = if random.random_bool(0.5) { Mode::Cut } else { Mode::Stall };
                 let (proxies, fault) = match choice {
                     4 => (vec![node.database()], "without the database"),
-                    5 | 6 => (vec![node.redis()], "without Redis"),
-                    _ => (vec![node.database(), node.redis()], "without the database and Redis"),
+                    5 | 6 => (node.redis_if_single().into_iter().collect(), "without Redis"),
+                    _ => {
+                        let both = [node.database()].into_iter().chain(node.redis_if_single());
+                        (both.collect::<Vec<_>>(), "without the database and Redis")
+                    }
                 };
                 proxies.iter().for_each(|proxy| proxy.set(mode));
                 pause(&mut random, 100..3_000).await;
@@ -87,11 +90,17 @@ async fn break_nodes(
     }
 }
 
-async fn break_redis(ends_at: i64, mut random: StdRng, redis: &mut RedisServer, history: &History) {
+async fn break_redis(ends_at: i64, mut random: StdRng, redis: &mut Redis, history: &History) {
     while unix_millis() < ends_at {
         pause(&mut random, 500..3_000).await;
         let from = unix_millis();
-        let fault = if random.random_bool(0.5) {
+        let fault = if let Redis::Cluster(cluster) = redis {
+            let key = if random.random_bool(0.5) { "auth:events" } else { "{0}" };
+            let dead = cluster.kill_master_of(key).await;
+            pause(&mut random, 50..500).await;
+            cluster.restart(dead).await;
+            "a master of the Cluster replaced"
+        } else if random.random_bool(0.5) {
             redis.freeze();
             pause(&mut random, 100..1_500).await;
             redis.thaw();
