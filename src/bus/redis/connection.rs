@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use redis::{ErrorKind, RedisError, RedisResult};
+use redis::{Client, ErrorKind, RedisError, RedisResult};
 
 use super::line::Line;
 use super::servers::Servers;
@@ -18,19 +18,22 @@ pub(super) struct Connection {
 }
 
 struct Lines {
+    /// Where they lead, where it is one server.
+    server: Option<Arc<Client>>,
     shared: Line,
     publishing: Line,
 }
 
 impl Lines {
     fn open(servers: &Servers) -> RedisResult<Self> {
-        let shared = servers.lasting_line()?;
+        let server = servers.current();
+        let shared = servers.lasting_line(server.as_deref())?;
         let publishing = match servers.min_replicas() {
             0 => shared.clone(),
             // A line on which replicas are waited for stands still meanwhile.
-            _ => servers.lasting_line()?,
+            _ => servers.lasting_line(server.as_deref())?,
         };
-        Ok(Self { shared, publishing })
+        Ok(Self { server, shared, publishing })
     }
 }
 
@@ -67,7 +70,10 @@ impl Connection {
     /// # Errors
     /// When none of them names one. Then the connection is as before.
     pub(super) async fn follow(&self) -> RedisResult<()> {
-        if self.servers.find_master().await? {
+        self.servers.find_master().await?;
+        // It may have been found before, by somebody else.
+        let (leads_to, server) = (self.current.load().server.clone(), self.servers.current());
+        if server.map(|server| Arc::as_ptr(&server)) != leads_to.map(|server| Arc::as_ptr(&server)) {
             self.replace();
         }
         Ok(())

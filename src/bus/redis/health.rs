@@ -24,6 +24,9 @@ const MAX_MISSED_PINGS: u32 = 2;
 const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the Sentinels may take to name the master.
 const SENTINEL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long it may take to find out why Redis does not answer.
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(5);
+const NO_ANSWER: &str = "no answer in time";
 /// Writes the key, if there are enough replicas.
 static PULSE: LazyLock<String> = LazyLock::new(|| {
     format!("{ENOUGH_REPLICAS} enough_replicas(ARGV[1]) return redis.call('SET', KEYS[1], '', 'EX', 60)")
@@ -137,7 +140,8 @@ impl Health {
             let is_up = matches!(answer, Ok(Ok(())));
             self.up.store(is_up, Ordering::Relaxed);
             if was_up && !is_up {
-                let cause = why_down(&connection, &answer).await;
+                let asking = tokio::time::timeout(DIAGNOSIS_TIMEOUT, why_down(&connection, &answer));
+                let cause = asking.await.unwrap_or_else(|_| NO_ANSWER.to_owned());
                 tracing::warn!(address = self.address, cause, "redis.down");
             } else if is_up && !was_up {
                 tracing::info!(address = self.address, "redis.up");
@@ -219,7 +223,7 @@ async fn why_down(connection: &Connection, answer: &Result<RedisResult<()>, Elap
         }
         (None, Err(error), _) => cause_of(&error),
         (None, Ok(_), Ok(Err(error))) => cause_of(error),
-        (None, Ok(_), _) => "no answer in time".to_owned(),
+        (None, Ok(_), _) => NO_ANSWER.to_owned(),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Servers {
 
 #[derive(Clone)]
 enum Kind {
-    Standalone,
+    Standalone(Arc<Client>),
     Cluster(Arc<ClusterClient>),
     Sentinel(Arc<Sentinels>),
 }
@@ -59,7 +59,7 @@ impl Servers {
         let certificates = certificates(config)?;
         let infos = config.urls.iter().map(info_of).collect::<RedisResult<Vec<_>>>()?;
         let kind = match &config.mode {
-            RedisMode::Standalone => Kind::Standalone,
+            RedisMode::Standalone => Kind::Standalone(Arc::new(client_of(infos[0].clone(), &certificates)?)),
             RedisMode::Cluster => {
                 Kind::Cluster(Arc::new(cluster_client(infos.clone(), certificates.clone())?))
             }
@@ -99,7 +99,7 @@ impl Servers {
     pub(super) fn cluster(&self) -> Option<&ClusterClient> {
         match &self.kind {
             Kind::Cluster(client) => Some(client),
-            Kind::Standalone | Kind::Sentinel(_) => None,
+            Kind::Standalone(_) | Kind::Sentinel(_) => None,
         }
     }
 
@@ -111,18 +111,18 @@ impl Servers {
     /// The server to talk to, where it is one: with Sentinels the master that they named last, if any.
     pub(super) fn current(&self) -> Option<Arc<Client>> {
         match &self.kind {
-            Kind::Standalone => self.asked.first().cloned().map(Arc::new),
+            Kind::Standalone(client) => Some(Arc::clone(client)),
             Kind::Sentinel(sentinels) => sentinels.master.load_full(),
             Kind::Cluster(_) => None,
         }
     }
 
-    /// Asks the Sentinels for the master. True if it is another one than before.
+    /// Asks the Sentinels for the master, if there are any; it is [`Servers::current`] then.
     ///
     /// # Errors
     /// When no Sentinel names a server that says it is the master.
-    pub(super) async fn find_master(&self) -> RedisResult<bool> {
-        let Kind::Sentinel(sentinels) = &self.kind else { return Ok(false) };
+    pub(super) async fn find_master(&self) -> RedisResult<()> {
+        let Kind::Sentinel(sentinels) = &self.kind else { return Ok(()) };
         let found = sentinels.lookup.lock().await.async_get_client().await?;
         let address = |client: &Client| client.get_connection_info().addr().to_string();
         let is_known =
@@ -131,15 +131,16 @@ impl Servers {
             tracing::info!(address = address(&found), "redis.master");
             sentinels.master.store(Some(Arc::new(found)));
         }
-        Ok(!is_known)
+        Ok(())
     }
 
-    /// A connection that is opened at first use and re-opened when it breaks.
-    pub(super) fn lasting_line(&self) -> RedisResult<Line> {
+    /// A connection that is opened at first use and re-opened when it breaks: to that server, or to the
+    /// Cluster.
+    pub(super) fn lasting_line(&self, server: Option<&Client>) -> RedisResult<Line> {
         if let Kind::Cluster(client) = &self.kind {
             return Ok(Line::Cluster(client.get_pending_async_connection_with_config(cluster_config())));
         }
-        let Some(client) = self.current() else { return Ok(Line::NoMaster) };
+        let Some(client) = server else { return Ok(Line::NoMaster) };
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(TIMEOUT))
