@@ -27,7 +27,7 @@ use redis::RedisBus;
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// Redis answered with an error, or not at all.
-    #[error("redis answered with an error: {0}")]
+    #[error("redis answered with an error: {}", redis::text_of(.0))]
     Redis(#[from] ::redis::RedisError),
     /// Redis has taken the events, but too few of its replicas have.
     #[error("fewer replicas than REDIS_MIN_REPLICAS have the events")]

@@ -42,6 +42,7 @@ use crate::events::Message;
 use crate::io::Io;
 use crate::telemetry::metrics::Metrics;
 use connection::Connection;
+pub(super) use connection::text_of;
 use health::Health;
 use names::Names;
 use sender::BestEffort;

@@ -48,8 +48,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "REDIS_MIN_REPLICAS",
         Form::Number(0, 10),
         Preset::Value("0"),
-        "How many replicas of a master must have an event before it leaves the outbox. With 1 no event is lost in a \
-         failover; while the replica is away, events wait.",
+        "How many replicas of a master must have an event before it leaves the outbox, so that the one that takes over has \
+         it. While there are fewer, events wait.",
     ),
     Setting::new(
         "REDIS_CA_FILE",
@@ -68,7 +68,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 ];
 
 const PREFIX_MAX_BYTES: usize = 64;
-const ADDRESS_FORM: &str = "redis://[:PASSWORD@]HOST[:PORT][/DB] or rediss://… for TLS";
+const ADDRESS_FORM: &str = "redis://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/DB] or rediss://… for TLS";
 
 /// Redis: one server, or several.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -80,11 +80,13 @@ where
 /// statement. The library for Redis logs every attempt to reach a dead server, which `redis.down` says once.
 /// If clients send something other than HTTP, that is not worth an error either.
 fn filter(wanted: &str) -> EnvFilter {
-    let at_most = |most: LevelFilter| wanted.parse::<LevelFilter>().map_or(most, |level| level.min(most));
-    let (quiet, silent) = (at_most(LevelFilter::WARN), at_most(LevelFilter::ERROR));
+    let quiet = match wanted.parse::<LevelFilter>() {
+        Ok(level) => level.min(LevelFilter::WARN),
+        Err(_) => LevelFilter::WARN,
+    };
     let with = |wanted: &str| {
         let database = format!("sqlx={quiet},sea_orm={quiet},sea_orm_migration={quiet}");
-        format!("actix_http=off,{database},redis={silent},{wanted}")
+        format!("actix_http=off,redis=off,{database},{wanted}")
     };
     EnvFilter::try_new(with(wanted)).unwrap_or_else(|_| EnvFilter::new(with("info")))
 }

@@ -1,5 +1,5 @@
 //! A Redis Cluster and Sentinels: every promise that Redis has a part in holds there too, also while a
-//! master dies; and where the address leads to something else than `REDIS_MODE` says, the program does not
+//! master dies; and where the address leads to something other than `REDIS_MODE` says, the program does not
 //! start.
 
 use std::time::Duration;

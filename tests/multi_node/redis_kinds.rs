@@ -196,6 +196,20 @@ async fn a_wrong_password_is_told() {
     assert!(!app.logs().contains("hunter2"), "{}", app.logs());
 }
 
+#[tokio::test]
+#[ignore = "needs Redis: run ./scripts/test"]
+async fn a_full_redis_is_told() {
+    let redis = RedisServer::start().await;
+    let url = format!("redis://{}", redis.address());
+    let app = Setup::on(Database::Sqlite).await.set("REDIS_URL", url).start().await;
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    eventually("the cause is in the log", NOTICED_WITHIN, async || {
+        let logs = app.logs();
+        if logs.contains("the server has used up its maxmemory") { Ok(()) } else { Err(logs) }
+    })
+    .await;
+}
+
 /// Channels, stream, turns, counters, tickets: everything is under its own prefix. The two use different
 /// databases of the server too, which do not separate channels.
 #[tokio::test]

@@ -86,12 +86,19 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+/// The text of an error, without the arguments of a command: a server that does not know `HELLO` repeats
+/// them, and the password is one.
+pub(in crate::bus) fn text_of(error: &RedisError) -> String {
+    let text = error.to_string();
+    text.split(", with args").next().unwrap_or_default().to_owned()
+}
+
 /// What an error of Redis or of the connection means to an operator: which setting or server to check.
 pub(super) fn cause_of(error: &RedisError) -> String {
-    let text = error.to_string();
+    let text = text_of(error);
     let hint = match (error.kind(), error.code()) {
         (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
-            "the server refuses the user or password of REDIS_URL"
+            "the server refuses the user or password of REDIS_URL (of Sentinels: REDIS_SENTINEL_PASSWORD)"
         }
         (ErrorKind::MasterNameNotFoundBySentinel, _) => {
             "the Sentinels name no working master: it is down, or REDIS_SENTINEL_MASTER is not its name"

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
-use futures_util::future::select_ok;
+use futures_util::future::{join_all, select_ok};
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::error::Elapsed;
 
@@ -22,6 +22,8 @@ use crate::bus::BusError;
 const MAX_MISSED_PINGS: u32 = 2;
 /// How often the eviction policy is checked; it is also checked after each outage.
 const EVICTION_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the Sentinels are asked while all is well; otherwise with each pulse.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the Sentinels may take to name the master.
 const SENTINEL_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long it may take to find out why Redis does not answer.
@@ -121,11 +123,11 @@ impl Health {
             return Err(BusError::WrongMode(mismatch));
         }
         follow(connection).await;
-        let answer = self.ping(connection, PING_INTERVAL).await;
+        let pulse = self.pulse(connection, PING_INTERVAL).await;
         if let Ok(eviction) = eviction(connection).await {
             self.note_eviction(eviction);
         }
-        self.up.store(matches!(answer, Ok(Ok(()))), Ordering::Relaxed);
+        self.up.store(pulse.failure.is_none(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -134,13 +136,17 @@ impl Health {
     /// server by then.
     pub(super) async fn watch(self: Arc<Self>, connection: Connection) {
         let (mut useless, mut was_up, mut asked) = (0, true, Some(Instant::now()));
+        let mut followed = Instant::now();
         loop {
-            follow(&connection).await;
-            let answer = self.ping(&connection, PING_INTERVAL * 2).await;
-            let is_up = matches!(answer, Ok(Ok(())));
+            if !was_up || followed.elapsed() >= FOLLOW_INTERVAL {
+                follow(&connection).await;
+                followed = Instant::now();
+            }
+            let pulse = self.pulse(&connection, PING_INTERVAL * 2).await;
+            let is_up = pulse.failure.is_none();
             self.up.store(is_up, Ordering::Relaxed);
             if was_up && !is_up {
-                let asking = tokio::time::timeout(DIAGNOSIS_TIMEOUT, why_down(&connection, &answer));
+                let asking = tokio::time::timeout(DIAGNOSIS_TIMEOUT, why_down(&connection, &pulse));
                 let cause = asking.await.unwrap_or_else(|_| NO_ANSWER.to_owned());
                 tracing::warn!(address = self.address, cause, "redis.down");
             } else if is_up && !was_up {
@@ -154,10 +160,7 @@ impl Health {
                     self.note_eviction(eviction);
                 }
             }
-            let in_cluster = connection.servers().cluster().is_some();
-            let is_useless = answer
-                .map_or(true, |answer| answer.is_err_and(|error| in_cluster || error.kind() == READ_ONLY));
-            useless = if is_useless { useless + 1 } else { 0 };
+            useless = if pulse.is_useless { useless + 1 } else { 0 };
             if useless == MAX_MISSED_PINGS {
                 useless = 0;
                 connection.replace();
@@ -166,15 +169,42 @@ impl Health {
         }
     }
 
-    async fn ping(&self, connection: &Connection, timeout: Duration) -> Result<RedisResult<()>, Elapsed> {
-        let writes = self.pulses.iter().map(|key| match self.min_replicas {
-            0 => redis::cmd("SET").arg(key).arg("").arg("EX").arg(60).to_owned(),
-            wanted => redis::cmd("EVAL").arg(&*PULSE).arg(1).arg(key).arg(wanted).to_owned(),
+    /// Writes each key.
+    async fn pulse(&self, connection: &Connection, timeout: Duration) -> Pulse {
+        let writes = self.pulses.iter().map(|key| {
+            let write = match self.min_replicas {
+                0 => redis::cmd("SET").arg(key).arg("").arg("EX").arg(60).to_owned(),
+                wanted => redis::cmd("EVAL").arg(&*PULSE).arg(1).arg(key).arg(wanted).to_owned(),
+            };
+            let mut line = connection.line();
+            tokio::time::timeout(
+                timeout,
+                async move { write.query_async::<Value>(&mut line).await.map(drop) },
+            )
         });
-        let (writes, mut line) = (writes.collect(), connection.line());
-        let results = tokio::time::timeout(timeout, line.run_all::<Value>(writes)).await?;
-        Ok(results.into_iter().try_for_each(|result| result.map(drop)))
+        let results = join_all(writes).await;
+        let in_cluster = connection.servers().cluster().is_some();
+        let is_useless = results.iter().all(|result| match result {
+            Ok(Ok(())) => false,
+            Ok(Err(error)) => error.kind() == READ_ONLY || in_cluster && is_of_no_master(error),
+            Err(_) => true,
+        });
+        let failure = results.into_iter().find(|result| !matches!(result, Ok(Ok(()))));
+        Pulse { failure, is_useless }
     }
+}
+
+/// What became of writing the keys.
+struct Pulse {
+    /// The first that failed.
+    failure: Option<Result<RedisResult<()>, Elapsed>>,
+    /// Whether no server took one, so that another connection may be better. A Cluster's connection repairs
+    /// itself where only some fail.
+    is_useless: bool,
+}
+
+fn is_of_no_master(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_timeout() || error.kind() == ErrorKind::ClusterConnectionNotFound
 }
 
 /// Follows the master, if there are Sentinels. If they name none, `why_down` reports it.
@@ -210,19 +240,20 @@ async fn eviction(connection: &Connection) -> RedisResult<Eviction> {
 }
 
 /// The cause in words for an operator.
-async fn why_down(connection: &Connection, answer: &Result<RedisResult<()>, Elapsed>) -> String {
+async fn why_down(connection: &Connection, pulse: &Pulse) -> String {
     let servers = connection.servers();
     let mismatch = match probe(servers).await {
         Ok(info) => info.mismatch(servers.mode()),
+        Err(error) if servers.has_sentinels() => return format!("the Sentinels: {}", cause_of(&error)),
         Err(error) => return cause_of(&error),
     };
-    match (mismatch, servers.line().await, answer) {
+    match (mismatch, servers.line().await, &pulse.failure) {
         (Some(mismatch), ..) => mismatch.to_owned(),
-        (None, _, Ok(Err(error))) if servers.cluster().is_some() && is_of_a_hole(error) => {
+        (None, _, Some(Ok(Err(error)))) if servers.cluster().is_some() && is_of_a_hole(error) => {
             format!("a master of the Cluster is down and has not been replaced yet ({error})")
         }
         (None, Err(error), _) => cause_of(&error),
-        (None, Ok(_), Ok(Err(error))) => cause_of(error),
+        (None, Ok(_), Some(Ok(Err(error)))) => cause_of(error),
         (None, Ok(_), _) => NO_ANSWER.to_owned(),
     }
 }

@@ -42,16 +42,20 @@ static PUBLISH: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Raises an error before anything is written, if the server has fewer replicas than wanted. Without it
-/// the same events would be published again and again while a replica is missing.
+/// Raises an error before anything is written, if the server has heard from fewer replicas than wanted in
+/// the last two seconds. Without it the same events would be published again and again while a replica is
+/// missing or stands still.
 pub(super) const ENOUGH_REPLICAS: &str = "\
     local function enough_replicas(wanted)
         if wanted == '0' then return end
-        local _, online = string.gsub(redis.call('INFO', 'replication'), 'state=online', '')
+        local recent = 'state=online,offset=%d+,lag=[012]%D'
+        local _, online = string.gsub(redis.call('INFO', 'replication'), recent, '')
         if online < tonumber(wanted) then
             error({err = 'NOREPLICAS replicas: ' .. online .. ', wanted: ' .. wanted})
         end
     end";
+/// The code of that error, and of a server that has fewer than its own `min-replicas-to-write`.
+const NO_REPLICAS: &str = "NOREPLICAS";
 /// How long replicas may take to have a batch, in ms: less than a command may take. One that has just
 /// been synchronised says nothing for up to a second.
 const REPLICATED_WITHIN: u64 = 1_500;
@@ -85,12 +89,29 @@ impl RedisBus {
             commands.cmd("WAIT").arg(wanted).arg(REPLICATED_WITHIN);
         }
         let mut line = self.connection.publishing_line();
-        let results = self.ask(async move { commands.query_async::<Vec<u32>>(&mut line).await }).await?;
-        match results[..] {
-            [0, ..] => Ok(false),
-            [_, replicas] if replicas < wanted => Err(BusError::TooFewReplicas),
-            _ => Ok(true),
+        let asked = self.in_time(async move { commands.query_async::<Vec<u32>>(&mut line).await }).await;
+        let published = match asked {
+            Ok(results) => match results[..] {
+                [0, ..] => Ok(false),
+                [_, replicas] if replicas < wanted => Err(BusError::TooFewReplicas),
+                _ => Ok(true),
+            },
+            Err(BusError::Redis(error)) if error.to_string().contains(NO_REPLICAS) => {
+                Err(BusError::TooFewReplicas)
+            }
+            Err(error) => Err(error),
+        };
+        match &published {
+            // The server works, for everything else.
+            Err(BusError::TooFewReplicas) => {}
+            Err(BusError::TimedOut) if wanted > 0 => {
+                self.health.note(Some(&BusError::TimedOut));
+                // Nothing else uses this line, so nothing else finds out that it is dead.
+                self.connection.replace();
+            }
+            other => self.health.note(other.as_ref().err()),
         }
+        published
     }
 
     /// Does not wait: at worst the turn expires.
@@ -108,11 +129,18 @@ impl RedisBus {
         &self,
         asking: impl Future<Output = redis::RedisResult<T>> + Send + 'static,
     ) -> Result<T, BusError> {
-        let asked = match self.io.run(tokio::time::timeout(TIMEOUT, asking)).await? {
-            Ok(answer) => answer.map_err(BusError::from),
-            Err(_) => Err(BusError::TimedOut),
-        };
+        let asked = self.in_time(asking).await;
         self.health.note(asked.as_ref().err());
         asked
+    }
+
+    async fn in_time<T: Send + 'static>(
+        &self,
+        asking: impl Future<Output = redis::RedisResult<T>> + Send + 'static,
+    ) -> Result<T, BusError> {
+        match self.io.run(tokio::time::timeout(TIMEOUT, asking)).await? {
+            Ok(answer) => answer.map_err(BusError::from),
+            Err(_) => Err(BusError::TimedOut),
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! The writer of the embedded database: commits that wait together are stored in one transaction, and so
-//! share one flush to the disk. SQLite lets one connection write at a time anyway; each in a transaction
-//! of its own would poll for its turn.
+//! The writer of the embedded database: commits that wait together, and end no session, are stored in one
+//! transaction, and so share one flush to the disk. SQLite lets one connection write at a time anyway;
+//! each in a transaction of its own would poll for its turn.
 //!
 //! Bounds: [`QUEUE`] commits wait, and further ones wait for room; [`MOST`] share a transaction.
 
@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use sea_orm::sea_query::SimpleExpr;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Commit, multi_statement};
@@ -53,15 +53,15 @@ impl GroupCommit {
     }
 }
 
-async fn store_all(db: &DatabaseConnection, mut jobs: Vec<Job>) {
-    jobs.retain(is_wanted);
-    if jobs.len() > 1 {
-        jobs = match store_together(db, jobs).await {
-            Ok(()) => return,
-            Err(left) => left,
-        };
+/// Those without endings together, the others alone: an ending may find another state than expected when
+/// part of its commit is written, and then that is rolled back.
+async fn store_all(db: &DatabaseConnection, jobs: Vec<Job>) {
+    let has_endings = |job: &Job| job.commit.events.iter().any(|event| event.ending().is_some());
+    let (alone, mut together): (Vec<_>, Vec<_>) = jobs.into_iter().partition(has_endings);
+    while !together.is_empty() {
+        together = store_together(db, together).await;
     }
-    for job in jobs {
+    for job in alone.into_iter().filter(is_wanted) {
         let result = store_alone(db, &job).await;
         let _ = job.done.send(result);
     }
@@ -73,55 +73,53 @@ fn is_wanted(job: &Job) -> bool {
     !job.done.is_closed()
 }
 
-/// Stores all in one transaction. If one of them cannot be stored for a reason other than its version, or
-/// is no longer wanted, nothing is, and all are returned: each may be tried alone.
-async fn store_together(db: &DatabaseConnection, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
-    let Ok(transaction) = db.begin().await else { return Err(jobs) };
+/// Stores all in one transaction. If one of them fails, or is no longer wanted, nothing is stored, and the
+/// others are returned: they may be tried again.
+async fn store_together(db: &DatabaseConnection, mut jobs: Vec<Job>) -> Vec<Job> {
+    jobs.retain(is_wanted);
+    if jobs.is_empty() {
+        return jobs;
+    }
+    let transaction = match db.begin().await {
+        Ok(transaction) => transaction,
+        Err(error) => return fail(jobs, error),
+    };
     let mut results = Vec::with_capacity(jobs.len());
-    for Job { commit, stamp, .. } in &jobs {
-        match store_within(&transaction, commit.clone(), stamp.clone()).await {
+    for place in 0..jobs.len() {
+        let (commit, stamp) = (jobs[place].commit.clone(), jobs[place].stamp.clone());
+        match multi_statement::store(&transaction, commit, stamp).await {
             Ok(is_stored) => results.push(is_stored),
-            Err(_) => {
-                // What was not rolled back is when the connection returns to the pool.
+            Err(error) => {
+                // If this fails, it is done when the connection returns to the pool.
                 let _ = transaction.rollback().await;
-                return Err(jobs);
+                let _ = jobs.remove(place).done.send(Err(error));
+                return jobs;
             }
         }
     }
     if !jobs.iter().all(is_wanted) {
         let _ = transaction.rollback().await;
-        return Err(jobs);
+        return jobs;
     }
-    let committed = transaction.commit().await;
-    for (job, is_stored) in jobs.into_iter().zip(results) {
-        // Whether they are stored is unknown if the commit failed; a conflict stays one.
-        let result = match &committed {
-            Err(error) if is_stored => Err(DbErr::Custom(error.to_string())),
-            _ => Ok(is_stored),
-        };
-        let _ = job.done.send(result);
+    match transaction.commit().await {
+        Ok(()) => {
+            for (job, is_stored) in jobs.into_iter().zip(results) {
+                let _ = job.done.send(Ok(is_stored));
+            }
+            Vec::new()
+        }
+        Err(error) => fail(jobs, error),
     }
-    Ok(())
 }
 
-/// One of several commits in a transaction. If it is not stored, nothing of it is.
-async fn store_within(
-    transaction: &DatabaseTransaction,
-    commit: Commit,
-    stamp: SimpleExpr,
-) -> Result<bool, DbErr> {
-    // Without endings only the first statement can find another state than expected.
-    if commit.events.iter().all(|event| event.ending().is_none()) {
-        return multi_statement::store(transaction, commit, stamp).await;
+/// Reports the error to all: whether they are stored is unknown.
+fn fail(jobs: Vec<Job>, error: DbErr) -> Vec<Job> {
+    let text = error.to_string();
+    let mut errors = std::iter::once(error).chain(std::iter::repeat_with(|| DbErr::Custom(text.clone())));
+    for (job, error) in jobs.into_iter().zip(&mut errors) {
+        let _ = job.done.send(Err(error));
     }
-    let part = transaction.begin().await?;
-    let is_stored = multi_statement::store(&part, commit, stamp).await?;
-    if is_stored {
-        part.commit().await?
-    } else {
-        part.rollback().await?
-    }
-    Ok(is_stored)
+    Vec::new()
 }
 
 async fn store_alone(db: &DatabaseConnection, job: &Job) -> Result<bool, DbErr> {
