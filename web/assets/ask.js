@@ -16,13 +16,22 @@ form.addEventListener('submit', (event) => {
   submit();
 });
 part('no').addEventListener('click', () => answer(asked.at(-1), null));
+dialog.addEventListener('cancel', (event) => {
+  // Escape. Left to the browser, the dialog would be gone some time before anybody learns of it.
+  event.preventDefault();
+  cancelAll();
+});
 dialog.addEventListener('close', () => {
-  // Closed by Escape, or because the session has ended. The event arrives late: the next question may be open.
-  if (dialog.open) return;
+  // Closed because the session has ended. The event arrives late: the next question may be open.
+  if (!dialog.open) cancelAll();
+});
+
+function cancelAll() {
   const cancelled = asked;
   asked = [];
+  dialog.close();
   for (const question of cancelled) question.resolve(null);
-});
+}
 
 /**
  * Asks, and returns the result of `work`, or null when the user cancels.
@@ -83,7 +92,7 @@ function refused(question, error) {
   const fields = (error.fields ?? []).filter(({ field }) => form.elements[field]);
   for (const { field, message } of fields) mark(form.elements[field], message);
   if (fields.length > 0) form.elements[fields[0].field].focus();
-  else if (error.status === 401 && error.code !== 'invalid_credentials') dialog.close();
+  else if (error.status === 401 && error.code !== 'invalid_credentials') cancelAll();
   else {
     question.error = failureInWords(error);
     say(part('error'), question.error);
