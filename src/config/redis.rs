@@ -192,7 +192,7 @@ fn urls(source: &mut Source<'_>) -> Option<Vec<Secret>> {
 /// Empty if it has not that form.
 fn addresses(url: &str) -> Vec<String> {
     let Some((scheme, rest)) = url.split_once("://") else { return Vec::new() };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     let (user, hosts) = authority
         .rsplit_once('@')

@@ -11,7 +11,7 @@ use futures_util::future::{join_all, select_ok};
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::error::Elapsed;
 
-use super::connection::{Connection, cause_of};
+use super::connection::{Connection, cause_of, text_of};
 use super::server::{Eviction, ServerInfo};
 use super::servers::{Servers, line_to};
 use super::turns::ENOUGH_REPLICAS;
@@ -117,14 +117,16 @@ impl Health {
         // A Cluster's node may take the write or answer MOVED; a Sentinel knows no writes. Each reports
         // what it is.
         let servers = connection.servers();
-        if let Ok(info) = probe(servers).await
-            && let Some(mismatch) = info.mismatch(servers.mode())
-        {
+        let info = probe(servers).await;
+        if let Some(mismatch) = info.as_ref().ok().and_then(|info| info.mismatch(servers.mode())) {
             return Err(BusError::WrongMode(mismatch));
         }
         follow(connection).await;
         let pulse = self.pulse(connection, PING_INTERVAL).await;
-        if let Ok(eviction) = eviction(connection).await {
+        // Where nothing answers, nothing more is waited for.
+        if info.is_ok()
+            && let Ok(eviction) = eviction(connection).await
+        {
             self.note_eviction(eviction);
         }
         self.up.store(pulse.failure.is_none(), Ordering::Relaxed);
@@ -250,7 +252,8 @@ async fn why_down(connection: &Connection, pulse: &Pulse) -> String {
     match (mismatch, servers.line().await, &pulse.failure) {
         (Some(mismatch), ..) => mismatch.to_owned(),
         (None, _, Some(Ok(Err(error)))) if servers.cluster().is_some() && is_of_a_hole(error) => {
-            format!("a master of the Cluster is down and has not been replaced yet ({error})")
+            let text = text_of(error);
+            format!("a master of the Cluster is down and has not been replaced yet ({text})")
         }
         (None, Err(error), _) => cause_of(&error),
         (None, Ok(_), Some(Ok(Err(error)))) => cause_of(error),

@@ -120,6 +120,7 @@ mod tests {
         assert_eq!(ServerInfo::read("maxmemory_policy:noeviction\r\n").eviction(), Eviction::Never);
         assert_eq!(ServerInfo::read("").eviction(), Eviction::Unknown);
     }
+
     #[test]
     fn a_cluster_needs_sharded_channels() {
         let old = ServerInfo::read("redis_version:6.2.14\r\nredis_mode:cluster\r\n");
