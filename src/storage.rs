@@ -55,7 +55,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExprTrait, 
 
 use cancelled_work::CancelledWork;
 use database_clock::DatabaseClock;
-use ledger::GroupCommit;
+use ledger::{GroupCommit, RotationWriters};
 use load_estimate::LoadEstimate;
 pub use open::{OpenError, StoreOptions};
 pub use postgres::PoolerError;
@@ -69,6 +69,8 @@ use crate::io::{Io, IoGone};
 const TIMEOUT: Duration = Duration::from_secs(6);
 /// Longest expected wait for the database; with a longer one the database counts as overloaded.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// What a change writes to its user's row on PostgreSQL, so that the feed of changes misses no late commit.
+const CHANGE_STAMP: &str = "pg_current_xact_id()::text::bigint";
 /// PostgreSQL's error code for a write that it refuses because it is a standby or set to read-only.
 const READ_ONLY: &str = "25006";
 
@@ -140,6 +142,8 @@ pub struct Store {
     commits_in_one_statement: bool,
     /// Stores several commits together, on SQLite.
     group_commit: Option<GroupCommit>,
+    /// Stores several rotations together, on PostgreSQL if a commit is one statement.
+    rotation_writers: Option<RotationWriters>,
     /// Idle timeout of sessions whose row has none, because an older version opened them.
     default_idle_timeout: Duration,
     /// How much of a client's address to return.
@@ -166,16 +170,11 @@ impl Store {
         StorageError: From<E>,
     {
         let (in_hand, cancelled_work) = (self.load_estimate.begin(), Arc::clone(&self.cancelled_work));
-        // Boxed, because it may be large and would be copied from future to future.
-        let mut work = Box::pin(tokio::time::timeout(TIMEOUT, work));
         // The work continues even if the caller goes away.
         let work = async move {
-            let done = work.as_mut().await;
-            match &done {
-                Ok(Ok(_)) => in_hand.succeeded(),
-                Ok(Err(_)) => {}
-                // Noted before the work is dropped and its connection returns to the pool.
-                Err(_) => cancelled_work.note(),
+            let done = cancelled_work.within(TIMEOUT, work).await;
+            if matches!(done, Ok(Ok(_))) {
+                in_hand.succeeded();
             }
             done
         };
@@ -255,10 +254,9 @@ impl Store {
         let _ = self.io.run(async move { db.close_by_ref().await }).await;
     }
 
-    /// The stamp that a change of a user writes to its row, so that the feed of changes misses no late
-    /// commit.
+    /// The stamp that a change of a user writes to its row.
     fn change_stamp(&self) -> SimpleExpr {
-        if self.is_postgres() { Expr::cust("pg_current_xact_id()::text::bigint") } else { Expr::val(0i64) }
+        if self.is_postgres() { Expr::cust(CHANGE_STAMP) } else { Expr::val(0i64) }
     }
 }
 

@@ -156,6 +156,7 @@ mod storage {
     mod overdue;
     mod pages;
     mod retention;
+    mod rotations;
     mod session_pages;
     mod tickets;
     mod users;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::{self, Connection as _, PgConnection};
+use tokio::time::error::Elapsed;
 
 /// How long a connection may take to answer when it is returned to the pool.
 pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
@@ -33,8 +34,22 @@ impl CancelledWork {
         Self { began: Instant::now(), last: AtomicU64::new(0) }
     }
 
-    /// Notes that work is being cancelled. Its connection returns to the pool after this.
-    pub(super) fn note(&self) {
+    /// Runs work on a connection, for that long at most.
+    ///
+    /// # Errors
+    /// [`Elapsed`]; the work is then cancelled.
+    pub(super) async fn within<F: Future>(&self, time: Duration, work: F) -> Result<F::Output, Elapsed> {
+        // Boxed, because it may be large and would be copied from future to future.
+        let mut work = Box::pin(tokio::time::timeout(time, work));
+        let done = work.as_mut().await;
+        if done.is_err() {
+            // Before the work is dropped and its connection returns to the pool.
+            self.note();
+        }
+        done
+    }
+
+    fn note(&self) {
         self.last.fetch_max(millis(self.began.elapsed() + ROUNDING), Ordering::SeqCst);
     }
 

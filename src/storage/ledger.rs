@@ -1,17 +1,22 @@
 //! Loading a user's ledger ([`load`]), and committing what was decided on it: the compare-and-set that
 //! arbitrates between nodes. `writes` builds the statements of a commit, `single_statement` and
-//! `multi_statement` run them, and `group_commit` those of several commits together, on SQLite.
+//! `multi_statement` run them. Commits that are `waiting` at the same moment are stored together: by
+//! `rotations` on PostgreSQL, if they are refreshes, and by `group_commit` on SQLite.
 
 mod account_columns;
 mod group_commit;
 mod load;
 mod multi_statement;
+mod rotations;
 mod single_statement;
+mod waiting;
 mod writes;
 
 use std::time::Duration;
 
 pub(super) use group_commit::GroupCommit;
+use rotations::Rotation;
+pub(super) use rotations::RotationWriters;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
 
@@ -109,13 +114,17 @@ impl Store {
         lock: Option<RowLock>,
     ) -> Result<CommitOutcome, StorageError> {
         commit.announcements = self.kept(commit.announcements);
-        let (db, mode, group) = (self.db.clone(), self.mode(&commit), self.group_commit.clone());
+        let (db, mode) = (self.db.clone(), self.mode(&commit));
+        let (group, rotations) = (self.group_commit.clone(), self.rotation_writers.clone());
         let work = async move {
             let version = commit.decided_on + 1;
             let transaction = match lock.and_then(RowLock::into_transaction) {
                 Some(transaction) => transaction,
                 None if mode.is_single_statement(&commit) => {
-                    let is_stored = single_statement::store(&db, commit, mode).await?;
+                    let is_stored = match rotations.zip(Rotation::of(&commit, &mode)) {
+                        Some((writers, rotation)) => writers.store(rotation).await?,
+                        None => false,
+                    } || single_statement::store(&db, commit, mode).await?;
                     return Ok(outcome(is_stored, version));
                 }
                 None => match group {

@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use super::Store;
 use super::cancelled_work::CancelledWork;
 use super::database_clock::DatabaseClock;
-use super::ledger::GroupCommit;
+use super::ledger::{GroupCommit, RotationWriters};
 use super::load_estimate::LoadEstimate;
 pub use super::open_error::OpenError;
 use super::postgres::{self, Pooling};
@@ -78,6 +78,8 @@ impl Store {
             let commits_in_one_statement =
                 servers.is_some() && !is_citus(&db).await.map_err(OpenError::Connect)?;
             let group_commit = servers.is_none().then(|| GroupCommit::start(db.clone()));
+            let rotation_writers = commits_in_one_statement
+                .then(|| RotationWriters::start(db.clone(), Arc::clone(&cancelled_work)));
             Ok(Self {
                 db,
                 io: options.io,
@@ -86,6 +88,7 @@ impl Store {
                 cancelled_work,
                 commits_in_one_statement,
                 group_commit,
+                rotation_writers,
                 default_idle_timeout: options.default_idle_timeout,
                 addresses: options.addresses,
                 keeps_events: options.keeps_events,

@@ -124,25 +124,44 @@ fn of_session(user: Uuid, session: SessionId) -> UpdateMany<session::Entity> {
         .filter(session::Column::Id.eq(session.uuid()))
 }
 
-/// Everything that a refresh, a new authentication or a new session token changes. `ends_at` keeps its
-/// value, and with it an index, unless the session could now end earlier.
-fn renewal(user: Uuid, session: &Session) -> UpdateStatement {
+/// The columns that a refresh, a new authentication or a new session token sets, besides `ends_at` and
+/// `refresh_seen_at`.
+pub(super) const RENEWED: [session::Column; 9] = [
+    session::Column::Token,
+    session::Column::RefreshGeneration,
+    session::Column::RefreshFloor,
+    session::Column::RefreshedAt,
+    session::Column::TokensExpireAt,
+    session::Column::IdleTimeoutMs,
+    session::Column::ExpiresAt,
+    session::Column::AuthTime,
+    session::Column::Amr,
+];
+
+/// A value for each of [`RENEWED`].
+pub(super) fn renewed_values(session: &Session) -> [Value; RENEWED.len()] {
     let Session { token, times, authentication, refresh, tokens_expire_at, .. } = session;
-    let expr = |column: session::Column| Expr::col((session::Entity, column));
-    let earliest = session.idle_expires_at().millis();
-    of_session(user, session.id())
-        .col_expr(session::Column::Token, Expr::value(token.expose()))
-        .col_expr(session::Column::RefreshGeneration, Expr::value(generation_column(refresh.generation)))
-        .col_expr(session::Column::RefreshFloor, Expr::value(generation_column(refresh.floor)))
-        .col_expr(session::Column::RefreshedAt, Expr::value(refresh.issued_at.millis()))
+    [
+        token.expose().into(),
+        generation_column(refresh.generation).into(),
+        generation_column(refresh.floor).into(),
+        refresh.issued_at.millis().into(),
+        tokens_expire_at.millis().into(),
+        millis_column(times.idle_timeout).into(),
+        times.expires_at.millis().into(),
+        authentication.at.millis().into(),
+        i32::from(authentication.methods.bits()).into(),
+    ]
+}
+
+/// `ends_at` keeps its value, and with it an index, unless the session could now end earlier.
+fn renewal(user: Uuid, session: &Session) -> UpdateStatement {
+    let ends_at = Expr::col((session::Entity, session::Column::EndsAt));
+    let renewed = RENEWED.into_iter().zip(renewed_values(session));
+    let update = of_session(user, session.id())
         .col_expr(session::Column::RefreshSeenAt, Expr::value(None::<i64>))
-        .col_expr(session::Column::TokensExpireAt, Expr::value(tokens_expire_at.millis()))
-        .col_expr(session::Column::IdleTimeoutMs, Expr::value(millis_column(times.idle_timeout)))
-        .col_expr(session::Column::ExpiresAt, Expr::value(times.expires_at.millis()))
-        .col_expr(session::Column::EndsAt, lesser_of(expr(session::Column::EndsAt), earliest))
-        .col_expr(session::Column::AuthTime, Expr::value(authentication.at.millis()))
-        .col_expr(session::Column::Amr, Expr::value(i32::from(authentication.methods.bits())))
-        .into_query()
+        .col_expr(session::Column::EndsAt, lesser_of(ends_at, session.idle_expires_at().millis()));
+    renewed.fold(update, |update, (column, value)| update.col_expr(column, Expr::value(value))).into_query()
 }
 
 fn deletions(user: Uuid) -> [DeleteStatement; 4] {
