@@ -76,12 +76,13 @@ pub fn routes(app: &mut web::ServiceConfig) {
     app.configure(resources).configure(discovery::configure_under_issuer).configure(page::configure);
 }
 
-/// The router tries them in this order, so the most requested come first.
+/// The router tries them in this order, so the most requested come first. A path with a parameter is a
+/// regular expression: trying `/verify/…` before `/activity` took 3 % of a report.
 fn resources(scope: &mut web::ServiceConfig) {
     scope
         .configure(session::configure)
-        .configure(verify::configure)
         .configure(activity::configure)
+        .configure(verify::configure)
         .configure(config::configure)
         .configure(signup::configure)
         .configure(login::configure)

@@ -48,6 +48,7 @@ pub mod totp;
 pub mod unset_passwords;
 
 use sea_orm::sea_query::{Expr, SimpleExpr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,9 +163,26 @@ pub struct Store {
 
 impl Store {
     /// Runs work on the I/O runtime with a timeout, since a silently dropped connection never answers.
-    async fn run<F, T, E>(&self, work: F) -> Result<T, StorageError>
+    fn run<'a, F, T, E>(
+        &'a self,
+        work: F,
+    ) -> impl Future<Output = Result<T, StorageError>> + Send + use<'a, F, T, E>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+        StorageError: From<E>,
+    {
+        // Boxed before anything else keeps it: work on the database takes kilobytes, and each future around
+        // it would have room for it twice and be copied with it.
+        self.run_boxed(Box::pin(work))
+    }
+
+    async fn run_boxed<T, E>(
+        &self,
+        work: Pin<Box<dyn Future<Output = Result<T, E>> + Send>>,
+    ) -> Result<T, StorageError>
+    where
         T: Send + 'static,
         E: Send + 'static,
         StorageError: From<E>,

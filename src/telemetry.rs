@@ -5,7 +5,8 @@
 //! In reading order: [`logging`] sets up the log, [`log_writer`] writes it, [`audit`] names the
 //! security-relevant acts, [`pseudonyms`] stand in them for accounts and addresses, [`traces`] makes
 //! spans if a collector is configured, [`serving`] puts the request's id and trace into every line,
-//! [`metrics`] holds every metric in one typed struct, and [`labels`] the values of their labels.
+//! [`metrics`] holds every metric in one typed struct, [`labels`] the values of their labels, and [`spread`]
+//! is a kind of metric that many cores change at the same time.
 
 pub mod audit;
 pub mod labels;
@@ -14,4 +15,5 @@ pub mod logging;
 pub mod metrics;
 pub mod pseudonyms;
 pub mod serving;
+pub mod spread;
 pub mod traces;

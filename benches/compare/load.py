@@ -67,6 +67,20 @@ end
 """
 
 
+# The same with checks of other sessions before each refresh.
+MIXED = """
+local access, at = {{}}, {first} * 7919
+for line in io.lines("{access}") do access[#access + 1] = "Bearer " .. line end
+local refresh, number = request, 0
+function request()
+  number = number + 1
+  if number % {every} == 0 then return refresh() end
+  at = at + 9973
+  return wrk.format("GET", "/session", {{["Authorization"] = access[at % #access + 1]}})
+end
+"""
+
+
 def drive(server, path, tokens, *, method="GET", seconds=5, connections=64, threads=1):
     """Requests `path` with those access tokens in turn, as fast as possible."""
     # A step that shares no factor with the usual counts, so that neighbours are not requested one after
@@ -78,6 +92,14 @@ def drive(server, path, tokens, *, method="GET", seconds=5, connections=64, thre
 def drive_refreshes(server, tokens, *, seconds=5, connections=64):
     """Refreshes as fast as possible, no session on two connections at once: needs more tokens than those."""
     return wrk(server, "/refresh", REFRESHING, tokens, seconds, connections, 1)
+
+
+def drive_mixed(server, tokens, access, *, every, first, seconds=5, connections=64):
+    """One request in so many is a refresh, and the others are checks of those access tokens, in turn from the first."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = Path(folder) / "access"
+        names.write_text("\n".join(access) + "\n")
+        return wrk(server, "/refresh", REFRESHING + MIXED, tokens, seconds, connections, 1, access=names, every=every, first=first)
 
 
 def wrk(server, path, script, tokens, seconds, connections, threads, **parts):

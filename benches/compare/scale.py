@@ -5,7 +5,10 @@ import json
 import time
 from functools import partial
 
-from load import at_once, drive, visit_all
+import statistics
+from contextlib import ExitStack
+
+from load import at_once, drive, drive_mixed, visit_all
 from service import USER_AGENT
 from shared import cpu_of_postgres, new_database, node, psql, seeded
 
@@ -14,6 +17,10 @@ CLIENTS = 8
 # answered per wake-up.
 CHECKERS, REPORTERS = 12, 4
 PASSWORD = "correct horse battery"
+# One request in so many changes something.
+CHANGING = 10
+# Of each node: people who refresh, more than connections, so that each waits for its answer.
+REFRESHERS = 40
 
 
 class Client:
@@ -113,6 +120,7 @@ def scale(options):
         beside = ", the password left out" if what == "login" else ""
         yield f"CPU of a {what}{beside}", "", f"node {ours * 1e6:.0f} µs, PostgreSQL {theirs * 1e6:.0f} µs"
     yield "Events a second by one node with every lane", "", f"{published:,.0f}"
+    yield from spread()
     database, count, seconds = new_database(), 10_000, 15
     tokens = seeded(database, count)
     settings = {"SESSION_TIMEOUT_MINUTES": 600, "ACTIVITY_FLUSH_SECONDS": 2}
@@ -132,6 +140,56 @@ def scale(options):
         f"{costs[0] / reckoned:.2f} ({done['checks']:,} checks, {done['reports']:,} reports, {done['refreshes']:,} refreshes: "
         f"{costs[0]:.1f} s ÷ {reckoned:.1f} s; PostgreSQL {costs[1]:.1f} s)"
     )
+
+
+class Nodes:
+    """Three nodes, on one database or each on its own, with people who refresh on each. Any may be asked about any user of its database."""
+
+    def __init__(self, stack, databases):
+        # Each round begins with another session of those who refresh.
+        settings = {"SESSION_TIMEOUT_MINUTES": 600, "REVOCATION_MAX_STALENESS_MS": 10_000, "MAX_SESSIONS_PER_USER": 100}
+        tokens = {database: seeded(database, 5_000) for database in set(databases)}
+        self.nodes = [stack.enter_context(node(database, **settings)) for database in databases]
+        self.people = [[Client(each, f"spread{place}-{number}") for number in range(REFRESHERS)] for place, each in enumerate(self.nodes)]
+        self.access = [list(tokens[database]) for database in databases]
+        for place, database in enumerate(databases):
+            of_database = [people for people, other in zip(self.people, databases) if other == database]
+            self.access[place] += [client.now["accessToken"] for people in of_database for client in people]
+            visit_all(self.nodes[place], self.access[place])
+
+    def round(self, count):
+        """CPU of the nodes and of PostgreSQL a request, in µs."""
+        for people in self.people[:count]:
+            # Answers that were in flight when the last round ended are lost.
+            at_once([client.login for client in people])
+        nodes, runs = self.nodes[:count], []
+
+        def load(place):
+            refreshing = [client.now["refreshToken"] for client in self.people[place]]
+            mix = {"every": CHANGING, "first": place, "seconds": 4, "connections": REFRESHERS // 2}
+            runs.append(drive_mixed(nodes[place], refreshing, self.access[place], **mix))
+
+        before = sum(each.cpu_seconds() for each in nodes), cpu_of_postgres()
+        at_once([partial(load, place) for place in range(count)])
+        after = sum(each.cpu_seconds() for each in nodes), cpu_of_postgres()
+        requests = sum(run.requests for run in runs)
+        return [(later - earlier) / requests * 1e6 for later, earlier in zip(after, before)]
+
+
+def spread(rounds=5):
+    """CPU a request with one, two and three nodes: on one database, and on as many, where no node hears of another. In turn."""
+    with ExitStack() as stack:
+        together, apart = (Nodes(stack, databases) for databases in ([new_database()] * 3, [new_database() for _ in range(3)]))
+        found = {(kind, count): [] for count in (1, 2, 3) for kind in (together, apart)}
+        for _ in range(rounds):
+            for (kind, count), costs in found.items():
+                costs.append(kind.round(count))
+    found = {key: [statistics.median(column) for column in zip(*costs)] for key, costs in found.items()}
+    for count in (1, 2, 3):
+        (ours, theirs), (alone, _) = found[together, count], found[apart, count]
+        yield f"CPU a request, one in {CHANGING} a refresh, on {count} of three nodes ÷ on databases of their own", "≤ 1.10", (
+            f"{ours / alone:.2f} ({ours:.1f} µs ÷ {alone:.1f} µs; PostgreSQL {theirs:.1f} µs)"
+        )
 
 
 def of_one_request(service, path, method, tokens, connections):

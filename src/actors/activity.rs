@@ -68,7 +68,8 @@ impl ActivityBuffer {
         if session.is_sealed() {
             return None;
         }
-        if !session.unwritten.swap(true, Ordering::SeqCst) {
+        // Read first, because nearly every report finds it set.
+        if !session.unwritten.load(Ordering::SeqCst) && !session.unwritten.swap(true, Ordering::SeqCst) {
             self.hold(session);
         }
         Some(session.last_activity())
@@ -139,7 +140,7 @@ impl ActivityBuffer {
     pub(super) fn batch(&self) -> Vec<SeenActivity> {
         let seen = |live: &LiveSession| {
             // Cleared before the time is read: later activity is recorded again and is not lost.
-            live.unwritten.store(false, Ordering::Release);
+            live.unwritten.store(false, Ordering::SeqCst);
             SeenActivity { user: live.user, session: live.id(), at: live.last_activity() }
         };
         self.noted.iter().map(|entry| seen(entry.value())).collect()

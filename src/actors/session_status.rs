@@ -183,7 +183,8 @@ impl Registry {
         let session = &active.session;
         let Some(latest) = self.activity().note(session, now) else { return Ok(None) };
         if self.store().is_shared() && session.needs_write_through(now) {
-            match self.activity().write_through(session).await {
+            // Boxed to keep the common future small.
+            match Box::pin(self.activity().write_through(session)).await {
                 Some(Written::Stored) => {}
                 Some(Written::Over) => {
                     // Another node has ended it, and this one must read that before it answers further

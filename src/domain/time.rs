@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Timelike};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::{Serialize, Serializer};
 
 /// Milliseconds since the Unix epoch, UTC. Arithmetic saturates.
@@ -95,25 +95,45 @@ impl Timestamp {
     /// it for them.
     fn write(self, buffer: &mut [u8; LENGTH]) -> &str {
         *buffer = *b"0000-00-00T00:00:00.000Z";
-        let time = DateTime::from_timestamp_millis(self.0.clamp(0, LATEST)).unwrap_or_default();
-        let year = u32::try_from(time.year()).unwrap_or(0);
-        digits(&mut buffer[0..4], year);
-        digits(&mut buffer[5..7], time.month());
-        digits(&mut buffer[8..10], time.day());
-        digits(&mut buffer[11..13], time.hour());
-        digits(&mut buffer[14..16], time.minute());
-        digits(&mut buffer[17..19], time.second());
-        digits(&mut buffer[20..23], time.timestamp_subsec_millis());
+        let millis = self.0.clamp(0, LATEST).unsigned_abs();
+        let (days, of_day) = ((millis / DAY) as u32, (millis % DAY) as u32);
+        let (year, month, day) = date_of(days);
+        two_digits(buffer, 0, year / 100);
+        two_digits(buffer, 2, year % 100);
+        two_digits(buffer, 5, month);
+        two_digits(buffer, 8, day);
+        let seconds = of_day / 1000;
+        two_digits(buffer, 11, seconds / 3600);
+        two_digits(buffer, 14, seconds / 60 % 60);
+        two_digits(buffer, 17, seconds % 60);
+        let rest = of_day % 1000;
+        buffer[20] = b'0' + (rest / 100) as u8;
+        two_digits(buffer, 21, rest % 100);
         std::str::from_utf8(buffer).unwrap_or_default()
     }
 }
 
-/// Writes the number's last digits, as many as there is room for.
-fn digits(room: &mut [u8], mut number: u32) {
-    for place in room.iter_mut().rev() {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+/// Milliseconds of a day.
+const DAY: u64 = 24 * 3600 * 1000;
+
+/// Year, month and day of that many days after 1970-01-01, by the method of Howard Hinnant's
+/// `civil_from_days`: years begin in March, so that a leap day is a year's last.
+fn date_of(days: u32) -> (u32, u32, u32) {
+    const DAYS_OF_400_YEARS: u32 = 146_097;
+    let days = days + 719_468;
+    let (of_400, era) = (days % DAYS_OF_400_YEARS, days / DAYS_OF_400_YEARS);
+    let year = (of_400 - of_400 / 1_460 + of_400 / 36_524 - of_400 / 146_096) / 365;
+    let of_year = of_400 - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, is_next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + is_next_year, month, day)
+}
+
+/// Writes a number below 100.
+fn two_digits(buffer: &mut [u8; LENGTH], at: usize, number: u32) {
+    buffer[at] = b'0' + (number / 10) as u8;
+    buffer[at + 1] = b'0' + (number % 10) as u8;
 }
 
 /// RFC 3339 with milliseconds and `Z`.

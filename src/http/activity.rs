@@ -1,13 +1,14 @@
 //! `POST /activity`: reports that the person is present. Only this, the same message over a WebSocket, and
 //! login move the idle deadline.
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::extract::session::Authenticated;
 use super::problem::Problem;
-use super::resource;
-use super::state::AppState;
+use super::route::{on, resource};
+use super::state::WorkerState;
 use crate::actors::messages::ActorError;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::time::Timestamp;
@@ -23,10 +24,10 @@ struct Body {
 const MAX_ATTEMPTS: usize = 3;
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/activity", "POST").route(web::post().to(activity)));
+    scope.service(resource("/activity", "POST").route(on(Method::POST).to(activity)));
 }
 
-async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+async fn activity(caller: Authenticated, state: WorkerState) -> Result<HttpResponse, Problem> {
     let mut active = caller.0;
     for _ in 0..MAX_ATTEMPTS {
         let reported = state.registry.report_activity(&active, active.now).await;
@@ -36,7 +37,9 @@ async fn activity(caller: Authenticated, state: web::Data<AppState>) -> Result<H
         // The session was being ended for idleness at that moment, here or on another node: the actor knows
         // the outcome.
         let (user, session) = (active.session.user, active.session.id());
-        active = match state.registry.status(user, session, None).await.map_err(Problem::from)? {
+        // Boxed to keep the common future small: otherwise each report would allocate room for it.
+        let asked = Box::pin(state.registry.status(user, session, None));
+        active = match asked.await.map_err(Problem::from)? {
             SessionStatus::Active(active) => active,
             SessionStatus::Over(reason) => return Err(Problem::session_over(reason)),
             SessionStatus::TokenMismatch => return Err(Problem::session_over(None)),

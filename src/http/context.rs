@@ -2,15 +2,14 @@
 //! and the headers that every response has.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::body::{self, BoxBody, MessageBody};
+use actix_web::body::{self, BoxBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use uuid::Uuid;
 
 use super::connection::ConnectionState;
@@ -18,7 +17,7 @@ use super::extract::client::{address_of, note_network};
 use super::limits::usage_headers;
 use super::problem::{Code, Problem};
 use super::route::{self, Route, known_method};
-use super::state::AppState;
+use super::state::{AppState, WorkerState};
 use super::{cross_origin, head, introspect, trace, verify};
 use crate::security::api_key::Scope;
 use crate::security::rate_limit::Usage;
@@ -61,15 +60,15 @@ fn is_sane(id: &[u8]) -> bool {
 /// # Errors
 /// Those of the inner layers, which have none: whatever goes wrong there has become a response.
 pub async fn around_request(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
+    state: WorkerState,
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let mut request = request;
     verify::never_a_preflight(&mut request);
     let id = RequestId::of(request.headers());
-    let name = Arc::from(id.as_str());
-    let span = trace::begin(&request);
+    let name = id.0.clone();
+    let span = trace::begin(&state, &request);
     let served = span.clone();
     let serving = async move {
         let connection = request.conn_data::<Rc<ConnectionState>>().cloned();
@@ -82,7 +81,7 @@ pub async fn around_request(
             }
             connection.take_turn().await;
         }
-        let asked = Asked::of(&mut request);
+        let asked = Asked::of(&state, &mut request);
         // No clone of the request may be kept here: the router requires the only reference to it.
         let answer = match head::check(&request) {
             Err(problem) => request.error_response(problem),
@@ -94,20 +93,20 @@ pub async fn around_request(
                 if may_be_audited(asked.method, request.path()) {
                     note_network(request.request());
                 }
-                next.call(request).await?.map_into_boxed_body()
+                next.call(request).await?
             }
         };
-        let answer = finish(answer, id, asked.clone());
+        let answer = finish(&state, answer, id, asked.clone());
         if let Some(connection) = &connection
             && answer.response().head().connection_type() == ConnectionType::Close
         {
             connection.close_after_answer();
         }
         let (request, answer) = answer.into_parts();
-        if let Some(pause) = pause_before(&request, answer.status(), asked.is_preflight) {
-            tokio::time::sleep(pause).await;
+        if let Some(pause) = pause_before(&state, &request, answer.status(), asked.is_preflight) {
+            Box::pin(tokio::time::sleep(pause)).await;
         }
-        record(&request, asked.method, answer.status().as_u16(), started);
+        record(&state, &request, asked.method, answer.status().as_u16(), started);
         if let Some(span) = served {
             trace::end(&span, &request, asked.told_method, answer.status().as_u16());
         }
@@ -137,9 +136,8 @@ struct Asked {
 
 impl Asked {
     /// Every GET route answers HEAD: the request is handled as GET, and the body is left out.
-    fn of(request: &mut ServiceRequest) -> Self {
-        let origins = request.app_data::<web::Data<AppState>>().map(|state| &state.config.http.cors_origins);
-        let origins = origins.map_or(&[][..], Vec::as_slice);
+    fn of(state: &AppState, request: &mut ServiceRequest) -> Self {
+        let origins = state.config.http.cors_origins.as_slice();
         let asked = Self {
             method: known_method(request.method()),
             told_method: trace::method(request.method()),
@@ -159,7 +157,12 @@ impl Asked {
 }
 
 /// Writes a problem's response with the request's id, and sets the headers every response has.
-fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> ServiceResponse<BoxBody> {
+fn finish(
+    state: &AppState,
+    answer: ServiceResponse<BoxBody>,
+    id: RequestId,
+    asked: Asked,
+) -> ServiceResponse<BoxBody> {
     let mut answer = match problem_of(&answer) {
         None => answer,
         Some(problem) => {
@@ -175,8 +178,9 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> Serv
     if asked.to_head {
         answer = answer.map_body(|_, _| BoxBody::new(body::None::new()));
     }
-    if (asked.is_last || is_draining(answer.request())) && answer.status() != StatusCode::SWITCHING_PROTOCOLS
-    {
+    // While the service drains, this makes the client open its next connection to another node before this
+    // one is gone.
+    if (asked.is_last || state.is_shutting_down()) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let usage = answer.request().extensions().get::<Usage>().copied();
@@ -200,12 +204,6 @@ fn finish(answer: ServiceResponse<BoxBody>, id: RequestId, asked: Asked) -> Serv
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     answer
-}
-
-/// If so, `Connection: close` makes the client open its next connection to another node before this one is
-/// gone.
-fn is_draining(request: &HttpRequest) -> bool {
-    request.app_data::<web::Data<AppState>>().is_some_and(|state| state.is_shutting_down())
 }
 
 /// The problem behind a response; also for the few errors that the framework itself produces.
@@ -241,8 +239,7 @@ fn is_called_per_request(route: &str) -> bool {
     verify::is_one(route) || route == introspect::PATH
 }
 
-fn record(request: &HttpRequest, method: &'static str, status: u16, started: Instant) {
-    let Some(state) = request.app_data::<web::Data<AppState>>() else { return };
+fn record(state: &AppState, request: &HttpRequest, method: &'static str, status: u16, started: Instant) {
     let (metrics, elapsed) = (state.metrics(), started.elapsed());
     let route = match request.app_data::<Route>() {
         Some(route) => {
@@ -265,14 +262,19 @@ fn record(request: &HttpRequest, method: &'static str, status: u16, started: Ins
     if status < 400 && (is_read(method) || route == "/activity" || is_called_per_request(route)) {
         // Reads and heartbeats are nearly all of the requests; metrics count them.
         tracing::debug!(method, route, status, duration_ms, "request.finished");
-    } else if status < 400 || may_log(request, state, method, route, status) {
+    } else if status < 400 || may_log(state, request, method, route, status) {
         tracing::info!(method, route, status, duration_ms, "request.finished");
     }
 }
 
 /// The pause before a refusal, or a response that needs no credentials, if its client has had too many of
 /// these. Not where a gateway asks about the requests of many clients.
-fn pause_before(request: &HttpRequest, status: StatusCode, is_preflight: bool) -> Option<Duration> {
+fn pause_before(
+    state: &AppState,
+    request: &HttpRequest,
+    status: StatusCode,
+    is_preflight: bool,
+) -> Option<Duration> {
     let route = request.app_data::<Route>();
     let is_open = || is_preflight || route.is_some_and(|route| route.is_open);
     if (status.as_u16() < 400 && !is_open())
@@ -280,7 +282,6 @@ fn pause_before(request: &HttpRequest, status: StatusCode, is_preflight: bool) -
     {
         return None;
     }
-    let state = request.app_data::<web::Data<AppState>>()?;
     state.limits.pause_before(address_of(request), state.now())
 }
 
@@ -294,6 +295,6 @@ fn is_read(method: &str) -> bool {
 }
 
 /// A client that is refused repeatedly causes one log line a minute for each kind of refusal.
-fn may_log(request: &HttpRequest, state: &AppState, method: &str, route: &str, status: u16) -> bool {
+fn may_log(state: &AppState, request: &HttpRequest, method: &str, route: &str, status: u16) -> bool {
     state.limits.may_log(address_of(request), &format!("{method} {route} {status}"), state.now())
 }

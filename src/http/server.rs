@@ -23,7 +23,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::connection::{Connection, Watched};
 use super::context::around_request;
 use super::routes;
-use super::state::AppState;
+use super::state::{AppState, WorkerState};
 
 /// An idle connection is closed after this long; longer than the 60 s that gateways usually keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -69,7 +69,10 @@ fn worker(
     state: web::Data<AppState>,
     stopping: GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
-    let app = App::new().app_data(state).wrap(from_fn(around_request)).configure(routes);
+    let of_worker = WorkerState::new(state.clone());
+    let around = of_worker.clone();
+    let around = from_fn(move |request, next| around_request(around.clone(), request, next));
+    let app = App::new().app_data(state).app_data(of_worker).wrap(around).configure(routes);
     let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
     let watched = Rc::new(Watched::default());
     let http = HttpService::build()

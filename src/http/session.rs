@@ -1,10 +1,11 @@
 //! `GET /session`: the caller's own session. The request is not activity. No database, no mailbox.
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::extract::session::Authenticated;
-use super::resource;
+use super::route::{on, resource};
 use super::view::{session_view, sessions_answer};
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
@@ -20,7 +21,7 @@ struct Body<'a> {
 }
 
 pub(super) fn configure(scope: &mut web::ServiceConfig) {
-    scope.service(resource("/session", "GET").route(web::get().to(session)));
+    scope.service(resource("/session", "GET").route(on(Method::GET).to(session)));
 }
 
 async fn session(caller: Authenticated) -> HttpResponse {

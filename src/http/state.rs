@@ -1,9 +1,14 @@
 //! What handlers work with.
 
+use std::future::{Ready, ready};
+use std::ops::Deref;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
 use tokio::sync::{Semaphore, watch};
 
 use super::limits::RateLimits;
@@ -72,6 +77,42 @@ pub struct AppState {
     /// When the process began to serve.
     pub started: Instant,
 }
+
+/// The state as one worker has it, for what is requested most: taking it changes a count of this worker's
+/// own, and not one in memory that all cores write to.
+#[derive(Clone, Debug)]
+pub struct WorkerState(Rc<web::Data<AppState>>);
+
+impl WorkerState {
+    /// For the current worker.
+    #[must_use]
+    pub fn new(state: web::Data<AppState>) -> Self {
+        Self(Rc::new(state))
+    }
+}
+
+impl Deref for WorkerState {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.0
+    }
+}
+
+impl FromRequest for WorkerState {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = request.app_data::<Self>().cloned();
+        ready(state.ok_or_else(|| Problem::unavailable(NoState)))
+    }
+}
+
+/// A worker that was put together wrongly.
+#[derive(Debug, thiserror::Error)]
+#[error("the application has no state")]
+pub(super) struct NoState;
 
 impl AppState {
     /// The current time.

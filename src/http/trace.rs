@@ -4,10 +4,10 @@
 //! The path is recorded only if the route is known and its parameter is an id: otherwise it may contain
 //! anything.
 
+use actix_web::HttpRequest;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
-use actix_web::{HttpRequest, web};
 use opentelemetry::propagation::Extractor;
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ use super::state::AppState;
 use crate::telemetry::traces::{Answered, Span};
 
 /// Begins the span; `None` if traces are not collected.
-pub(super) fn begin(request: &ServiceRequest) -> Option<Span> {
-    let traces = request.app_data::<web::Data<AppState>>()?.traces.as_ref()?;
+pub(super) fn begin(state: &AppState, request: &ServiceRequest) -> Option<Span> {
+    let traces = state.traces.as_ref()?;
     Some(traces.request(method(request.method()), &Headers(request.headers())))
 }
 

@@ -20,7 +20,7 @@ use super::extract::refresh::by_cookie;
 use super::extract::session::{bearer_token, present};
 use super::problem::{Code, Problem};
 use super::route::any_method;
-use super::state::AppState;
+use super::state::{AppState, WorkerState};
 use crate::actors::session_status::ActiveSession;
 use filters::Filters;
 
@@ -63,7 +63,7 @@ pub(super) fn is_at(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-async fn verify(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {
+async fn verify(request: HttpRequest, state: WorkerState) -> HttpResponse {
     let (result, mut answer) = match admit(&request, &state).await {
         Ok(found) => ("allowed", allow(&found)),
         Err(problem) => refuse(&request, &state, problem),
@@ -82,7 +82,7 @@ async fn admit(request: &HttpRequest, state: &AppState) -> Result<ActiveSession,
     let found = match bearer_token(request) {
         Ok(token) => by_token(state, token).await?,
         Err(problem) if problem.code() == Code::TokenMissing => {
-            let found = by_cookie(request, state).await?;
+            let found = Box::pin(by_cookie(request, state)).await?;
             check_origin(request)?;
             found
         }
@@ -99,7 +99,8 @@ async fn by_token(state: &AppState, token: &[u8]) -> Result<ActiveSession, Probl
     let (user, session, token) = (claims.user, claims.session, Some(claims.token));
     let found = match state.registry.cached_status(user, session, token, now) {
         Some(status) => present(status),
-        None => present(state.registry.status(user, session, token).await?),
+        // Boxed to keep the common future small.
+        None => present(Box::pin(state.registry.status(user, session, token)).await?),
     }?;
     state.registry.note_sighting(&found.session, claims.generation, now);
     Ok(found)

@@ -38,10 +38,12 @@ impl CancelledWork {
     ///
     /// # Errors
     /// [`Elapsed`]; the work is then cancelled.
-    pub(super) async fn within<F: Future>(&self, time: Duration, work: F) -> Result<F::Output, Elapsed> {
-        // Boxed, because it may be large and would be copied from future to future.
-        let mut work = Box::pin(tokio::time::timeout(time, work));
-        let done = work.as_mut().await;
+    pub(super) async fn within<F: Future + Unpin>(
+        &self,
+        time: Duration,
+        mut work: F,
+    ) -> Result<F::Output, Elapsed> {
+        let done = tokio::time::timeout(time, &mut work).await;
         if done.is_err() {
             // Before the work is dropped and its connection returns to the pool.
             self.note();

@@ -11,9 +11,9 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use super::log_writer;
-
 pub use super::labels::{CHANNELS, END_REASONS, LIMITS, MAIL_OUTCOMES, OPERATIONS, VERIFICATIONS};
+use super::log_writer;
+use super::spread::{SpreadHistogram, spread};
 
 /// All metrics; a clone is a pointer to the same ones.
 #[derive(Clone)]
@@ -61,9 +61,9 @@ meters! {
     admin_requests: IntCounterVec = "auth_admin_requests_total",
         "Requests of operators and other services, by the scope they need and the status of the answer.",
         counters(&["scope", "status"]);
-    http_duration: HistogramVec = "auth_http_request_duration_seconds",
+    http_duration: SpreadHistogram = "auth_http_request_duration_seconds",
         "Seconds from request to answer, by method, route pattern and status.",
-        histograms(SERVING, &["method", "route", "status"]);
+        spread(SERVING, &["method", "route", "status"]);
 
     password_hash_duration: Histogram = "auth_password_hash_duration_seconds",
         "Seconds spent on hashing or checking one password.", histogram(HASHING);

@@ -7,8 +7,8 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
+use actix_web::http::header::HeaderValue;
 use futures_util::future::Either;
 use tokio::task::futures::TaskLocalFuture;
 use tracing::{Event, Subscriber};
@@ -23,7 +23,7 @@ use crate::config::LogFormat;
 /// What is known of the request.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    id: Option<Arc<str>>,
+    id: Option<HeaderValue>,
     /// Present if traces are collected.
     span: Option<Span>,
     /// The pseudonym of the network the request came from, once that was determined.
@@ -35,8 +35,12 @@ tokio::task_local! {
 }
 
 /// Serves a request with that id, which must be plain: letters, digits and `-_.:` need no escape in JSON.
-pub async fn serve_request<F: Future>(id: Arc<str>, span: Option<Span>, serving: F) -> F::Output {
-    SERVING.scope(Serving { id: Some(id), span, network: Cell::new(None) }, serving).await
+pub fn serve_request<F: Future>(
+    id: HeaderValue,
+    span: Option<Span>,
+    serving: F,
+) -> TaskLocalFuture<Serving, F> {
+    SERVING.scope(Serving { id: Some(id), span, network: Cell::new(None) }, serving)
 }
 
 /// Adds the network it came from to the lines of this request. `network` is called the first time only.
@@ -117,7 +121,8 @@ where
         self.lines.format_event(context, Writer::new(&mut line), event)?;
         let line = line.trim_end();
         let told = SERVING.try_with(|serving| {
-            let id = serving.id.as_ref().map(|id| ("request_id", id as &dyn fmt::Display));
+            let id = serving.id.as_ref().and_then(|id| id.to_str().ok());
+            let id = id.as_ref().map(|id| ("request_id", id as &dyn fmt::Display));
             let trace = serving.span.as_ref().map(|span| ("trace_id", span as &dyn fmt::Display));
             let network = serving.network.get();
             let network = network.as_ref().map(|network| ("network", network as &dyn fmt::Display));

@@ -12,8 +12,9 @@ use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use tokio::task::JoinHandle;
 
-use crate::support::Database;
+use crate::support::proxy::Proxy;
 use crate::support::store::{MINUTE, START, TestStore, assert_same, commit_of, login, policy};
+use crate::support::{Database, eventually};
 
 /// More than the store has connections and writers.
 const PEOPLE: usize = 60;
@@ -161,6 +162,37 @@ async fn one_that_cannot_be_stored_takes_no_other_with_it() {
         assert_eq!(store.ledger(people[1].user).await.version, 0, "nothing of it is stored");
     }
     assert_eq!(store.waiting().await - before, 5 * (PEOPLE as u64 - 2));
+}
+
+/// Refreshes that were under way on lost connections are not known to be stored, but later ones are stored
+/// on new connections before the lost ones are given up.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn silent_connections_hold_up_no_later_ones() {
+    let near = TestStore::on(Database::Postgres).await;
+    let people = people(&near).await;
+    let proxy = Proxy::to(near.address()).await;
+    let far = near.open_through(proxy.address()).await;
+    let at = |place: usize| rotation(&people[place], START.plus(MINUTE), &policy()).0;
+    for result in join_all((0..10).map(|place| start(&far, at(place)))).await {
+        assert_eq!(result.unwrap().unwrap(), CommitOutcome::Committed(1));
+    }
+    proxy.silence_open();
+    let lost: Vec<_> = (10..30).map(|place| start(&far, at(place))).collect();
+    eventually("they have silent connections", SOON, async || {
+        let (open, idle) = far.connections();
+        let used = open as usize - idle;
+        if used >= 4.min(open as usize) { Ok(()) } else { Err(format!("{used} of {open} are in use")) }
+    })
+    .await;
+    let later = join_all((30..PEOPLE).map(|place| start(&far, at(place))));
+    for result in tokio::time::timeout(SOON, later).await.expect("they are stored on new connections") {
+        assert_eq!(result.unwrap().unwrap(), CommitOutcome::Committed(1));
+    }
+    for result in join_all(lost).await {
+        let outcome = result.unwrap();
+        assert!(matches!(outcome, Ok(CommitOutcome::Committed(1)) | Err(_)), "{outcome:?}");
+    }
 }
 
 /// Two nodes that refresh the same sessions at the same moment, thousands of times: of each pair one wins.

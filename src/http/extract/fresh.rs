@@ -43,7 +43,7 @@ impl FromRequest for Fresh {
         Box::pin(async move {
             let Authenticated(found) = Authenticated::by_token(&request).await?;
             let state = request.app_data::<web::Data<AppState>>();
-            let state = state.ok_or_else(|| Problem::unavailable(super::session::NoState))?;
+            let state = state.ok_or_else(|| Problem::unavailable(crate::http::state::NoState))?;
             let max_age = state.config.sessions.fresh_auth;
             if shown(&found).is_some_and(|proof| refusal(proof, found.now, max_age).is_none()) {
                 return Ok(Self(found));

@@ -10,7 +10,7 @@ use super::client::note_network;
 use crate::actors::session_status::{ActiveSession, SessionStatus};
 use crate::domain::ids::{SessionId, UserId};
 use crate::http::problem::{Code, Problem};
-use crate::http::state::AppState;
+use crate::http::state::{AppState, NoState};
 use crate::security::access_token::AccessClaims;
 use crate::security::tokens::TokenError;
 
@@ -142,7 +142,3 @@ impl From<TokenError> for Problem {
         })
     }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("the application has no state")]
-pub(super) struct NoState;

@@ -2,14 +2,16 @@
 //! its round trip, its transaction and its flush to the disk. Under load that is most of what a refresh
 //! costs the database.
 //!
-//! The statement waits for nobody: a row that another transaction has locked is skipped, so no user
-//! waits for another user's row, and two nodes with the same users never wait for each other. What it has
-//! not stored (skipped, overtaken by another commit, or too late) its caller stores alone, which waits, and
-//! finds out.
+//! The statement waits for no lock: it skips a row that another transaction has locked. So no refresh
+//! waits for another user's row, and two nodes with the same users never wait for each other. A caller
+//! whose refresh was skipped, overtaken by another commit or too late stores it alone, which waits and
+//! finds out why.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Iden, QueryResult, RuntimeErr, Statement, Value,
 };
@@ -26,12 +28,16 @@ use crate::storage::{CHANGE_STAMP, TIMEOUT};
 
 /// How many statements may be under way. While all are, what arrives waits and is stored together.
 const WRITERS: usize = 4;
+/// For how long one that is under way counts. A connection that has fallen silent is given up only after
+/// [`TIMEOUT`], and refreshes must not wait for it until then.
+const COUNTS_FOR: Duration = Duration::from_secs(1);
 
 /// What a rotation has besides the session's [`RENEWED`] columns, in this order.
 const OTHER: [&str; 6] = ["user_id", "version", "last_activity_at", "deadline", "session_id", "earliest_end"];
 
 /// Depends on `moved` throughout: if that has no row of a user, nothing of that user was written. Each lock
-/// is taken without waiting, so the clock may be read at any time.
+/// is taken without waiting, so the clock may be read at any time. `moved` is compared with as an array:
+/// PostgreSQL expects one row of it, and would join the tables in an order that is slow with more.
 static STORE: LazyLock<String> = LazyLock::new(|| {
     let renewed = RENEWED.map(|column| Iden::unquoted(&column).to_owned());
     let columns = OTHER.into_iter().chain(renewed.iter().map(String::as_str)).collect::<Vec<_>>();
@@ -56,13 +62,13 @@ static STORE: LazyLock<String> = LazyLock::new(|| {
         ), renewed AS (\
             UPDATE sessions SET {assignments}, refresh_seen_at = NULL, \
                 ends_at = LEAST(sessions.ends_at, held.earliest_end) \
-            FROM held JOIN moved ON moved.id = held.user_id \
-            WHERE sessions.user_id = held.user_id AND sessions.id = held.session_id\
+            FROM held WHERE sessions.user_id = held.user_id AND sessions.id = held.session_id \
+                AND held.user_id = ANY (ARRAY(SELECT id FROM moved))\
         ), announced AS (\
             INSERT INTO outbox (user_id, channel, payload, created_at) \
             SELECT event.user_id, event.channel, event.payload, event.created_at \
             FROM UNNEST({of_event}) WITH ORDINALITY AS event (user_id, channel, payload, created_at, place) \
-            JOIN moved ON moved.id = event.user_id ORDER BY event.place\
+            WHERE event.user_id = ANY (ARRAY(SELECT id FROM moved)) ORDER BY event.place\
         ) SELECT id FROM moved"
     )
 });
@@ -115,7 +121,11 @@ impl Rotation {
 impl RotationWriters {
     /// Starts the writers on the current runtime; they end with the last handle.
     pub(in crate::storage) fn start(db: DatabaseConnection, cancelled_work: Arc<CancelledWork>) -> Self {
-        let store = move |jobs| store_all(db.clone(), Arc::clone(&cancelled_work), jobs);
+        let store = move |jobs| {
+            let storing = tokio::spawn(store_all(db.clone(), Arc::clone(&cancelled_work), jobs));
+            // It goes on after that.
+            async move { drop(tokio::time::timeout(COUNTS_FOR, storing).await) }
+        };
         Self(Queue::start(WRITERS, store))
     }
 
@@ -135,11 +145,11 @@ async fn store_all(db: DatabaseConnection, cancelled_work: Arc<CancelledWork>, m
     if jobs.is_empty() {
         return;
     }
-    let query = db.query_all_raw(statement(&jobs));
+    let query = Box::pin(db.query_all_raw(statement(&jobs)));
     let stored = match cancelled_work.within(TIMEOUT, query).await {
         Ok(Ok(rows)) => rows.iter().map(first_column).collect::<Result<HashSet<_>, _>>(),
-        // It has rolled everything back: each alone finds out whether it is the cause.
-        Ok(Err(error)) if is_of_database(&error) => Ok(HashSet::new()),
+        // Each alone finds out whether it is the cause.
+        Ok(Err(error)) if is_rolled_back(&error) => Ok(HashSet::new()),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(DbErr::Custom("the database did not answer in time".to_owned())),
     };
@@ -173,11 +183,13 @@ fn first_column(row: &QueryResult) -> Result<Uuid, DbErr> {
     row.try_get_by_index(0)
 }
 
-/// Whether the database itself refused it, rather than the connection or the pool having failed.
-fn is_of_database(error: &DbErr) -> bool {
+/// Whether the database has refused the statement and rolled it back, as far as that is certain: a pooler
+/// reports a lost connection in the same form, but not as a mere error, or as one of class 08.
+fn is_rolled_back(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
     else {
         return false;
     };
-    cause.as_database_error().is_some()
+    let refusal = cause.as_database_error().and_then(|cause| cause.try_downcast_ref::<PgDatabaseError>());
+    refusal.is_some_and(|it| it.severity() == PgSeverity::Error && !it.code().starts_with("08"))
 }

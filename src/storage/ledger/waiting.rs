@@ -1,5 +1,4 @@
-//! Commits that wait to be stored: who is free to store some takes all that wait at that moment, so that
-//! they share what one costs.
+//! Commits that wait to be stored. A free writer takes all that wait, so that they share a transaction.
 //!
 //! Bounds: [`QUEUE`] wait, and further ones wait for room; [`MOST`] are taken together.
 
@@ -11,7 +10,7 @@ use sea_orm::DbErr;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 const QUEUE: usize = 1_024;
-/// Storing these takes a few milliseconds, for which later ones wait.
+/// Storing these takes a few milliseconds and a round trip, for which later ones wait.
 const MOST: usize = 64;
 
 /// One of them.
@@ -83,7 +82,7 @@ impl<T: Send + 'static> Queue<T> {
     /// Has the work stored; returns whether it was.
     pub(super) async fn store(&self, work: T) -> Result<bool, DbErr> {
         let (done, stored) = oneshot::channel();
-        let gone = || DbErr::Custom("the writer has ended".to_owned());
+        let gone = || DbErr::Custom("the writer failed".to_owned());
         self.0.send(Job { work, done }).await.map_err(|_| gone())?;
         stored.await.map_err(|_| gone())?
     }

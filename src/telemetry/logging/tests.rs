@@ -43,7 +43,7 @@ fn json_lines_are_flat_and_carry_the_request_id() {
 }
 
 fn serving(id: &str, work: impl FnOnce()) {
-    let serving = serve_request(id.into(), None, async { work() });
+    let serving = serve_request(id.parse().unwrap(), None, async { work() });
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(serving);
 }
 
