@@ -6,6 +6,7 @@ use auth_service::domain::command::{RotateRefresh, decide};
 use auth_service::domain::ledger::Ledger;
 use auth_service::domain::policy::Policy;
 use auth_service::domain::time::Timestamp;
+use auth_service::storage::activity::SeenActivity;
 use auth_service::storage::ledger::{Commit, CommitOutcome};
 use auth_service::storage::{StorageError, Store};
 use futures_util::future::join_all;
@@ -162,6 +163,47 @@ async fn one_that_cannot_be_stored_takes_no_other_with_it() {
         assert_eq!(store.ledger(people[1].user).await.version, 0, "nothing of it is stored");
     }
     assert_eq!(store.waiting().await - before, 5 * (PEOPLE as u64 - 2));
+}
+
+/// Activity changes the rows of sessions between the moment that a statement sees and its locks.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: run ./scripts/test"]
+async fn beside_activity_each_is_whole() {
+    const ROUNDS: u32 = 60;
+    let store = TestStore::on(Database::Postgres).await;
+    let mut people = people(&store).await;
+    let sessions: Vec<_> = people.iter().map(|ledger| (ledger.user, ledger.live()[0].id())).collect();
+    let mut writer = store.activity_writer();
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let reporting = tokio::spawn(async move {
+        let mut reports = 0;
+        while stopped.try_recv().is_err() {
+            reports += 1;
+            let at = START.plus(Duration::from_millis(1) * reports);
+            let seen = |&(user, session)| SeenActivity { user, session, at };
+            writer.write(sessions.iter().map(seen).collect()).await.unwrap();
+        }
+        reports
+    });
+    for round in 1..=ROUNDS {
+        let now = START.plus(Duration::from_secs(1) * round);
+        let rotations: Vec<_> = people.iter().map(|ledger| rotation(ledger, now, &policy())).collect();
+        let started: Vec<_> = rotations.iter().map(|(commit, _)| start(&store, commit.clone())).collect();
+        for ((result, (_, after)), ledger) in
+            join_all(started).await.into_iter().zip(rotations).zip(&mut people)
+        {
+            assert_eq!(result.unwrap().unwrap(), CommitOutcome::Committed(after.version));
+            *ledger = after;
+        }
+    }
+    stop.send(()).unwrap();
+    assert!(reporting.await.unwrap() > ROUNDS, "too little activity to matter");
+    for ledger in &people {
+        let stored = store.ledger(ledger.user).await;
+        assert_eq!((stored.version, stored.rotations), (ledger.version, ledger.rotations));
+        assert_eq!(stored.live()[0].refresh, ledger.live()[0].refresh);
+    }
+    assert_eq!(store.drain().await.len(), PEOPLE * ROUNDS as usize);
 }
 
 /// Refreshes that were under way on lost connections are not known to be stored, but later ones are stored
