@@ -48,6 +48,7 @@ pub mod totp;
 pub mod unset_passwords;
 
 use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::sqlx::error::DatabaseError;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,16 +113,20 @@ impl StorageError {
         if matches!(self, Self::Standby) {
             return true;
         }
-        let Self::Database(
-            DbErr::Exec(RuntimeErr::SqlxError(cause))
-            | DbErr::Query(RuntimeErr::SqlxError(cause))
-            | DbErr::Conn(RuntimeErr::SqlxError(cause)),
-        ) = self
-        else {
-            return false;
-        };
-        cause.as_database_error().and_then(|error| error.code()).as_deref() == Some(READ_ONLY)
+        let Self::Database(error) = self else { return false };
+        refusal(error).and_then(|error| error.code()).as_deref() == Some(READ_ONLY)
     }
+}
+
+/// What the database itself said, if the error is an answer of it.
+fn refusal(error: &DbErr) -> Option<&dyn DatabaseError> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause))
+    | DbErr::Query(RuntimeErr::SqlxError(cause))
+    | DbErr::Conn(RuntimeErr::SqlxError(cause))) = error
+    else {
+        return None;
+    };
+    cause.as_database_error()
 }
 
 impl StorageError {

@@ -2,11 +2,10 @@
 
 import http.client
 import json
-import time
-from functools import partial
-
 import statistics
+import time
 from contextlib import ExitStack
+from functools import partial
 
 from load import at_once, drive, drive_mixed, visit_all
 from service import USER_AGENT

@@ -18,9 +18,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::Role;
 use crate::events::announcement::Announcer;
 
-/// How often the actor is asked before the request is refused for lack of an answer: each time another node
-/// changes the user between the reading and its use. Two nodes on which 10 clients sign in as three users
-/// without pause refused one request in 3,000 after four attempts.
+/// How often the actor is asked before the request is refused. It is asked again when another node has
+/// changed the user between the reading and its use. With four attempts, two nodes on which 10 clients
+/// signed in as three users without pause refused one request in 3,000.
 const MAX_ATTEMPTS: usize = 16;
 /// Added to the moment at which a deadline becomes final, so that it has certainly passed for the actor.
 const SETTLING: Duration = Duration::from_millis(2);

@@ -18,9 +18,9 @@ pub(super) use group_commit::GroupCommit;
 use rotations::Rotation;
 pub(super) use rotations::RotationWriters;
 use sea_orm::sea_query::SimpleExpr;
-use sea_orm::{DatabaseTransaction, DbErr, RuntimeErr, TransactionTrait};
+use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
-use super::{StorageError, Store, TIMEOUT};
+use super::{StorageError, Store, TIMEOUT, refusal};
 use crate::domain::event::LedgerEvent;
 use crate::domain::ids::UserId;
 use crate::domain::ledger::Ledger;
@@ -194,11 +194,7 @@ fn outcome(is_stored: bool, version: i64) -> CommitOutcome {
 /// Turns a deadlock or serialization failure into a conflict: the database rolled the transaction back,
 /// so nothing was stored.
 pub(super) fn conflict_if_rolled_back(error: DbErr) -> Result<CommitOutcome, DbErr> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = &error
-    else {
-        return Err(error);
-    };
-    match cause.as_database_error().and_then(|cause| cause.code()).as_deref() {
+    match refusal(&error).and_then(|cause| cause.code()).as_deref() {
         Some("40P01" | "40001") => Ok(CommitOutcome::Conflict),
         _ => Err(error),
     }

@@ -227,6 +227,18 @@ async fn silent_connections_hold_up_no_later_ones() {
         if used >= 2.min(open as usize) { Ok(()) } else { Err(format!("{used} of {open} are in use")) }
     })
     .await;
+    // Other work takes the rest of them: what is refreshed later must not get one.
+    let loads: Vec<_> = (0..far.connections().1)
+        .map(|_| {
+            let (far, user) = (far.clone(), people[0].user);
+            tokio::spawn(async move { far.load_ledger(user).await })
+        })
+        .collect();
+    eventually("no silent connection is left", SOON, async || {
+        let (_, idle) = far.connections();
+        if idle == 0 { Ok(()) } else { Err(format!("{idle} are idle")) }
+    })
+    .await;
     let later = join_all((30..PEOPLE).map(|place| start(&far, at(place))));
     for result in tokio::time::timeout(SOON, later).await.expect("they are stored on new connections") {
         assert_eq!(result.unwrap().unwrap(), CommitOutcome::Committed(1));
@@ -235,6 +247,7 @@ async fn silent_connections_hold_up_no_later_ones() {
         let outcome = result.unwrap();
         assert!(matches!(outcome, Ok(CommitOutcome::Committed(1)) | Err(_)), "{outcome:?}");
     }
+    join_all(loads).await;
 }
 
 /// Two nodes that refresh the same sessions at the same moment, thousands of times: of each pair one wins.

@@ -12,9 +12,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgDatabaseError, PgSeverity};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Iden, QueryResult, RuntimeErr, Statement, Value,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Iden, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::waiting::{Queue, fail};
@@ -24,7 +22,7 @@ use crate::domain::event::LedgerEvent;
 use crate::events::announcement::Announcement;
 use crate::storage::cancelled_work::CancelledWork;
 use crate::storage::database_clock::NOW;
-use crate::storage::{CHANGE_STAMP, TIMEOUT};
+use crate::storage::{CHANGE_STAMP, TIMEOUT, refusal};
 
 /// How many statements may be under way. While all are, what arrives waits and is stored together. With two
 /// connections PostgreSQL needed 124 µs a refresh, and 163 with four (`scripts/bench pool`).
@@ -187,10 +185,6 @@ fn first_column(row: &QueryResult) -> Result<Uuid, DbErr> {
 /// Whether the database has refused the statement and rolled it back, as far as that is certain: a pooler
 /// reports a lost connection in the same form, but not as a mere error, or as one of class 08.
 fn is_rolled_back(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
-    else {
-        return false;
-    };
-    let refusal = cause.as_database_error().and_then(|cause| cause.try_downcast_ref::<PgDatabaseError>());
+    let refusal = refusal(error).and_then(|cause| cause.try_downcast_ref::<PgDatabaseError>());
     refusal.is_some_and(|it| it.severity() == PgSeverity::Error && !it.code().starts_with("08"))
 }

@@ -68,6 +68,7 @@ impl<T: Send + 'static> Queue<T> {
             tokio::spawn(async move {
                 loop {
                     let mut jobs = Vec::new();
+                    // One writer at a time waits for jobs; the lock is released before they are stored.
                     if waiting.lock().await.recv_many(&mut jobs, MOST).await == 0 {
                         return;
                     }
