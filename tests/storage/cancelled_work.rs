@@ -87,13 +87,19 @@ async fn its_place_is_given_back(server: PostgresServer) {
     let proxy = Proxy::to(&server.address()).await;
     let store = open_once_at(url_at(&proxy.address().to_string())).await;
     for what in ["reading", "a lock that is taken", "a lock that is dropped"] {
+        // Between our own question to a connection that returns and sqlx's, silence would not be noticed.
+        eventually("the connection is back", TIMEOUT, async || match store.connections() {
+            (_, 1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
         let lock = match what {
             "a lock that is dropped" => store.load_ledger_locked(ledger.user).await.unwrap(),
             _ => None,
         };
         proxy.silence_open();
         drop(lock);
-        // What it was on may have been on its way back to the pool: then this one waits for another.
+        // A lock's connection may be on its way back to the pool: then this one waits for another.
         let _ = match what {
             "a lock that is taken" => store.load_ledger_locked(ledger.user).await.map(drop),
             _ => store.load_ledger(ledger.user).await.map(drop),

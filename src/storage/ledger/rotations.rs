@@ -28,8 +28,12 @@ use crate::storage::{CHANGE_STAMP, TIMEOUT, refusal};
 /// connections PostgreSQL needed 124 µs a refresh, and 163 with four (`scripts/bench pool`).
 const WRITERS: usize = 2;
 /// For how long one that is under way counts. A connection that has fallen silent is given up only after
-/// [`TIMEOUT`], and refreshes must not wait for it until then.
+/// [`GIVEN_UP_AFTER`], and refreshes must not wait for it until then.
 const COUNTS_FOR: Duration = Duration::from_secs(1);
+
+/// When a statement is given up: a little later than its callers give up, so that each of them reports for
+/// itself that the database took too long.
+const GIVEN_UP_AFTER: Duration = TIMEOUT.saturating_add(Duration::from_millis(100));
 
 /// What a rotation has besides the session's [`RENEWED`] columns, in this order.
 const OTHER: [&str; 6] = ["user_id", "version", "last_activity_at", "deadline", "session_id", "earliest_end"];
@@ -145,7 +149,7 @@ async fn store_all(db: DatabaseConnection, cancelled_work: Arc<CancelledWork>, m
         return;
     }
     let query = Box::pin(db.query_all_raw(statement(&jobs)));
-    let stored = match cancelled_work.within(TIMEOUT, query).await {
+    let stored = match cancelled_work.within(GIVEN_UP_AFTER, query).await {
         Ok(Ok(rows)) => rows.iter().map(first_column).collect::<Result<HashSet<_>, _>>(),
         // Each alone finds out whether it is the cause.
         Ok(Err(error)) if is_rolled_back(&error) => Ok(HashSet::new()),
